@@ -1,0 +1,108 @@
+"""Who calls: what a request says of its sender, and what becomes of a sender that nobody knows.
+
+Owns the step from a From header and a source address to a node. A request alone never makes a node active:
+its source can be forged, so whoever is not active and calls is asked back first (``verify.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dmqcache.bus.addresses import Addresses, node_uri
+from dmqcache.bus.counters import BusCounters
+from dmqcache.bus.membership import Membership
+from dmqcache.bus.message import SipMessage
+from dmqcache.bus.node import Node
+from dmqcache.bus.runtime import Runtime
+from dmqcache.bus.uri import Endpoint, NodeURI
+
+#: Names whose addresses are being looked up at once. Each costs a thread of the resolver.
+MAX_LOOKUPS = 64
+
+
+def learn(node: Node, message: SipMessage, now: float) -> None:
+    """Note what a message of ``node`` says about it."""
+    node.last_seen = now
+    agent = message.user_agent
+    if agent and agent != node.user_agent:
+        node.user_agent = agent
+    # Compared as text: every message carries it, and it changes only with the software.
+    supported = message.headers.get_all("supported")
+    if supported != node.supported_text:
+        node.supported_text = supported
+        node.supported = message.supported
+
+
+class Contacts:
+    """Senders to nodes."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        membership: Membership,
+        addresses: Addresses,
+        counters: BusCounters,
+        verify: Callable[[Node], None],
+    ) -> None:
+        """``verify`` asks a node first-hand whether it is there."""
+        self._runtime = runtime
+        self._membership = membership
+        self._addresses = addresses
+        self._counters = counters
+        self._verify = verify
+        self._lookups: set[NodeURI] = set()
+
+    def sender(self, uri: NodeURI, source: Endpoint, message: SipMessage) -> Node | None:
+        """The node that sent a request, if its source is the node's own address; else None, and whoever it
+        is will be asked back."""
+        node = self._membership.nodes.get(uri)
+        if node is None:
+            self._stranger(uri, source)
+            return None
+        if node.local:
+            return None
+        assert node.endpoint is not None
+        if node.endpoint.host != source.host:
+            self._counters.drops["sender_not_at_its_address"] += 1
+            return None
+        learn(node, message, self._runtime.now())
+        if not node.active:
+            self._verify(node)
+        return node
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._runtime.now()
+
+    def meet_named(self, uri: NodeURI, met: Callable[[Node], None]) -> None:
+        """Find and take in the node behind a URI of any form; ``met`` gets it, if there is one."""
+        if uri in self._lookups:
+            return
+        if uri.endpoint is None:
+            if len(self._lookups) >= MAX_LOOKUPS:
+                self._counters.drops["too_many_lookups"] += 1
+                return
+            self._lookups.add(uri)
+        self._addresses.find(uri, lambda endpoints: self._resolved(uri, endpoints, met))
+
+    def _stranger(self, uri: NodeURI, source: Endpoint) -> None:
+        def met(node: Node) -> None:
+            node.named_itself = uri.endpoint is None
+            if node.endpoint is not None and node.endpoint.host == source.host:
+                node.last_call = self._runtime.now()
+            self._verify(node)
+
+        self.meet_named(uri, met)
+
+    def _resolved(self, uri: NodeURI, endpoints: list[Endpoint], met: Callable[[Node], None]) -> None:
+        self._lookups.discard(uri)
+        if not endpoints:
+            self._counters.drops["unresolved"] += 1
+            return
+        if any(self._membership.is_own(node_uri(endpoint)) for endpoint in endpoints):
+            self._membership.add_own(uri)
+            return
+        node = self._membership.meet(node_uri(endpoints[0]))
+        if node is not None:
+            self._membership.nodes.name(node, uri)
+            met(node)

@@ -1,0 +1,177 @@
+"""The nodes of the bus as this one knows them.
+
+Owns the record of a node and the list with its indexes. Why a status changes is ``membership.py``'s
+business; that a node is silent is noticed by ``probe.py``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from dmqcache.bus.timers import RoundTrip
+from dmqcache.bus.uri import Endpoint, NodeURI
+
+#: The option tag by which nodes of this software know each other.
+OWN_TAG = "dmqcache-1"
+
+
+class NodeStatus(StrEnum):
+    """Kamailio 5's words. Only the first two ever go on the wire (see ``node_lines.py``)."""
+
+    #: It answers: it gets broadcasts and stands in our list.
+    ACTIVE = "active"
+    #: It said goodbye, or an operator disabled it.
+    DISABLED = "disabled"
+    #: It answered once and does not any more.
+    TIMEOUT = "timeout"
+    #: It never answered us: hearsay, a stranger, or a notification address that is missing.
+    PENDING = "pending"
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One node. Two records are the same node only if they are the same object."""
+
+    #: Canonical: an IP address, the port, the transport. Unique in the list.
+    uri: NodeURI
+    status: NodeStatus = NodeStatus.PENDING
+    #: Where to send. Never None for a node in the list: names are resolved before a node is added.
+    endpoint: Endpoint | None = None
+    #: Stands behind a configured notification address: never removed.
+    seed: bool = False
+    #: This very node.
+    local: bool = False
+    #: An operator disabled it: evidence does not change that.
+    held: bool = False
+    #: It answered a message of ours at its address, so the address is its own.
+    confirmed: bool = False
+    #: Its ``User-Agent`` or ``Server`` when last heard, maybe empty.
+    user_agent: str = ""
+    #: Its ``Supported`` option tags when last heard.
+    supported: frozenset[str] = frozenset()
+    #: The header lines from which ``supported`` was read.
+    supported_text: list[str] = field(default_factory=list)
+    #: Drawn at each start of a dmqcache node; empty for others.
+    instance: str = ""
+    #: Monotonic seconds: anything at all came from it.
+    last_seen: float | None = None
+    #: Monotonic seconds: it answered one of our messages.
+    last_answer: float | None = None
+    #: Monotonic seconds: it sent a request on the notification channel.
+    last_call: float | None = None
+    #: Its place in the order in which ``probe.py`` asks; None until it has one.
+    turn: float | None = None
+    #: Monotonic seconds: we last sent it our list.
+    last_ping: float | None = None
+    #: Monotonic seconds: ``verify.py`` last asked it; and whether that is to be done soon.
+    last_verify: float | None = None
+    verify_due: bool = False
+    #: Monotonic seconds: it last became active, or said that it started anew.
+    last_up: float = 0.0
+    #: Monotonic seconds: it last sent a start-up notification, as a Kamailio does (ours draw an instance).
+    started: float | None = None
+    #: Monotonic seconds when the status began.
+    since: float = 0.0
+    #: Messages in a row that nobody answered while the node was not active.
+    misses: int = 0
+    #: Monotonic seconds: we gave it up, and it has answered nothing since.
+    lost_at: float | None = None
+    #: Once it is active, our list goes on with so many hops: it came with a list that had hops to spare.
+    gossip_hops: int = 0
+    rtt: RoundTrip = field(default_factory=RoundTrip)
+    #: Host names under which it was met (a Kamailio's own server_address, a notification address).
+    names: set[NodeURI] = field(default_factory=set)
+    #: It calls itself by a host name. Listed by its address, a Kamailio would take itself for another node.
+    named_itself: bool = False
+
+    @property
+    def active(self) -> bool:
+        """Whether it gets broadcasts."""
+        return self.status is NodeStatus.ACTIVE
+
+    @property
+    def ours(self) -> bool:
+        """Whether it runs this software."""
+        return OWN_TAG in self.supported
+
+
+class NodeList:
+    """All known nodes, this one included, in the order in which they were met.
+
+    Invariants: each name and each endpoint leads to one node; the local node is always there.
+    """
+
+    def __init__(self, local: Node) -> None:
+        self.local = local
+        self._nodes: dict[NodeURI, Node] = {}
+        self._names: dict[NodeURI, Node] = {}
+        self._endpoints: dict[Endpoint, Node] = {}
+        self._hosts: Counter[str] = Counter()
+        self.add(local)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes.values())
+
+    def __contains__(self, uri: NodeURI) -> bool:
+        return self.get(uri) is not None
+
+    def get(self, uri: NodeURI) -> Node | None:
+        """The node with this URI, or met under this name."""
+        return self._nodes.get(uri) or self._names.get(uri)
+
+    def at(self, endpoint: Endpoint) -> Node | None:
+        """The node that listens at an endpoint."""
+        return self._endpoints.get(endpoint)
+
+    def has_host(self, host: str) -> bool:
+        """Whether another node is known at this IP address, whatever its port."""
+        return self._hosts[host] > 0 if host in self._hosts else False
+
+    def add(self, node: Node) -> None:
+        """Take in a new node. ValueError if its URI is taken."""
+        if node.uri in self._nodes:
+            raise ValueError(f"{node.uri} is in the list already")
+        self._nodes[node.uri] = node
+        for name in node.names:
+            self._names[name] = node
+        if node.endpoint is not None:
+            self._endpoints[node.endpoint] = node
+            if not node.local:
+                self._hosts[node.endpoint.host] += 1
+
+    def name(self, node: Node, name: NodeURI) -> None:
+        """Remember that ``node`` is also known as ``name``; a name moves if it meant another node before."""
+        if name == node.uri:
+            return
+        before = self._names.get(name)
+        if before is not None and before is not node:
+            before.names.discard(name)
+        node.names.add(name)
+        self._names[name] = node
+
+    def remove(self, node: Node) -> None:
+        """Forget a node. The local one stays."""
+        if node.local or self._nodes.get(node.uri) is not node:
+            return
+        del self._nodes[node.uri]
+        for name in node.names:
+            self._names.pop(name, None)
+        if node.endpoint is not None:
+            self._endpoints.pop(node.endpoint, None)
+            self._hosts[node.endpoint.host] -= 1
+            if not self._hosts[node.endpoint.host]:
+                del self._hosts[node.endpoint.host]
+
+    def others(self) -> list[Node]:
+        """Every node but this one."""
+        return [node for node in self if not node.local]
+
+    def active(self) -> list[Node]:
+        """Every other node that is active."""
+        return [node for node in self if node.status is NodeStatus.ACTIVE and not node.local]

@@ -1,0 +1,224 @@
+"""Messages of ours on their way: from a peer's ``send_message`` to the final answer.
+
+Owns building the request, finding the address, and turning a transaction's end into the peer's
+:class:`~dmqcache.bus.peer.Response`. Repetition is ``transaction.py``'s; what an answer says of the node is
+told to ``on_evidence``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dmqcache.bus.addresses import Addresses
+from dmqcache.bus.counters import BusCounters
+from dmqcache.bus.membership import Membership
+from dmqcache.bus.message import build_request
+from dmqcache.bus.node import Node
+from dmqcache.bus.peer import OnResponse, Response
+from dmqcache.bus.runtime import Runtime
+from dmqcache.bus.timers import TIMEOUT
+from dmqcache.bus.transaction import SEND_PARAM, ClientTransaction, ClientTransactions, Outcome, Plan
+from dmqcache.bus.uri import Endpoint, NodeURI
+
+log = logging.getLogger(__name__)
+
+METHOD = "KDMQ"
+#: Bytes that one IPv4 datagram can carry: 65,535 less 20 of IP and 8 of UDP.
+MAX_UDP_BYTES = 65_507
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What this node says of itself in every message."""
+
+    uri: NodeURI
+    user_agent: str
+    supported: tuple[str, ...]
+    #: Drawn at each start, shown to all: it stands in our line of the node list.
+    instance: str
+    #: Drawn at each start: a Call-ID that begins so is our own.
+    call_id_prefix: str
+    tag: str
+
+    @property
+    def extra_headers(self) -> tuple[tuple[str, str], ...]:
+        """``Supported``, or nothing."""
+        return (("Supported", ", ".join(self.supported)),) if self.supported else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What goes to one node."""
+
+    channel: str
+    node: NodeURI
+    body: bytes
+    content_type: str = "text/plain"
+    max_forwards: int = 1
+    timeout: float = TIMEOUT
+    #: Repeat by the node's measured round trip.
+    fast: bool = False
+    #: False: send once.
+    repeat: bool = True
+
+
+class Posted:
+    """A letter on its way: the :class:`~dmqcache.bus.peer.Sending` that a peer holds."""
+
+    __slots__ = ("_ended", "_on_response", "_transaction", "letter")
+
+    def __init__(self, letter: Letter, on_response: OnResponse | None) -> None:
+        self.letter = letter
+        self._on_response = on_response
+        self._transaction: ClientTransaction | None = None
+        self._ended = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was cancelled or answered."""
+        return self._ended
+
+    def cancel(self) -> None:
+        """See :class:`~dmqcache.bus.peer.Sending`."""
+        self._ended = True
+        self._on_response = None
+        if self._transaction is not None:
+            self._transaction.cancel()
+            self._transaction = None
+
+    def under_way(self, transaction: ClientTransaction) -> None:
+        """It was sent."""
+        self._transaction = transaction
+
+    def end(self, response: Response) -> None:
+        """Give the final answer to whoever waits for it. What that raises, this raises."""
+        self._ended = True
+        self._transaction = None
+        on_response, self._on_response = self._on_response, None
+        if on_response is not None:
+            on_response(response)
+
+
+class Outgoing:
+    """Everything that this node sends on its own account."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        runtime: Runtime,
+        transactions: ClientTransactions,
+        addresses: Addresses,
+        membership: Membership,
+        counters: BusCounters,
+        on_evidence: Callable[[Node, str, Outcome], None],
+    ) -> None:
+        """``on_evidence(node, channel, outcome)`` hears how each letter to a listed node ended."""
+        self._identity = identity
+        self._runtime = runtime
+        self._transactions = transactions
+        self._addresses = addresses
+        self._membership = membership
+        self._counters = counters
+        self._on_evidence = on_evidence
+        self._extra = identity.extra_headers
+        self._count = 0
+
+    def post(self, letter: Letter, on_response: OnResponse | None = None) -> Posted:
+        """Send a letter. ``on_response`` is called once, and never from inside this call."""
+        posted = Posted(letter, on_response)
+        if self._membership.is_own(letter.node):
+            self._refuse(posted, "to_self")
+            return posted
+        node = self._membership.nodes.get(letter.node)
+        if node is not None and node.endpoint is not None:
+            self._start(posted, node, node.endpoint)
+        else:
+            self._addresses.find(letter.node, lambda endpoints: self._found(posted, endpoints))
+        return posted
+
+    def _found(self, posted: Posted, endpoints: list[Endpoint]) -> None:
+        if posted.ended:
+            return
+        if endpoints:
+            self._start(posted, self._membership.nodes.get(posted.letter.node), endpoints[0])
+        else:
+            self._refuse(posted, "unresolved")
+
+    def _start(self, posted: Posted, node: Node | None, endpoint: Endpoint) -> None:
+        letter = posted.letter
+        branch = self._transactions.next_branch()
+        data = self._build(letter, branch)
+        if endpoint.transport == "udp" and len(data) > MAX_UDP_BYTES:
+            self._refuse(posted, "datagram_too_large")
+            return
+        rto = node.rtt.rto(self._transactions.t1) if letter.fast and node is not None else None
+        if letter.fast and rto is None:
+            rto = self._transactions.t1
+        plan = Plan(letter.timeout, rto, letter.repeat)
+        self._counters.messages[letter.channel, "out", "request"] += 1
+        posted.under_way(
+            self._transactions.start(
+                data, branch, endpoint, letter.channel, plan, lambda outcome: self._ended(posted, outcome)
+            )
+        )
+
+    def _build(self, letter: Letter, branch: str) -> bytes:
+        identity, uri = self._identity, letter.node.with_user(letter.channel)
+        self._count += 1
+        return build_request(
+            METHOD,
+            uri,
+            identity.uri.host_port,
+            letter.node.transport,
+            f"{branch};{SEND_PARAM}=0" if letter.fast else branch,
+            identity.uri.with_user(letter.channel),
+            identity.tag,
+            uri,
+            f"{identity.call_id_prefix}{self._count:x}",
+            self._count & 0x7FFFFFFF,
+            letter.max_forwards,
+            letter.content_type,
+            letter.body,
+            identity.user_agent,
+            self._extra,
+        )
+
+    def _refuse(self, posted: Posted, reason: str) -> None:
+        """End with a local 503 on a later turn."""
+        self._counters.drops[reason] += 1
+        response = Response(503, posted.letter.node, local=True)
+        self._runtime.call_later(0.0, lambda: self._tell(posted, response))
+
+    def _ended(self, posted: Posted, outcome: Outcome) -> None:
+        letter, answer = posted.letter, outcome.response
+        channel = letter.channel
+        if answer is not None:
+            self._counters.messages[channel, "in", str(outcome.status)] += 1
+        elif outcome.status == 408:
+            self._counters.timeouts[channel] += 1
+        elif outcome.status == 503:
+            self._counters.drops["undeliverable"] += 1
+        node = self._membership.nodes.get(letter.node)
+        if node is not None and not node.local:
+            self._on_evidence(node, channel, outcome)
+        response = Response(
+            outcome.status,
+            letter.node,
+            answer.body if answer is not None else b"",
+            answer.content_type if answer is not None else "",
+            answer is None,
+            outcome.rtt,
+            outcome.retransmissions,
+        )
+        self._tell(posted, response)
+
+    def _tell(self, posted: Posted, response: Response) -> None:
+        if posted.ended:
+            return
+        try:
+            posted.end(response)
+        except Exception:
+            self._counters.handler_errors[posted.letter.channel] += 1
+            log.exception("on_response of channel %s failed", posted.letter.channel)

@@ -1,0 +1,149 @@
+"""All that the author of a peer must read: what a peer is given and what it gives back.
+
+A peer is one consumer on the bus, known by its channel name (the user part of the request's URI). A file
+with one subclass of :class:`Peer` is a whole plug-in: it is loaded by ``module:Class``. Who sends, retries,
+orders and counts is the bus's business (``bus.py``); who is there, the notification channel's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from dmqcache.bus.node import Node
+    from dmqcache.bus.uri import Endpoint, NodeURI
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A KDMQ request as a peer's handler gets it."""
+
+    channel: str
+    #: The body's bytes, as they came.
+    body: bytes
+    content_type: str
+    #: The sending node, from the From header: host, port and transport.
+    sender: NodeURI
+    #: Where the bytes really came from.
+    source: Endpoint
+    #: The sender as the bus knows it, or None: nobody vouches for a stranger.
+    node: Node | None
+    #: Hops that gossip may still travel (the header's value, 0 where it is missing).
+    max_forwards: int
+    #: The sender's ``User-Agent`` or an empty text.
+    user_agent: str
+    #: Option tags of the sender's ``Supported`` header.
+    supported: frozenset[str]
+
+
+#: The status of a :class:`Reply` that is not sent: a copy of the request is handled as if it were the first.
+SILENCE = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a handler answers. The reason phrase is RFC 3261's where it is left empty."""
+
+    status: int = 200
+    reason: str = ""
+    body: bytes = b""
+    content_type: str = "text/plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The final answer to a message that we sent, as ``on_response`` gets it."""
+
+    #: 200 handled, 202 no handler there, 400 body not understood, 404 no such channel, 500 the peer failed.
+    #: Made here when nobody answered: 408 after the transaction's time, 503 when it could not be sent.
+    status: int
+    node: NodeURI
+    body: bytes = b""
+    content_type: str = ""
+    #: True for a 408 or 503 that was made here.
+    local: bool = False
+    #: Seconds from the send that was answered to the answer; None where nobody can tell which send that was
+    #: (retransmitted, and not ``fast``).
+    rtt: float | None = None
+    #: How often the request was sent again.
+    retransmissions: int = 0
+
+
+#: Called once with the final answer of each message.
+OnResponse = Callable[[Response], None]
+
+
+class Sending(Protocol):
+    """A message on its way."""
+
+    def cancel(self) -> None:
+        """Stop retransmitting; ``on_response`` is not called any more."""
+
+
+class PeerBus(Protocol):
+    """The bus as a peer sees it."""
+
+    def send_message(
+        self,
+        peer: Peer,
+        body: bytes,
+        node: NodeURI,
+        *,
+        content_type: str = "text/plain",
+        on_response: OnResponse | None = None,
+        max_forwards: int = 1,
+        timeout: float | None = None,
+        fast: bool = False,
+        repeat: bool = True,
+    ) -> Sending:
+        """Send ``body`` to the same channel of one node. ``on_response`` is never called from inside this.
+
+        ``timeout``: seconds until a local 408 (default: the transaction's, 32 s). ``fast``: retransmit by
+        the node's measured round trip instead of T1; only for nodes that are known to absorb it. ``repeat``:
+        False sends once, for a caller that brings its own repetition.
+        """
+
+    def bcast_message(
+        self,
+        peer: Peer,
+        body: bytes,
+        *,
+        exclude: NodeURI | None = None,
+        content_type: str = "text/plain",
+        on_response: OnResponse | None = None,
+        max_forwards: int = 1,
+    ) -> int:
+        """Send ``body`` to every active node but ``exclude``; returns to how many. One that cannot be sent
+        to gets a local 503 and disturbs no other."""
+
+
+@dataclass(slots=True)
+class Peer:
+    """A consumer on the bus. Subclass it, name the channel, write :meth:`handle`; the rest is optional.
+
+    Callbacks run one at a time on the node's loop, after the step that caused them: they may send, add or
+    remove nodes. An exception from one is logged and counted, and becomes a 500 where an answer is due.
+    """
+
+    channel: str
+    #: Set by ``register_peer``.
+    bus: PeerBus | None = field(default=None, init=False)
+
+    def handle(self, message: Message) -> Reply | Awaitable[Reply]:
+        """Answer one message. May be a plain method or a coroutine. Messages of one node on this channel
+        come one after the other, in the order in which they arrived."""
+        return Reply(202)
+
+    def on_init(self) -> None:
+        """Once, when the first other node has answered or called: the time to ask for state."""
+
+    def on_node_up(self, node: Node) -> None:
+        """``node`` answers: it is new, or it is back."""
+
+    def on_node_down(self, node: Node) -> None:
+        """``node`` stopped answering."""
+
+    def on_node_left(self, node: Node) -> None:
+        """``node`` said goodbye, or was removed from the list."""

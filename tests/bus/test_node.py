@@ -1,0 +1,104 @@
+"""The list of nodes and its indexes."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmqcache.bus.node import OWN_TAG, Node, NodeList, NodeStatus
+from dmqcache.bus.uri import Endpoint, NodeURI
+
+
+def node(text: str, **fields: object) -> Node:
+    uri = NodeURI.parse(text)
+    return Node(uri=uri, endpoint=uri.endpoint, **fields)  # type: ignore[arg-type]
+
+
+def node_list(*others: Node) -> NodeList:
+    nodes = NodeList(node("127.0.0.11", local=True, status=NodeStatus.ACTIVE))
+    for other in others:
+        nodes.add(other)
+    return nodes
+
+
+def test_a_node_is_found_by_uri_name_and_endpoint() -> None:
+    other = node("127.0.0.12", names={NodeURI("kam.example", 5060)})
+    nodes = node_list(other)
+    assert nodes.get(NodeURI.parse("sip:127.0.0.12:5060")) is other
+    assert nodes.get(NodeURI("kam.example", 5060)) is other
+    assert nodes.at(Endpoint("udp", "127.0.0.12", 5060)) is other
+    assert nodes.get(NodeURI.parse("127.0.0.99")) is None
+    assert NodeURI.parse("127.0.0.12") in nodes and NodeURI.parse("127.0.0.99") not in nodes
+
+
+def test_two_nodes_on_one_address_with_two_ports_stay_two() -> None:
+    one, two = node("127.0.0.12:5060"), node("127.0.0.12:5070")
+    nodes = node_list(one, two)
+    assert nodes.get(one.uri) is one and nodes.get(two.uri) is two
+    assert len(nodes) == 3
+
+
+def test_the_same_uri_twice_is_refused() -> None:
+    nodes = node_list(node("127.0.0.12"))
+    with pytest.raises(ValueError, match="already"):
+        nodes.add(node("127.0.0.12"))
+
+
+def test_a_removed_node_is_found_no_more() -> None:
+    other = node("127.0.0.12", names={NodeURI("kam.example", 5060)})
+    nodes = node_list(other)
+    nodes.remove(other)
+    nodes.remove(other)
+    assert nodes.get(other.uri) is None and nodes.get(NodeURI("kam.example", 5060)) is None
+    assert nodes.at(Endpoint("udp", "127.0.0.12", 5060)) is None
+    assert not nodes.has_host("127.0.0.12")
+    assert list(nodes) == [nodes.local]
+
+
+def test_the_local_node_stays() -> None:
+    nodes = node_list()
+    nodes.remove(nodes.local)
+    assert list(nodes) == [nodes.local]
+
+
+def test_a_name_moves_to_the_node_that_has_it_now() -> None:
+    name = NodeURI("kam.example", 5060)
+    one, two = node("127.0.0.12"), node("127.0.0.13")
+    nodes = node_list(one, two)
+    nodes.name(one, name)
+    nodes.name(two, name)
+    assert nodes.get(name) is two and not one.names
+    nodes.remove(one)
+    assert nodes.get(name) is two
+
+
+def test_its_own_uri_is_no_further_name() -> None:
+    one = node("127.0.0.12")
+    nodes = node_list(one)
+    nodes.name(one, one.uri)
+    assert not one.names
+
+
+def test_hosts_are_counted_whatever_the_port_and_without_our_own() -> None:
+    one, two = node("127.0.0.12:5060"), node("127.0.0.12:5070")
+    nodes = node_list(one, two)
+    assert nodes.has_host("127.0.0.12") and not nodes.has_host("127.0.0.11")
+    nodes.remove(one)
+    assert nodes.has_host("127.0.0.12")
+    nodes.remove(two)
+    assert not nodes.has_host("127.0.0.12")
+
+
+def test_active_nodes_are_the_others_that_answer() -> None:
+    up = node("127.0.0.12", status=NodeStatus.ACTIVE)
+    down = [
+        node(f"127.0.0.{20 + number}", status=status)
+        for number, status in enumerate(status for status in NodeStatus if status != NodeStatus.ACTIVE)
+    ]
+    nodes = node_list(up, *down)
+    assert nodes.active() == [up]
+    assert nodes.others() == [up, *down]
+
+
+def test_our_own_software_is_known_by_its_option_tag() -> None:
+    assert node("127.0.0.12", supported=frozenset({OWN_TAG})).ours
+    assert not node("127.0.0.12", user_agent="dmqcache (9.9)").ours
