@@ -1,0 +1,65 @@
+"""What the software of a node understands on the ``htable`` channel.
+
+One constant for each dialect and the choice among them by what a node says of itself. The bytes are made in
+``wire_write.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+#: The option tag in ``Supported:`` by which a dmqcache node shows itself.
+DMQCACHE_TAG: Final = "dmqcache-1"
+
+#: ``kamailio (6.2.0-dev1 (x86_64/linux))`` in User-Agent or Server: Kamailio's default, unless changed.
+_KAMAILIO = re.compile(r"kamailio \((\d{1,3})\.(\d{1,3})[. )-]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What one kind of node can be sent."""
+
+    name: str
+    #: Whether sets and cells may carry ``last_modified``. Where not, it costs the whole action (400).
+    last_modified: bool
+    #: Whether a sync request may name one table; others accept the name and send all tables.
+    one_table_sync: bool
+    #: Whether a cell's time to live is kept when the cell replaces an integer or a shorter string. Where
+    #: not: a set and, after its 200, a time.
+    ttl_in_cells: bool
+    #: Whether integers go beyond a C int and strings beyond a NUL.
+    binary_safe: bool
+
+
+#: 5.5 to 5.8, and whoever does not say what it is.
+KAMAILIO5: Final = Dialect("kamailio5", False, False, False, False)
+#: 6.0 and 6.1: strict as 5. (6.0.7 and 6.1.3 keep a cell's time; earlier ones do not.)
+KAMAILIO6: Final = Dialect("kamailio6", False, True, False, False)
+#: From 6.2: knows ``last_modified`` and ignores unknown fields.
+KAMAILIO62: Final = Dialect("kamailio62", True, True, True, False)
+DMQCACHE: Final = Dialect("dmqcache", True, True, True, True)
+
+
+def dialect_of(user_agent: str, supported: frozenset[str]) -> Dialect:
+    """The dialect of a node by its ``User-Agent`` or ``Server`` text and its ``Supported`` tags.
+
+    Strangers, Kamailio nodes with that header switched off among them, count as Kamailio 5: that is
+    understood by all.
+    """
+    if DMQCACHE_TAG in supported:
+        return DMQCACHE
+    found = _KAMAILIO.match(user_agent)
+    if found is None:
+        return KAMAILIO5
+    version = int(found[1]), int(found[2])
+    if version >= (6, 2):
+        return KAMAILIO62
+    return KAMAILIO6 if version >= (6, 0) else KAMAILIO5
+
+
+def stricter(dialect: Dialect) -> Dialect:
+    """What to speak to a node that answered 400 to a message in ``dialect``: an early 6.2, or a node that
+    does not say its true version."""
+    return KAMAILIO6 if dialect is KAMAILIO62 else KAMAILIO5

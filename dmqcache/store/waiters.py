@@ -1,0 +1,68 @@
+"""Who waits for acknowledgements: until so many nodes have all that was written here up to some change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dmqcache.bus.runtime import Timer
+
+if TYPE_CHECKING:
+    from dmqcache.store.store import Store
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    number: int
+    #: How many nodes must have it; None: all that are active.
+    nodes: int | None
+    then: Callable[[int], None]
+    timer: Timer | None = None
+
+
+class Waiters:
+    """The waiters of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: list[_Waiter] = []
+
+    def wait(self, nodes: int | None, timeout: float | None, then: Callable[[int], None]) -> None:
+        """Call ``then`` once with the number of nodes that have acknowledged everything written here until
+        now: as soon as they are ``nodes`` (None: all active ones), or after ``timeout`` seconds."""
+        waiter = _Waiter(self._store.number(), nodes, then)
+        self._waiting.append(waiter)
+        if timeout is not None:
+            waiter.timer = self._store.runtime.call_later(timeout, lambda: self._finish(waiter))
+        self.check()
+
+    def acknowledged(self, number: int) -> int:
+        """How many nodes have acknowledged all changes up to ``number``."""
+        count = 0
+        for outbox in self._store.outboxes.values():
+            first = outbox.first_unacknowledged()
+            count += outbox.open and not outbox.overflowed and (first is None or first > number)
+        return count
+
+    def check(self) -> None:
+        """Something was acknowledged, or a node came or went."""
+        if not self._waiting:
+            return
+        active = sum(outbox.open for outbox in self._store.outboxes.values())
+        for waiter in list(self._waiting):
+            wanted = active if waiter.nodes is None else waiter.nodes
+            if self.acknowledged(waiter.number) >= wanted:
+                self._finish(waiter)
+
+    def stop(self) -> None:
+        """Nobody will acknowledge anything any more: tell all who wait how far it came."""
+        for waiter in list(self._waiting):
+            self._finish(waiter)
+
+    def _finish(self, waiter: _Waiter) -> None:
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
+            if waiter.timer is not None:
+                waiter.timer.cancel()
+            waiter.then(self.acknowledged(waiter.number))

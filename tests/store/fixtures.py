@@ -1,0 +1,50 @@
+"""A clock that stands still until it is moved, and tables on it."""
+
+from __future__ import annotations
+
+from dmqcache.store.arrivals import Arrivals
+from dmqcache.store.clock import Clock
+from dmqcache.store.counters import StoreCounters
+from dmqcache.store.row import Row, decode, encode_rows, escaped, row_of
+from dmqcache.store.settings import TableSettings
+from dmqcache.store.table import Table
+
+START_MS = 1_700_000_000_000
+
+
+class Hands:
+    """The hands of a clock."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+        self.jump_ms = 0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def wall_ms(self) -> int:
+        return START_MS + int(self.seconds * 1000) + self.jump_ms
+
+
+def make_table(declared: str = "t", hands: Hands | None = None, identity: str = "me") -> tuple[Table, Hands]:
+    hands = hands or Hands()
+    table = Table(TableSettings.parse(declared), Clock(hands.now, hands.wall_ms), identity=identity)
+    return table, hands
+
+
+def make_arrivals(
+    declared: str = "t", hands: Hands | None = None, identity: str = "me"
+) -> tuple[Arrivals, Hands]:
+    table, hands = make_table(declared, hands, identity)
+    return Arrivals(table, StoreCounters()), hands
+
+
+def rows_of(table: Table, *keys: str) -> list[Row]:
+    """Rows as they come out at another node."""
+    now = table.clock.now()
+    rows = [row_of(table.cells[key], now) for key in keys]
+    try:
+        body = encode_rows(1, {"t": rows}, {}, False)
+    except UnicodeError:
+        body = encode_rows(1, {"t": [escaped(row) for row in rows]}, {}, False)
+    return decode(body).rows["t"]

@@ -1,0 +1,337 @@
+"""What comes from other nodes: rows of dmqcache nodes in any order, writes of Kamailio nodes as they come."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dmqcache.store.arrivals import MINE, SEEN, TIE, Arrivals
+from dmqcache.store.cell import Share
+from dmqcache.store.clock import MAX_AHEAD_MS
+from dmqcache.store.patterns import MatchKind, MatchOn
+from dmqcache.store.row import Row
+from dmqcache.store.table import Table
+from dmqcache.store.version import Verdict
+from tests.store.fixtures import START_MS, Hands, make_arrivals, rows_of
+
+
+def shown(table: Table) -> dict[str, object]:
+    return {cell.key: (cell.value, cell.last_modified()) for cell in table.cells.values()}
+
+
+def test_a_row_brings_value_version_and_time() -> None:
+    one, hands = make_arrivals()
+    two, _ = make_arrivals(hands=hands)
+    one.table.set("a", "x", ttl=10)
+    one.table["n"] = 5
+    hands.seconds += 4
+    assert two.merge_rows(rows_of(one.table, "a", "n"), "one") == []
+    assert (two.table["a"], two.table["n"]) == ("x", 5)
+    assert two.table.ttl("a") == 6
+    assert two.table.ttl("n") is None
+    assert shown(two.table) == shown(one.table)
+    assert two.table.digest.leaves == one.table.digest.leaves
+
+
+def test_bytes_that_are_no_utf8_come_through() -> None:
+    one, hands = make_arrivals()
+    two, _ = make_arrivals(hands=hands)
+    one.table["k\udcff"] = b"\xff\x00\xe9"
+    two.merge_rows(rows_of(one.table, "k\udcff"), "one")
+    assert shown(two.table) == shown(one.table)
+
+
+def test_an_older_row_changes_nothing_and_is_named() -> None:
+    one, hands = make_arrivals()
+    two, _ = make_arrivals(hands=hands)
+    one.table["a"] = "old"
+    old = rows_of(one.table, "a")
+    hands.seconds += 1
+    two.table["a"] = "new"
+    assert two.merge_rows(old, "one") == ["a"]
+    assert two.table["a"] == "new"
+    assert two.counters.refused["t", "older"] == 1
+
+
+def test_a_late_duplicate_of_an_older_set_does_not_undo_a_delete() -> None:
+    one, hands = make_arrivals()
+    two, _ = make_arrivals(hands=hands)
+    one.table["a"] = "x"
+    late = rows_of(one.table, "a")
+    two.merge_rows(rows_of(one.table, "a"), "one")
+    hands.seconds += 1
+    one.table.delete("a")
+    two.merge_rows(rows_of(one.table, "a"), "one")
+    two.merge_rows(late, "one")
+    assert "a" not in two.table
+
+
+def test_increments_of_two_nodes_are_added_up() -> None:
+    one, hands = make_arrivals(identity="one")
+    two, _ = make_arrivals(hands=hands, identity="two")
+    for _ in range(3):
+        one.table.incr("n")
+        two.table.incr("n", 10)
+    first, second = rows_of(one.table, "n"), rows_of(two.table, "n")
+    one.merge_rows(second, "two")
+    two.merge_rows(first, "one")
+    assert one.table["n"] == two.table["n"] == 33
+    assert one.table.digest.leaves == two.table.digest.leaves
+    assert one.table.incr("n") == 34
+
+
+def test_increments_after_a_set_start_from_it_on_all() -> None:
+    one, hands = make_arrivals(identity="one")
+    two, _ = make_arrivals(hands=hands, identity="two")
+    one.table["n"] = 100
+    two.merge_rows(rows_of(one.table, "n"), "one")
+    one.table.incr("n")
+    two.table.incr("n", 5)
+    one.merge_rows(rows_of(two.table, "n"), "two")
+    assert one.table["n"] == 106
+
+
+def test_a_counter_that_ended_elsewhere_begins_anew_on_all() -> None:
+    one, hands = make_arrivals("t=>autoexpire=10", identity="one")
+    two, _ = make_arrivals("t=>autoexpire=10", hands=hands, identity="two")
+    one.table.incr("n", 7)
+    two.merge_rows(rows_of(one.table, "n"), "one")
+    hands.seconds += 11
+    assert (one.table.incr("n"), two.table.incr("n")) == (1, 1)
+    one.merge_rows(rows_of(two.table, "n"), "two")
+    two.merge_rows(rows_of(one.table, "n"), "one")
+    assert one.table["n"] == two.table["n"] == 2
+
+
+def test_an_ended_counter_comes_back_with_increments_made_in_time_elsewhere() -> None:
+    one, hands = make_arrivals("t=>autoexpire=10", identity="one")
+    two, _ = make_arrivals("t=>autoexpire=10", hands=hands, identity="two")
+    one.table.incr("n", 7)
+    two.merge_rows(rows_of(one.table, "n"), "one")
+    hands.seconds += 8
+    two.table.incr("n")
+    hands.seconds += 4
+    assert "n" not in one.table
+    one.merge_rows(rows_of(two.table, "n"), "two")
+    assert one.table["n"] == 8
+
+
+def test_a_tombstone_of_an_ended_cell_kills_no_cell_of_its_version() -> None:
+    one, _hands = make_arrivals()
+    one.table.set("a", "x", ttl=10)
+    cell = one.table.cells["a"]
+    ended = Row("a", None, cell.stamp, cell.ttl, 0, 4)
+    one.merge_rows([ended], "two")
+    assert one.table["a"] == "x"
+
+
+def test_a_version_far_in_the_future_is_pulled_back_and_counted() -> None:
+    one, hands = make_arrivals()
+    far = hands.wall_ms() + MAX_AHEAD_MS + 1_000_000
+    one.merge_rows([Row("a", "x", far)], "two")
+    assert one.table.cells["a"].stamp == hands.wall_ms() + MAX_AHEAD_MS
+    assert one.counters.clamped["t"] == 1
+
+
+def test_nothing_below_a_flush_comes_back() -> None:
+    one, hands = make_arrivals()
+    two, _ = make_arrivals(hands=hands)
+    one.table["a"] = "x"
+    rows = rows_of(one.table, "a")
+    two.table.flush()
+    assert two.merge_rows(rows, "one") == ["a"]
+    assert "a" not in two.table
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from("ab"), st.integers(0, 9)), max_size=12),
+    st.integers(),
+)
+def test_nodes_agree_whatever_the_order_of_rows(writes: list[tuple[int, str, int]], seed: int) -> None:
+    hands = Hands()
+    nodes = [make_arrivals(hands=hands, identity=f"n{number}")[0] for number in range(3)]
+    rows: list[Row] = []
+    for node, key, number in writes:
+        table = nodes[node].table
+        if number == 0:
+            table.delete(key)
+        elif number < 4 and not isinstance(table.get(key, 0), str):
+            table.incr(key, number)
+        elif number < 7:
+            table.set(key, f"v{number}")
+        else:
+            hands.seconds += 0.001
+        if key in table.cells:
+            rows += rows_of(table, key)
+    chance = random.Random(seed)
+    for arrivals in nodes:
+        mixed = rows * 2
+        chance.shuffle(mixed)
+        arrivals.merge_rows([copied(row) for row in mixed], "somebody")
+    assert shown(nodes[0].table) == shown(nodes[1].table) == shown(nodes[2].table)
+    assert nodes[0].table.digest.leaves == nodes[1].table.digest.leaves == nodes[2].table.digest.leaves
+
+
+def copied(row: Row) -> Row:
+    return Row(row.key, row.value, row.stamp, row.ttl, row.left, row.flags, row.shares and dict(row.shares))
+
+
+# -- Kamailio --------------------------------------------------------------------------------------------
+
+
+def test_a_write_without_version_gets_ours_and_the_tables_time() -> None:
+    one, hands = make_arrivals("t=>autoexpire=60")
+    assert one.arrive_set("a", "x", None, "k") is Verdict.NEWER
+    cell = one.table.cells["a"]
+    assert (cell.stamp, one.table.is_provisional(cell), one.table.ttl("a")) == (hands.wall_ms(), True, 60)
+    assert one.arrive_set("a", "y", None, "k") is Verdict.NEWER
+    assert (one.table["a"], cell.stamp) == ("y", hands.wall_ms() + 1)
+
+
+def test_versions_given_on_arrival_do_not_make_digests_differ() -> None:
+    one, hands = make_arrivals()
+    two, _ = make_arrivals(hands=hands)
+    one.arrive_set("a", "x", None, "k")
+    hands.seconds += 0.2
+    two.arrive_set("a", "x", None, "k")
+    assert one.table.digest.leaves == two.table.digest.leaves
+
+
+def test_an_increment_of_a_kamailios_number_counts_where_that_was_heard_later() -> None:
+    one, hands = make_arrivals(identity="one")
+    two, _ = make_arrivals(hands=hands, identity="two")
+    one.arrive_set("n", 2, None, "k")
+    hands.seconds += 0.01
+    two.arrive_set("n", 2, None, "k")
+    assert one.table.incr("n") == 3
+    assert two.merge_rows(rows_of(one.table, "n"), "one") == []
+    assert two.table["n"] == 3
+    assert one.table.digest.leaves == two.table.digest.leaves
+
+
+def test_a_time_that_only_one_node_heard_makes_digests_differ() -> None:
+    one, hands = make_arrivals("t=>autoexpire=3600")
+    two, _ = make_arrivals("t=>autoexpire=3600", hands=hands)
+    for arrivals in (one, two):
+        arrivals.arrive_set("a", "x", None, "k")
+    assert one.table.digest.leaves == two.table.digest.leaves
+    one.arrive_expire("a", 600, "k")
+    assert one.table.digest.leaves != two.table.digest.leaves
+    two.arrive_expire("a", 600, "k")
+    assert one.table.digest.leaves == two.table.digest.leaves
+
+
+def test_a_write_with_version_wins_only_if_it_is_later() -> None:
+    one, _hands = make_arrivals()
+    one.table["a"] = "ours"
+    stamp = one.table.cells["a"].stamp
+    assert one.arrive_set("a", "theirs", stamp - 1, "k") is Verdict.OLDER
+    assert one.arrive_set("a", "theirs", stamp + 1, "k") is Verdict.NEWER
+    assert one.table["a"] == "theirs"
+
+
+def test_a_kamailios_time_counts_only_where_the_table_expires() -> None:
+    one, _hands = make_arrivals("t=>autoexpire=60")
+    one.arrive_set("a", "x", None, "k")
+    assert one.arrive_expire("a", 5, "k")
+    assert one.table.ttl("a") == 5
+    assert one.arrive_expire("a", 0, "k")
+    assert one.table.ttl("a") is None
+    assert not one.arrive_expire("none", 5, "k")
+    plain, _ = make_arrivals()
+    plain.arrive_set("a", "x", None, "k")
+    assert not plain.arrive_expire("a", 5, "k")
+
+
+def test_a_kamailios_delete_is_remembered_even_if_the_key_was_not_there() -> None:
+    one, hands = make_arrivals()
+    assert not one.arrive_delete("a", "k")
+    assert one.arrive_set("a", "late", hands.wall_ms() - 10, "k") is Verdict.OLDER
+    assert one.arrive_set("a", "new", None, "k") is Verdict.NEWER
+    assert one.arrive_delete("a", "k")
+    assert "a" not in one.table
+
+
+def test_a_kamailios_removal_by_pattern() -> None:
+    one, _ = make_arrivals()
+    for key in ("ann", "anna", "bob"):
+        one.arrive_set(key, "x", None, "k")
+    assert one.arrive_remove(MatchKind.PREFIX, "an", MatchOn.NAME, "k") == 2
+    assert list(one.table) == ["bob"]
+
+
+def watching() -> tuple[Arrivals, Hands]:
+    one, hands = make_arrivals()
+    one.watch = True
+    return one, hands
+
+
+def test_a_kamailios_write_right_after_ours_is_noticed() -> None:
+    one, hands = watching()
+    one.table["a"] = "ours"
+    hands.seconds += 0.3
+    one.arrive_set("a", "theirs", None, "k")
+    assert one.collisions == {"a": SEEN | MINE}
+
+
+def test_writes_of_one_kamailio_are_no_collision_nor_are_late_ones() -> None:
+    one, hands = watching()
+    one.arrive_set("a", "1", None, "k")
+    one.arrive_set("a", "2", None, "k")
+    hands.seconds += 5
+    one.arrive_set("a", "3", None, "other")
+    assert one.collisions == {}
+
+
+def test_the_same_version_with_other_content_is_noticed_as_a_tie() -> None:
+    one, _hands = watching()
+    one.table["a"] = "ours"
+    one.arrive_set("a", "theirs", one.table.cells["a"].stamp, "k")
+    assert one.collisions["a"] & TIE
+
+
+def test_what_arrives_is_never_told_on() -> None:
+    one, _hands = make_arrivals()
+    told: list[str] = []
+    one.table.on_change = lambda cell: told.append(cell.key)
+    one.arrive_set("a", "x", None, "k")
+    one.arrive_expire("a", 5, "k")
+    one.arrive_delete("a", "k")
+    one.merge_rows([Row("b", "x", START_MS)], "n")
+    assert told == []
+
+
+def test_increments_from_the_future_are_pulled_back_too() -> None:
+    one, hands = make_arrivals()
+    far = hands.wall_ms() + MAX_AHEAD_MS + 1_000_000
+    one.merge_rows([Row("n", 1, hands.wall_ms(), shares={"x": Share(1, 2, far)})], "two")
+    assert one.table["n"] == 3
+    assert one.counters.clamped["t"] == 1
+    one.table["n"] = 5
+    assert one.table.cells["n"].stamp <= hands.wall_ms() + MAX_AHEAD_MS + 1
+
+
+def test_a_time_without_end_from_a_kamailio_can_still_be_told_on() -> None:
+    one, hands = make_arrivals("t=>autoexpire=60")
+    two, _ = make_arrivals("t=>autoexpire=60", hands=hands)
+    one.arrive_set("a", "x", None, "k", left=9e18)
+    one.arrive_set("b", "x", None, "k")
+    one.arrive_expire("b", (1 << 63) - 1, "k")
+    two.merge_rows(rows_of(one.table, "a", "b"), "one")
+    assert two.table.ttl("a") == two.table.ttl("b") == 2**31 - 1
+
+
+def test_an_increment_made_in_time_elsewhere_brings_a_dead_number_back() -> None:
+    here, hands = make_arrivals("t=>autoexpire=60", identity="here")
+    there, _ = make_arrivals("t=>autoexpire=60", hands, identity="there")
+    here.table.set("k", 5, ttl=3)
+    there.merge_rows(rows_of(here.table, "k"), "here")
+    hands.seconds += 2
+    there.table.incr("k", -3)
+    hands.seconds += 2
+    assert "k" not in here.table
+    here.merge_rows(rows_of(there.table, "k"), "there")
+    assert here.table["k"] == 2
+    assert here.table.digest.node(0, 0) == there.table.digest.node(0, 0)

@@ -1,0 +1,291 @@
+"""A Kamailio's table against ours: who is right, who is told, and that nobody is asked in a frenzy."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from dmqcache.bus.peer import Reply
+from dmqcache.store.compare import DEAF_S, FEW, ROUNDS, ROUTINE_S, SETTLE_S
+from tests.store.harness import NEW, OLD, Played, Sent, Side, World, cells_body, old_kamailio, shown
+
+
+class Holder:
+    """A Kamailio's table: answers a sync request with its cells, and applies what it is told."""
+
+    def __init__(self, world: World, to: list[Side], host: str = "127.0.0.90", agent: str = OLD) -> None:
+        self.node = Played(world, host, agent)
+        self.node.answer = self.answer
+        self.world = world
+        self.to = to
+        self.cells: dict[str, str | int] = {}
+        self.stamps: dict[str, int] = {}
+        self.expire = 0
+        self.asked: list[float] = []
+
+    def answer(self, sent: Sent) -> Reply:
+        body = sent.json
+        for cell in body.get("cells", [body]):
+            if "strval" in cell or ("intval" in cell and cell.get("action", 2) == 2):
+                self.cells[cell["cname"]] = cell.get("strval", cell.get("intval"))
+                if "last_modified" in cell:
+                    self.stamps[cell["cname"]] = cell["last_modified"]
+        if body.get("action") == 4:
+            self.cells.pop(body["cname"], None)
+        if body.get("action") == 1:
+            self.asked.append(self.world.clock.time)
+            self.send()
+        return Reply(200)
+
+    def send(self) -> None:
+        for key, value in self.cells.items():
+            body = cells_body((key, value), expire=self.expire, stamp=self.stamps.get(key, 0))
+            for side in self.to:
+                self.world.later(0.0005, partial(self.node.say, side, body))
+
+    def orders(self) -> list[dict[str, Any]]:
+        """What it was told, without questions."""
+        return [body for body in self.node.seen() if body != {"action": 1}]
+
+
+def apart(*tables: str, agent: str = OLD) -> tuple[World, Side, Holder]:
+    """A node and a Kamailio that held the same and lost each other; after this each may be written to."""
+    world = World()
+    side = world.side("127.0.0.11", *tables)
+    holder = Holder(world, [side], agent=agent)
+    side.meet(holder.node)
+    side.table["same"] = "x"
+    world.run(5)
+    assert holder.cells == {"same": "x"}
+    side.lose(holder.node)
+    world.run(30)
+    holder.node.got.clear()
+    holder.asked.clear()
+    return world, side, holder
+
+
+def again(world: World, side: Side, holder: Holder, seconds: float = 12) -> None:
+    side.meet(holder.node)
+    world.run(seconds)
+
+
+def test_equal_tables_are_asked_for_once_and_nobody_is_told_anything() -> None:
+    world, side, holder = apart()
+    again(world, side, holder)
+    assert holder.orders() == []
+    assert len(holder.asked) == 1
+    assert side.store.counters.repairs["equal"] >= 1
+    assert side.outbox(holder.node).lost_at is None
+
+
+def test_what_it_wrote_while_nobody_heard_it_goes_everywhere() -> None:
+    world, side, holder = apart()
+    other = world.side("127.0.0.12")
+    world.mesh(side, other)
+    world.run(3)
+    holder.cells |= {"same": "changed there", "new": "there", "number": 5}
+    again(world, side, holder)
+    assert shown(side) == shown(other) == {"same": "changed there", "new": "there", "number": 5}
+    assert side.table.cells["new"].writer == ""
+    # A number may be the shadow of a counter: whatever anybody knows of it is worth more.
+    assert other.table.cells["number"].stamp == 1
+
+
+def test_ours_goes_there_if_it_was_written_since_deletes_too() -> None:
+    world, side, holder = apart()
+    side.table["a"] = "before"
+    world.run(1)
+    holder.cells["a"] = "there"
+    side.table["a"] = "ours"
+    del side.table["same"]
+    side.outbox(holder.node).lanes["t"].clear()  # As if too much had changed to be kept.
+    again(world, side, holder)
+    assert holder.cells == shown(side) == {"a": "ours"}
+
+
+def test_a_node_that_was_never_lost_is_told_ours() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    side.table["a"] = "ours"
+    world.run(5)
+    holder = Holder(world, [side])
+    holder.cells["a"] = "theirs"
+    side.meet(holder.node)
+    world.run(12)
+    assert holder.cells == {"a": "ours"}
+
+
+def test_what_it_lacks_it_is_sent_and_it_is_never_taken_for_a_delete() -> None:
+    world, side, holder = apart()
+    holder.cells.clear()
+    again(world, side, holder)
+    assert holder.cells == shown(side) == {"same": "x"}
+
+
+def test_with_versions_the_later_wins_whenever_it_was_lost() -> None:
+    world, side, holder = apart(agent=NEW)
+    side.table["a"] = "ours, earlier"
+    world.run(1)
+    now = side.store.clock.wall_ms()
+    holder.cells["a"], holder.stamps["a"] = "theirs, later", now
+    holder.cells["b"], holder.stamps["b"] = "theirs, earlier", now
+    world.run(1)
+    side.table["b"] = "ours, later"
+    side.outbox(holder.node).lanes["t"].clear()
+    again(world, side, holder)
+    assert shown(side) == holder.cells == {"same": "x", "a": "theirs, later", "b": "ours, later"}
+
+
+def test_a_cell_whose_time_differs_gets_ours() -> None:
+    world, side, holder = apart("t=>autoexpire=3600")
+    side.table.set("same", "x", 100)
+    side.outbox(holder.node).lanes["t"].clear()
+    holder.expire = side.store.clock.wall_ms() // 1000 + 3000
+    again(world, side, holder, 4)
+    assert [(body["action"], body["cname"]) for body in holder.orders()][:2] == [(2, "same"), (3, "same")]
+
+
+def test_what_no_kamailio_can_hold_is_no_difference() -> None:
+    world, side, holder = apart()
+    side.table["big"] = 1 << 40
+    world.run(1)
+    again(world, side, holder, 30)
+    assert len(holder.asked) == 1
+    assert side.store.counters.repairs["equal"] >= 1
+
+
+def test_cells_that_nobody_asked_for_bring_only_what_is_not_here() -> None:
+    world, side, holder = apart()
+    again(world, side, holder)
+    side.table["gone"] = "x"
+    del side.table["gone"]
+    world.run(1)
+    holder.node.say(side, cells_body(("same", "other"), ("new", 1), ("gone", "late")))
+    assert shown(side) == {"same": "x", "new": 1}
+    later = side.store.clock.wall_ms() + 5
+    holder.node.say(side, cells_body(("same", "later"), stamp=later))
+    assert side.table["same"] == "later"
+
+
+def test_a_value_larger_than_the_table_takes_is_refused_and_the_rest_is_not() -> None:
+    world = World()
+    side = world.side("127.0.0.11", max_value_bytes=2000)
+    holder = Holder(world, [side])
+    side.meet(holder.node)
+    world.run(5)
+    side.lose(holder.node)
+    holder.cells = {"big": "x" * 5000, "small": "y"}
+    again(world, side, holder, 5)
+    assert shown(side) == {"small": "y"}
+    assert side.store.counters.refused["t", "too_large"] >= 1
+
+
+def test_a_table_that_is_not_shared_is_neither_told_nor_overwritten() -> None:
+    world, side, holder = apart("t", "own=>dmqreplicate=0")
+    side.store.tables["own"]["a"] = "mine"
+    body = cells_body(("a", "theirs"), table="own")
+    sent = holder.answer
+
+    def answer(message: Sent) -> Reply:
+        holder.node.say(side, body)
+        return sent(message)
+
+    holder.node.answer = answer
+    again(world, side, holder)
+    assert shown(side, "own") == {"a": "mine"}
+    assert all(order.get("htname") != "own" for order in holder.orders())
+
+
+def test_only_the_designated_node_asks() -> None:
+    world = World()
+    first, second = world.side("127.0.0.11"), world.side("127.0.0.12")
+    holder = Holder(world, [first, second])
+    world.mesh(first, second)
+    world.run(3)
+    for side in (first, second):
+        side.meet(holder.node)
+    world.run(10)
+    assert {sent.channel for sent in first.bus.sent if sent.to == holder.node.uri} == {"htable"}
+    assert [sent for sent in second.bus.sent if sent.to == holder.node.uri] == []
+    second.lose(first)
+    world.run(5)
+    assert any(sent.to == holder.node.uri for sent in second.bus.sent)  # It took over.
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+def test_a_node_that_refuses_is_asked_now_and_then(status: int) -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    node = old_kamailio(world)
+    node.answer = lambda sent: Reply(status)
+    side.meet(node)
+    world.run(60)
+    times = [sent.time for sent in node.got]
+    assert 2 <= len(times) <= ROUNDS + 60 / DEAF_S + 1
+    assert min(later - earlier for earlier, later in pairwise(times)) >= SETTLE_S - 0.01
+
+
+def test_a_node_that_never_agrees_is_left_alone_after_some_rounds() -> None:
+    world, side, holder = apart()
+
+    def answer(sent: Sent) -> Reply:
+        if sent.json == {"action": 1}:
+            holder.send()
+        return Reply(200)
+
+    holder.node.answer = answer
+    holder.cells = {"same": "wrong for ever"}
+    side.table["same"] = "ours"
+    world.run(1)
+    side.meet(holder.node)
+    world.run(200)
+    asked = [sent for sent in holder.node.got if sent.json == {"action": 1}]
+    assert 2 <= len(asked) <= 2 * ROUNDS
+
+
+def test_a_node_whose_cells_do_not_come_is_given_up() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    node = old_kamailio(world)
+    node.answer = lambda sent: None
+    side.meet(node)
+    world.run(20)
+    assert side.store.counters.repairs["failed"] >= 1
+
+
+def test_a_comparison_begins_although_writes_never_stop() -> None:
+    world, side, holder = apart()
+    count = [0]
+
+    def write() -> None:
+        count[0] += 1
+        side.table[f"hot{count[0] % (FEW // 10)}"] = "x"
+        side.runtime.call_later(0.002, write)
+
+    write()
+    holder.cells["new"] = "there"
+    again(world, side, holder, 10)
+    assert side.table["new"] == "there"
+
+
+def test_now_and_then_all_are_asked_and_not_after_the_end() -> None:
+    world, side, holder = apart()
+    again(world, side, holder)
+    holder.asked.clear()
+    world.run(ROUTINE_S + SETTLE_S + 1)
+    assert len(holder.asked) == 1
+    side.store.stop()
+    world.run(3 * ROUTINE_S)
+    assert len(holder.asked) == 1
+
+
+def test_a_time_beyond_all_measure_is_taken_as_a_long_one() -> None:
+    world, side, holder = apart("t=>autoexpire=3600")
+    holder.expire = (1 << 63) - 1
+    holder.cells["a"] = "y"
+    again(world, side, holder, 4)
+    assert side.table["a"] == "y"
+    assert (side.table.ttl("a") or 0) < 2**31

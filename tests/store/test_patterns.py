@@ -1,0 +1,256 @@
+"""Patterns: what they pick, that none can hold the loop, and that glibc reads portable ones alike."""
+
+from __future__ import annotations
+
+import ctypes
+import locale
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dmqcache.store.patterns import (
+    MAX_PATTERN_BYTES,
+    MatchKind,
+    PatternError,
+    compile_pattern,
+    portable,
+)
+
+
+def picks(pattern: str, text: str, kind: MatchKind = MatchKind.REGEX) -> bool:
+    return compile_pattern(kind, pattern)(text)
+
+
+def raw(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "picked"),
+    [
+        ("^k1", "K12", True),  # case does not matter
+        ("k1", "xxk1xx", True),  # found anywhere
+        ("^k1", "ak1", False),
+        ("^b$", "a\nb\nc", True),  # lines
+        ("a.c", "a\nc", False),
+        ("a[^x]c", "a\nc", False),
+        ("a\nc", "a\nc", True),
+        ("[[:digit:]]+$", "a1", True),
+        ("^[[:alpha:]_]+$", "a_B", True),
+        ("[]x]", "]", True),
+        ("[^]x]", "]", False),
+        ("[a-]", "-", True),
+        (r"[\d]", "\\", True),  # a backslash in brackets is a backslash
+        (r"[\d]", "5", False),
+        (r"\.", "ab", False),
+        (r"\d+", "x5", True),  # Perl's classes, for people
+        (r"\S", " \n", False),
+        (r"\bfoo\b", "a foo b", True),
+        (r"\bfoo\b", "afoob", False),
+        ("^a{2,3}$", "aaaa", False),
+        ("^a{2,}$", "aaaa", True),
+        ("^(ab|c)+$", "abcab", True),
+        ("^(a|)$", "", True),
+        ("a+?b", "b", True),  # glibc: (a+)?, not Perl's "not greedy"
+        ("^(a**)$", "aaa", True),
+        ("", "anything", True),
+        ("}", "}", True),
+        ("k", "\u212a", False),  # the Kelvin sign is no k: ASCII only
+        ("é", "É", False),
+        ("é", "xéx", True),
+        ("^h.llo$", "hello", True),
+        ("^h..llo$", "hällo", True),  # a dot is one byte
+    ],
+)
+def test_regular_expressions_mean_what_kamailio_means(pattern: str, text: str, picked: bool) -> None:
+    assert picks(pattern, text) is picked
+
+
+@pytest.mark.parametrize(
+    ("kind", "pattern", "text", "picked"),
+    [
+        (MatchKind.PREFIX, "k2", "k22", True),
+        (MatchKind.PREFIX, "k2", "K22", False),
+        (MatchKind.PREFIX, "k.", "k2", False),
+        (MatchKind.SUFFIX, "22", "k22", True),
+        (MatchKind.SUFFIX, "2k", "k22", False),
+        (MatchKind.CONTAINS, "2", "k22", True),
+        (MatchKind.CONTAINS, "K", "k22", False),
+        (MatchKind.CONTAINS, "", "", True),
+    ],
+)
+def test_plain_kinds_compare_characters_with_case(
+    kind: MatchKind, pattern: str, text: str, picked: bool
+) -> None:
+    assert picks(pattern, text, kind) is picked
+
+
+@given(st.binary(max_size=4), st.binary(max_size=8))
+def test_plain_kinds_compare_bytes(part: bytes, text: bytes) -> None:
+    assert picks(raw(part), raw(text), MatchKind.PREFIX) is text.startswith(part)
+    assert picks(raw(part), raw(text), MatchKind.SUFFIX) is text.endswith(part)
+    assert picks(raw(part), raw(text), MatchKind.CONTAINS) is (part in text)
+
+
+def test_half_of_a_character_is_a_prefix_of_it() -> None:
+    assert picks(raw("é".encode()[:1]), "é", MatchKind.PREFIX)
+    assert picks(raw("é".encode()[1:]), "é", MatchKind.SUFFIX)
+
+
+@given(st.binary(min_size=1, max_size=8), st.binary(max_size=20))
+def test_regular_expressions_compare_bytes(part: bytes, text: bytes) -> None:
+    escaped = b"".join(b"[%c]" % byte if byte not in b"^\n" else b"\\^" for byte in part)
+    part = part.replace(b"\n", b"^")
+    assert picks(raw(escaped), raw(text)) is (part.lower() in text.lower())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        (r"(a)\1", "back-references are not available"),
+        (r"\<a", "is not available"),
+        (r"\q", "is not known"),
+        ("\\", "ends with a single backslash"),
+        ("(a", "'(' is not closed"),
+        ("a)", "has no '('"),
+        ("*a", "nothing to repeat before '*'"),
+        ("a|+", "nothing to repeat"),
+        ("^*", "nothing to repeat"),
+        ("(?i)a", "nothing to repeat before '?'"),
+        ("a{", "'{' is not followed by"),
+        ("a{x}", "'{' is not followed by"),
+        ("a{3,1}", "ends before it begins"),
+        ("a{1001}", "at most 1000"),
+        ("a{99999}", "'{' is not followed by"),
+        ("[a", "'[' is not closed"),
+        ("[a-", "'[' is not closed"),
+        ("[z-a]", "ends before it begins"),
+        ("[[:nope:]]", "unknown class"),
+        ("[[.a.]]", "collating"),
+        ("((a{100}){100}){100}", "too large"),
+        ("a{900}", "too large"),
+        ("a" * (MAX_PATTERN_BYTES + 1), "at most 1024"),
+    ],
+)
+def test_says_what_is_wrong_with_a_pattern(pattern: str, says: str) -> None:
+    with pytest.raises(PatternError) as caught:
+        compile_pattern(MatchKind.REGEX, pattern)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    if "too large" not in says:
+        assert not portable(pattern)
+
+
+def test_plain_patterns_have_a_length_limit_too() -> None:
+    for kind in MatchKind:
+        with pytest.raises(PatternError):
+            compile_pattern(kind, "a" * (MAX_PATTERN_BYTES + 1))
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "^(a|a)*$", "([a-z]+)*z$", "(a?){30}a{30}$", "(.*a){12}$"])
+def test_patterns_that_explode_elsewhere_end_here(pattern: str) -> None:
+    """Python's re needs longer than the universe for most of these; a linear matcher, milliseconds."""
+    assert not picks(pattern, "a" * 20_000 + "!")
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="ab()[]{}*+?|\\^$.-:d10,é\n\udcff", max_size=20), st.text(max_size=10))
+def test_any_pattern_matches_or_is_refused(pattern: str, text: str) -> None:
+    try:
+        picks(pattern, text.encode("utf-8", "ignore").decode())
+    except PatternError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_portable"),
+    [
+        ("^k1", True),
+        ("^value-3", True),
+        (r"^\+44[0-9]{10}$", True),
+        ("(a|b)[[:digit:]]*", True),
+        ("a{2,3}", True),
+        (r"[\d]", True),
+        ("", False),
+        (r"\d", False),
+        (r"\bx", False),
+        (r"\n", False),
+        (r"\-", False),
+        ("a+?", False),
+        ("a**", False),
+        ("a{,3}", False),
+        ("a{256}", False),
+        ("(a|)", False),
+        ("a||b", False),
+        ("()", False),
+        ("é", False),
+        ("[é]", False),
+        ("[A-z]", False),
+        ("a\0", False),
+        ("a" * (MAX_PATTERN_BYTES + 1), False),
+    ],
+)
+def test_only_what_every_posix_system_reads_alike_is_portable(pattern: str, is_portable: bool) -> None:
+    assert portable(pattern) is is_portable
+
+
+# -- against glibc, which is what Kamailio uses ------------------------------------------------------------
+
+_EXTENDED, _ICASE, _NEWLINE = 1, 2, 4
+_SIZE_OF_REGEX_T = 256  # 64 on x86-64; room to spare
+
+
+@pytest.fixture
+def c_locale() -> Iterator[None]:
+    before = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, "C")
+    yield
+    locale.setlocale(locale.LC_CTYPE, before)
+
+
+def _glibc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "gnu_get_libc_version"):
+        pytest.skip("needs glibc's regcomp")
+    return libc
+
+
+def _random_pattern(chance: random.Random) -> str:
+    tokens = ["a", "b", "B", "0", "-", ".", "^", "$", "|", "(", ")", "*", "+", "?", "\\.", "\\(", "\\\\"]
+    tokens += [
+        "[ab]",
+        "[^a]",
+        "[a-c]",
+        "[[:digit:]b]",
+        "[]a]",
+        "[^]a]",
+        "[\\d]",
+        "[[:upper:]]",
+        "{2}",
+        "{1,2}",
+    ]
+    tokens += ["{0,}", "\n", "}", "]", "(a|b)", "(b)"]
+    return "".join(chance.choice(tokens) for _ in range(chance.randint(1, 7)))
+
+
+def test_glibc_reads_portable_patterns_alike(c_locale: None) -> None:
+    libc = _glibc()
+    chance = random.Random(5)
+    compared = 0
+    for _ in range(4000):
+        pattern = _random_pattern(chance)
+        if not portable(pattern):
+            continue
+        compiled = ctypes.create_string_buffer(_SIZE_OF_REGEX_T)
+        assert libc.regcomp(compiled, pattern.encode(), _EXTENDED | _ICASE | _NEWLINE) == 0, pattern
+        matches = compile_pattern(MatchKind.REGEX, pattern)
+        for _ in range(12):
+            text = "".join(chance.choice("abcAB01.-(\\d]\n") for _ in range(chance.randint(0, 6)))
+            theirs = libc.regexec(compiled, text.encode(), 0, None, 0) == 0
+            assert matches(text) is theirs, (pattern, text)
+            compared += 1
+        libc.regfree(compiled)
+    assert compared > 5000

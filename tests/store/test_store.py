@@ -1,0 +1,239 @@
+"""What holds the parts together: couriers, sweeping, the end, and what is kept of nodes that come and go."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmqcache.bus.node import OWN_TAG
+from dmqcache.bus.peer import Reply
+from dmqcache.store.clock import MAX_AHEAD_MS
+from dmqcache.store.store import CONGESTED, MAX_UDP_VALUE_BYTES, SWEEP_S
+from tests.store.harness import NEW, Played, World, equal, old_kamailio, shown
+
+
+def test_a_table_declared_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        World().side("127.0.0.11", "t", "t=>autoexpire=5")
+
+
+def test_a_value_that_no_datagram_carries_is_refused_where_it_is_written() -> None:
+    side = World().side("127.0.0.11")
+    with pytest.raises(ValueError, match=str(MAX_UDP_VALUE_BYTES)):
+        side.table["a"] = "x" * MAX_UDP_VALUE_BYTES
+    tcp = World().side("127.0.0.11;transport=tcp")
+    tcp.table["a"] = "x" * (2 * MAX_UDP_VALUE_BYTES)
+
+
+def test_our_own_node_gets_no_outbox() -> None:
+    side = World().side("127.0.0.11")
+    side.store.node_up(side.bus.local)
+    assert not side.store.outboxes
+
+
+def test_a_node_is_spoken_to_in_its_own_language_and_that_may_change() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    other = Played(world, "127.0.0.12", NEW)
+    side.meet(other)
+    side.table["a"] = "x"
+    world.run(0.1)
+    assert {sent.channel for sent in other.got} == {"htable"}
+    other.got.clear()
+    other.user_agent, other.supported = "dmqcache", frozenset({OWN_TAG})
+    side.meet(other)
+    side.table["b"] = "x"
+    world.run(0.1)
+    assert {sent.channel for sent in other.got} == {"dmqcache"}
+    assert len(side.store.outboxes) == 1
+
+
+def test_a_node_that_is_away_costs_a_name_for_each_key_and_one_that_left_nothing() -> None:
+    world = World()
+    side = world.side("127.0.0.11", outbox_limit=100)
+    away, left = Played(world, "127.0.0.12", ours=True), Played(world, "127.0.0.13", ours=True)
+    for other in (away, left):
+        side.meet(other)
+    world.run(3)
+    side.lose(away)
+    side.part(left)
+    for round_ in range(5):
+        for number in range(50):
+            side.table[f"k{number}"] = str(round_)
+        world.run(0.1)
+    assert set(side.store.outboxes) == {away.uri}
+    assert side.outbox(away).backlog() == 50
+    for number in range(500):
+        side.table[f"more{number}"] = "x"
+    world.run(0.1)
+    assert side.outbox(away).backlog() <= 100
+    assert side.outbox(away).overflowed
+
+
+def test_expired_cells_are_swept_in_bounded_steps() -> None:
+    world = World()
+    side = world.side("127.0.0.11", "t=>autoexpire=5")
+    for number in range(12_000):
+        side.table[f"k{number}"] = "x"
+    world.run(4.5)
+    left = []
+    while len(side.table):
+        world.run(SWEEP_S / 2)
+        left.append(len(side.table))
+        assert len(left) < 40
+    assert list(dict.fromkeys(left)) == [12_000, 7_000, 2_000, 0]
+    assert side.table.counters.expirations == 12_000
+
+
+def test_tombstones_are_kept_for_their_time_and_then_forgotten() -> None:
+    world = World()
+    side = world.side("127.0.0.11", tombstone_ttl=60.0)
+    side.table["a"] = "x"
+    del side.table["a"]
+    world.run(59)
+    assert "a" in side.table.cells
+    world.run(10)
+    assert not side.table.cells and not side.table.graves
+
+
+def test_a_node_that_is_away_holds_tombstones_but_not_without_bound() -> None:
+    world = World()
+    side = world.side("127.0.0.11", tombstone_ttl=60.0, tombstone_limit=100)
+    other = Played(world, "127.0.0.12", ours=True)
+    side.meet(other)
+    world.run(3)
+    side.lose(other)
+    side.table["a"] = "x"
+    del side.table["a"]
+    world.run(3600)
+    assert "a" in side.table.cells
+    for number in range(1_000):
+        side.table[f"k{number}"] = "x"
+        del side.table[f"k{number}"]
+    world.run(1)
+    assert len(side.table.graves) == 100
+    assert "a" not in side.table.cells
+    side.part(other)
+    world.run(100)
+    assert not side.table.graves
+
+
+def test_a_cell_with_a_time_in_a_table_without_is_deleted_at_kamailios_by_one_node() -> None:
+    world = World()
+    one, two = world.side("127.0.0.11"), world.side("127.0.0.12")
+    kamailio = old_kamailio(world)
+    world.mesh(one, two, kamailio)
+    world.run(10)
+    two.table.set("a", "x", 5)
+    world.run(2)
+    kamailio.got.clear()
+    world.run(5)
+    assert [body for body in kamailio.seen() if body.get("action") == 4] == [
+        {"action": 4, "htname": "t", "cname": "a", "mode": 0}
+    ]
+
+
+def test_the_least_address_is_designated_and_another_takes_over() -> None:
+    world = World()
+    sides = [world.side(f"127.0.0.{host}") for host in (11, 12, 13)]
+    world.mesh(*sides)
+    assert [side.store.designated for side in sides] == [True, False, False]
+    for side in sides[1:]:
+        side.lose(sides[0])
+    assert [side.store.designated for side in sides[1:]] == [True, False]
+
+
+def test_writers_are_asked_to_wait_when_too_much_is_waiting_for_live_nodes() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    other = Played(world, "127.0.0.12", ours=True)
+    side.meet(other)
+    other.answer = lambda sent: None
+    for number in range(CONGESTED + 10):
+        side.table[f"k{number}"] = "x"
+    assert side.store.congested()
+    side.lose(other)
+    assert not side.store.congested()
+
+
+def test_a_wrong_clock_of_ours_follows_the_others_and_old_versions_with_it() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    others = [Played(world, f"127.0.0.{host}", ours=True) for host in (12, 13, 14)]
+    for other in others:
+        side.meet(other)
+    world.run(3)
+    side.table["a"] = "x"
+    right = side.store.clock.raw_ms() - 86_400_000
+    for other in others:
+        other.say(side, {"now": right}, "dmqcache")
+    assert abs(side.store.clock.wall_ms() - right) < 10
+    assert side.table.cells["a"].stamp <= right + MAX_AHEAD_MS + 10
+    # Once for each step in which the median moved.
+    assert side.store.counters.clamped["t"] >= 1
+    side.table["a"] = "y"
+    assert side.table["a"] == "y"
+
+
+def test_a_write_to_a_table_that_is_not_shared_is_no_change() -> None:
+    world = World()
+    side = world.side("127.0.0.11", "own=>dmqreplicate=0")
+    side.store.tables["own"]["a"] = "x"
+    assert side.store.number() == 0
+    assert not side.store.counters.changes
+
+
+def test_after_the_end_nothing_is_sent_and_no_timer_goes_on() -> None:
+    world = World()
+    side = world.side("127.0.0.11", repair_interval=1.0)
+    for other in (Played(world, "127.0.0.12", ours=True), old_kamailio(world)):
+        side.meet(other)
+    world.run(10)
+    side.store.stop()
+    side.table["a"] = "x"
+    sent = len(side.bus.sent)
+    world.run(700)
+    assert len(side.bus.sent) == sent
+    assert world.clock.pending == 0
+    assert shown(side) == {"a": "x"}
+
+
+def test_hostile_and_long_traffic_leaves_nothing_behind() -> None:
+    world = World()
+    side = world.side("127.0.0.11", tombstone_ttl=10.0)
+    world.run(1)
+    for number in range(300):
+        node = Played(world, f"127.1.{number // 250}.{number % 250 + 1}", ours=bool(number % 2))
+        node.answer = lambda sent: Reply(503)
+        side.meet(node)
+        node.tell(side, rows={"t": [["a", str(number), side.store.clock.raw_ms() + number]]}, repair=True)
+        node.tell(side, want={"id": number, "table": "t", "parts": [[0, 0, []]]}, ask={f"x{number}": []})
+        world.run(0.05)
+        side.lose(node)
+        side.part(node)
+    world.run(60)
+    store = side.store
+    assert not store.outboxes and not store._heard and not store.clock._ahead
+    assert not store.repair._due and store.repair.session is None
+    assert not store.compare._due and not store.donor._indexing
+    assert all(not lanes for lanes in store._lanes.values())
+    assert len(store.counters.refused) < 10
+    assert shown(side) == {"a": "299"}
+
+
+def test_nodes_that_meet_again_and_again_end_alike() -> None:
+    world = World()
+    one, two = world.side("127.0.0.11"), world.side("127.0.0.12")
+    world.mesh(one, two)
+    for number in range(20):
+        one.table[f"a{number}"] = "x"
+        two.lose(one)
+        two.table[f"b{number}"] = "y"
+        world.run(0.3)
+        if number % 3 == 0:
+            one.lose(two)
+            one.meet(two)
+        two.meet(one)
+        del one.table[f"a{number}"]
+        world.run(0.7)
+    world.until(lambda: equal(one, two), 20)
+    assert len(one.table) == 20
