@@ -1,0 +1,130 @@
+"""A bus on real sockets: the asyncio shell around the sans-I/O :class:`~dmqcache.bus.bus.Bus`.
+
+``open_bus`` is all that a program needs which wants the bus and no cache; ``CacheNode`` stands on it too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+from dmqcache.bus.aio import AsyncioRuntime
+from dmqcache.bus.bus import Bus, BusSettings
+from dmqcache.bus.resolver import AsyncResolver
+from dmqcache.bus.transport import Transports
+from dmqcache.bus.uri import Endpoint, NodeURI
+
+#: Seconds that a leaving node waits at most until the others have taken note.
+LEAVE_S = 2.0
+#: Connections remembered as told of to the transports; each is told of once.
+MAX_SOURCES = 1_000
+
+
+class OpenBus:
+    """A bus with its sockets. ``prepare`` registers peers after the bus is built and before it starts."""
+
+    def __init__(
+        self,
+        settings: BusSettings,
+        prepare: Callable[[Bus, AsyncioRuntime], None] = lambda bus, runtime: None,
+        listen: NodeURI | None = None,
+    ) -> None:
+        self._settings = settings
+        self._listen = listen or settings.server_address
+        self._prepare = prepare
+        self._transports: Transports | None = None
+        self._runtime: AsyncioRuntime | None = None
+        self._resolver: AsyncResolver | None = None
+        self._known_sources: set[Endpoint] = set()
+        self.bus: Bus | None = None
+
+    async def start(self) -> Bus:
+        """Bind the sockets and join. OSError with a clear text where the address cannot be had."""
+        runtime = self._runtime = AsyncioRuntime()
+        loop = asyncio.get_running_loop()
+        settings = replace(self._settings, server_address=await _numeric(self._settings.server_address))
+        resolver = self._resolver = AsyncResolver(loop)
+        bus = self.bus = Bus(settings, runtime, lambda data, to: transports.send(data, to), resolver)
+        transports = self._transports = Transports(
+            [self._listen], self._receive, bus.transport_failed, bus.counters
+        )
+        self._prepare(bus, runtime)
+        await transports.start()
+        bus.start()
+        return bus
+
+    def _receive(self, data: bytes, source: Endpoint) -> None:
+        assert self.bus is not None
+        self.bus.receive(data, source)
+        if source.transport != "udp" and source not in self._known_sources:
+            self._use_both_ways(source)
+
+    def _use_both_ways(self, source: Endpoint) -> None:
+        """Send to the one node of that host over the connection that it has opened to us."""
+        assert self.bus is not None and self._transports is not None
+        there = [
+            node.endpoint
+            for node in self.bus.active_nodes()
+            if node.endpoint is not None and node.endpoint[:2] == source[:2]
+        ]
+        if there:
+            if len(self._known_sources) >= MAX_SOURCES:
+                self._known_sources.clear()
+            self._known_sources.add(source)
+        if len(there) == 1:
+            self._transports.alias(there[0], source)
+
+    async def close(self, leave: bool = True) -> None:
+        """Say goodbye (unless ``leave`` is false) and close the sockets."""
+        if self.bus is not None and leave:
+            left = asyncio.Event()
+            self.bus.leave(left.set)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(left.wait(), LEAVE_S)
+        if self._resolver is not None:
+            self._resolver.close()
+        if self._runtime is not None:
+            await self._runtime.close()
+        if self._transports is not None:
+            await self._transports.close()
+
+
+async def _numeric(address: NodeURI) -> NodeURI:
+    """The same address with an IP instead of a name: what the other nodes are told must mean one node."""
+    if address.endpoint is not None:
+        return address
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise OSError(f"server_address {address}: {address.host} does not resolve ({error})") from error
+    return NodeURI(str(found[0][4][0]), address.port, address.transport)
+
+
+@asynccontextmanager
+async def open_bus(
+    server_address: str,
+    *notification_addresses: str,
+    prepare: Callable[[Bus], None] = lambda bus: None,
+) -> AsyncIterator[Bus]:
+    """Join a DMQ bus as ``server_address`` (``sip:127.0.0.11:5060``) through any of the nodes named.
+
+    ``prepare`` may register peers before the first message; ``bus.register_peer`` later does as well.
+    Leaves the bus at the end of the block.
+    """
+    settings = BusSettings(
+        server_address=NodeURI.parse(server_address),
+        notification_addresses=tuple(NodeURI.parse(address) for address in notification_addresses),
+    )
+    shell = OpenBus(settings, lambda bus, runtime: prepare(bus))
+    bus = await shell.start()
+    try:
+        yield bus
+    finally:
+        await shell.close()
+
+
+__all__ = ["OpenBus", "open_bus"]

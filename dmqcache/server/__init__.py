@@ -1,0 +1,1 @@
+"""What faces clients: the Redis protocol and HTTP. Nothing here decides anything about the data."""

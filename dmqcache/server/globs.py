@@ -1,0 +1,80 @@
+"""Redis' glob patterns (KEYS, SCAN MATCH, CONFIG GET): ``*``, ``?``, ``[abc]``, ``[^a-z]`` and ``\\``.
+
+Each ``*`` takes the shortest stretch that lets the next fixed piece match and never comes back to it
+(an atomic group), so a hostile pattern costs at most pattern times text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+
+def literal_prefix(pattern: str) -> tuple[str, bool]:
+    """What every match begins with, and whether the pattern is just that and a ``*``."""
+    prefix: list[str] = []
+    position = 0
+    while position < len(pattern):
+        char = pattern[position]
+        if char == "\\" and position + 1 < len(pattern):
+            position += 1
+            char = pattern[position]
+        elif char in "*?[":
+            return "".join(prefix), pattern[position:].strip("*") == ""
+        prefix.append(char)
+        position += 1
+    return "".join(prefix), False
+
+
+def compile_glob(pattern: str) -> Callable[[str], bool]:
+    """A function that says whether a text matches as a whole."""
+    pieces = [""]
+    position = 0
+    while position < len(pattern):
+        char = pattern[position]
+        position += 1
+        if char == "*":
+            pieces.append("")
+        elif char == "?":
+            pieces[-1] += "."
+        elif char == "[":
+            group, position = _group(pattern, position)
+            pieces[-1] += group
+        else:
+            if char == "\\" and position < len(pattern):
+                char = pattern[position]
+                position += 1
+            pieces[-1] += re.escape(char)
+    expression = re.compile(_join(pieces), re.DOTALL)
+    return lambda text: expression.fullmatch(text) is not None
+
+
+def _join(pieces: list[str]) -> str:
+    first, *rest = pieces
+    if not rest:
+        return first
+    *middle, last = rest
+    return first + "".join(f"(?>.*?{piece})" for piece in middle if piece) + ".*" + last
+
+
+def _group(pattern: str, position: int) -> tuple[str, int]:
+    """The class whose ``[`` stands before ``position``, and where it ends. Without a ``]`` it goes on to
+    the pattern's end, as in Redis; an empty one matches nothing."""
+    negated = pattern[position : position + 1] == "^"
+    position += negated
+    members: list[str] = []
+    while position < len(pattern) and pattern[position] != "]":
+        if pattern[position] == "\\" and position + 1 < len(pattern):
+            position += 1
+            members.append(re.escape(pattern[position]))
+            position += 1
+        elif pattern[position + 1 : position + 2] == "-" and position + 2 < len(pattern):
+            low, high = sorted((pattern[position], pattern[position + 2]))
+            members.append(f"{re.escape(low)}-{re.escape(high)}")
+            position += 3
+        else:
+            members.append(re.escape(pattern[position]))
+            position += 1
+    if not members:
+        return ("." if negated else r"(?!)"), position + 1
+    return f"[{'^' if negated else ''}{''.join(members)}]", position + 1

@@ -1,0 +1,94 @@
+"""A node with real tables and no bus behind them, for the tests of the client protocols."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from dmqcache.bus.counters import BusCounters
+from dmqcache.server.cursors import Cursors
+from dmqcache.server.session import Session, Shared
+from dmqcache.store.clock import Clock
+from dmqcache.store.settings import TableSettings
+from dmqcache.store.table import Table
+
+#: Unix time at which the tests' world begins.
+EPOCH = 1_700_000_000.0
+
+
+@dataclass
+class FakeTime:
+    """Seconds since the world began; tests move it."""
+
+    seconds: float = 1000.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def wall(self) -> float:
+        return EPOCH + self.seconds
+
+    def wall_ms(self) -> int:
+        return round(self.wall() * 1000)
+
+
+@dataclass
+class Row:
+    uri: str
+    status: str = "active"
+    local: bool = False
+    software: str = "dmqcache (0.1.0)"
+    last_seen_s: float | None = None
+    rtt_ms: float | None = None
+    in_sync: str = "yes"
+    backlog: int = 0
+
+
+@dataclass
+class Progress:
+    state: str = "done"
+    cells: int = 3
+    donor: str = ""
+
+
+@dataclass
+class FakeBus:
+    counters: BusCounters = field(default_factory=BusCounters)
+
+
+class FakeNode:
+    """Tables ``cache`` and ``users``; WAIT ends when a test says so."""
+
+    def __init__(self, *declared: str, time: FakeTime | None = None) -> None:
+        self.time = time or FakeTime()
+        clock = Clock(self.time.now, self.time.wall_ms)
+        settings = [TableSettings.parse(text) for text in declared or ("cache", "users=>autoexpire=60")]
+        self.tables = {one.name: Table(one, clock) for one in settings}
+        self.bus = FakeBus()
+        self.ready = True
+        self.rows = [Row("sip:127.0.0.11:5060", local=True), Row("sip:127.0.0.12:5060", rtt_ms=0.4)]
+        self.is_congested = False
+        self.waits: list[tuple[int | None, float | None]] = []
+        self.acknowledged: asyncio.Event | None = None
+
+    def node_rows(self) -> list[Row]:
+        return self.rows
+
+    def sync_progress(self) -> Progress:
+        return Progress()
+
+    def congested(self) -> bool:
+        return self.is_congested
+
+    async def wait_replicated(self, nodes: int | None, timeout: float | None) -> int:
+        self.waits.append((nodes, timeout))
+        if self.acknowledged is not None:
+            await self.acknowledged.wait()
+        return 1
+
+
+def make_session(node: FakeNode | None = None) -> Session:
+    node = node or FakeNode()
+    session = Session(Shared(node, node.time.wall, node.time.now, Cursors()), "127.0.0.1:1")
+    session.shared.sessions[session.id] = session
+    return session

@@ -1,0 +1,121 @@
+"""A node for the tests of metrics and HTTP: real tables and counters, a bus that only writes down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dmqcache.bus.counters import BusCounters
+from dmqcache.bus.node import NodeStatus
+from dmqcache.bus.uri import NodeURI
+from dmqcache.store.clock import Clock
+from dmqcache.store.counters import StoreCounters
+from dmqcache.store.settings import TableSettings
+from dmqcache.store.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    uri: str
+    status: str = "active"
+    local: bool = False
+    software: str = "dmqcache (0.1.0)"
+    last_seen_s: float | None = 1.5
+    rtt_ms: float | None = 0.7
+    in_sync: str = "yes"
+    backlog: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    state: str = "done"
+    cells: int = 0
+    donor: str = ""
+
+
+@dataclass
+class Bus:
+    counters: BusCounters = field(default_factory=BusCounters)
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+
+    def add_node(self, uri: NodeURI, /) -> None:
+        self.calls.append(("add", uri))
+
+    def remove_node(self, uri: NodeURI, /) -> None:
+        self._check(uri)
+        self.calls.append(("remove", uri))
+
+    def set_status(self, uri: NodeURI, status: NodeStatus, /) -> None:
+        self._check(uri)
+        self.calls.append(("set_status", uri, status))
+
+    def _check(self, uri: NodeURI) -> None:
+        """As the real bus."""
+        if uri.host == "127.0.0.11":
+            raise ValueError("a node cannot remove itself from its own list")
+        if uri.host != "127.0.0.12":
+            raise LookupError(f"{uri} is not in the node list")
+
+
+class ServedNode:
+    """Fits the protocols of ``dmqcache.metrics`` and ``dmqcache.server``."""
+
+    def __init__(self, *declared: str) -> None:
+        clock = Clock(time.monotonic, lambda: time.time_ns() // 1_000_000)
+        settings = [TableSettings.parse(text) for text in declared or ("users=>autoexpire=3600", "plain")]
+        self.tables = {each.name: Table(each, clock) for each in settings}
+        self.bus = Bus()
+        self.counters = StoreCounters()
+        self.ready = True
+        self.progress = Progress()
+        self.rows: list[Row] = [
+            Row("sip:127.0.0.11:5060", local=True, last_seen_s=None, rtt_ms=None),
+            Row("sip:127.0.0.12:5060", software="kamailio (5.6.3 (x86_64/linux))", backlog=3),
+        ]
+
+    def node_rows(self) -> Sequence[Row]:
+        return self.rows
+
+    def sync_progress(self) -> Progress:
+        return self.progress
+
+    async def wait_replicated(self, nodes: int | None, timeout: float | None) -> int:
+        return 0
+
+    def congested(self) -> bool:
+        return False
+
+
+def busy_node() -> ServedNode:
+    """A node on which every metric has at least one sample, and every name something to escape."""
+    node = ServedNode()
+    node.rows.append(Row("sip:[::1]:5060;transport=tcp", status="disabled", rtt_ms=None, in_sync="no"))
+    node.rows.append(Row("sip:127.0.0.14:5060", status="pending", last_seen_s=None, rtt_ms=None, software=""))
+    users = node.tables["users"]
+    users.set("alice", "x")
+    users.set("n", 5)
+    users.set("gone", "y")
+    users.delete("gone")
+    users.get("alice")
+    users.get("nobody")
+    bus = node.bus.counters
+    bus.messages["htable", "out", "request"] += 12
+    bus.messages["htable", "in", "200"] += 11
+    bus.messages["notification_peer", "in", "request"] += 4
+    bus.retransmissions["out"] += 2
+    bus.timeouts["htable"] += 1
+    bus.drops["bad_json"] += 3
+    bus.handler_errors["htable"] += 1
+    bus.bytes["in"] += 2048
+    store = node.counters
+    store.changes["users", "local"] += 3
+    store.refused["users", "older"] += 1
+    store.withheld["users", "nul"] += 1
+    store.clamped["users"] += 1
+    store.delay.observe(0.0008, times=40)
+    store.delay.observe(0.3)
+    store.sync_cells["in"] += 500
+    store.repairs["equal"] += 7
+    store.repair_cells["out"] += 2
+    return node

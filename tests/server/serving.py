@@ -1,0 +1,35 @@
+"""A RESP server in a thread of its own, for clients that block."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dmqcache.server.resp import RespServer
+from dmqcache.server.store_face import NodeLike
+
+
+class Serving(RespServer):
+    """The server and the loop that it runs on."""
+
+    loop: asyncio.AbstractEventLoop
+
+
+@contextmanager
+def serving(node: NodeLike, **options: int) -> Iterator[Serving]:
+    """The server, listening on a free port of 127.0.0.1."""
+    loop = asyncio.new_event_loop()
+    server = Serving(node, "127.0.0.1", 0, **options)
+    server.loop = loop
+    loop.run_until_complete(server.start())
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()
