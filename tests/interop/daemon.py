@@ -1,0 +1,146 @@
+"""A child process of a test: started with a log file, waited for with a deadline, ended with its whole group.
+
+It knows nothing of what it runs; kamailio.py, process.py and bench/rivals.py say how to ask their program
+whether it is ready. Whatever is still alive when the interpreter leaves is killed, so that a failed test
+does not keep a port busy for the next one.
+"""
+
+import atexit
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+T = TypeVar("T")
+
+POLL_S = 0.02
+"""How often a condition is asked again while waiting."""
+
+LOG_TAIL_BYTES = 6000
+"""How much of a process' log goes into an error text."""
+
+
+class NotReady(AssertionError):
+    """A condition did not come true before its deadline; the text holds what is known."""
+
+
+def wait_until(
+    condition: Callable[[], T],
+    timeout: float,
+    what: str | Callable[[], str],
+    *,
+    poll: float = POLL_S,
+) -> T:
+    """Ask `condition` until it is true and return its value; NotReady after `timeout` seconds.
+
+    An OSError raised by the condition (a refused or cut connection) counts as "not yet".
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        trouble = ""
+        try:
+            value = condition()
+            if value:
+                return value
+        except OSError as error:
+            trouble = f" ({type(error).__name__}: {error})"
+        if time.monotonic() > deadline:
+            raise NotReady(f"not within {timeout:g} s: {what if isinstance(what, str) else what()}{trouble}")
+        time.sleep(poll)
+
+
+def require_programs(*names: str) -> None:
+    """Fail with a text that says what to install, rather than skip: CI installs them all."""
+    missing = [name for name in names if shutil.which(name) is None]
+    if missing:
+        packages = "kamailio redis-server redis-tools iproute2 iptables"
+        raise RuntimeError(f"needs {', '.join(missing)}: apt-get install -y {packages}")
+
+
+class Daemon:
+    """One started program, the leader of its own process group."""
+
+    _alive: ClassVar["weakref.WeakSet[Daemon]"] = weakref.WeakSet()
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        namespace: str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start `command`, in the network namespace `namespace` if given; stdout and stderr go to `log`."""
+        prefix = ["ip", "netns", "exec", namespace] if namespace else []
+        self.name = name
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [*prefix, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **environ} if environ else None,
+            )
+        self._alive.add(self)
+
+    @property
+    def running(self) -> bool:
+        """Whether the group's leader still runs."""
+        return self.process.poll() is None
+
+    def wait_ready(self, ready: Callable[[], object], timeout: float) -> None:
+        """Wait until `ready` is true; fail at once, with the log, if the program ends before."""
+
+        def answered() -> object:
+            if not self.running:
+                raise NotReady(f"{self.name} ended with status {self.process.returncode}:\n{self.tail()}")
+            return ready()
+
+        wait_until(answered, timeout, lambda: f"{self.name} ready:\n{self.tail()}", poll=0.05)
+
+    def terminate(self, timeout: float) -> int:
+        """SIGTERM to the leader, wait for its end, then nothing of the group is left; its exit status."""
+        if self.running:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise NotReady(f"{self.name} did not stop within {timeout:g} s:\n{self.tail()}") from None
+        self.kill()
+        return status
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group, as a power cut: nobody gets to say good-bye."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._alive.discard(self)
+
+    def freeze(self) -> None:
+        """SIGSTOP to the whole group: the node keeps its ports and answers nothing."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT after freeze()."""
+        os.killpg(self.process.pid, signal.SIGCONT)
+
+    def tail(self) -> str:
+        """The end of the log, for error texts."""
+        data = self.log.read_bytes() if self.log.exists() else b""
+        return data[-LOG_TAIL_BYTES:].decode("utf-8", "replace")
+
+
+@atexit.register
+def _kill_all() -> None:
+    for daemon in list(Daemon._alive):
+        daemon.kill()

@@ -1,0 +1,295 @@
+"""A real Kamailio on an address of its own, as a test sees it: start, ask, change, kill.
+
+The configuration is made by kamailio_cfg.py. Two ways in, both HTTP on the TCP listener of the SIP
+address: `rpc` (jsonrpcs, for what only it can tell: dumps, nodes, statistics) and the script route `/op`,
+whose arguments travel as hexadecimal so that keys and values may hold any byte but NUL.
+
+Strings follow the project's rule: `str` with arbitrary bytes by surrogateescape; values are `str | int`.
+"""
+
+import contextlib
+import http.client
+import itertools
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.interop.daemon import Daemon, NotReady, require_programs, wait_until
+from tests.interop.kamailio_cfg import configuration, table_names
+
+START_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 15.0
+USERS = "users=>size=12;autoexpire=3600;dmqreplicate=1;"
+
+Value = str | int
+
+
+def to_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def to_text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+class RPCError(Exception):
+    """Kamailio answered a JSON-RPC call with an error."""
+
+
+class Kamailio:
+    """One Kamailio process (a main process with its children).
+
+    `tables` are htable declarations, `seeds` notification addresses (`sip:HOST:PORT[;transport=tcp]`).
+    A test gives each Kamailio its own loopback address 127.0.0.x and the same port.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int = 5060,
+        *,
+        tables: Sequence[str] = (USERS,),
+        seeds: Sequence[str] = (),
+        transport: str = "udp",
+        shm_mb: int = 512,
+        pkg_mb: int = 64,
+        namespace: str | None = None,
+        workers: int = 2,
+        ping_interval: int = 60,
+        init_sync: bool = True,
+        extra_cfg: str = "",
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.transport = transport
+        self.namespace = namespace
+        self.tables = table_names(tables)
+        self._memory = ("-m", str(shm_mb), "-M", str(pkg_mb))
+        self._directory = Path(tempfile.mkdtemp(prefix=f"dmqc-kamailio-{host}-"))
+        self._log = self._directory / "kamailio.log"
+        self._ids = itertools.count(1)
+        self._daemon: Daemon | None = None
+        self._config = self._directory / "kamailio.cfg"
+        self._config.write_text(
+            configuration(
+                uri=self.uri,
+                host=host,
+                port=port,
+                tables=tables,
+                seeds=seeds,
+                workers=workers,
+                ping_interval=ping_interval,
+                init_sync=init_sync,
+                extra=extra_cfg,
+            )
+        )
+
+    # ---- life ----
+
+    @property
+    def uri(self) -> str:
+        """The node's server_address."""
+        suffix = "" if self.transport == "udp" else f";transport={self.transport}"
+        return f"sip:{self.host}:{self.port}{suffix}"
+
+    def start(self, timeout: float = START_TIMEOUT_S) -> "Kamailio":
+        """Start the process and wait until its RPC answers."""
+        require_programs("kamailio", *(["ip"] if self.namespace else []))
+        command = ["kamailio", "-f", str(self._config), "-DD", "-E", *self._memory]
+        command += ["-P", str(self._directory / "pid"), "-Y", str(self._directory)]
+        self._daemon = Daemon(f"kamailio {self.host}", command, self._log, namespace=self.namespace)
+        self._daemon.wait_ready(lambda: self.rpc("core.version", timeout=2.0), timeout)
+        return self
+
+    @property
+    def daemon(self) -> Daemon:
+        """The running process; RuntimeError before start()."""
+        if self._daemon is None:
+            raise RuntimeError(f"kamailio {self.host} was not started")
+        return self._daemon
+
+    @property
+    def running(self) -> bool:
+        return self._daemon is not None and self._daemon.running
+
+    def stop(self) -> None:
+        """SIGTERM: Kamailio 5.6.3 runs its shutdown and tells its neighbours nothing."""
+        self.daemon.terminate(STOP_TIMEOUT_S)
+
+    def kill(self) -> None:
+        """SIGKILL of every process of this Kamailio at once."""
+        self.daemon.kill()
+
+    def restart(self) -> None:
+        """Start again with the same configuration and empty tables, after stop() or kill()."""
+        if self.running:
+            self.kill()
+        self.start()
+
+    def close(self) -> None:
+        """Kill what runs and remove the directory."""
+        if self._daemon is not None:
+            self._daemon.kill()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def __enter__(self) -> "Kamailio":
+        return self if self.running else self.start()
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def diagnosis(self) -> str:
+        """The end of stderr, for a failing test."""
+        return f"--- kamailio {self.host} ---\n{self.daemon.tail()}"
+
+    # ---- the two ways in ----
+
+    def _post(self, path: str, body: bytes, timeout: float) -> bytes:
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        with contextlib.closing(connection):
+            connection.request("POST", path, body, {"Content-Type": "application/octet-stream"})
+            try:
+                return connection.getresponse().read()
+            except http.client.HTTPException as error:
+                raise OSError(f"{type(error).__name__}: {error}") from error
+
+    def rpc(self, method: str, *params: object, timeout: float = 10.0) -> Any:
+        """One JSON-RPC call; its result. RPCError for an error answer, OSError if Kamailio is away."""
+        call = {"jsonrpc": "2.0", "method": method, "params": list(params), "id": next(self._ids)}
+        body = to_bytes(json.dumps(call, ensure_ascii=False))
+        answer = json.loads(to_text(self._post("/rpc", body, timeout)), strict=False)
+        if "error" in answer:
+            raise RPCError(f"{method}: {answer['error'].get('message')}")
+        return answer["result"]
+
+    def _op(self, op: str, *args: Value, timeout: float = 10.0) -> bytes:
+        """Run an operation of the script; integers go as they are, strings as hexadecimal."""
+        words = [str(arg) if isinstance(arg, int) else to_bytes(arg).hex() for arg in args]
+        answer = self._post(f"/op/{op}", "/".join(words).encode(), timeout)
+        if not answer.startswith(b"ok"):
+            raise RPCError(f"{op} {args}: {to_text(answer)!r}")
+        return answer[2:].strip()
+
+    # ---- tables, written by the script as an operator's routes write them ----
+
+    def set_str(self, table: str, key: str, value: str, ttl: int | None = None) -> None:
+        """`$sht(table=>key) = value`, then, with `ttl` (seconds), `$shtex(table=>key) = ttl`."""
+        self._op("sets", self._index(table), key, value)
+        if ttl is not None:
+            self.expire(table, key, ttl)
+
+    def set_int(self, table: str, key: str, value: int) -> None:
+        """`$sht(table=>key) = value` as an integer (a C int in 5.6)."""
+        self._op("seti", self._index(table), key, value)
+
+    def set(self, table: str, key: str, value: Value) -> None:
+        if isinstance(value, int):
+            self.set_int(table, key, value)
+        else:
+            self.set_str(table, key, value)
+
+    def expire(self, table: str, key: str, ttl: int) -> None:
+        """`$shtex(table=>key) = ttl`, in seconds; has an effect only in a table with autoexpire."""
+        self._op("expire", self._index(table), key, ttl)
+
+    def delete(self, table: str, key: str) -> None:
+        """`$sht(table=>key) = $null`."""
+        self._op("delete", self._index(table), key)
+
+    def incr(self, table: str, key: str) -> int:
+        """`$shtinc(table=>key)`: the new number."""
+        return int(self._op("incr", self._index(table), key))
+
+    def decr(self, table: str, key: str) -> int:
+        """`$shtdec(table=>key)`: the new number."""
+        return int(self._op("decr", self._index(table), key))
+
+    def remove_name_regex(self, table: str, pattern: str) -> None:
+        """`sht_rm_name(table, "re", pattern)`: POSIX extended, case-insensitive."""
+        self._op("rmnre", self._index(table), pattern)
+
+    def remove_name_prefix(self, table: str, prefix: str) -> None:
+        """`sht_rm_name(table, "sw", prefix)`."""
+        self._op("rmnsw", self._index(table), prefix)
+
+    def remove_value_regex(self, table: str, pattern: str) -> None:
+        """`sht_rm_value(table, "re", pattern)`: string values only."""
+        self._op("rmvre", self._index(table), pattern)
+
+    def remove_value_prefix(self, table: str, prefix: str) -> None:
+        """`sht_rm_value(table, "sw", prefix)`: string values only."""
+        self._op("rmvsw", self._index(table), prefix)
+
+    def fast_sets(self, count: int, table: str = "users", prefix: str = "k", timeout: float = 120.0) -> None:
+        """Replicated sets of prefix0 .. prefix(count-1) to v0 .. in one tight script loop."""
+        self._op("fast", self._index(table), prefix, count, timeout=timeout)
+
+    # ---- reading ----
+
+    def get(self, table: str, key: str) -> Value | None:
+        """The value, or None if the key is not there."""
+        kind, _, data = self._op("get", self._index(table), key).partition(b" ")
+        if kind == b"null":
+            return None
+        return int(data) if kind == b"int" else to_text(bytes.fromhex(data.decode()))
+
+    def ttl(self, table: str, key: str) -> int | None:
+        """Seconds left by `$shtex`, or None if the key is not there or never expires (Kamailio says 0)."""
+        return int(self._op("ttl", self._index(table), key) or 0) or None
+
+    def dump(self, table: str, timeout: float = 30.0) -> dict[str, Value]:
+        """The whole table by `htable.dump`. For up to some 100,000 cells; see `count`."""
+        slots = self.rpc("htable.dump", table, timeout=timeout)
+        cells = (cell for entry in slots for cell in entry["slot"])
+        return {cell["name"]: cell["value"] for cell in cells}
+
+    def count(self, table: str, timeout: float = 10.0) -> int:
+        """Number of cells by `htable.stats` (expired ones not yet swept included)."""
+        rows = {row["name"]: row["all"] for row in self.rpc("htable.stats", timeout=timeout)}
+        return int(rows[table])
+
+    def missing(self, count: int, table: str = "users", prefix: str = "k", timeout: float = 60.0) -> int:
+        """How many of the keys prefix0 .. prefix(count-1) are not there, looked up one by one.
+
+        More exact than `count`: cells that arrive twice at the same time can be counted twice by Kamailio.
+        """
+        return int(self._op("missing", self._index(table), prefix, count, timeout=timeout))
+
+    def nodes(self) -> dict[str, str]:
+        """Every node of the bus that this one knows, itself included: its URI and its status."""
+        return {_uri_of(row): row["status"] for row in self.rpc("dmq.list_nodes")}
+
+    def wait_nodes(self, uris: Sequence[str], timeout: float) -> None:
+        """Wait until exactly `uris` (itself included) are active; other known nodes are not."""
+        wait_until(
+            lambda: {uri for uri, status in self.nodes().items() if status == "active"} == set(uris),
+            timeout,
+            lambda: f"{self.uri} knows {list(uris)}; it knows {self._nodes_or_trouble()}",
+        )
+
+    def wait_count(self, table: str, count: int, timeout: float) -> None:
+        """Wait until the table holds exactly `count` cells."""
+        wait_until(
+            lambda: self.count(table) == count,
+            timeout,
+            lambda: f"{count} cells in {table} of {self.uri}; it has {self.count(table)}",
+            poll=0.05,
+        )
+
+    def _nodes_or_trouble(self) -> object:
+        try:
+            return self.nodes()
+        except (OSError, RPCError, NotReady) as error:
+            return error
+
+    def _index(self, table: str) -> int:
+        return self.tables.index(table)
+
+
+def _uri_of(row: dict[str, Any]) -> str:
+    transport = row["proto"]
+    suffix = "" if transport in ("*", "udp") else f";transport={transport}"
+    return f"sip:{row['host']}:{row['port']}{suffix}"

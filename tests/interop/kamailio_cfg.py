@@ -1,0 +1,176 @@
+"""The text of a Kamailio 5.6 configuration for kamailio.py: dmq, htable, and the script routes of `/op`.
+
+Table names cannot be variables in `$sht(...)`, so each operation has one branch for each table.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+MODULE_PATHS = (
+    Path("/usr/lib/x86_64-linux-gnu/kamailio/modules"),
+    Path("/usr/lib/aarch64-linux-gnu/kamailio/modules"),
+    Path("/usr/lib/kamailio/modules"),
+)
+
+# dmq comes before htable, which registers its peer there while it is loaded.
+MODULES = ("tm", "sl", "pv", "kex", "textops", "xlog", "xhttp", "jsonrpcs", "dmq", "htable")
+
+HEAD = """#!KAMAILIO
+debug=1
+log_stderror=yes
+fork=yes
+children=2
+tcp_children=2
+auto_aliases=no
+dns=no
+rev_dns=no
+listen=udp:{host}:{port}
+listen=tcp:{host}:{port}
+tcp_accept_no_cl=yes
+tcp_rd_buf_size=262144
+tcp_conn_wq_max=33554432
+tcp_wq_max=67108864
+tcp_connection_lifetime=3600
+pv_buffer_size=200000
+max_while_loops=3000000
+mpath="{modules}/"
+"""
+
+PARAMETERS = """modparam("jsonrpcs","transport",1)
+modparam("dmq","server_address","{uri}")
+modparam("dmq","ping_interval",{ping_interval})
+modparam("dmq","num_workers",{workers})
+modparam("htable","enable_dmq",1)
+modparam("htable","dmq_init_sync",{init_sync})
+modparam("htable","timer_interval",1)
+"""
+
+ROUTES = """
+request_route {{
+  if(is_method("KDMQ")) {{ dmq_handle_message(); exit; }}
+  sl_send_reply("405","Method Not Allowed");
+}}
+
+# Body: TABLE_NUMBER/KEY_HEX/ARGUMENT (a number, or a string in hexadecimal).
+event_route[xhttp:request] {{
+  if($hu =~ "^/rpc") {{ jsonrpc_dispatch(); exit; }}
+  $var(op) = $(hu{{s.select,2,/}});
+  $var(table) = $(rb{{s.select,0,/}}{{s.int}});
+  $var(key) = $(rb{{s.select,1,/}}{{s.decode.hexa}});
+  $var(arg) = $(rb{{s.select,2,/}});
+  $var(answer) = "";
+{branches}
+  xhttp_reply("400", "No Such Table", "text/plain", "no such table");
+}}
+"""
+
+BRANCH = """
+  if($var(table) == {number}) {{
+    switch($var(op)) {{
+      case "sets":
+        $var(str) = $(var(arg){{s.decode.hexa}});
+        $sht({t}=>$var(key)) = $var(str);
+        break;
+      case "seti":
+        $sht({t}=>$var(key)) = $(var(arg){{s.int}});
+        break;
+      case "expire":
+        $shtex({t}=>$var(key)) = $(var(arg){{s.int}});
+        break;
+      case "delete":
+        $sht({t}=>$var(key)) = $null;
+        break;
+      case "incr":
+        $var(answer) = $shtinc({t}=>$var(key));
+        break;
+      case "decr":
+        $var(answer) = $shtdec({t}=>$var(key));
+        break;
+      case "rmnre":
+        sht_rm_name("{t}", "re", "$var(key)");
+        break;
+      case "rmnsw":
+        sht_rm_name("{t}", "sw", "$var(key)");
+        break;
+      case "rmvre":
+        sht_rm_value("{t}", "re", "$var(key)");
+        break;
+      case "rmvsw":
+        sht_rm_value("{t}", "sw", "$var(key)");
+        break;
+      case "get":
+        if($sht({t}=>$var(key)) == $null) {{
+          $var(answer) = "null ";
+        }} else if(is_int("$sht({t}=>$var(key))")) {{
+          $var(answer) = "int " + $sht({t}=>$var(key));
+        }} else {{
+          $var(answer) = "str " + $(sht({t}=>$var(key)){{s.encode.hexa}});
+        }}
+        break;
+      case "ttl":
+        if($shtex({t}=>$var(key)) != $null) $var(answer) = $shtex({t}=>$var(key));
+        break;
+      case "fast":
+        $var(n) = $(var(arg){{s.int}});
+        $var(i) = 0;
+        while($var(i) < $var(n)) {{
+          $sht({t}=>$var(key)$var(i)) = "v" + $var(i);
+          $var(i) = $var(i) + 1;
+        }}
+        break;
+      case "missing":
+        $var(n) = $(var(arg){{s.int}});
+        $var(i) = 0;
+        $var(missing) = 0;
+        while($var(i) < $var(n)) {{
+          if($sht({t}=>$var(key)$var(i)) == $null) $var(missing) = $var(missing) + 1;
+          $var(i) = $var(i) + 1;
+        }}
+        $var(answer) = $var(missing);
+        break;
+      default:
+        xhttp_reply("400", "No Such Operation", "text/plain", "no such operation");
+        exit;
+    }}
+    xhttp_reply("200", "OK", "text/plain", "ok$var(answer)");
+    exit;
+  }}
+"""
+
+
+def table_names(tables: Sequence[str]) -> list[str]:
+    """The names in htable declarations (`users=>size=12;...`)."""
+    return [table.partition("=>")[0].strip() for table in tables]
+
+
+def configuration(
+    *,
+    uri: str,
+    host: str,
+    port: int,
+    tables: Sequence[str],
+    seeds: Sequence[str],
+    workers: int,
+    ping_interval: int,
+    init_sync: bool,
+    extra: str,
+) -> str:
+    """The whole configuration file. `extra` goes before the routes (more parameters)."""
+    parts = [HEAD.format(host=host, port=port, modules=_module_path())]
+    parts += [f'loadmodule "{module}.so"\n' for module in MODULES]
+    parts.append(
+        PARAMETERS.format(uri=uri, ping_interval=ping_interval, workers=workers, init_sync=int(init_sync))
+    )
+    parts += [f'modparam("dmq","notification_address","{seed}")\n' for seed in seeds]
+    parts += [f'modparam("htable","htable","{table}")\n' for table in tables]
+    parts.append(extra)
+    branches = "".join(BRANCH.format(number=i, t=name) for i, name in enumerate(table_names(tables)))
+    parts.append(ROUTES.format(branches=branches))
+    return "".join(parts)
+
+
+def _module_path() -> Path:
+    for path in MODULE_PATHS:
+        if path.is_dir():
+            return path
+    raise RuntimeError("no Kamailio modules found: apt-get install -y kamailio")

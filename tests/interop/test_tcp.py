@@ -1,0 +1,60 @@
+"""The same cluster with `;transport=tcp` in every node's address."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.interop.cluster import Cluster
+from tests.interop.kamailio import Value
+
+pytestmark = pytest.mark.interop
+
+CELLS = 5000
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster("127.0.35.", transport="tcp") as cluster:
+        yield cluster.join()
+
+
+@pytest.mark.parametrize("writer", ["k1", "d1"])
+def test_changes(cluster: Cluster, writer: str) -> None:
+    cells: dict[str, Value] = {
+        f"{writer} string": "Grüße \udcff",
+        f"{writer} number": 17,
+        f"{writer} long": "y" * 30_000,
+    }
+    for key, value in cells.items():
+        cluster[writer].set("users", key, value)
+        cluster.wait_value("users", key, value)
+    cluster[writer].expire("users", f"{writer} number", 300)
+    cluster.wait_all(lambda node: 290 <= (node.ttl("users", f"{writer} number") or 0) <= 300, True)
+    cluster[writer].remove_name_prefix("users", f"{writer} ")
+    for key in cells:
+        cluster.wait_value("users", key, None)
+
+
+def test_many_from_a_kamailio(cluster: Cluster) -> None:
+    cluster.kamailio("k1").fast_sets(CELLS, prefix="kamailio ")
+    for node in cluster.others("k1").values():
+        node.wait_count("users", CELLS, 15)
+    cluster["d1"].remove_name_prefix("users", "kamailio ")
+    # A Kamailio is told of each key by a message of its own.
+    cluster.wait_all(lambda node: node.count("users"), 0, timeout=20)
+
+
+def test_many_from_a_dmqcache(cluster: Cluster) -> None:
+    cluster.dmqcache("d1").set_many("users", ((f"dmqcache {i}", f"v{i}") for i in range(CELLS)))
+    assert len(cluster.wait_equal("users", 15)) == CELLS
+
+
+@pytest.mark.parametrize("name", ["d2", "k2"])
+def test_a_killed_node_comes_back(cluster: Cluster, name: str) -> None:
+    cells = len(cluster.wait_equal("users", 15))
+    cluster[name].kill()
+    cluster["k1"].set_str("users", f"while {name} was away", "1")
+    cluster["d1"].set_str("users", f"also while {name} was away", "1")
+    cluster[name].restart()
+    cluster.wait_joined(10)
+    assert len(cluster.wait_equal("users", 15)) == cells + 2
