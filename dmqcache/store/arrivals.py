@@ -83,7 +83,7 @@ class Arrivals:
                 applied += self._merge_slowly(cell, row, sender, held_newer)
                 continue
             elif self.watch and cell.stamp > recent and cell.writer != sender:
-                self._collided(cell)
+                self.collided(cell)
             if row.ttl or row.value is None or row.shares is not None:
                 self._take(cell, row, now)
             else:
@@ -121,13 +121,13 @@ class Arrivals:
             return False
         if verdict is Verdict.OLDER:
             if self.watch and self._is_recent(cell) and cell.writer != sender:
-                self._collided(cell, row.stamp == cell.stamp)
+                self.collided(cell, row.stamp == cell.stamp)
             held_newer.append(row.key)
             return False
         if verdict is Verdict.MERGED:
             held_newer.append(row.key)
         if self.watch and shares is None and cell.writer != sender:
-            self._collided(cell, row.stamp == cell.stamp)
+            self.collided(cell, row.stamp == cell.stamp)
         merged = Row(row.key, state.value, state.stamp, state.ttl, row.left, state.flags, state.shares)
         self._take(cell, merged, self.table.clock.now(), keep_time=cell.value is not None)
         cell.writer = sender
@@ -177,7 +177,7 @@ class Arrivals:
         if left is not None:
             ttl, flags = max(1, round(min(left, MAX_AUTOEXPIRE_S) * 1000)), 0
         if cell is not None and self.watch and cell.stamp > wall - SIMULTANEOUS_MS and cell.writer != sender:
-            self._collided(cell)
+            self.collided(cell)
         if stamp is None:
             stamp = max(wall, table.floor + 1, cell.last_modified() + 1 if cell is not None else 0)
             flags |= PROVISIONAL
@@ -189,7 +189,7 @@ class Arrivals:
         if cell is not None:
             verdict = self._compare(cell, State(stamp, value, ttl, flags))
             if self.watch and verdict is not Verdict.SAME and cell.last_modified() == stamp:
-                self._collided(cell, tie=True)
+                self.collided(cell, tie=True)
             if verdict is not Verdict.NEWER:
                 self.counters.refused[table.name, "older"] += 1
                 return verdict
@@ -242,7 +242,7 @@ class Arrivals:
         if cell is None:
             cell = table._new_cell(key)
         elif self.watch and self._is_recent(cell) and cell.writer != sender and cell.value is not None:
-            self._collided(cell)
+            self.collided(cell)
         was_alive = cell.value is not None
         table._bury(cell, max(table.clock.wall_ms(), table.floor + 1, cell.last_modified() + 1), PROVISIONAL)
         table.counters.deletes += was_alive
@@ -262,7 +262,8 @@ class Arrivals:
     def _is_recent(self, cell: Cell) -> bool:
         return cell.last_modified() > self.table.clock.wall_ms() - SIMULTANEOUS_MS
 
-    def _collided(self, cell: Cell, tie: bool = False) -> None:
+    def collided(self, cell: Cell, tie: bool = False) -> None:
+        """A Kamailio may hold something else than this cell: it is looked after when the key is quiet."""
         kind = SEEN | (0 if cell.writer else MINE) | (TIE if tie else 0)
         self.collisions[cell.key] = self.collisions.get(cell.key, 0) | kind
 

@@ -34,8 +34,11 @@ QUIET_S: Final = 0.8
 SILENCE_S: Final = 5.0
 #: Inquiries in a row while differences are found.
 ROUNDS: Final = 5
-#: Seconds until a node that answered none of them is asked again.
+#: Seconds until a node is asked again that answered none of them, or whose overflow they did not mend;
+#: doubles with each time, up to ROUTINE_S.
 DEAF_S: Final = 30.0
+#: Seconds after stray cells until all Kamailio nodes are compared with: Kamailio repeats a message for 30 s.
+STRAY_S: Final = 32.0
 #: Names that may still be on their way to a node when it is asked: they only seem to differ.
 FEW: Final = 500
 #: Seconds between two looks at an outbox that is to become emptier first.
@@ -61,6 +64,7 @@ class KamailioCompare:
         self._due: dict[NodeURI, tuple[int, float]] = {}
         self._wanting: dict[NodeURI, str | None] = {}
         self._routine = False
+        self._strayed = False
 
     # -- when --------------------------------------------------------------------------------------------
 
@@ -110,10 +114,24 @@ class KamailioCompare:
     def _compare_routinely(self) -> None:
         if self._store.stopped:
             return
-        cells = sum(len(table) for table in self._store.tables.values())
-        if cells <= ROUTINE_CELLS:
-            self.all_later()
+        self._all_if_small()
         self._store.runtime.call_later(ROUTINE_S, self._compare_routinely)
+
+    def _all_if_small(self) -> None:
+        if sum(len(table) for table in self._store.tables.values()) <= ROUTINE_CELLS:
+            self.all_later()
+
+    def _stray(self) -> None:
+        """A Kamailio sent cells to all nodes, as it does when one asks that it does not know yet. What it
+        repeats later may overwrite newer cells of its Kamailio neighbours."""
+        if not self._strayed:
+            self._strayed = True
+            self._store.runtime.call_later(STRAY_S, self._stray_over)
+
+    def _stray_over(self) -> None:
+        self._strayed = False
+        if not self._store.stopped:
+            self._all_if_small()
 
     def forget(self, node: NodeURI) -> None:
         """A node is gone."""
@@ -124,7 +142,7 @@ class KamailioCompare:
 
     def _later(self, node: NodeURI, delay: float, rounds: int = ROUNDS) -> None:
         at = self._store.clock.now() + delay
-        held_rounds, held_at = self._due.get(node, (0, at))
+        held_rounds, held_at = self._due.get(node, (rounds, at))
         self._due[node] = (max(rounds, held_rounds), min(at, held_at))
         self._store.runtime.call_later(delay, self._next)
 
@@ -158,8 +176,8 @@ class KamailioCompare:
             self._later(inquiry.node, SETTLE_S, rounds)
         elif rounds > 1:
             self._later(inquiry.node, SETTLE_S, rounds - 1)
-        elif not inquiry.answered:
-            self._later(inquiry.node, DEAF_S, 1)
+        elif not inquiry.answered or outbox.overflowed:
+            self._later(inquiry.node, min(ROUTINE_S, DEAF_S * 2.0 ** (1 - rounds)), rounds - 1)
 
     # -- asking ------------------------------------------------------------------------------------------
 
@@ -240,6 +258,8 @@ class KamailioCompare:
         inquiry = self._inquiry if self._inquiry is not None and self._inquiry.node == node else None
         if inquiry is not None:
             inquiry.heard = self._store.clock.now()
+        elif batch.cells:
+            self._stray()
         self._cells.came(inquiry, batch, str(node))
 
     def _ours_wins(self, inquiry: Inquiry, table: Table, key: str) -> None:

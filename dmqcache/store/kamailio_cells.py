@@ -117,6 +117,9 @@ class KamailioCells:
         elif held is None and (asked or self._store.ready):
             arrivals.arrive_set(key, value, None, sender, left)
             self._store.counters.sync_cells["in"] += 1
+        elif held is not None and not asked and not self._is_same(held, value):
+            # Sent to all nodes, and older than what we hold: Kamailio nodes have taken it.
+            arrivals.collided(held)
 
     def _judge_number(
         self, inquiry: Inquiry, table: Table, held: Cell, cell: WireCell, left: float | None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.peer import Reply
-from dmqcache.store.compare import DEAF_S, FEW, ROUNDS, ROUTINE_S, SETTLE_S
+from dmqcache.store.compare import DEAF_S, FEW, ROUNDS, ROUTINE_S, SETTLE_S, STRAY_S
 from tests.store.harness import NEW, OLD, Played, Sent, Side, World, cells_body, old_kamailio, shown
 
 
@@ -289,3 +289,70 @@ def test_a_time_beyond_all_measure_is_taken_as_a_long_one() -> None:
     again(world, side, holder, 4)
     assert side.table["a"] == "y"
     assert (side.table.ttl("a") or 0) < 2**31
+
+
+def test_old_cells_that_a_kamailio_sends_to_all_are_mended_at_the_others() -> None:
+    """A Kamailio answers a joining one that it does not know yet with a message to all nodes."""
+    world = World()
+    side = world.side("127.0.0.11")
+    behind, other = Holder(world, [side]), Holder(world, [side], "127.0.0.91")
+    for holder in (behind, other):
+        side.meet(holder.node)
+    side.table["a"], side.table["gone"] = "new", "x"
+    del side.table["gone"]
+    world.run(10)
+    assert behind.cells == other.cells == {"a": "new"}
+    behind.cells = other.cells = {"a": "old", "gone": "x"}
+    behind.send()
+    world.run(2)
+    assert behind.cells == other.cells == {"a": "new"} == shown(side)
+
+
+def test_after_stray_cells_all_kamailios_are_compared_with_once_nothing_is_repeated_any_more() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    behind, other = Holder(world, [side]), Holder(world, [side], "127.0.0.91")
+    for holder in (behind, other):
+        side.meet(holder.node)
+    side.table["a"] = "ours"
+    world.run(10)
+    behind.send()
+    world.run(1)
+    behind.send()
+    world.run(20)
+    other.cells["a"] = "old"  # A repeated message of the other Kamailio's, that was lost to us.
+    for holder in (behind, other):
+        holder.asked.clear()
+    world.run(STRAY_S - 20 + 3 * SETTLE_S)
+    assert other.cells == {"a": "ours"}
+    assert len(behind.asked) == 1
+    side.store.stop()
+    asked = len(other.asked)
+    behind.send()
+    world.run(STRAY_S * 2)
+    assert len(other.asked) == asked
+
+
+def test_a_node_whose_outbox_overflowed_is_asked_with_growing_pauses_until_it_agrees() -> None:
+    world, side, holder = apart()
+    wrong = True
+
+    def answer(sent: Sent) -> Reply:
+        if wrong and sent.json == {"action": 1}:
+            holder.asked.append(world.clock.time)
+            holder.send()
+            return Reply(200)
+        return Reply(200) if wrong else holder.answer(sent)
+
+    holder.node.answer = answer
+    holder.cells = {"same": "wrong"}
+    side.table["same"] = "ours"
+    side.outbox(holder.node).overflowed = True
+    side.meet(holder.node)
+    world.run(250)
+    pauses = [later - earlier for earlier, later in pairwise(holder.asked)][ROUNDS - 1 :]
+    assert len(pauses) >= 2 and pauses[0] >= DEAF_S and pauses[1] >= 2 * DEAF_S
+    wrong = False
+    world.run(ROUTINE_S + 10)
+    assert not side.outbox(holder.node).overflowed
+    assert holder.cells == shown(side)

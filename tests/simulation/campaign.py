@@ -1,0 +1,152 @@
+"""Many runs, one after the other or on several cores; and one run again, with everything that happened.
+
+``python -m tests.simulation.campaign --seeds 10000 --jobs 2`` prints failing seeds and a summary;
+``--replay SEED`` prints that run's transcript: seconds, node, what was sent, lost, done or logged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from tests.simulation.faults import Scenario, draw
+from tests.simulation.run import Result, Run
+from tests.simulation.runtime import World
+
+#: Lines of one failing seed that are shown in a campaign.
+SHOWN = 8
+
+
+def run_seed(seed: int, size: int | None = None, kamailio: bool | None = None) -> Result:
+    """Live through one seed. ``size`` and ``kamailio`` force what the seed would draw."""
+    logging.disable(logging.WARNING)
+    return Run(draw(seed, size, kamailio)).live()
+
+
+class _Lines(logging.Handler):
+    """Log lines of the code under test, into the transcript."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._world.note(self._world.current, f"log: {record.getMessage()}")
+
+
+def replay(seed: int, size: int | None = None, kamailio: bool | None = None) -> tuple[Run, Result]:
+    """Live through one seed and keep its transcript."""
+    logging.disable(logging.NOTSET)
+    run = Run(draw(seed, size, kamailio), transcript=True)
+    root = logging.getLogger("dmqcache")
+    handler = _Lines(run.world)
+    level, propagate = root.level, root.propagate
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    root.propagate = False
+    try:
+        return run, run.live()
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        root.propagate = propagate
+
+
+def transcript(run: Run) -> Iterator[str]:
+    """The transcript's lines."""
+    for when, node, text in run.world.transcript or ():
+        yield f"{when:10.4f} {node.removeprefix('127.0.0.') or '*':>4} {text}"
+
+
+def describe(scenario: Scenario) -> Iterator[str]:
+    """What a scenario is, before it is lived through."""
+    yield f"seed {scenario.seed}: {', '.join(scenario.kinds)}; tables {', '.join(scenario.tables)}"
+    yield f"{scenario.options}; {scenario.seeds} notification addresses; clocks {scenario.skews_ms} ms"
+    yield f"{len(scenario.events)} events in {scenario.until:.1f} s; stays dead: {sorted(scenario.dead)}"
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a campaign found."""
+
+    runs: int = 0
+    failed: list[Result] = field(default_factory=list)
+    seconds: float = 0.0
+    events: int = 0
+    writes: int = 0
+    slowest: tuple[float, int] = (0.0, 0)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def take(self, result: Result) -> None:
+        self.runs += 1
+        self.seconds += result.seconds
+        self.events += result.events
+        self.writes += result.writes
+        self.counts.update(result.counts)
+        self.slowest = max(self.slowest, (result.converged, result.seed))
+        if result.problems:
+            self.failed.append(result)
+
+    def lines(self) -> Iterator[str]:
+        yield (
+            f"{self.runs} runs, {len(self.failed)} failed; {self.seconds / 3600:.1f} virtual hours, "
+            f"{self.events} events, {self.writes} checked writes; slowest agreement "
+            f"{self.slowest[0]:.1f} s after the healing (seed {self.slowest[1]})"
+        )
+        yield ", ".join(f"{name}: {count}" for name, count in sorted(self.counts.items()))
+
+
+def campaign(seeds: Iterable[int], jobs: int) -> Iterator[Result]:
+    """The results of many seeds, in any order."""
+    if jobs <= 1:
+        yield from map(run_seed, seeds)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap_unordered(run_seed, seeds, chunksize=4)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=200, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--replay", type=int, metavar="SEED", help="print one run's transcript")
+    options = parser.parse_args()
+    if options.replay is not None:
+        return _replay(options.replay)
+    began = time.monotonic()
+    summary = Summary()
+    for result in campaign(range(options.first, options.first + options.seeds), options.jobs):
+        summary.take(result)
+        if result.problems:
+            print(f"seed {result.seed} FAILED; replay: python -m tests.simulation.campaign "
+                  f"--replay {result.seed}")  # fmt: skip
+            for line in result.problems[:SHOWN]:
+                print(f"    {line}")
+            sys.stdout.flush()
+    for line in summary.lines():
+        print(line)
+    print(f"{time.monotonic() - began:.1f} s of wall time")
+    return 1 if summary.failed else 0
+
+
+def _replay(seed: int) -> int:
+    run, result = replay(seed)
+    for line in describe(run.scenario):
+        print(line)
+    for line in transcript(run):
+        print(line)
+    for line in result.problems or ["all is well"]:
+        print(line)
+    print(f"fingerprint {result.fingerprint:08x}, agreement after {result.converged:.1f} s")
+    return 1 if result.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

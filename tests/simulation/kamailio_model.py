@@ -1,0 +1,292 @@
+"""A Kamailio node on virtual time: its bus, its gossip and its clumsiness, of 5.6.3 and of 6.2.
+
+Shares our SIP codec and client transactions, nothing of our bus or store. Owns membership (pings, 408 rules,
+gossip by Max-Forwards, the one initial sync) and the way between the network and ``kamailio_htable.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dmqcache.bus.counters import BusCounters
+from dmqcache.bus.headers import reply_endpoint
+from dmqcache.bus.message import (
+    MessageError,
+    SipRequest,
+    SipResponse,
+    build_request,
+    build_response,
+    parse_message,
+)
+from dmqcache.bus.transaction import ClientTransactions, Outcome, Plan
+from dmqcache.bus.uri import Endpoint, NodeURI, SipURI
+from dmqcache.store.settings import TableSettings
+from tests.simulation.kamailio_htable import KamailioHtable
+from tests.simulation.runtime import VirtualRuntime
+
+PING_S = 60.0
+#: fr_timer.
+TIMEOUT_S = 30.0
+#: The htable module's timer_interval.
+SWEEP_S = 20.0
+#: The buffer in which the node list is built.
+LIST_BYTES = 1_024
+#: Longest time for which a message waits for one of several workers: two may change places.
+WORKER_S = 0.002
+
+NOTIFICATION, HTABLE = "notification_peer", "htable"
+OLD_WORDS = frozenset({"active", "disabled", "timeout", "pending"})
+NEW_WORDS = frozenset({"active", "not_active", "disabled"})
+
+
+@dataclass(slots=True)
+class Known:
+    """Another node as this Kamailio sees it."""
+
+    uri: NodeURI
+    status: str
+    #: It was configured as a notification address.
+    seed: bool = False
+
+
+class Kamailio:
+    """One node."""
+
+    def __init__(
+        self,
+        version: tuple[int, int],
+        uri: NodeURI,
+        seeds: tuple[NodeURI, ...],
+        tables: Sequence[TableSettings],
+        runtime: VirtualRuntime,
+        send: Callable[[bytes, Endpoint], None],
+    ) -> None:
+        self.version = version
+        self.new = version >= (6, 1)
+        self.uri = uri
+        self.nodes: dict[NodeURI, Known] = {}
+        #: Changes that are on their way, and those that some node did not acknowledge.
+        self.pending = 0
+        self.undelivered = 0
+        #: What another node did that a real Kamailio would not survive or would refuse.
+        self.violations: list[str] = []
+        self._seeds = seeds
+        self._runtime = runtime
+        self._send = send
+        self._status = "active"
+        self._synced = False
+        self._count = 0
+        self._agent = f"kamailio ({version[0]}.{version[1]}.0 (x86_64/linux))"
+        self.transactions = ClientTransactions(runtime, send, BusCounters())
+        self.htable = KamailioHtable(
+            version, list(tables), runtime.wall_ms, lambda body: self._broadcast(HTABLE, body)
+        )
+
+    # -- life --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._call_seeds()
+        self._runtime.call_later(PING_S, self._ping)
+        self._runtime.call_later(SWEEP_S, self._sweep)
+
+    def active(self) -> set[NodeURI]:
+        """The nodes that it tells of changes."""
+        return {known.uri for known in self.nodes.values() if known.status == "active"}
+
+    def leave(self) -> None:
+        """5.6 stops without a word; later ones say that they are gone, once."""
+        self._status = "disabled"
+        if self.new:
+            for known in self.nodes.values():
+                self._notify(known, self._line(self.uri, "disabled"), 1)
+
+    def _call_seeds(self) -> None:
+        for uri in self._seeds:
+            known = self.nodes[uri] = Known(uri, "active" if self.new else "pending", seed=True)
+            self._notify(known, self._line(self.uri, self._status), 2)
+
+    def _ping(self) -> None:
+        self._runtime.call_later(PING_S, self._ping)
+        if not self.nodes:
+            self._synced = False
+            self._call_seeds()
+            return
+        body = self._list()
+        if body is not None:
+            for known in list(self.nodes.values()):
+                self._notify(known, body, 1)
+
+    def _sweep(self) -> None:
+        self.htable.sweep()
+        self._runtime.call_later(SWEEP_S, self._sweep)
+
+    # -- sending -----------------------------------------------------------------------------------------
+
+    def _post(
+        self, channel: str, node: NodeURI, body: bytes, hops: int, done: Callable[[Outcome], None]
+    ) -> None:
+        endpoint = node.endpoint
+        assert endpoint is not None
+        self._count += 1
+        branch = self.transactions.next_branch()
+        to = node.with_user(channel)
+        data = build_request(
+            "KDMQ",
+            to,
+            self.uri.host_port,
+            "udp",
+            branch,
+            self.uri.with_user(channel),
+            f"{self._count:x}",
+            to,
+            f"{self._runtime.token()}@{self.uri.host}",
+            10,
+            hops,
+            "text/plain" if channel == NOTIFICATION else "application/json",
+            body,
+            self._agent,
+        )
+        self.transactions.start(data, branch, endpoint, channel, Plan(TIMEOUT_S), done)
+
+    def _broadcast(self, channel: str, body: bytes, hops: int = 1) -> None:
+        for known in list(self.nodes.values()):
+            if known.status == "active":
+                if channel == NOTIFICATION:
+                    self._notify(known, body, hops)
+                else:
+                    self.pending += 1
+                    self._post(channel, known.uri, body, hops, self._told)
+
+    def _told(self, outcome: Outcome) -> None:
+        """htable ignores all replies; the tests do not."""
+        self.pending -= 1
+        self.undelivered += outcome.status != 200
+
+    def _notify(self, known: Known, body: bytes, hops: int) -> None:
+        was_disabled = known.status == "disabled"
+        self._post(
+            NOTIFICATION, known.uri, body, hops, lambda outcome: self._answered(known, was_disabled, outcome)
+        )
+
+    def _answered(self, known: Known, was_disabled: bool, outcome: Outcome) -> None:
+        if self.nodes.get(known.uri) is not known:
+            return
+        if outcome.status == 200 and outcome.response is not None:
+            known.status = "active"
+            self._read_list(outcome.response.body)
+            self._init()
+        elif outcome.status == 408:
+            self._silent(known, was_disabled)
+
+    def _silent(self, known: Known, was_disabled: bool) -> None:
+        if self.new and known.status == "disabled":
+            return
+        if known.seed:
+            known.status = "not_active" if self.new else "pending"
+        elif was_disabled and not self.new:
+            del self.nodes[known.uri]
+        else:
+            known.status = "disabled"
+
+    def _init(self) -> None:
+        """Once, when somebody answers or calls: ask all active nodes for everything."""
+        if not self._synced:
+            self._synced = True
+            self._broadcast(HTABLE, b'{"action":1}')
+
+    # -- receiving ---------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, source: Endpoint) -> None:
+        """One datagram. Requests go to some worker; there is no memory of those that came before."""
+        try:
+            message = parse_message(data)
+        except MessageError as error:
+            self.violations.append(f"unreadable: {error}")
+            return
+        if isinstance(message, SipResponse):
+            self.transactions.on_response(message)
+            return
+        request = message
+        channel = SipURI.parse(request.uri).user
+        if channel not in (NOTIFICATION, HTABLE):
+            self._reply(request, source, 404, "User Not Found")
+            return
+        handle = self._on_notification if channel == NOTIFICATION else self._on_htable
+        self._runtime.call_later(WORKER_S * self._runtime.random(), lambda: handle(request, source))
+
+    def _on_notification(self, request: SipRequest, source: Endpoint) -> None:
+        changed = self._read_list(request.body)
+        body = self._list()
+        if body is None:
+            return
+        hops = request.max_forwards - 1
+        self._reply(request, source, 200, "OK", body)
+        if changed and hops > 0:
+            self._broadcast(NOTIFICATION, body, hops)
+        self._init()
+
+    def _on_htable(self, request: SipRequest, source: Endpoint) -> None:
+        sender = NodeURI.parse(request.from_.uri)
+        status = self.htable.read(request.body, lambda only: self._give(sender, only))
+        if status == 400 and request.user_agent.startswith("dmqcache"):
+            self.violations.append(f"400 to {sender}: {request.body[:200]!r}")
+        self._reply(request, source, status, "")
+
+    def _give(self, sender: NodeURI, only: str | None) -> None:
+        """All cells to the asker; to everyone, if the asker is not in the list."""
+        for body in self.htable.batches(only):
+            if sender in self.nodes:
+                self._post(HTABLE, sender, body, 1, lambda outcome: None)
+            else:
+                self._broadcast(HTABLE, body)
+
+    def _reply(
+        self, request: SipRequest, source: Endpoint, status: int, reason: str, body: bytes = b""
+    ) -> None:
+        data = build_response(
+            request, status, reason, body, "text/plain" if body else "", "t", self._agent, (), source
+        )
+        self._send(data, reply_endpoint(request.via, source))
+
+    # -- the node list -----------------------------------------------------------------------------------
+
+    @staticmethod
+    def _line(uri: NodeURI, status: str) -> bytes:
+        return f"{uri};status={status}\r\n".encode()
+
+    def _list(self) -> bytes | None:
+        """Ourselves and all that are active; None if that is too long for the buffer."""
+        active = [known for known in self.nodes.values() if known.status == "active"]
+        body = self._line(self.uri, self._status) + b"".join(
+            self._line(known.uri, "active") for known in active
+        )
+        return body if len(body) <= LIST_BYTES else None
+
+    def _read_list(self, body: bytes) -> bool:
+        """Apply a list; returns whether anything was new. A line that hangs 5.6.3 is a violation."""
+        changed = False
+        if body and not body.endswith(b"\r\n"):
+            self.violations.append(f"a list without the last CRLF: {body!r}")
+        for line in body.split(b"\n")[:-1]:
+            text = line.strip(b"\r\0").decode()
+            uri, _, rest = text.partition(";")
+            status = next((part[7:] for part in rest.split(";") if part.startswith("status=")), None)
+            if status not in (NEW_WORDS if self.new else OLD_WORDS):
+                self.violations.append(f"a line that no Kamailio reads: {text!r}")
+                return changed
+            changed |= self._apply(NodeURI.parse(uri), status)
+        return changed
+
+    def _apply(self, uri: NodeURI, status: str) -> bool:
+        if uri == self.uri:
+            return False
+        known = self.nodes.get(uri)
+        if known is None:
+            self.nodes[uri] = Known(uri, status)
+            return True
+        revives = self.new and status == "active"
+        if known.status == status or (known.status == "disabled" and not revives):
+            return False
+        known.status = status
+        return True

@@ -1,0 +1,29 @@
+"""A few hundred runs of the campaign, in chunks that fit one worker of pytest-xdist each.
+
+``make simulate SEEDS=10000`` is the long one. A seed that fails here is replayed with
+``python -m tests.simulation.campaign --replay SEED``.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.campaign import run_seed
+
+#: Seeds of one test.
+CHUNK = 20
+
+
+@pytest.mark.parametrize("first", range(0, 300, CHUNK))
+def test_nodes_agree_whatever_happens(first: int) -> None:
+    failed = {}
+    for seed in range(first, first + CHUNK):
+        result = run_seed(seed)
+        if result.problems:
+            failed[seed] = result.problems[:5]
+    assert not failed
+
+
+@pytest.mark.parametrize(("seed", "size"), [(1, 20), (2, 50)])
+def test_large_clusters_agree(seed: int, size: int) -> None:
+    assert run_seed(seed, size=size, kamailio=False).problems == []
