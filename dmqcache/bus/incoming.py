@@ -160,6 +160,7 @@ class Incoming:
             request.max_forwards,
             request.user_agent,
             node.supported if node is not None else request.supported,
+            request.call_id,
         )
         if source.transport == "udp":
             self._replays.open(key)

@@ -36,6 +36,8 @@ class Message:
     user_agent: str
     #: Option tags of the sender's ``Supported`` header.
     supported: frozenset[str]
+    #: What the sender calls the request (RFC 3261 8.1.1.4).
+    call_id: str = ""
 
 
 #: The status of a :class:`Reply` that is not sent: a copy of the request is handled as if it were the first.

@@ -1,8 +1,7 @@
-"""What came from other nodes, merged into a table: rows of dmqcache nodes, writes of Kamailio nodes.
+"""Rows that came from dmqcache nodes, merged into a table. Kamailio's writes: ``kamailio_arrivals.py``.
 
-Nothing that arrives here is ever sent on. A Kamailio up to 6.1 sends no version: such a write gets ours on
-arrival. ``version.py`` decides who wins; ``collisions`` tells the store which keys were written in two
-places at nearly the same time, as a Kamailio beside may then hold the loser.
+Nothing that arrives is ever sent on. ``version.py`` decides who wins; ``collisions`` tells the store which
+keys were written in two places at nearly the same time, as a Kamailio beside may then hold the loser.
 """
 
 from __future__ import annotations
@@ -22,10 +21,7 @@ from dmqcache.store.cell import (
 )
 from dmqcache.store.clock import MAX_AHEAD_MS
 from dmqcache.store.counters import StoreCounters
-from dmqcache.store.early import EarlyTimes
-from dmqcache.store.patterns import MatchKind, MatchOn
 from dmqcache.store.row import Row
-from dmqcache.store.settings import MAX_AUTOEXPIRE_S
 from dmqcache.store.table import MAX_KEY_LENGTH, Table
 from dmqcache.store.version import State, Verdict, merge
 
@@ -54,9 +50,6 @@ class Arrivals:
         self.collisions: dict[str, int] = {}
         #: Counters that were merged since then, where a Kamailio listens.
         self.counted: dict[str, None] = {}
-        self._early = EarlyTimes()
-
-    # -- dmqcache nodes ---------------------------------------------------------------------------------
 
     def merge_rows(self, rows: Iterable[Row], sender: str) -> list[str]:
         """Merge rows of a dmqcache node; returns the keys of which we hold something newer."""
@@ -159,105 +152,6 @@ class Arrivals:
             table._entomb(cell)
             return
         table._enliven(cell, shown, row.stamp, row.ttl, expires, row.flags & ~EXPIRED)
-
-    # -- Kamailio nodes ---------------------------------------------------------------------------------
-
-    def arrive_set(
-        self, key: str, value: Value, stamp: int | None, sender: str, left: float | None = None
-    ) -> Verdict:
-        """A Kamailio set a key; ``stamp`` is its last_modified, if it sent one; 0: the least of all versions.
-        ``left``: seconds to live as it said, None: the table's autoexpire, counted from now."""
-        table = self.table
-        wall = table.clock.wall_ms()
-        cell = table.cells.get(key)
-        ttl = table.settings.autoexpire * 1000
-        flags = DEFAULT_TTL if ttl else 0
-        if left is None and stamp is None:
-            left = self._early.take(key, sender, table.clock.now())
-        if left is not None:
-            ttl, flags = max(1, round(min(left, MAX_AUTOEXPIRE_S) * 1000)), 0
-        if cell is not None and self.watch and cell.stamp > wall - SIMULTANEOUS_MS and cell.writer != sender:
-            self.collided(cell)
-        if stamp is None:
-            stamp = max(wall, table.floor + 1, cell.last_modified() + 1 if cell is not None else 0)
-            flags |= PROVISIONAL
-        elif stamp <= 0:
-            stamp = table.floor + 1
-            flags |= PROVISIONAL
-        elif stamp > wall + MAX_AHEAD_MS:
-            stamp = self._clamped(wall + MAX_AHEAD_MS)
-        if cell is not None:
-            verdict = self._compare(cell, State(stamp, value, ttl, flags))
-            if self.watch and verdict is not Verdict.SAME and cell.last_modified() == stamp:
-                self.collided(cell, tie=True)
-            if verdict is not Verdict.NEWER:
-                self.counters.refused[table.name, "older"] += 1
-                return verdict
-        elif stamp <= table.floor:
-            self.counters.refused[table.name, "older"] += 1
-            return Verdict.OLDER
-        if cell is None:
-            cell = table._new_cell(key)
-        expires = table.clock.now() + ttl / 1000 if ttl else NEVER
-        if left is None and not table.settings.updateexpire and cell.value is not None:
-            ttl, expires = cell.ttl, cell.expires
-        cell.counts = None
-        table._enliven(cell, value, stamp, ttl, expires, flags)
-        self._arrived(cell, sender)
-        return Verdict.NEWER
-
-    @staticmethod
-    def _compare(cell: Cell, came: State) -> Verdict:
-        """What a Kamailio shows as it was told it is the same, however much of its time is left. A counter's
-        number is the one that it was told, unless it is later than the last increment."""
-        last = cell.last_modified()
-        if came.stamp == last and came.value == cell.value and type(came.value) is type(cell.value):
-            return Verdict.SAME
-        if cell.counts is None:
-            return merge(state_of(cell), came)[0]
-        return Verdict.NEWER if came.stamp > last else Verdict.OLDER
-
-    def arrive_expire(self, key: str, seconds: int, sender: str) -> bool:
-        """A Kamailio gave a key a new time: effective only where the table has autoexpire, as there."""
-        table = self.table
-        cell = table.live_cell(key)
-        if not table.settings.autoexpire:
-            return False
-        if cell is None or cell.value is None:
-            self._early.remember(key, sender, seconds, table.clock.now())
-            return False
-        seconds = min(max(0, seconds), MAX_AUTOEXPIRE_S)
-        ttl = seconds * 1000
-        expires = table.clock.now() + seconds if seconds > 0 else NEVER
-        stamp = max(table.clock.wall_ms(), cell.last_modified() + 1)
-        cell.counts = None
-        table._enliven(cell, cell.value, stamp, ttl, expires, PROVISIONAL)
-        self._arrived(cell, sender)
-        return True
-
-    def arrive_delete(self, key: str, sender: str) -> bool:
-        """A Kamailio deleted a key. Remembered even where the key was not there: its set may come late."""
-        table = self.table
-        cell = table.cells.get(key)
-        if cell is None:
-            cell = table._new_cell(key)
-        elif self.watch and self._is_recent(cell) and cell.writer != sender and cell.value is not None:
-            self.collided(cell)
-        was_alive = cell.value is not None
-        table._bury(cell, max(table.clock.wall_ms(), table.floor + 1, cell.last_modified() + 1), PROVISIONAL)
-        table.counters.deletes += was_alive
-        cell.writer = sender
-        self.counters.changes[table.name, "kamailio"] += 1
-        return was_alive
-
-    def arrive_remove(self, kind: MatchKind, pattern: str, on: MatchOn, sender: str) -> int:
-        """A Kamailio deleted all that match; returns how many did here. PatternError if it is none."""
-        return sum(self.arrive_delete(key, sender) for key in self.table.match(kind, pattern, on))
-
-    def _arrived(self, cell: Cell, sender: str) -> None:
-        cell.writer = sender
-        self.table.counters.sets += 1
-        self.counters.changes[self.table.name, "kamailio"] += 1
 
     def _is_recent(self, cell: Cell) -> bool:
         return cell.last_modified() > self.table.clock.wall_ms() - SIMULTANEOUS_MS

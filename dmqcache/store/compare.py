@@ -171,7 +171,7 @@ class KamailioCompare:
         if outbox is None or not outbox.open:
             return
         if clean:
-            outbox.overflowed = False
+            outbox.mended()
         elif inquiry.cut_short:
             self._later(inquiry.node, SETTLE_S, rounds)
         elif rounds > 1:

@@ -17,6 +17,7 @@ from dmqcache.store.arrivals import is_key
 from dmqcache.store.dialect import Dialect
 from dmqcache.store.kamailio_courier import KamailioCourier
 from dmqcache.store.outbox import Outbox, Portion
+from dmqcache.store.overtaking import SendingOrder
 from dmqcache.store.patterns import PatternError
 from dmqcache.store.wire import (
     Action,
@@ -47,6 +48,7 @@ class Htable(Peer):
         super().__init__(CHANNEL)
         self.store = store
         self._courier = KamailioCourier(store, self)
+        self._order = SendingOrder()
         #: When those were served whose question got no answer at first: monotonic seconds.
         self._served: dict[NodeURI, float] = {}
 
@@ -72,11 +74,12 @@ class Htable(Peer):
             store.compare.cells_came(message.node.uri, came)
             store.collisions.collect()
             return Reply(200)
-        reply = self._apply(came, sender)
+        sent_by = self._order.sent_by(message.call_id, store.clock.now())
+        reply = self._apply(came, sender, sent_by)
         store.collisions.collect()
         return reply
 
-    def _apply(self, came: Action, sender: str) -> Reply:
+    def _apply(self, came: Action, sender: str, sent_by: float | None) -> Reply:
         assert not isinstance(came, SyncRequest)
         arrivals = self.store.arrivals.get(came.htname)
         if arrivals is None:
@@ -86,14 +89,14 @@ class Htable(Peer):
             self.store.counters.refused[came.htname, "bad_key"] += 1
             return Reply(400)
         if isinstance(came, Set):
-            arrivals.arrive_set(came.cname, came.value, came.last_modified, sender)
+            arrivals.arrive_set(came.cname, came.value, came.last_modified, sender, None, sent_by)
         elif isinstance(came, SetExpire):
-            arrivals.arrive_expire(came.cname, came.seconds, sender)
+            arrivals.arrive_expire(came.cname, came.seconds, sender, sent_by)
         elif isinstance(came, Delete):
-            arrivals.arrive_delete(came.cname, sender)
+            arrivals.arrive_delete(came.cname, sender, sent_by)
         elif isinstance(came, Remove):
             try:
-                arrivals.arrive_remove(came.kind, came.pattern, came.on, sender)
+                arrivals.arrive_remove(came.kind, came.pattern, came.on, sender, sent_by)
             except PatternError:
                 self.store.counters.refused[came.htname, "bad_pattern"] += 1
                 return Reply(500)

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Final
 
 from dmqcache.bus.peer import Sending
 from dmqcache.bus.uri import NodeURI
-from dmqcache.store.arrivals import Arrivals, is_key
+from dmqcache.store.arrivals import is_key
 from dmqcache.store.cell import NEVER, Cell
+from dmqcache.store.kamailio_arrivals import KamailioArrivals
 from dmqcache.store.settings import MAX_AUTOEXPIRE_S
 from dmqcache.store.table import Table
 from dmqcache.store.version import Verdict
@@ -90,7 +91,7 @@ class KamailioCells:
         self,
         judged: Inquiry | None,
         asked: bool,
-        arrivals: Arrivals,
+        arrivals: KamailioArrivals,
         cell: WireCell,
         left: float | None,
         sender: str,

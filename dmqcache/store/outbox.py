@@ -91,6 +91,8 @@ class Outbox:
         self.open = False
         #: The limit was passed: names were forgotten, only a repair brings the node up to date.
         self.overflowed = False
+        #: The number of the oldest change whose name was forgotten so.
+        self._forgotten: int | None = None
         #: Told when the limit is passed while the node is there.
         self.on_overflow: Callable[[], None] = lambda: None
         #: A pump is scheduled for the end of the pause.
@@ -144,6 +146,16 @@ class Outbox:
             firsts.extend(min(names.values()) for names in parcel.names.values() if names)
         return min(firsts, default=None)
 
+    def first_missed(self) -> int | None:
+        """The same, with the changes that were forgotten because there were too many."""
+        numbers = (self.first_unacknowledged(), self._forgotten)
+        return min((number for number in numbers if number is not None), default=None)
+
+    def mended(self) -> None:
+        """A comparison found that the node has everything."""
+        self.overflowed = False
+        self._forgotten = None
+
     def names_key(self, table: str, key: str) -> bool:
         """Whether a change of this key is not acknowledged yet."""
         return key in self.lanes.get(table, ()) or key in self._busy.get(table, ())
@@ -167,6 +179,7 @@ class Outbox:
     def check_limit(self) -> None:
         """Forget the names if there are too many."""
         if self.backlog() > self.limit:
+            self._forgotten = self.first_missed()
             self.overflowed = True
             for lane in self.lanes.values():
                 lane.clear()

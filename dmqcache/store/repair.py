@@ -378,6 +378,6 @@ class Repair:
         self.store.counters.repairs[outcome] += 1
         outbox = self.store.outboxes.get(session.node)
         if outcome != "failed" and outbox is not None:
-            outbox.overflowed = False
+            outbox.mended()
         self.store.repaired(session.node, outcome)
         self.store.runtime.call_later(0, self._next)

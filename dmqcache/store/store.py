@@ -16,7 +16,6 @@ from dmqcache.bus.bus import Bus
 from dmqcache.bus.node import Node
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.uri import NodeURI
-from dmqcache.store.arrivals import Arrivals
 from dmqcache.store.cell import Cell
 from dmqcache.store.clock import MAX_AHEAD_MS, Clock
 from dmqcache.store.collisions import Collisions
@@ -25,7 +24,9 @@ from dmqcache.store.counters import StoreCounters
 from dmqcache.store.donor import Donor
 from dmqcache.store.htable import Htable
 from dmqcache.store.join import Join
+from dmqcache.store.kamailio_arrivals import KamailioArrivals
 from dmqcache.store.leaves import LeafIndexes
+from dmqcache.store.numbering import Numbering
 from dmqcache.store.outbox import DEFAULT_LIMIT, Outbox
 from dmqcache.store.repair import Repair
 from dmqcache.store.replica import Replica
@@ -80,7 +81,7 @@ class Store:
         self.counters = StoreCounters()
         self.identity = f"{bus.local.uri}#{runtime.token()[:8]}"
         self.tables: dict[str, Table] = {}
-        self.arrivals: dict[str, Arrivals] = {}
+        self.arrivals: dict[str, KamailioArrivals] = {}
         self.outboxes: dict[NodeURI, Outbox] = {}
         self.leaves = LeafIndexes(runtime)
         self.donor = Donor(self)
@@ -94,6 +95,7 @@ class Store:
         #: Whether this dmqcache node is the one that looks after the Kamailio nodes.
         self.designated = True
         self._number = 0
+        self._numbering = Numbering()
         self._flushing = False
         self._heard: dict[NodeURI, float] = {}
         self._lanes: dict[str, list[dict[str, int]]] = {}
@@ -119,7 +121,7 @@ class Store:
             table.on_flush = lambda keys: self._flushed(table, keys)
             table.on_expire = lambda cell: self._expired(table, cell)
         self.tables[settings.name] = table
-        self.arrivals[settings.name] = Arrivals(table, self.counters)
+        self.arrivals[settings.name] = KamailioArrivals(table, self.counters)
 
     @property
     def ready(self) -> bool:
@@ -146,6 +148,7 @@ class Store:
     def _sweep(self) -> None:
         if self.stopped:
             return
+        self._numbering.note(self._number, self.clock.wall_ms())
         held = any(outbox.overflowed or not outbox.open for outbox in self.outboxes.values())
         for table in self.tables.values():
             table.sweep(SWEEP_CELLS)
@@ -333,6 +336,9 @@ class Store:
             outbox.shut()
             if outbox.lost_at is None:
                 outbox.lost_at = self._last_heard_ms(node)
+                missed = outbox.first_missed()
+                if missed is not None:
+                    outbox.lost_at = min(outbox.lost_at, self._numbering.before(missed))
             self.repair.forget(node.uri)
             self.compare.forget(node.uri)
             if self.clock.forget(str(node.uri)):

@@ -77,6 +77,8 @@ class Kamailio:
         self._status = "active"
         self._synced = False
         self._count = 0
+        #: The next Call-ID's number of each process.
+        self._numbers: dict[str, int] = {}
         self._agent = f"kamailio ({version[0]}.{version[1]}.0 (x86_64/linux))"
         self.transactions = ClientTransactions(runtime, send, BusCounters())
         self.htable = KamailioHtable(
@@ -140,7 +142,7 @@ class Kamailio:
             self.uri.with_user(channel),
             f"{self._count:x}",
             to,
-            f"{self._runtime.token()}@{self.uri.host}",
+            self._call_id(channel),
             10,
             hops,
             "text/plain" if channel == NOTIFICATION else "application/json",
@@ -148,6 +150,15 @@ class Kamailio:
             self._agent,
         )
         self.transactions.start(data, branch, endpoint, channel, Plan(TIMEOUT_S), done)
+
+    def _call_id(self, channel: str) -> str:
+        """Each process counts up from a number of its own: one runs the script, one the timer."""
+        process = 1 + (channel == NOTIFICATION)
+        number = self._numbers.get(channel)
+        if number is None:
+            number = int(self._runtime.token(), 16) % (1 << 62)
+        self._numbers[channel] = number + 1
+        return f"{number:016x}-{process}@{self.uri.host}"
 
     def _broadcast(self, channel: str, body: bytes, hops: int = 1) -> None:
         for known in list(self.nodes.values()):

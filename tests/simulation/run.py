@@ -308,8 +308,6 @@ class Run:
         if not machine.running:
             return
         kamailio = machine.kamailio
-        if kamailio.pending:
-            return
         others = {other.uri for other in self.cluster.machines if other.up} - {machine.uri}
         if kamailio.active() != others:
             return

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dmqcache.store.arrivals import Arrivals
 from dmqcache.store.clock import Clock
 from dmqcache.store.counters import StoreCounters
+from dmqcache.store.kamailio_arrivals import KamailioArrivals
 from dmqcache.store.row import Row, decode, encode_rows, escaped, row_of
 from dmqcache.store.settings import TableSettings
 from dmqcache.store.table import Table
@@ -34,9 +34,9 @@ def make_table(declared: str = "t", hands: Hands | None = None, identity: str = 
 
 def make_arrivals(
     declared: str = "t", hands: Hands | None = None, identity: str = "me"
-) -> tuple[Arrivals, Hands]:
+) -> tuple[KamailioArrivals, Hands]:
     table, hands = make_table(declared, hands, identity)
-    return Arrivals(table, StoreCounters()), hands
+    return KamailioArrivals(table, StoreCounters()), hands
 
 
 def rows_of(table: Table, *keys: str) -> list[Row]:

@@ -7,14 +7,11 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmqcache.store.arrivals import MINE, SEEN, TIE, Arrivals
 from dmqcache.store.cell import Share
 from dmqcache.store.clock import MAX_AHEAD_MS
-from dmqcache.store.patterns import MatchKind, MatchOn
 from dmqcache.store.row import Row
 from dmqcache.store.table import Table
-from dmqcache.store.version import Verdict
-from tests.store.fixtures import START_MS, Hands, make_arrivals, rows_of
+from tests.store.fixtures import Hands, make_arrivals, rows_of
 
 
 def shown(table: Table) -> dict[str, object]:
@@ -181,128 +178,6 @@ def copied(row: Row) -> Row:
 # -- Kamailio --------------------------------------------------------------------------------------------
 
 
-def test_a_write_without_version_gets_ours_and_the_tables_time() -> None:
-    one, hands = make_arrivals("t=>autoexpire=60")
-    assert one.arrive_set("a", "x", None, "k") is Verdict.NEWER
-    cell = one.table.cells["a"]
-    assert (cell.stamp, one.table.is_provisional(cell), one.table.ttl("a")) == (hands.wall_ms(), True, 60)
-    assert one.arrive_set("a", "y", None, "k") is Verdict.NEWER
-    assert (one.table["a"], cell.stamp) == ("y", hands.wall_ms() + 1)
-
-
-def test_versions_given_on_arrival_do_not_make_digests_differ() -> None:
-    one, hands = make_arrivals()
-    two, _ = make_arrivals(hands=hands)
-    one.arrive_set("a", "x", None, "k")
-    hands.seconds += 0.2
-    two.arrive_set("a", "x", None, "k")
-    assert one.table.digest.leaves == two.table.digest.leaves
-
-
-def test_an_increment_of_a_kamailios_number_counts_where_that_was_heard_later() -> None:
-    one, hands = make_arrivals(identity="one")
-    two, _ = make_arrivals(hands=hands, identity="two")
-    one.arrive_set("n", 2, None, "k")
-    hands.seconds += 0.01
-    two.arrive_set("n", 2, None, "k")
-    assert one.table.incr("n") == 3
-    assert two.merge_rows(rows_of(one.table, "n"), "one") == []
-    assert two.table["n"] == 3
-    assert one.table.digest.leaves == two.table.digest.leaves
-
-
-def test_a_time_that_only_one_node_heard_makes_digests_differ() -> None:
-    one, hands = make_arrivals("t=>autoexpire=3600")
-    two, _ = make_arrivals("t=>autoexpire=3600", hands=hands)
-    for arrivals in (one, two):
-        arrivals.arrive_set("a", "x", None, "k")
-    assert one.table.digest.leaves == two.table.digest.leaves
-    one.arrive_expire("a", 600, "k")
-    assert one.table.digest.leaves != two.table.digest.leaves
-    two.arrive_expire("a", 600, "k")
-    assert one.table.digest.leaves == two.table.digest.leaves
-
-
-def test_a_write_with_version_wins_only_if_it_is_later() -> None:
-    one, _hands = make_arrivals()
-    one.table["a"] = "ours"
-    stamp = one.table.cells["a"].stamp
-    assert one.arrive_set("a", "theirs", stamp - 1, "k") is Verdict.OLDER
-    assert one.arrive_set("a", "theirs", stamp + 1, "k") is Verdict.NEWER
-    assert one.table["a"] == "theirs"
-
-
-def test_a_kamailios_time_counts_only_where_the_table_expires() -> None:
-    one, _hands = make_arrivals("t=>autoexpire=60")
-    one.arrive_set("a", "x", None, "k")
-    assert one.arrive_expire("a", 5, "k")
-    assert one.table.ttl("a") == 5
-    assert one.arrive_expire("a", 0, "k")
-    assert one.table.ttl("a") is None
-    assert not one.arrive_expire("none", 5, "k")
-    plain, _ = make_arrivals()
-    plain.arrive_set("a", "x", None, "k")
-    assert not plain.arrive_expire("a", 5, "k")
-
-
-def test_a_kamailios_delete_is_remembered_even_if_the_key_was_not_there() -> None:
-    one, hands = make_arrivals()
-    assert not one.arrive_delete("a", "k")
-    assert one.arrive_set("a", "late", hands.wall_ms() - 10, "k") is Verdict.OLDER
-    assert one.arrive_set("a", "new", None, "k") is Verdict.NEWER
-    assert one.arrive_delete("a", "k")
-    assert "a" not in one.table
-
-
-def test_a_kamailios_removal_by_pattern() -> None:
-    one, _ = make_arrivals()
-    for key in ("ann", "anna", "bob"):
-        one.arrive_set(key, "x", None, "k")
-    assert one.arrive_remove(MatchKind.PREFIX, "an", MatchOn.NAME, "k") == 2
-    assert list(one.table) == ["bob"]
-
-
-def watching() -> tuple[Arrivals, Hands]:
-    one, hands = make_arrivals()
-    one.watch = True
-    return one, hands
-
-
-def test_a_kamailios_write_right_after_ours_is_noticed() -> None:
-    one, hands = watching()
-    one.table["a"] = "ours"
-    hands.seconds += 0.3
-    one.arrive_set("a", "theirs", None, "k")
-    assert one.collisions == {"a": SEEN | MINE}
-
-
-def test_writes_of_one_kamailio_are_no_collision_nor_are_late_ones() -> None:
-    one, hands = watching()
-    one.arrive_set("a", "1", None, "k")
-    one.arrive_set("a", "2", None, "k")
-    hands.seconds += 5
-    one.arrive_set("a", "3", None, "other")
-    assert one.collisions == {}
-
-
-def test_the_same_version_with_other_content_is_noticed_as_a_tie() -> None:
-    one, _hands = watching()
-    one.table["a"] = "ours"
-    one.arrive_set("a", "theirs", one.table.cells["a"].stamp, "k")
-    assert one.collisions["a"] & TIE
-
-
-def test_what_arrives_is_never_told_on() -> None:
-    one, _hands = make_arrivals()
-    told: list[str] = []
-    one.table.on_change = lambda cell: told.append(cell.key)
-    one.arrive_set("a", "x", None, "k")
-    one.arrive_expire("a", 5, "k")
-    one.arrive_delete("a", "k")
-    one.merge_rows([Row("b", "x", START_MS)], "n")
-    assert told == []
-
-
 def test_increments_from_the_future_are_pulled_back_too() -> None:
     one, hands = make_arrivals()
     far = hands.wall_ms() + MAX_AHEAD_MS + 1_000_000
@@ -311,16 +186,6 @@ def test_increments_from_the_future_are_pulled_back_too() -> None:
     assert one.counters.clamped["t"] == 1
     one.table["n"] = 5
     assert one.table.cells["n"].stamp <= hands.wall_ms() + MAX_AHEAD_MS + 1
-
-
-def test_a_time_without_end_from_a_kamailio_can_still_be_told_on() -> None:
-    one, hands = make_arrivals("t=>autoexpire=60")
-    two, _ = make_arrivals("t=>autoexpire=60", hands=hands)
-    one.arrive_set("a", "x", None, "k", left=9e18)
-    one.arrive_set("b", "x", None, "k")
-    one.arrive_expire("b", (1 << 63) - 1, "k")
-    two.merge_rows(rows_of(one.table, "a", "b"), "one")
-    assert two.table.ttl("a") == two.table.ttl("b") == 2**31 - 1
 
 
 def test_an_increment_made_in_time_elsewhere_brings_a_dead_number_back() -> None:

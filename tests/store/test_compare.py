@@ -356,3 +356,25 @@ def test_a_node_whose_outbox_overflowed_is_asked_with_growing_pauses_until_it_ag
     world.run(ROUTINE_S + 10)
     assert not side.outbox(holder.node).overflowed
     assert holder.cells == shown(side)
+
+
+@pytest.mark.parametrize("limit", [1, 1000])
+def test_a_delete_that_it_had_not_acknowledged_when_it_was_lost_is_not_undone(limit: int) -> None:
+    """However long it took until its loss was noticed, and whether or not the outbox still names the key."""
+    world = World()
+    side = world.side("127.0.0.11", outbox_limit=limit)
+    holder = Holder(world, [side])
+    side.meet(holder.node)
+    side.table["a"], side.table["b"] = "x", "x"
+    world.run(10)
+    answer, holder.node.answer = holder.node.answer, lambda sent: None
+    for key in ("a", "b"):
+        del side.table[key]
+    world.run(5)
+    assert side.outbox(holder.node).overflowed == (limit == 1)
+    side.bus.nodes.get(holder.node.uri).last_answer = side.runtime.now()  # A ping came through.
+    side.lose(holder.node)
+    world.run(20)
+    holder.node.answer = answer
+    again(world, side, holder)
+    assert shown(side) == holder.cells == {}

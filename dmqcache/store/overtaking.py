@@ -1,0 +1,110 @@
+"""Messages of one Kamailio that overtook each other: which was sent first, and times that came before sets.
+
+A Kamailio up to 6.1 says of no write when it was made. A lost message comes again after 0.5, 1.5, 3.5 s; by
+then later ones have arrived, and what came last would win. But Kamailio numbers its Call-IDs: each process
+counts up (``7df63fa2385a193d-18446@192.0.2.1``: number, process and address), so of two messages of one
+process it is known which was sent first. What follows for a cell, ``kamailio_arrivals.py`` decides.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Final
+
+#: Number, and what tells the process. A random Call-ID of another stack rarely looks like it, and never
+#: stands near a number that is known.
+_CALL_ID = re.compile(r"([0-9a-f]{8,16})(-\d{1,10}@.{1,100})")
+#: Call-IDs further apart than this are no sequence: the process was started anew and has the same number.
+NEAR: Final = 1 << 24
+#: Processes that are remembered: a Kamailio has about a dozen that send.
+MAX_PROCESSES: Final = 64
+#: Messages of one process that are remembered: two seconds' at full speed. Of older ones less is known.
+MAX_MESSAGES: Final = 10_000
+#: Seconds in which Kamailio repeats a lost message often enough (0.5, 1.5, 3.5, 7.5 s after the first).
+KEPT_S: Final = 8.0
+#: Times to live that are remembered at once.
+MAX_TIMES: Final = 1_000
+
+
+@dataclass(slots=True)
+class _Process:
+    """The messages of one process that came in order: their numbers, and when each came. Both only rise."""
+
+    numbers: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+
+    def trim(self) -> None:
+        if len(self.numbers) > 2 * MAX_MESSAGES:
+            del self.numbers[:-MAX_MESSAGES], self.times[:-MAX_MESSAGES]
+
+
+class SendingOrder:
+    """When messages of Kamailio processes had been sent, as far as their Call-IDs tell."""
+
+    def __init__(self) -> None:
+        self._processes: dict[str, _Process] = {}
+
+    def sent_by(self, call_id: str, now: float) -> float | None:
+        """Monotonic seconds by which the message had been sent for sure: ``now``, or the arrival of one that
+        was sent after it. None where the Call-ID tells nothing."""
+        found = _CALL_ID.fullmatch(call_id)
+        if found is None:
+            return None
+        number, name = int(found[1], 16), found[2]
+        process = self._processes.get(name)
+        if process is None or abs(number - process.numbers[-1]) >= NEAR:
+            if process is None and len(self._processes) >= MAX_PROCESSES:
+                del self._processes[next(iter(self._processes))]
+            self._processes[name] = _Process([number], [now])
+            return now
+        if number > process.numbers[-1]:
+            process.numbers.append(number)
+            process.times.append(now)
+            process.trim()
+            return now
+        later = bisect_right(process.numbers, number)
+        return process.times[min(later, len(process.times) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyTime:
+    """A time to live whose set may still come."""
+
+    seconds: int
+    #: Monotonic seconds when it came.
+    came: float
+    #: Unix ms: the version of the cell to which it was given, before and after; 0: there was none.
+    before: int = 0
+    after: int = 0
+
+
+class EarlyTimes:
+    """Times to live of one table's keys, by who said them. Kamailio tells a set and its time in two
+    messages: if the set is lost at first, the time comes first, for nothing or for an old value."""
+
+    def __init__(self) -> None:
+        self._times: dict[tuple[str, str], EarlyTime] = {}
+
+    def remember(self, key: str, sender: str, time: EarlyTime) -> None:
+        """``sender`` gave ``key`` a time to live."""
+        self._times.pop((key, sender), None)
+        self._times[key, sender] = time
+        while self._times:
+            oldest = next(iter(self._times))
+            if len(self._times) <= MAX_TIMES and self._times[oldest].came >= time.came - KEPT_S:
+                break
+            del self._times[oldest]
+
+    def take(self, key: str, sender: str, now: float, sent_by: float | None) -> EarlyTime | None:
+        """What ``sender`` said of ``key`` lately and after it had sent what comes now; once."""
+        if not self._times:
+            return None
+        time = self._times.pop((key, sender), None)
+        if time is None or now - time.came > KEPT_S:
+            return None
+        if sent_by is None:
+            # Nothing tells the order: a time of a cell that was there belonged to that cell.
+            return None if time.after else time
+        return time if sent_by <= time.came else None
