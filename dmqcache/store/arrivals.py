@@ -29,8 +29,8 @@ from dmqcache.store.version import State, Verdict, merge
 #: Kamailio's (T1, 500 ms) and as much again.
 SIMULTANEOUS_MS: Final = 1000
 #: What is known of a collision: that it was one; a write of this node was overwritten; both had the same
-#: version.
-SEEN, MINE, TIE = 1, 2, 4
+#: version; a counter lost against a set although Kamailio nodes were shown a later version of it.
+SEEN, MINE, TIE, SHOWN = 1, 2, 4, 8
 
 
 def is_key(text: str) -> bool:
@@ -75,6 +75,8 @@ class Arrivals:
             elif stamp <= cell.stamp:
                 applied += self._merge_slowly(cell, row, sender, held_newer)
                 continue
+            elif self.watch and cell.counts is not None and cell.last_modified() >= stamp:
+                self.collided(cell, SHOWN)
             elif self.watch and cell.stamp > recent and cell.writer != sender:
                 self.collided(cell)
             if row.ttl or row.value is None or row.shares is not None:
@@ -114,13 +116,13 @@ class Arrivals:
             return False
         if verdict is Verdict.OLDER:
             if self.watch and self._is_recent(cell) and cell.writer != sender:
-                self.collided(cell, row.stamp == cell.stamp)
+                self.collided(cell, TIE if row.stamp == cell.stamp else 0)
             held_newer.append(row.key)
             return False
         if verdict is Verdict.MERGED:
             held_newer.append(row.key)
         if self.watch and shares is None and cell.writer != sender:
-            self.collided(cell, row.stamp == cell.stamp)
+            self.collided(cell, TIE if row.stamp == cell.stamp else 0)
         merged = Row(row.key, state.value, state.stamp, state.ttl, row.left, state.flags, state.shares)
         self._take(cell, merged, self.table.clock.now(), keep_time=cell.value is not None)
         cell.writer = sender
@@ -156,9 +158,9 @@ class Arrivals:
     def _is_recent(self, cell: Cell) -> bool:
         return cell.last_modified() > self.table.clock.wall_ms() - SIMULTANEOUS_MS
 
-    def collided(self, cell: Cell, tie: bool = False) -> None:
+    def collided(self, cell: Cell, more: int = 0) -> None:
         """A Kamailio may hold something else than this cell: it is looked after when the key is quiet."""
-        kind = SEEN | (0 if cell.writer else MINE) | (TIE if tie else 0)
+        kind = SEEN | (0 if cell.writer else MINE) | more
         self.collisions[cell.key] = self.collisions.get(cell.key, 0) | kind
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dmqcache.store.arrivals import MINE, TIE
+from dmqcache.store.arrivals import MINE, SHOWN, TIE
 from dmqcache.store.cell import PROVISIONAL, Cell
 from dmqcache.store.table import Table
 
@@ -82,8 +82,10 @@ class Collisions:
         store = self._store
         if cell.counts is not None:
             self._tell_counters(table, {cell.key: None})
-        elif (kind & TIE and (store.designated or not cell.writer)) or (
-            cell.flags & PROVISIONAL and (store.designated or kind & MINE)
+        elif (
+            kind & SHOWN
+            or (kind & TIE and (store.designated or not cell.writer))
+            or (cell.flags & PROVISIONAL and (store.designated or kind & MINE))
         ):
             table.rewrite(cell)
         elif not cell.writer:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from dmqcache.store.arrivals import SIMULTANEOUS_MS, Arrivals, state_of
+from dmqcache.store.arrivals import SIMULTANEOUS_MS, TIE, Arrivals, state_of
 from dmqcache.store.cell import DEFAULT_TTL, NEVER, PROVISIONAL, Cell, Value
 from dmqcache.store.clock import MAX_AHEAD_MS
 from dmqcache.store.counters import StoreCounters
@@ -174,7 +174,7 @@ class KamailioArrivals(Arrivals):
             return Verdict.NEWER if came.stamp > self.table.floor else Verdict.OLDER
         verdict = self._compare(cell, came)
         if self.watch and verdict is not Verdict.SAME and cell.last_modified() == came.stamp:
-            self.collided(cell, tie=True)
+            self.collided(cell, TIE)
         return verdict
 
     @staticmethod
