@@ -64,7 +64,8 @@ class KamailioCompare:
         self._due: dict[NodeURI, tuple[int, float]] = {}
         self._wanting: dict[NodeURI, str | None] = {}
         self._routine = False
-        self._strayed = False
+        #: Monotonic seconds until which Kamailio nodes may still send old cells to one another.
+        self._stray_until: float | None = None
 
     # -- when --------------------------------------------------------------------------------------------
 
@@ -76,6 +77,7 @@ class KamailioCompare:
                 only = self._wanting.pop(name)
                 self._store.htable.serve_late(self._store.outboxes[node], only)
         self._later(node, SETTLE_S)
+        self._stray()
         if not self._routine:
             self._routine = True
             self._store.runtime.call_later(ROUTINE_S, self._compare_routinely)
@@ -122,16 +124,22 @@ class KamailioCompare:
             self.all_later()
 
     def _stray(self) -> None:
-        """A Kamailio sent cells to all nodes, as it does when one asks that it does not know yet. What it
-        repeats later may overwrite newer cells of its Kamailio neighbours."""
-        if not self._strayed:
-            self._strayed = True
+        """Kamailio nodes may send old cells to one another, and repeat that for a while: one has come and
+        asks all others, or one has sent its cells to everybody, as it does if it does not know who asks."""
+        waits = self._stray_until is not None
+        self._stray_until = self._store.clock.now() + STRAY_S
+        if not waits:
             self._store.runtime.call_later(STRAY_S, self._stray_over)
 
     def _stray_over(self) -> None:
-        self._strayed = False
-        if not self._store.stopped:
-            self._all_if_small()
+        until, now = self._stray_until, self._store.clock.now()
+        self._stray_until = None
+        if self._store.stopped:
+            return
+        self._all_if_small()
+        if until is not None and until > now + 0.001:
+            self._stray_until = until
+            self._store.runtime.call_later(until - now, self._stray_over)
 
     def forget(self, node: NodeURI) -> None:
         """A node is gone."""
