@@ -101,15 +101,13 @@ class Arrivals:
         """A row that is not simply newer: of the same version, a counter's, or older."""
         held = state_of(cell)
         shares = row.shares
-        came = State(row.stamp, row.value, row.ttl, row.flags & ~EXPIRED, shares)
-        if cell.flags & EXPIRED and cell.counts is None and row.stamp == cell.stamp:
-            if shares is None:
-                return False
+        came = State(row.stamp, row.value, row.ttl, row.flags, shares)
+        if row.stamp == cell.stamp and cell.flags & EXPIRED and cell.counts is None and shares is not None:
             # What died here was counted in elsewhere before its time was over.
             self._take(cell, row, self.table.clock.now())
             cell.writer = sender
             return cell.value is not None
-        if row.flags & EXPIRED and row.stamp == cell.stamp and cell.value is not None:
+        if row.stamp == cell.stamp and row.flags & EXPIRED and cell.counts is not None:
             return False
         verdict, state = merge(held, came)
         if verdict is Verdict.SAME:
@@ -168,4 +166,4 @@ def state_of(cell: Cell) -> State:
     """The part of a cell that versions are about."""
     if cell.counts is not None:
         return State(cell.stamp, cell.counts.base, cell.ttl, cell.flags & PROVISIONAL, cell.counts.shares)
-    return State(cell.stamp, cell.value, cell.ttl, cell.flags & (PROVISIONAL | DEFAULT_TTL))
+    return State(cell.stamp, cell.value, cell.ttl, cell.flags & (PROVISIONAL | DEFAULT_TTL | EXPIRED))

@@ -200,3 +200,36 @@ def test_an_increment_made_in_time_elsewhere_brings_a_dead_number_back() -> None
     here.merge_rows(rows_of(there.table, "k"), "there")
     assert here.table["k"] == 2
     assert here.table.digest.node(0, 0) == there.table.digest.node(0, 0)
+
+
+def test_rivals_of_one_version_are_settled_alike_though_the_time_of_one_is_over() -> None:
+    """A cell that died here lost against one that lives longer, whether that came before or after."""
+    for early in (False, True):
+        here, hands = make_arrivals(identity="here")
+        there, _ = make_arrivals(hands=hands, identity="there")
+        here.table.set("a", 24, ttl=0.5)
+        there.table.set("a", "v26", ttl=1_000)
+        assert here.table.cells["a"].stamp == there.table.cells["a"].stamp
+        if early:
+            here.merge_rows(rows_of(there.table, "a"), "there")
+        hands.seconds += 1
+        here.table.sweep(10)
+        told = here.merge_rows(rows_of(there.table, "a"), "there")
+        assert here.table["a"] == "v26" and told == []
+        there.merge_rows(rows_of(here.table, "a"), "here")
+        assert there.table["a"] == "v26"
+        assert here.table.digest.leaves == there.table.digest.leaves
+
+
+def test_a_cell_that_is_over_does_not_come_back_from_a_node_where_it_is_not_yet() -> None:
+    here, hands = make_arrivals(identity="here")
+    slow, slow_hands = make_arrivals(identity="slow")
+    here.table.set("a", "x", ttl=5)
+    slow.merge_rows(rows_of(here.table, "a"), "here")
+    hands.seconds += 5
+    slow_hands.seconds += 4.9
+    here.table.sweep(10)
+    assert here.merge_rows(rows_of(slow.table, "a"), "slow") == []
+    assert "a" not in here.table
+    assert slow.merge_rows(rows_of(here.table, "a"), "here") == []
+    assert "a" in slow.table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmqcache.store.cell import PROVISIONAL, Share
+from dmqcache.store.cell import EXPIRED, PROVISIONAL, Share
 from dmqcache.store.version import State, Verdict, merge
 
 stamps = st.integers(1, 3)
@@ -100,3 +100,15 @@ def test_counters_of_one_stamp_share_the_greater_base_and_all_increments() -> No
     assert verdict is Verdict.MERGED
     assert (state.value, state.flags) == (0, 0)
     assert state.shares == {"n1": Share(2, 5, 9), "n2": Share(3, 7, 8)}
+
+
+@given(plain, st.integers(1, 9), stamps)
+@settings(max_examples=500)
+def test_what_is_over_loses_against_whatever_lives_longer(rival: State, ttl: int, stamp: int) -> None:
+    """Of a cell whose time is over the value is not known any more: the verdict must be that of before."""
+    alive, over = State(stamp, "m", ttl), State(stamp, None, ttl, EXPIRED)
+    if rival.stamp == stamp and rival.ttl == ttl and rival.value is not None:
+        assert merge(over, rival)[0] is merge(rival, over)[0] is Verdict.SAME
+    else:
+        assert merge(over, rival)[0] is merge(alive, rival)[0]
+        assert merge(rival, over)[0] is merge(rival, alive)[0]
