@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 from dmqcache.store.arrivals import SIMULTANEOUS_MS, TIE, Arrivals, state_of
@@ -150,7 +151,7 @@ class KamailioArrivals(Arrivals):
         last = table.floor if cell is None else max(cell.last_modified(), table.floor)
         if sent_by is None or sent_by >= now:
             return max(wall, last + 1)
-        stamp = wall - int((now - sent_by) * 1000) - 1
+        stamp = wall - ceil((now - sent_by) * 1000) - 1
         if early is not None and cell is not None and early.after == last and stamp > early.before:
             return last + 1
         return stamp

@@ -162,7 +162,8 @@ class KamailioCourier:
         autoexpire = table.settings.autoexpire
         if not autoexpire:
             return False
-        if not cell.flags & DEFAULT_TTL:
+        if not cell.flags & DEFAULT_TTL or not table.settings.updateexpire:
+            # With updateexpire=0 a cell that is over and not yet swept there would keep its old time.
             return True
         return abs(cell.expires - self._store.clock.now() - autoexpire) > TIME_SLACK
 

@@ -25,6 +25,8 @@ LIMIT_S = 60.0
 KAMAILIO_LIMIT_S = 420.0
 #: Seconds within which a change is acknowledged by all while every tenth message is lost.
 PATIENCE_S = 3.0
+#: Seconds within which the repairs are done of which outboxes know: three intervals of repairs.
+MEND_S = 30.0
 #: Seconds of quiet after that: longer than any transaction.
 QUIET_S = 40.0
 #: Seconds between two looks.
@@ -81,6 +83,7 @@ class Run:
             self._heal()
             result.converged = self._converge(result.problems)
             if self.scenario.pure and len(self.cluster.caches()) < 10:
+                self._mend(result.problems)
                 self._acknowledge_under_loss(result.problems)
             if not result.problems:
                 world.run(QUIET_S)
@@ -172,6 +175,17 @@ class Run:
             if held != value:
                 found.append(f"{machine.host}: z{number} is {held!r}, and its Kamailio last said {value!r}")
         return found
+
+    def _mend(self, problems: list[str]) -> None:
+        """Wait until no node counts on a repair: until then it does not believe in acknowledgements."""
+        began = self.world.now
+        while any(
+            box.overflowed for machine in self.cluster.caches() for box in machine.store.outboxes.values()
+        ):
+            if self.world.now - began >= MEND_S:
+                problems.append(f"outboxes still need a repair {MEND_S:.0f} s after the healing")
+                return
+            self.world.run(LOOK_S)
 
     def _acknowledge_under_loss(self, problems: list[str]) -> None:
         """With every tenth message lost, what a client writes is acknowledged by all nodes within seconds."""
@@ -308,6 +322,9 @@ class Run:
         if not machine.running:
             return
         kamailio = machine.kamailio
+        if kamailio.pending and machine.kind == "kamailio62":
+            # Its sets have versions and its deletes have none: a late delete may win over a set after it.
+            return
         others = {other.uri for other in self.cluster.machines if other.up} - {machine.uri}
         if kamailio.active() != others:
             return

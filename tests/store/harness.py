@@ -325,3 +325,18 @@ def set_body(key: str, value: str | int, table: str = "t", stamp: int = 0) -> by
     typed = {"type": 2, "strval": value} if isinstance(value, str) else {"type": 0, "intval": value}
     stamps = {"last_modified": stamp} if stamp else {}
     return json.dumps({"action": 2, "htname": table, "cname": key, **typed, **stamps, "mode": 1}).encode()
+
+
+def with_kamailio(*tables: str, agent: str = OLD, **options: Any) -> tuple[World, Side, Played]:
+    """A node and a Kamailio that hold the same (nothing) and have settled."""
+    world = World()
+    side = world.side("127.0.0.11", *tables, **options)
+    kamailio = Played(world, "127.0.0.90", agent)
+    side.meet(kamailio)
+    world.run(6)
+    kamailio.got.clear()
+    return world, side, kamailio
+
+
+def all_cells(node: Played) -> list[dict[str, Any]]:
+    return [cell for body in node.seen() if "cells" in body for cell in body["cells"]]

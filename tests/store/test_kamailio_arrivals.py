@@ -200,6 +200,17 @@ def test_a_set_that_was_overtaken_by_a_later_one_does_not_win() -> None:
     assert late.one.counters.refused["t", "older"] == 1
 
 
+@pytest.mark.parametrize("step", [0.0001, 0.0003, 0.0005, 0.0007, 0.0009])
+def test_fractions_of_milliseconds_do_not_make_an_overtaken_set_as_late_as_the_later_one(step: float) -> None:
+    for after in (0.5001, 0.5004, 0.5006, 0.5009):
+        late = Late()
+        late.hands.seconds += step
+        came = late.hands.seconds
+        late.one.arrive_set("a", "a second", None, "k", None, came)
+        late.hands.seconds += after
+        assert late.one.arrive_set("a", "the first", None, "k", None, came) is Verdict.OLDER
+
+
 def test_a_set_that_was_overtaken_by_its_delete_does_not_come_back() -> None:
     late = Late()
     late.one.arrive_delete("a", "k", late.sent)
