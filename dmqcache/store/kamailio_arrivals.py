@@ -119,7 +119,9 @@ class KamailioArrivals(Arrivals):
         cell = table.cells.get(key)
         early = self._early.take(key, sender, table.clock.now(), sent_by)
         stamp = self._stamp(cell, early, sent_by)
-        if stamp <= (table.floor if cell is None else cell.last_modified()):
+        # At the same version a delete wins, as everywhere.
+        least = table.floor + 1 if cell is None else cell.last_modified() + (cell.value is None)
+        if stamp < least:
             self.counters.refused[table.name, "older"] += 1
             return False
         if cell is None:
@@ -170,11 +172,13 @@ class KamailioArrivals(Arrivals):
         return max(0.001, early.seconds - (self.table.clock.now() - early.came))
 
     def _judge(self, cell: Cell | None, came: State) -> Verdict:
-        """How a set compares with what is held; whether it is a tie is noted."""
+        """How a set compares with what is held. A tie is noted, unless it is one of mere hearsay: a number of
+        the least version is never written anew with a real one."""
         if cell is None:
             return Verdict.NEWER if came.stamp > self.table.floor else Verdict.OLDER
         verdict = self._compare(cell, came)
-        if self.watch and verdict is not Verdict.SAME and cell.last_modified() == came.stamp:
+        tie = self.table.floor + 1 < came.stamp == cell.last_modified()
+        if self.watch and tie and verdict is not Verdict.SAME:
             self.collided(cell, TIE)
         return verdict
 

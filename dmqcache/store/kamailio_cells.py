@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from dmqcache.bus.peer import Sending
 from dmqcache.bus.uri import NodeURI
 from dmqcache.store.arrivals import is_key
-from dmqcache.store.cell import NEVER, Cell
+from dmqcache.store.cell import NEVER, PROVISIONAL, Cell
 from dmqcache.store.kamailio_arrivals import KamailioArrivals
 from dmqcache.store.settings import MAX_AUTOEXPIRE_S
 from dmqcache.store.table import Table
@@ -132,6 +132,11 @@ class KamailioCells:
                 # A 6.2 takes only what is later than what it has.
                 table.incr(held.key, 0)
             self._ours_wins(inquiry, table, held.key)
+        elif theirs and self._is_hearsay(table, held):
+            # Known from Kamailio nodes alone, and still so.
+            inquiry.differences += 1
+            self._store.arrivals[table.name].arrive_set(held.key, cell.value, 0, str(inquiry.node), left)
+            self._store.name_keys(table, [held.key], self._store.outboxes.values())
         elif theirs > held.last_modified():
             inquiry.differences += 1
             recent = self._store.clock.wall_ms() - theirs < RECENT_MS
@@ -168,6 +173,13 @@ class KamailioCells:
             table.set(key, value, None if left is None else min(left, MAX_AUTOEXPIRE_S))
         except ValueError:
             self._store.counters.refused[table.name, "too_large"] += 1
+
+    @staticmethod
+    def _is_hearsay(table: Table, held: Cell) -> bool:
+        """Whether what we hold is a number of the least version: one that nobody of us knew better."""
+        return (
+            isinstance(held.value, int) and held.stamp == table.floor + 1 and bool(held.flags & PROVISIONAL)
+        )
 
     @staticmethod
     def _is_same(ours: Cell, value: str | int) -> bool:

@@ -35,6 +35,16 @@ class _Process:
     numbers: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
 
+    def moment_of(self, number: int) -> float:
+        """When a message that is not later than all others was sent: by its place among its neighbours, so
+        that of several late ones too it is known which was sent first."""
+        numbers, times = self.numbers, self.times
+        after = min(bisect_right(numbers, number), len(numbers) - 1)
+        if not after or numbers[after] == number:
+            return times[after]
+        share = (number - numbers[after - 1]) / (numbers[after] - numbers[after - 1])
+        return times[after - 1] + share * (times[after] - times[after - 1])
+
     def trim(self) -> None:
         if len(self.numbers) > 2 * MAX_MESSAGES:
             del self.numbers[:-MAX_MESSAGES], self.times[:-MAX_MESSAGES]
@@ -47,8 +57,8 @@ class SendingOrder:
         self._processes: dict[str, _Process] = {}
 
     def sent_by(self, call_id: str, now: float) -> float | None:
-        """Monotonic seconds by which the message had been sent for sure: ``now``, or the arrival of one that
-        was sent after it. None where the Call-ID tells nothing."""
+        """When the message had been sent, in monotonic seconds: ``now``, or a moment between the arrivals of
+        the messages that were sent before and after it. None where the Call-ID tells nothing."""
         found = _CALL_ID.fullmatch(call_id)
         if found is None:
             return None
@@ -64,8 +74,7 @@ class SendingOrder:
             process.times.append(now)
             process.trim()
             return now
-        later = bisect_right(process.numbers, number)
-        return process.times[min(later, len(process.times) - 1)]
+        return process.moment_of(number)
 
 
 @dataclass(frozen=True, slots=True)

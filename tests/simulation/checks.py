@@ -19,6 +19,8 @@ TIME_SLACK_S = 8.0
 #: The same where a process may stand still while rows wait in its socket, or a Kamailio repeats a set for
 #: half a minute: each node counts from its arrival.
 LATE_SLACK_S = 40.0
+#: Characters of a value that are shown.
+SHOWN = 60
 
 #: key -> (value, seconds left or None)
 Contents = dict[str, tuple[str | int, float | None]]
@@ -89,10 +91,15 @@ def _differences(
         if _dies_soon(mine, slack) and _dies_soon(its, slack):
             continue
         if mine is None or its is None or mine[0] != its[0] or type(mine[0]) is not type(its[0]):
-            found.append(f"{table}/{key}: {one} has {mine}, {other} has {its}")
+            found.append(f"{table}/{key}: {one} has {_shown(mine)}, {other} has {_shown(its)}")
         elif not _times_agree(mine[1], its[1], slack):
             found.append(f"{table}/{key}: {one} has {mine[1]} s left, {other} has {its[1]} s")
     return sorted(found)
+
+
+def _shown(what: object) -> str:
+    text = str(what)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _dies_soon(what: tuple[str | int, float | None] | None, slack: float) -> bool:
@@ -137,6 +144,7 @@ def leftovers(machine: Machine) -> Iterator[str]:
             yield f"{where} has parcels under way"
         if len(outbox.lanes) > len(store.tables):
             yield f"{where} has {len(outbox.lanes)} lanes"
+    yield from (f"{machine.host}: {line}" for line in machine.cache.repeats[:3])
     if store.waiters._waiting:
         yield f"{machine.host}: {len(store.waiters._waiting)} waiters"
     if store.collisions._waiting:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dmqcache.bus.bus import Bus, BusSettings
+from dmqcache.bus.peer import SILENCE, Message, Reply
 from dmqcache.bus.uri import Endpoint, NodeURI
+from dmqcache.store.htable import Htable
+from dmqcache.store.replica import Replica
 from dmqcache.store.settings import TableSettings
 from dmqcache.store.store import Store, StoreOptions
 from tests.simulation.kamailio_model import Kamailio
@@ -51,8 +54,28 @@ class CacheProcess:
         settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)")
         self.bus = Bus(settings, runtime, network.open(self.socket), Literals())
         self.store = Store(tables, self.bus, runtime, options)
+        #: Requests that a handler was given twice.
+        self.repeats: list[str] = []
+        for peer in (self.store.htable, self.store.replica):
+            self._watch(peer)
         self.bus.start()
         self.store.start(any(seed != uri for seed in seeds))
+
+    def _watch(self, peer: Htable | Replica) -> None:
+        """See that no handler is given a request that it has answered."""
+        handle, answered = peer.handle, set[tuple[str, str]]()
+
+        def watched(message: Message) -> Reply:
+            request = (message.source.host, message.call_id)
+            if request in answered:
+                self.repeats.append(f"{peer.channel}: {request} was handled twice")
+            reply = handle(message)
+            # Neither silence nor a 503 is an answer that a copy of the request gets.
+            if reply.status not in (SILENCE, 503):
+                answered.add(request)
+            return reply
+
+        peer.handle = watched  # type: ignore[method-assign]
 
     @property
     def identity(self) -> str:

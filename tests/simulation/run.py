@@ -127,9 +127,7 @@ class Run:
 
     def _converge(self, problems: list[str]) -> float:
         """Wait for agreement; returns the seconds that it took."""
-        limit = LIMIT_S if self.scenario.pure else KAMAILIO_LIMIT_S
-        if not self.scenario.kamailios_write:
-            limit = LIMIT_S
+        limit = KAMAILIO_LIMIT_S if self.scenario.patient else LIMIT_S
         began = self.world.now
         while True:
             wrong = self._disagreement()
@@ -180,7 +178,9 @@ class Run:
         """Wait until no node counts on a repair: until then it does not believe in acknowledgements."""
         began = self.world.now
         while any(
-            box.overflowed for machine in self.cluster.caches() for box in machine.store.outboxes.values()
+            box.open and box.overflowed
+            for machine in self.cluster.caches()
+            for box in machine.store.outboxes.values()
         ):
             if self.world.now - began >= MEND_S:
                 problems.append(f"outboxes still need a repair {MEND_S:.0f} s after the healing")

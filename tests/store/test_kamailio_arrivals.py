@@ -211,6 +211,14 @@ def test_fractions_of_milliseconds_do_not_make_an_overtaken_set_as_late_as_the_l
         assert late.one.arrive_set("a", "the first", None, "k", None, came) is Verdict.OLDER
 
 
+def test_of_two_late_messages_the_later_wins_though_they_were_sent_in_one_millisecond() -> None:
+    late = Late()
+    late.wait()
+    late.one.arrive_set("a", "first", None, "k", None, late.sent)
+    assert late.one.arrive_delete("a", "k", late.sent + 0.0001)
+    assert "a" not in late.table
+
+
 def test_a_set_that_was_overtaken_by_its_delete_does_not_come_back() -> None:
     late = Late()
     late.one.arrive_delete("a", "k", late.sent)

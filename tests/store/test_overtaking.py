@@ -29,15 +29,15 @@ def test_messages_in_order_were_sent_by_now_whatever_is_missing_between_them() -
         assert order.sent_by(call_id(number), now) == now
 
 
-def test_a_message_that_was_overtaken_was_sent_before_the_next_one_came() -> None:
+def test_a_message_that_was_overtaken_was_sent_between_its_neighbours() -> None:
     order = SendingOrder()
-    for number, now in ((0, 1.0), (2, 2.0), (5, 3.0)):
+    for number, now in ((0, 1.0), (2, 2.0), (6, 3.0)):
         order.sent_by(call_id(number), now)
-    assert order.sent_by(call_id(1), 10.0) == 2.0
-    assert order.sent_by(call_id(4), 10.0) == 3.0
+    assert [order.sent_by(call_id(number), 10.0) for number in (1, 3, 4, 5)] == [1.5, 2.25, 2.5, 2.75]
     assert order.sent_by(call_id(-3), 10.0) == 1.0
     # A repeated one too: it had been sent when it came first.
-    assert order.sent_by(call_id(5), 10.0) == 3.0
+    assert order.sent_by(call_id(2), 10.0) == 2.0
+    assert order.sent_by(call_id(6), 10.0) == 3.0
 
 
 def test_processes_have_an_order_of_their_own() -> None:

@@ -1,0 +1,144 @@
+"""A test of the tests: the campaign finds something wrong soon when the code is broken on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dmqcache.bus.replay import Replays
+from dmqcache.bus.transaction import ClientTransaction
+from dmqcache.store import arrivals, kamailio_arrivals
+from dmqcache.store.arrivals import Arrivals
+from dmqcache.store.cells import Cells
+from dmqcache.store.collisions import Collisions
+from dmqcache.store.compare import KamailioCompare
+from dmqcache.store.kamailio_courier import KamailioCourier
+from dmqcache.store.outbox import Outbox
+from dmqcache.store.overtaking import SendingOrder
+from dmqcache.store.repair import Repair
+from dmqcache.store.version import State, Verdict, merge
+from tests.simulation.campaign import run_seed
+
+#: Seeds within which the worst of them must be found.
+SEEDS = 80
+
+Patch = pytest.MonkeyPatch
+
+
+def no_retransmission(patch: Patch) -> None:
+    patch.setattr(ClientTransaction, "_pause", lambda self: self._plan.timeout)
+
+
+def no_replay_suppression(patch: Patch) -> None:
+    patch.setattr(Replays, "find", lambda self, key: None)
+
+
+def first_come_wins_a_tie(patch: Patch) -> None:
+    def wrong(held: State | None, came: State) -> tuple[Verdict, State]:
+        if held is not None and held.stamp == came.stamp and not (held.shares or came.shares):
+            return Verdict.SAME, held
+        return merge(held, came)
+
+    for module in (arrivals, kamailio_arrivals):
+        patch.setattr(module, "merge", wrong)
+
+
+def last_come_wins(patch: Patch) -> None:
+    def wrong(held: State | None, came: State) -> tuple[Verdict, State]:
+        return Verdict.NEWER, came
+
+    for module in (arrivals, kamailio_arrivals):
+        patch.setattr(module, "merge", wrong)
+
+
+def tombstones_are_dropped(patch: Patch) -> None:
+    def wrong(self: Cells, limit: int, held: bool) -> int:
+        for key in list(self.graves):
+            del self.graves[key], self.cells[key]
+        return 0
+
+    patch.setattr(Cells, "collect", wrong)
+
+
+def the_order_of_an_outbox_is_lost(patch: Patch) -> None:
+    """A key's next change does not wait for the answer to the one before, nor is it told again."""
+    taken = Outbox._take_named
+
+    def wrong(self: Outbox, *args: Any) -> None:
+        self.ordered = False
+        taken(self, *args)
+
+    def delivered(self: KamailioCourier, run: Any) -> None:
+        run.outbox.delivered(run.parcel)
+        self._store.runtime.call_later(0, lambda: self._store.pump(run.outbox))
+
+    patch.setattr(Outbox, "_take_named", wrong)
+    patch.setattr(KamailioCourier, "_delivered", delivered)
+
+
+def a_failed_parcel_is_forgotten(patch: Patch) -> None:
+    patch.setattr(Outbox, "failed", lambda self, parcel, wait=True: self._close(parcel))
+
+
+def nobody_repairs(patch: Patch) -> None:
+    patch.setattr(Repair, "want", lambda self, node, first=False: None)
+
+
+def kamailio_nodes_are_not_compared_with(patch: Patch) -> None:
+    patch.setattr(KamailioCompare, "_later", lambda self, node, delay, rounds=5: None)
+
+
+def crossing_writes_are_not_settled(patch: Patch) -> None:
+    patch.setattr(Collisions, "collect", lambda self: None)
+
+
+def the_sending_order_of_a_kamailio_is_not_known(patch: Patch) -> None:
+    patch.setattr(SendingOrder, "sent_by", lambda self, call_id, now: None)
+
+
+def a_digest_leaves_out_the_value(patch: Patch) -> None:
+    patch.setattr("dmqcache.store.cells.plain_digest", lambda key, value, stamp, ttl, flags: key)
+
+
+def shares_of_a_counter_are_replaced(patch: Patch) -> None:
+    patch.setattr("dmqcache.store.version.merge_shares", lambda held, came: dict(came))
+
+
+def what_is_older_is_not_told_back(patch: Patch) -> None:
+    whole = Arrivals.merge_rows
+
+    def wrong(self: Arrivals, rows: Any, sender: str) -> list[str]:
+        whole(self, rows, sender)
+        return []
+
+    patch.setattr(Arrivals, "merge_rows", wrong)
+    patch.setattr(Repair, "done", lambda self, node, done: None)
+
+
+@pytest.mark.parametrize(
+    "breakage",
+    [
+        no_retransmission,
+        no_replay_suppression,
+        first_come_wins_a_tie,
+        last_come_wins,
+        tombstones_are_dropped,
+        the_order_of_an_outbox_is_lost,
+        a_failed_parcel_is_forgotten,
+        nobody_repairs,
+        kamailio_nodes_are_not_compared_with,
+        crossing_writes_are_not_settled,
+        the_sending_order_of_a_kamailio_is_not_known,
+        a_digest_leaves_out_the_value,
+        shares_of_a_counter_are_replaced,
+        what_is_older_is_not_told_back,
+    ],
+)
+def test_the_campaign_notices(breakage: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    breakage(monkeypatch)
+    for seed in range(SEEDS):
+        if run_seed(seed).problems:
+            return
+    pytest.fail(f"{SEEDS} seeds, and nothing was wrong")
