@@ -47,7 +47,9 @@ class RoundTrip:
         self.variation = 0.0
 
     def sample(self, seconds: float) -> None:
-        """Take one measured round trip."""
+        """Take one measured round trip. A longer one than T1 counts as T1: the pause is never longer, and a
+        node that stood still for a while must not be waited for long after that."""
+        seconds = min(seconds, T1)
         if self.srtt is None:
             self.srtt = seconds
             self.variation = seconds / 2

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from dmqcache.bus.peer import Sending
 from dmqcache.bus.uri import NodeURI
-from dmqcache.store.arrivals import is_key
+from dmqcache.store.arrivals import TIE, is_key
 from dmqcache.store.cell import NEVER, PROVISIONAL, Cell
 from dmqcache.store.kamailio_arrivals import KamailioArrivals
 from dmqcache.store.settings import MAX_AUTOEXPIRE_S
@@ -145,6 +145,11 @@ class KamailioCells:
                     held.key, cell.value, theirs, str(inquiry.node), left
                 )
             # Else another of us may have told it, and will tell us when it can.
+        elif theirs:
+            if theirs == held.last_modified():
+                # A 6.2 takes only what is later than what it has.
+                self._store.arrivals[table.name].collided(held, TIE)
+            self._ours_wins(inquiry, table, held.key)
         else:
             self._judge(inquiry, table, held.key, cell.value, left)
 

@@ -22,6 +22,8 @@ NEAR: Final = 1 << 24
 MAX_PROCESSES: Final = 64
 #: Messages of one process that are remembered: two seconds' at full speed. Of older ones less is known.
 MAX_MESSAGES: Final = 10_000
+#: Seconds between two messages of a process of which nothing is known but that they came before another.
+UNKNOWN_PACE_S: Final = 0.002
 #: Seconds in which Kamailio repeats a lost message often enough (0.5, 1.5, 3.5, 7.5 s after the first).
 KEPT_S: Final = 8.0
 #: Times to live that are remembered at once.
@@ -40,8 +42,10 @@ class _Process:
         that of several late ones too it is known which was sent first."""
         numbers, times = self.numbers, self.times
         after = min(bisect_right(numbers, number), len(numbers) - 1)
-        if not after or numbers[after] == number:
+        if numbers[after] == number:
             return times[after]
+        if not after:
+            return times[0] - min(KEPT_S, UNKNOWN_PACE_S * (numbers[0] - number))
         share = (number - numbers[after - 1]) / (numbers[after] - numbers[after - 1])
         return times[after - 1] + share * (times[after] - times[after - 1])
 

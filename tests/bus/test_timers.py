@@ -61,3 +61,13 @@ def test_the_timeout_has_a_floor_and_a_ceiling() -> None:
     for _ in range(100):
         way.sample(9.0)
     assert way.rto() == T1
+
+
+def test_a_node_that_stood_still_is_soon_asked_as_quickly_as_before() -> None:
+    way = RoundTrip()
+    for _ in range(50):
+        way.sample(0.001)
+    way.sample(17.0)
+    for _ in range(20):
+        way.sample(0.001)
+    assert way.rto() < 0.05

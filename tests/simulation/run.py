@@ -66,8 +66,9 @@ class Run:
         self.spoilt: set[int] = set()
         #: At some time no dmqcache node remembered anything.
         self._forgotten = False
-        stops = any(event.what in ("stop", "slow") for event in scenario.events)
-        late = stops or not scenario.pure
+        #: Processes stood still: round trips are not what they were.
+        self._stops = any(event.what in ("stop", "slow") for event in scenario.events)
+        late = self._stops or not scenario.pure
         self._slack = checks.LATE_SLACK_S if late else checks.TIME_SLACK_S
         for machine, skew in zip(self.cluster.machines, scenario.skews_ms, strict=True):
             machine.skew_ms = skew
@@ -82,7 +83,7 @@ class Run:
             world.run_until(self.scenario.until)
             self._heal()
             result.converged = self._converge(result.problems)
-            if self.scenario.pure and len(self.cluster.caches()) < 10:
+            if self.scenario.pure and not self._stops and len(self.cluster.caches()) < 10:
                 self._mend(result.problems)
                 self._acknowledge_under_loss(result.problems)
             if not result.problems:

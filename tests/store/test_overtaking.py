@@ -34,7 +34,7 @@ def test_a_message_that_was_overtaken_was_sent_between_its_neighbours() -> None:
     for number, now in ((0, 1.0), (2, 2.0), (6, 3.0)):
         order.sent_by(call_id(number), now)
     assert [order.sent_by(call_id(number), 10.0) for number in (1, 3, 4, 5)] == [1.5, 2.25, 2.5, 2.75]
-    assert order.sent_by(call_id(-3), 10.0) == 1.0
+    assert 0.9 < (order.sent_by(call_id(-3), 10.0) or 0) < (order.sent_by(call_id(-2), 10.0) or 0) < 1.0
     # A repeated one too: it had been sent when it came first.
     assert order.sent_by(call_id(2), 10.0) == 2.0
     assert order.sent_by(call_id(6), 10.0) == 3.0
@@ -44,14 +44,14 @@ def test_processes_have_an_order_of_their_own() -> None:
     order = SendingOrder()
     order.sent_by(call_id(5, 1), 1.0)
     assert order.sent_by(call_id(2, 2), 2.0) == 2.0
-    assert order.sent_by(call_id(4, 1), 3.0) == 1.0
+    assert (order.sent_by(call_id(4, 1), 3.0) or 0) < 1.0
 
 
 def test_a_process_that_was_started_anew_under_the_same_number_begins_again() -> None:
     order = SendingOrder()
     order.sent_by(call_id(0), 1.0)
     assert order.sent_by(call_id(-NEAR), 2.0) == 2.0
-    assert order.sent_by(call_id(-NEAR - 1), 3.0) == 2.0
+    assert (order.sent_by(call_id(-NEAR - 1), 3.0) or 0) < 2.0
 
 
 @pytest.mark.parametrize("text", ["", "f81d4fae-7dec@h", "12345", "zz-1@h", "1-1@h", "a" * 17 + "-1@h"])
@@ -80,7 +80,7 @@ def test_memory_is_bounded() -> None:
     assert max(len(process.numbers) for process in order._processes.values()) <= 2 * MAX_MESSAGES
     # Of what is forgotten it is known that it was sent before the oldest that is not.
     oldest = order._processes[f"-{3 * MAX_PROCESSES - 1}@127.0.0.1"].times[0]
-    assert order.sent_by(call_id(1, 3 * MAX_PROCESSES - 1), 1e9) == oldest
+    assert oldest - KEPT_S <= (order.sent_by(call_id(1, 3 * MAX_PROCESSES - 1), 1e9) or 0) < oldest
 
 
 def test_only_so_many_times_are_remembered_and_only_for_a_while() -> None:
