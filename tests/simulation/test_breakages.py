@@ -24,8 +24,13 @@ from tests.simulation.faults import draw
 
 #: Seeds within which something must be found.
 SEEDS = 80
-#: Runs with Kamailio nodes of which only the routine comparison, minutes later, would hide the fault.
-TELLING = [seed for seed in range(200) if not draw(seed, kamailio=True).patient]
+#: Seeds of runs with Kamailio nodes whose end is looked at before the routine comparison hides the fault. In
+#: larger clusters Kamailio itself fails.
+TELLING = [
+    seed
+    for seed in range(300)
+    if not (scenario := draw(seed, kamailio=True)).patient and len(scenario.kinds) <= 12
+]
 
 Patch = pytest.MonkeyPatch
 
@@ -134,7 +139,9 @@ def what_is_older_is_not_told_back(patch: Patch) -> None:
 )
 def test_the_campaign_notices(breakage: Callable[[Patch], None], monkeypatch: Patch) -> None:
     breakage(monkeypatch)
-    assert any(run_seed(seed).problems for seed in range(SEEDS))
+    seed = next(seed for seed in range(SEEDS) if run_seed(seed).problems)
+    monkeypatch.undo()
+    assert not run_seed(seed).problems
 
 
 @pytest.mark.parametrize("breakage", [the_order_of_an_outbox_is_lost, crossing_writes_are_not_settled])
@@ -142,4 +149,6 @@ def test_the_campaign_notices_what_only_kamailio_nodes_suffer(
     breakage: Callable[[Patch], None], monkeypatch: Patch
 ) -> None:
     breakage(monkeypatch)
-    assert any(run_seed(seed, kamailio=True).problems for seed in TELLING)
+    seed = next(seed for seed in TELLING if run_seed(seed, kamailio=True).problems)
+    monkeypatch.undo()
+    assert not run_seed(seed, kamailio=True).problems
