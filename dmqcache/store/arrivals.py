@@ -87,7 +87,6 @@ class Arrivals:
             cell.writer = sender
             applied += 1
         if applied:
-            table.counters.sets += applied
             self.counters.changes[table.name, "dmqcache"] += applied
         if len(held_newer):
             self.counters.refused[table.name, "older"] += len(held_newer)

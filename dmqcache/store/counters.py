@@ -50,7 +50,7 @@ class TableCounters:
     expirations: int = 0
     #: Cells written by clients of this node; what came from others is in StoreCounters.changes.
     sets: int = 0
-    #: Cells removed here by a delete, a pattern or a flush.
+    #: Cells removed by clients of this node, by a delete, a pattern or a flush.
     deletes: int = 0
 
 

@@ -130,7 +130,6 @@ class KamailioArrivals(Arrivals):
             self.collided(cell)
         was_alive = cell.value is not None
         table._bury(cell, stamp, PROVISIONAL)
-        table.counters.deletes += was_alive
         cell.writer = sender
         self.counters.changes[table.name, "kamailio"] += 1
         return was_alive
@@ -195,5 +194,4 @@ class KamailioArrivals(Arrivals):
 
     def _arrived(self, cell: Cell, sender: str) -> None:
         cell.writer = sender
-        self.table.counters.sets += 1
         self.counters.changes[self.table.name, "kamailio"] += 1

@@ -111,7 +111,7 @@ class Run:
     def _forgot(self, machine: Machine) -> None:
         if machine.is_cache:
             others = [other for other in self.cluster.caches() if other is not machine]
-            self._forgotten |= not others
+            self._forgotten |= not any(other.store.ready for other in others)
             self.oracle.forgot(machine.last_identity, others)
 
     # -- the end -----------------------------------------------------------------------------------------

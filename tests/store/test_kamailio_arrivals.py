@@ -306,3 +306,13 @@ def test_only_so_many_removals_are_remembered() -> None:
     late.wait()
     assert late.one.arrive_set("n0-x", "x", None, "k", None, late.sent) is Verdict.NEWER
     assert late.one.arrive_set("n1-x", "x", None, "k", None, late.sent) is Verdict.OLDER
+
+
+def test_what_other_nodes_write_does_not_count_as_written_by_clients_here() -> None:
+    one, _ = make_arrivals("t=>autoexpire=60")
+    one.arrive_set("a", "x", None, "k")
+    one.arrive_expire("a", 5, "k")
+    one.arrive_delete("a", "k")
+    one.merge_rows([Row("b", "x", START_MS), Row("c", None, START_MS)], "n")
+    assert (one.table.counters.sets, one.table.counters.deletes) == (0, 0)
+    assert one.counters.changes == {("t", "kamailio"): 3, ("t", "dmqcache"): 2}
