@@ -133,10 +133,11 @@ class KamailioCells:
                 table.incr(held.key, 0)
             self._ours_wins(inquiry, table, held.key)
         elif theirs and self._is_hearsay(table, held):
-            # Known from Kamailio nodes alone, and still so.
+            # Known from Kamailio nodes alone. As a counter's base it can be shown with a later version than
+            # theirs, and is still worth less than what any of us knows.
             inquiry.differences += 1
             self._store.arrivals[table.name].arrive_set(held.key, cell.value, 0, str(inquiry.node), left)
-            self._store.name_keys(table, [held.key], self._store.outboxes.values())
+            table.incr(held.key, 0)
         elif theirs > held.last_modified():
             inquiry.differences += 1
             recent = self._store.clock.wall_ms() - theirs < RECENT_MS

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.peer import Reply
+from dmqcache.store.cell import PROVISIONAL
 from dmqcache.store.compare import DEAF_S, FEW, ROUNDS, ROUTINE_S, SETTLE_S, STRAY_S
 from tests.store.harness import NEW, OLD, Played, Sent, Side, World, cells_body, old_kamailio, shown
 
@@ -29,6 +30,9 @@ class Holder:
     def answer(self, sent: Sent) -> Reply:
         body = sent.json
         for cell in body.get("cells", [body]):
+            stamp = cell.get("last_modified", 0)
+            if stamp and self.stamps.get(cell["cname"], 0) >= stamp:
+                continue
             if "strval" in cell or ("intval" in cell and cell.get("action", 2) == 2):
                 self.cells[cell["cname"]] = cell.get("strval", cell.get("intval"))
                 if "last_modified" in cell:
@@ -394,3 +398,18 @@ def test_a_delete_that_it_had_not_acknowledged_when_it_was_lost_is_not_undone(li
     holder.node.answer = answer
     again(world, side, holder)
     assert shown(side) == holder.cells == {}
+
+
+def test_numbers_that_only_kamailios_of_6_2_know_and_know_differently_end_alike() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    one, two = Holder(world, [side], agent=NEW), Holder(world, [side], "127.0.0.91", agent=NEW)
+    for holder, value, stamp in ((one, 2, 12_698), (two, 6, 12_796)):
+        holder.cells["n"], holder.stamps["n"] = value, stamp
+        side.meet(holder.node)
+    world.run(20)
+    assert one.cells == two.cells == {"n": 6}
+    assert side.table["n"] == 6
+    # Whatever another of us knows of the counter is worth more than their memory of its sum.
+    counter = side.table.cells["n"]
+    assert counter.stamp == side.table.floor + 1 and counter.flags & PROVISIONAL
