@@ -104,7 +104,7 @@ class Bus:
         self._events = Events(runtime, self.counters)
         self._membership = Membership(runtime, self.nodes, self._events, self.counters, ping_interval)
         for alias in settings.aliases:
-            self._membership.add_own(alias)
+            self._membership.configure_own(alias)
         self._transactions = ClientTransactions(
             runtime, self._transmit, self.counters, t1=settings.t1, t2=settings.t2, on_silence=self._silence
         )

@@ -8,7 +8,8 @@ what arrives                                   what it gets
 =============================================  =================================================
 no SIP, or broken                              dropped, counted under ``MessageError.reason``
 a request whose body is not as long as it says 400, and counted so too
-a reply                                        ends its transaction, or ``late_reply``/``stray_reply``
+a reply                                        ends its transaction, or ``late_reply``, ``stray_reply``
+a reply from another host than was asked       dropped (``reply_from_elsewhere``)
 ACK                                            dropped (``ack``): no reply exists for it
 OPTIONS                                        200
 another method                                 405 with Allow
@@ -105,7 +106,7 @@ class Incoming:
     # -- replies of others
 
     def _on_response(self, response: SipResponse, source: Endpoint) -> None:
-        if self._transactions.on_response(response) is not None:
+        if self._transactions.on_response(response, source) is not None:
             return
         node = self._membership.nodes.at(source)
         if node is not None and self._transactions.is_ours(response.via.branch):
@@ -170,10 +171,14 @@ class Incoming:
         self._dispatcher.submit((sender, channel), job)
 
     def _own_message(self, request: SipRequest) -> None:
-        """A request of ours came back: whoever we sent it to is ourselves under another address."""
+        """A request of ours came back: whoever we sent it to is ourselves under another address. Not a node
+        that has ever answered us, since we do not answer ourselves: it only sends back what it was sent."""
         self._counters.drops["own_message"] += 1
         transaction = self._transactions.find(request.via.branch)
-        if transaction is not None:
+        if transaction is None:
+            return
+        node = self._membership.nodes.at(transaction.endpoint)
+        if node is None or not node.confirmed:
             self._membership.add_own(node_uri(transaction.endpoint))
             transaction.end(482)
 

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 MAX_NODES = 1_000
 #: Nodes that nobody has vouched for first-hand. More strangers than this are not remembered.
 MAX_UNCONFIRMED = 250
+#: Forms of our own address that were learnt and not configured; those learnt first are forgotten first.
+MAX_OWN_LEARNT = 64
 #: Nodes that were removed and are still remembered as such.
 MAX_DEPARTED = 1_000
 #: Seconds for which hearsay does not bring a removed node back: longer than any Kamailio lists a dead one
@@ -85,8 +87,9 @@ class Membership:
         self._events = events
         self._counters = counters
         self._ping_interval = ping_interval
-        #: Every form under which this node is known to be itself.
+        #: The forms of our own address that we were told at the start, and those that turned out to be so.
         self._own: set[NodeURI] = {nodes.local.uri}
+        self._own_learnt: dict[NodeURI, None] = {}
         #: URI -> when it was removed. In that order.
         self._departed: dict[NodeURI, float] = {}
         #: Called with a node that just became active, before the peers hear of it.
@@ -98,15 +101,23 @@ class Membership:
 
     def is_own(self, uri: NodeURI) -> bool:
         """Whether ``uri`` is this very node."""
-        return uri in self._own
+        return uri in self._own or uri in self._own_learnt
+
+    def configure_own(self, uri: NodeURI) -> None:
+        """``uri`` is a form of our own address, now and for ever."""
+        self._own.add(uri)
 
     def add_own(self, uri: NodeURI) -> None:
         """``uri`` turned out to be another form of our own address, so it is no other node."""
-        self._own.add(uri)
+        if uri not in self._own:
+            self._own_learnt.pop(uri, None)
+            self._own_learnt[uri] = None
+            if len(self._own_learnt) > MAX_OWN_LEARNT:
+                del self._own_learnt[next(iter(self._own_learnt))]
         node = self.nodes.get(uri)
         if node is not None and not node.local:
             log.info("%s is this node itself", uri)
-            self.nodes.remove(node)
+            self._forget(node)
 
     # -- meeting and forgetting
 
@@ -135,12 +146,16 @@ class Membership:
         """Take a node out of the list. Peers hear that it left."""
         if node.local:
             raise ValueError("a node cannot remove itself from its own list")
-        self.nodes.remove(node)
         self._departed.pop(node.uri, None)
         self._departed[node.uri] = self._runtime.now()
         while len(self._departed) > MAX_DEPARTED:
             del self._departed[next(iter(self._departed))]
         log.info("node %s is removed (it was %s)", node.uri, node.status)
+        self._forget(node)
+
+    def _forget(self, node: Node) -> None:
+        """Off the list; peers hear of it unless they never knew it or were told before."""
+        self.nodes.remove(node)
         if node.confirmed and node.status is not NodeStatus.DISABLED:
             self._events.post(Happening.LEFT, node)
 

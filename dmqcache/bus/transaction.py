@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
+from hashlib import blake2b
 from typing import NamedTuple
 
 from dmqcache.bus.counters import BusCounters
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 #: RFC 3261 8.1.1.7: every branch of this version of SIP starts so.
 MAGIC_COOKIE = "z9hG4bK"
+#: Bytes of a branch that only those to whom it is sent can know, and of the prefix that all branches share.
+BRANCH_BYTES = 8
+PREFIX_BYTES = 4
 #: Our own Via parameter in fast requests: which send this is, from 0. A reply copies the Via (RFC 3261
 #: 8.2.6.2), so the round trip is known even for a request that was sent again.
 SEND_PARAM = "try"
@@ -253,16 +257,21 @@ class ClientTransactions:
         self._by_branch: dict[str, ClientTransaction] = {}
         #: Insertion order, so that a failed endpoint's requests end in the order in which they were sent.
         self._by_endpoint: dict[Endpoint, dict[str, ClientTransaction]] = {}
-        self._prefix = f"{MAGIC_COOKIE}{runtime.token()}"
+        secret = runtime.token().encode()
+        self._prefix = MAGIC_COOKIE + blake2b(key=secret, digest_size=PREFIX_BYTES).hexdigest()
+        self._keyed = blake2b(key=secret, digest_size=BRANCH_BYTES)
         self._count = 0
 
     def __len__(self) -> int:
         return len(self._by_branch)
 
     def next_branch(self) -> str:
-        """A branch that nobody used before, and that only those we sent to could guess."""
+        """A branch that nobody used before, and that nobody can guess who has not seen it: a reply is proof
+        of an address only as long as those to others cannot be told from one's own."""
         self._count += 1
-        return f"{self._prefix}{self._count:x}"
+        keyed = self._keyed.copy()
+        keyed.update(b"%d" % self._count)
+        return self._prefix + keyed.hexdigest()
 
     def start(
         self,
@@ -289,12 +298,17 @@ class ClientTransactions:
         """Whether a branch was drawn here, maybe long ago."""
         return branch.startswith(self._prefix)
 
-    def on_response(self, response: SipResponse) -> ClientTransaction | None:
-        """Match a reply by the branch in its topmost Via (RFC 3261 17.1.3); returns whose it was."""
+    def on_response(self, response: SipResponse, source: Endpoint) -> ClientTransaction | None:
+        """Match a reply by the branch in its topmost Via (RFC 3261 17.1.3); returns whose it was. It must
+        come from the host that was asked: a reply leaves by the socket to which the request came (RFC 3581
+        section 4), and another host's word says nothing of this one."""
         branch = response.via.params.get("branch") or ""
         transaction = self._by_branch.get(branch)
         if transaction is None or response.cseq.method != "KDMQ":
             self.counters.drops["late_reply" if self.is_ours(branch) else "stray_reply"] += 1
+            return None
+        if source.host != transaction.endpoint.host:
+            self.counters.drops["reply_from_elsewhere"] += 1
             return None
         event = Event.PROVISIONAL if response.status < 200 else Event.FINAL
         transaction.on_event(event, response)

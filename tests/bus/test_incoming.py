@@ -273,6 +273,22 @@ def test_a_failure_of_our_own_never_reaches_the_transport() -> None:
     assert bus.counters.drops == {"internal_error": 1}
 
 
+def test_a_node_that_sends_our_request_back_is_not_taken_for_ourselves() -> None:
+    """It has answered us before, and we never answer ourselves."""
+    cluster, bus, recorder, other = bench()
+    other.answer = lambda request: None
+    ended: list[int] = []
+    bus.send_message(
+        recorder, b"", other.uri, timeout=2.0, on_response=lambda answer: ended.append(answer.status)
+    )
+    cluster.clock.run(0.01)
+    sent = [data for _, source, to, data in cluster.net.log if to == other.endpoint][-1]
+    other.send(HERE, sent)
+    other.settle()
+    assert bus.counters.drops == {"own_message": 1}
+    assert len(bus.active_nodes()) == 1 and not ended
+
+
 def test_somebody_with_our_own_address_is_told_off() -> None:
     _, bus, recorder, other = bench()
     other.request(HERE, "htable", sender=NodeURI.parse(HERE))

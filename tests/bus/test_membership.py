@@ -12,6 +12,7 @@ from dmqcache.bus.membership import (
     DEPARTED_SECONDS,
     MAX_DEPARTED,
     MAX_NODES,
+    MAX_OWN_LEARNT,
     MAX_UNCONFIRMED,
     RESTART_GAP,
     TABLE,
@@ -195,6 +196,25 @@ def test_our_own_address_is_never_met_in_any_form() -> None:
     bench.rules.add_own(node.uri)
     assert bench.rules.nodes.get(node.uri) is None and bench.rules.meet(node.uri) is None
     assert bench.rules.is_own(node.uri) and len(bench.rules.nodes) == 1
+
+
+def test_an_active_node_that_turns_out_to_be_ourselves_has_left() -> None:
+    """What the peers keep for it must go."""
+    bench = Bench()
+    node = bench.node(status=NodeStatus.ACTIVE)
+    assert bench.heard() == ["up"]
+    bench.rules.add_own(node.uri)
+    assert bench.heard() == ["left"]
+
+
+def test_forms_of_our_own_address_that_were_learnt_are_bounded_and_the_configured_ones_stay() -> None:
+    bench = Bench()
+    bench.rules.configure_own(OTHER)
+    bench.rules.add_own(OTHER)
+    for number in range(1000):
+        bench.rules.add_own(NodeURI(f"own{number}.example"))
+    assert len(bench.rules._own_learnt) == MAX_OWN_LEARNT
+    assert all(bench.rules.is_own(uri) for uri in (OWN, OTHER, NodeURI("own999.example")))
 
 
 def test_a_name_is_not_met_before_it_is_resolved() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -53,13 +54,13 @@ class Bench:
         )
         return self.transactions.start(data, branch, endpoint, "htable", plan, self.ended.append)
 
-    def answer(self, status: int, send: int = -1, method: str = "KDMQ") -> None:
+    def answer(self, status: int, send: int = -1, method: str = "KDMQ", source: Endpoint = THERE) -> None:
         request = parse_message(self.sent[send][1])
         assert isinstance(request, SipRequest)
         data = build_response(request, status, "", b"", "", "tag", "")
         response = parse_message(data.replace(b" KDMQ\r\n", f" {method}\r\n".encode()))
         assert isinstance(response, SipResponse)
-        self.transactions.on_response(response)
+        self.transactions.on_response(response, source)
 
     @property
     def times(self) -> list[float]:
@@ -104,6 +105,25 @@ def test_a_reply_to_nothing_of_ours_is_a_stray() -> None:
     bench.sent = other.sent
     bench.answer(200)
     assert bench.counters.drops == {"stray_reply": 1}
+
+
+def test_a_reply_from_another_host_than_was_asked_is_no_answer() -> None:
+    """From another port it is one: a reply may come out of another socket than the one that was asked."""
+    bench = Bench()
+    bench.start()
+    bench.answer(200, source=ELSEWHERE)
+    assert not bench.ended and bench.counters.drops == {"reply_from_elsewhere": 1}
+    bench.answer(200, source=THERE._replace(port=40000))
+    assert [outcome.status for outcome in bench.ended] == [200]
+
+
+def test_who_has_seen_a_branch_can_guess_no_other() -> None:
+    transactions = Bench().transactions
+    branches = [transactions.next_branch() for _ in range(1000)]
+    assert all(transactions.is_ours(branch) for branch in branches)
+    secrets = [int(branch.removeprefix(transactions._prefix), 16) for branch in branches]
+    steps = {later - before for before, later in pairwise(secrets)}
+    assert len(steps) == 999 and min(map(abs, steps)) > 2**40
 
 
 def test_a_reply_with_another_method_in_cseq_matches_nothing() -> None:

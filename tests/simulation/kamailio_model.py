@@ -216,7 +216,7 @@ class Kamailio:
             self.violations.append(f"unreadable: {error}")
             return
         if isinstance(message, SipResponse):
-            self.transactions.on_response(message)
+            self.transactions.on_response(message, source)
             return
         request = message
         channel = SipURI.parse(request.uri).user
