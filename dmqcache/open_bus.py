@@ -84,6 +84,9 @@ class OpenBus:
             self.bus.leave(left.set)
             with suppress(TimeoutError):
                 await asyncio.wait_for(left.wait(), LEAVE_S)
+        if self.bus is not None:
+            # Before the handlers that still run are cancelled: nobody is told of that.
+            self.bus.close()
         if self._resolver is not None:
             self._resolver.close()
         if self._runtime is not None:

@@ -26,13 +26,17 @@ TOTAL_LIMIT = 10_000
 
 Result = Reply | Awaitable[Reply]
 
+#: What is answered where there is no room. Told by identity from a 503 that a handler gives: only this one
+#: means that nothing was handled.
+TURNED_AWAY = Reply(503)
+
 
 class Job(NamedTuple):
     """One message to handle."""
 
     channel: str
     run: Callable[[], Result]
-    #: Called exactly once, unless the node is closed first.
+    #: Called once, unless the node is closed first; and once more, with a 500, if it raises.
     answer: Callable[[Reply], None]
 
 
@@ -82,7 +86,7 @@ class Dispatcher:
             return
         result = self._call(job)
         if isinstance(result, Reply):
-            job.answer(result)
+            self._answer(job, result)
         elif self.waiting >= self._total_limit:
             _discard(result)
             self._refuse(job)
@@ -109,19 +113,17 @@ class Dispatcher:
 
     def _refuse(self, job: Job) -> None:
         self._counters.drops["queue_full"] += 1
-        job.answer(Reply(503))
+        self._answer(job, TURNED_AWAY)
 
     def _call(self, job: Job) -> Result:
         try:
             result = job.run()
+            return result if isinstance(result, Awaitable) else self._checked(job, result)
         except Exception:
             return self._failed(job)
-        if isinstance(result, Awaitable):
-            return result
-        return self._checked(job, result)
 
     def _checked(self, job: Job, result: object) -> Reply:
-        if isinstance(result, Reply) and (200 <= result.status <= 699 or result.status == SILENCE):
+        if isinstance(result, Reply) and (_is_final(result.status) or result.status == SILENCE):
             return result
         log.error("the handler of channel %s gave %.80r where a final Reply is due", job.channel, result)
         self._counters.handler_errors[job.channel] += 1
@@ -132,6 +134,20 @@ class Dispatcher:
         log.exception("the handler of channel %s failed", job.channel)
         return Reply(500)
 
+    def _answer(self, job: Job, reply: Reply) -> None:
+        """A reply of which no message can be made, as one whose body is a text, is a failure of its handler;
+        it must not end here, since others wait in the lane."""
+        try:
+            job.answer(reply)
+        except Exception:
+            self._answer_failure(job, self._failed(job))
+
+    def _answer_failure(self, job: Job, reply: Reply) -> None:
+        try:
+            job.answer(reply)
+        except Exception:
+            log.exception("and a message on channel %s cannot be answered", job.channel)
+
     def _fill(self) -> None:
         while self._free and self._ready:
             lane = self._ready.popleft()
@@ -140,18 +156,29 @@ class Dispatcher:
 
     async def _work(self, lane: _Lane) -> None:
         job = lane.job
-        reply: Reply | None = None
         try:
             reply = self._checked(job, await lane.work)
+        except GeneratorExit:
+            raise  # thrown away unfinished: the loop itself is gone
         except Exception:
             reply = self._failed(job)
-        finally:
-            self._free += 1
-            if not self._closed:
-                if reply is not None:
-                    job.answer(reply)
-                self._advance(lane)
-                self._fill()
+        except BaseException:
+            self._ended(lane, None)
+            raise
+        self._ended(lane, reply)
+
+    def _ended(self, lane: _Lane, reply: Reply | None) -> None:
+        self._free += 1
+        if self._closed:
+            return
+        if reply is None:
+            # Nobody cancels a handler while the node lives: it let the end of something else through.
+            log.error("the handler of channel %s was cancelled", lane.job.channel)
+            self._counters.handler_errors[lane.job.channel] += 1
+            reply = Reply(500)
+        self._answer(lane.job, reply)
+        self._advance(lane)
+        self._fill()
 
     def _advance(self, lane: _Lane) -> None:
         """Handle what waited in the lane, up to the next message that takes a worker."""
@@ -160,13 +187,21 @@ class Dispatcher:
             self._queued -= 1
             result = self._call(job)
             if isinstance(result, Reply):
-                job.answer(result)
+                self._answer(job, result)
                 continue
             lane.job, lane.work = job, result
             # Behind the others that wait: a busy node takes turns with the quiet ones.
             self._ready.append(lane)
             return
         del self._lanes[lane.key]
+
+
+def _is_final(status: object) -> bool:
+    return isinstance(status, int) and 200 <= status <= 699
+
+
+def _is_final(status: object) -> bool:
+    return isinstance(status, int) and 200 <= status <= 699
 
 
 def _discard(work: Awaitable[Reply]) -> None:

@@ -31,7 +31,7 @@ from functools import partial
 from dmqcache.bus.addresses import node_uri
 from dmqcache.bus.contacts import Contacts
 from dmqcache.bus.counters import BusCounters
-from dmqcache.bus.dispatch import Dispatcher, Job
+from dmqcache.bus.dispatch import TURNED_AWAY, Dispatcher, Job
 from dmqcache.bus.headers import reply_endpoint
 from dmqcache.bus.membership import Membership
 from dmqcache.bus.message import MessageError, SipRequest, SipResponse, build_response, parse_message
@@ -219,8 +219,8 @@ class Incoming:
             return
         data = self._build(request, source, key, reply)
         if source.transport == "udp":
-            if reply.status == 503:
-                # Turned away for now: a copy of it deserves another try.
+            if reply is TURNED_AWAY:
+                # For now: a copy of it deserves another try.
                 self._replays.forget(key)
             else:
                 bare = not (reply.body or reply.reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -126,14 +127,28 @@ async def _raise_later() -> Reply:
     raise RuntimeError("handler")
 
 
+async def _cancelled() -> Reply:
+    """As a handler that awaits a task which somebody has cancelled."""
+    raise asyncio.CancelledError
+
+
 async def _none() -> None:
     return None
 
 
 @pytest.mark.parametrize(
     "run",
-    [_raise, _raise_later, lambda: None, _none, lambda: "x", lambda: Reply(100), lambda: Reply(7000)],
-    ids=["raises", "raises_later", "none", "none_later", "text", "provisional", "no_status"],
+    [
+        _raise,
+        _raise_later,
+        _cancelled,
+        lambda: None,
+        _none,
+        lambda: "x",
+        lambda: Reply(100),
+        lambda: Reply(7000),
+    ],
+    ids=["raises", "raises_later", "cancelled", "none", "none_later", "text", "provisional", "no_status"],
 )
 def test_a_handler_that_fails_is_a_500_and_the_next_message_is_handled(run: Callable[[], Any]) -> None:
     bench = Bench()
@@ -142,6 +157,29 @@ def test_a_handler_that_fails_is_a_500_and_the_next_message_is_handled(run: Call
     log = bench.run()
     assert sorted(log) == ["1 500", "2 200", "2 runs"] and log.index("1 500") < log.index("2 runs")
     assert bench.counters.handler_errors == {"c": 1}
+
+
+def test_an_answer_that_cannot_be_given_at_all_blocks_no_lane() -> None:
+    bench = Bench()
+
+    def broken(reply: Reply) -> None:
+        bench.log.append(f"1 {reply.status}")
+        raise RuntimeError("answer")
+
+    bench.dispatcher.submit("a", Job("c", lambda: Reply(200), broken))
+    gate = bench.slow("a", "2")
+    bench.dispatcher.submit("a", Job("c", lambda: Reply(200), broken))
+    bench.plain("a", "3")
+    gate.open()
+    assert bench.run() == ["1 200", "1 500", "2 starts", "2 202", "1 200", "1 500", "3 runs", "3 200"]
+    assert bench.counters.handler_errors == {"c": 2} and not bench.dispatcher._lanes
+
+
+def test_a_handler_that_is_cancelled_because_the_node_closes_is_no_failure() -> None:
+    bench = Bench()
+    bench.submit("a", "1", _cancelled)
+    bench.dispatcher.close()
+    assert bench.run() == [] and not bench.counters.handler_errors
 
 
 def test_a_full_lane_gets_a_503() -> None:

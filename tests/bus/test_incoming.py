@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 
@@ -147,6 +148,24 @@ def test_kamailios_short_branches_do_not_collide() -> None:
 
 
 def test_a_request_that_was_turned_away_is_handled_when_it_comes_again() -> None:
+    _, bus, recorder, other = bench()
+    recorder.slow = True
+    bus._dispatcher._lane_limit = 0
+    other.request(HERE, "htable", b"first")
+    data = other.request(HERE, "htable", b"second")
+    other.settle()
+    assert statuses(other) == [503]
+    recorder.gates[0].open()
+    other.settle()
+    recorder.slow = False
+    other.send(HERE, data)
+    other.settle()
+    assert statuses(other) == [503, 200, 200]
+    assert [message.body for message in recorder.messages] == [b"first", b"second"]
+
+
+def test_a_503_of_a_handler_is_an_answer_like_any_other() -> None:
+    """It may have done something before: it must not run twice for one request."""
     _, _, recorder, other = bench()
     recorder.reply = Reply(503)
     data = other.request(HERE, "htable")
@@ -154,7 +173,29 @@ def test_a_request_that_was_turned_away_is_handled_when_it_comes_again() -> None
     recorder.reply = Reply(200)
     other.send(HERE, data)
     other.settle()
-    assert statuses(other) == [503, 200] and len(recorder.messages) == 2
+    assert statuses(other) == [503, 503] and len(recorder.messages) == 1
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("wrong", [{"body": "text"}, {"reason": 5}, {"status": 200.5}, {"status": "200"}])
+def test_a_reply_of_which_no_message_can_be_made_is_a_500_and_blocks_nobody(
+    slow: bool, wrong: dict[str, Any]
+) -> None:
+    _, bus, recorder, other = bench()
+    recorder.slow, recorder.reply = slow, Reply(**wrong)
+    data = other.request(HERE, "htable")
+    other.settle()
+    if slow:
+        recorder.gates[0].open()
+        other.settle()
+    other.send(HERE, data)
+    other.settle()
+    assert statuses(other) == [500, 500] and len(recorder.messages) == 1
+    assert bus.counters.handler_errors == {"htable": 1}
+    recorder.slow, recorder.reply = False, Reply(200)
+    other.request(HERE, "htable")
+    other.settle()
+    assert statuses(other)[2:] == [200]
 
 
 def test_a_handler_may_keep_silent_and_then_gets_the_copy_too() -> None:

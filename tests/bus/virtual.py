@@ -7,6 +7,7 @@ carries the datagrams between buses with delay, loss and cuts.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import random
 from collections.abc import Callable, Coroutine, Iterable
@@ -132,7 +133,7 @@ class VirtualRuntime:
     def _advance(self, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
             gate = coroutine.send(None)
-        except StopIteration:
+        except (StopIteration, asyncio.CancelledError):
             return
         assert isinstance(gate, Gate), "only a Gate can be awaited on virtual time"
         gate.waiting.append(lambda: self._later(coroutine))
