@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 MIN_PING_INTERVAL = 60.0
 #: Bytes of a node list that a Kamailio can build (its buffer has 1,024; longer ones are read well).
 KAMAILIO_LIST_BYTES = 1_000
-#: Failures of a transport that say nothing about the node at the other end: the message was at fault.
+#: Failures of a transport that say nothing about the node at the other end, nor about other messages.
 MESSAGE_FAULTS = frozenset({"too_large", "framing"})
 
 
@@ -298,10 +298,12 @@ class Bus:
 
     def transport_failed(self, endpoint: Endpoint, reason: str) -> None:
         """Something sent to ``endpoint`` was refused or could not leave: all that is under way there ends
-        with a local 503, and the node is looked at more closely."""
+        with a local 503, and the node is looked at more closely. Unless one message was at fault."""
+        if reason in MESSAGE_FAULTS:
+            return
         self._transactions.transport_failed(endpoint)
         node = self.nodes.at(endpoint)
-        if node is not None and not node.local and reason not in MESSAGE_FAULTS:
+        if node is not None and not node.local:
             self._detector.refused(node)
 
     def _transmit(self, data: bytes, endpoint: Endpoint) -> None:

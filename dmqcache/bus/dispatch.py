@@ -200,10 +200,6 @@ def _is_final(status: object) -> bool:
     return isinstance(status, int) and 200 <= status <= 699
 
 
-def _is_final(status: object) -> bool:
-    return isinstance(status, int) and 200 <= status <= 699
-
-
 def _discard(work: Awaitable[Reply]) -> None:
     """Let go of a coroutine that will never run, without a warning about it."""
     close = getattr(work, "close", None)

@@ -18,7 +18,8 @@ From, To or Request-URI that cannot be read    400
 From is our own address                        403 (``own_address_claimed``)
 a channel that is not here                     404
 a request that came before                     its reply again, or nothing while the handler runs
-a KDMQ request                                 what the handler answers; 500 if it fails, 503 if full
+a KDMQ request                                 what the handler answers; 500 if it fails, 503 if full,
+                                               513 (``reply_too_large``) if the answer cannot be sent
 =============================================  =================================================
 """
 
@@ -35,7 +36,7 @@ from dmqcache.bus.dispatch import TURNED_AWAY, Dispatcher, Job
 from dmqcache.bus.headers import reply_endpoint
 from dmqcache.bus.membership import Membership
 from dmqcache.bus.message import MessageError, SipRequest, SipResponse, build_response, parse_message
-from dmqcache.bus.outgoing import METHOD, Identity
+from dmqcache.bus.outgoing import METHOD, Identity, fits
 from dmqcache.bus.peer import SILENCE, Message, Peer, Reply
 from dmqcache.bus.replay import RUNNING, Replays, transaction_key
 from dmqcache.bus.transaction import ClientTransactions
@@ -218,6 +219,11 @@ class Incoming:
             self._replays.forget(key)
             return
         data = self._build(request, source, key, reply)
+        if not fits(len(data), source.transport):
+            self._counters.drops["reply_too_large"] += 1
+            log.error("a reply of %d bytes on channel %s cannot be sent to %s", len(data), channel, source)
+            reply = Reply(513)
+            data = self._build(request, source, key, reply)
         if source.transport == "udp":
             if reply is TURNED_AWAY:
                 # For now: a copy of it deserves another try.

@@ -18,6 +18,7 @@ from dmqcache.bus.message import build_request
 from dmqcache.bus.node import Node
 from dmqcache.bus.peer import OnResponse, Response
 from dmqcache.bus.runtime import Runtime
+from dmqcache.bus.stream import MAX_STREAM_MESSAGE
 from dmqcache.bus.timers import TIMEOUT
 from dmqcache.bus.transaction import SEND_PARAM, ClientTransaction, ClientTransactions, Outcome, Plan
 from dmqcache.bus.uri import Endpoint, NodeURI
@@ -27,6 +28,12 @@ log = logging.getLogger(__name__)
 METHOD = "KDMQ"
 #: Bytes that one IPv4 datagram can carry: 65,535 less 20 of IP and 8 of UDP.
 MAX_UDP_BYTES = 65_507
+
+
+def fits(size: int, transport: str) -> bool:
+    """Whether a message of ``size`` bytes can be sent. Over a connection a node of this kind takes so much
+    and no more: beyond it would close the connection and lose what else was on its way."""
+    return size <= (MAX_UDP_BYTES if transport == "udp" else MAX_STREAM_MESSAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +157,8 @@ class Outgoing:
         letter = posted.letter
         branch = self._transactions.next_branch()
         data = self._build(letter, branch)
-        if endpoint.transport == "udp" and len(data) > MAX_UDP_BYTES:
-            self._refuse(posted, "datagram_too_large")
+        if not fits(len(data), endpoint.transport):
+            self._refuse(posted, "datagram_too_large" if endpoint.transport == "udp" else "message_too_large")
             return
         rto = node.rtt.rto(self._transactions.t1) if letter.fast and node is not None else None
         if letter.fast and rto is None:

@@ -178,9 +178,7 @@ def test_a_503_of_a_handler_is_an_answer_like_any_other() -> None:
 
 @pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize("wrong", [{"body": "text"}, {"reason": 5}, {"status": 200.5}, {"status": "200"}])
-def test_a_reply_of_which_no_message_can_be_made_is_a_500_and_blocks_nobody(
-    slow: bool, wrong: dict[str, Any]
-) -> None:
+def test_a_reply_of_which_no_message_can_be_made_is_a_500(slow: bool, wrong: dict[str, Any]) -> None:
     _, bus, recorder, other = bench()
     recorder.slow, recorder.reply = slow, Reply(**wrong)
     data = other.request(HERE, "htable")
@@ -196,6 +194,17 @@ def test_a_reply_of_which_no_message_can_be_made_is_a_500_and_blocks_nobody(
     other.request(HERE, "htable")
     other.settle()
     assert statuses(other)[2:] == [200]
+
+
+def test_a_reply_that_no_datagram_can_carry_is_a_513() -> None:
+    _, bus, recorder, other = bench()
+    recorder.reply = Reply(200, body=b"x" * 70_000)
+    data = other.request(HERE, "htable")
+    other.settle()
+    other.send(HERE, data)
+    other.settle()
+    assert statuses(other) == [513, 513] and len(recorder.messages) == 1
+    assert bus.counters.drops == {"reply_too_large": 1}
 
 
 def test_a_handler_may_keep_silent_and_then_gets_the_copy_too() -> None:

@@ -7,6 +7,7 @@ import pytest
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.message import SipRequest
 from dmqcache.bus.peer import Peer, Response
+from dmqcache.bus.stream import MAX_STREAM_MESSAGE
 from dmqcache.bus.transaction import SEND_PARAM
 from dmqcache.bus.uri import Endpoint, NodeURI
 from tests.bus.virtual import Cluster, Stranger, kamailio
@@ -146,6 +147,18 @@ def test_more_than_a_datagram_is_refused_over_udp_only() -> None:
     assert (
         len(got) == 1 and b"SIP/2.0/TCP" in got[0] and b"sip:htable@127.0.0.12:5060;transport=tcp" in got[0]
     )
+
+
+def test_what_the_other_side_of_a_connection_would_not_take_is_not_sent() -> None:
+    """It would close the connection, and lose what else was on its way there."""
+    bench = Bench()
+    tcp = NodeURI.parse("sip:127.0.0.12;transport=tcp")
+    before = len(bench.cluster.net.log)
+    bench.send(b"x" * MAX_STREAM_MESSAGE, node=tcp)
+    assert not bench.answers
+    bench.cluster.clock.run(0.1)
+    assert bench.answers[0].status == 503 and len(bench.cluster.net.log) == before
+    assert bench.bus.counters.drops["message_too_large"] == 1
 
 
 def test_a_fast_message_starts_at_the_nodes_measured_round_trip() -> None:

@@ -78,13 +78,20 @@ def test_one_refusal_during_a_quick_restart_is_no_death() -> None:
 
 
 @pytest.mark.parametrize("reason", ["too_large", "framing"])
-def test_a_message_that_could_not_be_sent_says_nothing_of_the_node(reason: str) -> None:
+def test_a_message_that_could_not_be_sent_says_nothing_of_the_node_and_of_other_messages(reason: str) -> None:
     cluster = Cluster()
     one, two = cluster.full(2, probe_interval=1000.0)
     cluster.clock.run(1)
     cluster.kill(THERE, refuses=True)
-    one.transport_failed(two.local.endpoint, reason)  # type: ignore[arg-type]
-    cluster.clock.run(10)
+    ended: list[int] = []
+    one.send_message(
+        one._notification, b"", two.local.uri, on_response=lambda answer: ended.append(answer.status)
+    )
+    assert two.local.endpoint is not None
+    one.transport_failed(two.local.endpoint, reason)
+    assert not ended
+    cluster.net.refusing.clear()
+    one.transport_failed(two.local.endpoint, reason)
     assert len(one.active_nodes()) == 1
 
 
