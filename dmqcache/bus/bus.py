@@ -261,10 +261,10 @@ class Bus:
         return self.nodes.active()
 
     def is_from_node(self, origin: Message | Endpoint) -> bool:
-        """Whether something came from the IP address of a known node, whatever the port (as Kamailio's
-        ``dmq_is_from_node``): weak evidence, since a source address can be forged."""
+        """Whether something came from the IP address of a node that has answered us, whatever the port (as
+        Kamailio's ``dmq_is_from_node``): weak evidence, since a source address can be forged."""
         source = origin.source if isinstance(origin, Message) else origin
-        return self.nodes.has_host(source.host)
+        return any(node.confirmed for node in self.nodes.on_host(source.host))
 
     def add_node(self, uri: NodeURI) -> None:
         """Ask a node first-hand; it is pending until it answers. Our own address changes nothing."""

@@ -16,6 +16,10 @@ from dmqcache.bus.node import Node
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.uri import Endpoint, NodeURI
 
+#: Seconds between two looks at where a name leads now, for one caller that is not where it led before.
+MOVED_GAP = 5.0
+#: Such callers remembered.
+MAX_MOVED = 256
 #: Names whose addresses are being looked up at once. Each costs a thread of the resolver.
 MAX_LOOKUPS = 64
 
@@ -51,6 +55,8 @@ class Contacts:
         self._counters = counters
         self._verify = verify
         self._lookups: set[NodeURI] = set()
+        #: (name, host that calls itself so) -> when that was looked into. In that order.
+        self._moved: dict[tuple[NodeURI, str], float] = {}
 
     def sender(self, uri: NodeURI, source: Endpoint, message: SipMessage) -> Node | None:
         """The node that sent a request, if its source is the node's own address; else None, and whoever it
@@ -63,7 +69,7 @@ class Contacts:
             return None
         assert node.endpoint is not None
         if node.endpoint.host != source.host:
-            self._counters.drops["sender_not_at_its_address"] += 1
+            self._elsewhere(uri, source)
             return None
         learn(node, message, self._runtime.now())
         if not node.active:
@@ -74,8 +80,9 @@ class Contacts:
         """Monotonic seconds."""
         return self._runtime.now()
 
-    def meet_named(self, uri: NodeURI, met: Callable[[Node], None]) -> None:
-        """Find and take in the node behind a URI of any form; ``met`` gets it, if there is one."""
+    def meet_named(self, uri: NodeURI, met: Callable[[Node], None], source: Endpoint | None = None) -> None:
+        """Find and take in the node behind a URI of any form; ``met`` gets it, if there is one. With
+        ``source``, where a caller really is, only if that is one of its addresses."""
         if uri in self._lookups:
             return
         if uri.endpoint is None:
@@ -83,22 +90,42 @@ class Contacts:
                 self._counters.drops["too_many_lookups"] += 1
                 return
             self._lookups.add(uri)
-        self._addresses.find(uri, lambda endpoints: self._resolved(uri, endpoints, met))
+        self._addresses.find(uri, lambda endpoints: self._resolved(uri, endpoints, met, source))
 
     def _stranger(self, uri: NodeURI, source: Endpoint) -> None:
+        """Only a caller at the address that it names is met: else anybody could make us call anybody."""
+
         def met(node: Node) -> None:
             node.named_itself = uri.endpoint is None
-            if node.endpoint is not None and node.endpoint.host == source.host:
-                node.last_call = self._runtime.now()
+            node.last_call = self._runtime.now()
             self._verify(node)
 
-        self.meet_named(uri, met)
+        self.meet_named(uri, met, source)
 
-    def _resolved(self, uri: NodeURI, endpoints: list[Endpoint], met: Callable[[Node], None]) -> None:
+    def _elsewhere(self, uri: NodeURI, source: Endpoint) -> None:
+        """A known node's URI comes from another host: forged, or a name that leads there by now."""
+        self._counters.drops["sender_not_at_its_address"] += 1
+        now, key = self._runtime.now(), (uri, source.host)
+        if uri.endpoint is not None or now - self._moved.get(key, float("-inf")) < MOVED_GAP:
+            return
+        self._moved.pop(key, None)
+        self._moved[key] = now
+        if len(self._moved) > MAX_MOVED:
+            del self._moved[next(iter(self._moved))]
+        self._stranger(uri, source)
+
+    def _resolved(
+        self, uri: NodeURI, endpoints: list[Endpoint], met: Callable[[Node], None], source: Endpoint | None
+    ) -> None:
         self._lookups.discard(uri)
         if not endpoints:
             self._counters.drops["unresolved"] += 1
             return
+        if source is not None:
+            endpoints = [endpoint for endpoint in endpoints if endpoint.host == source.host]
+            if not endpoints:
+                self._counters.drops["sender_not_at_its_address"] += 1
+                return
         if any(self._membership.is_own(node_uri(endpoint)) for endpoint in endpoints):
             self._membership.add_own(uri)
             return

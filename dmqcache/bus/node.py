@@ -6,14 +6,15 @@ business; that a node is silent is noticed by ``probe.py``.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dmqcache.bus.timers import RoundTrip
 from dmqcache.bus.uri import Endpoint, NodeURI
 
+#: Names that one node is remembered under; the one learnt first is forgotten first.
+MAX_NAMES = 8
 #: The option tag by which nodes of this software know each other.
 OWN_TAG = "dmqcache-1"
 
@@ -83,7 +84,8 @@ class Node:
     gossip_hops: int = 0
     rtt: RoundTrip = field(default_factory=RoundTrip)
     #: Host names under which it was met (a Kamailio's own server_address, a notification address).
-    names: set[NodeURI] = field(default_factory=set)
+    #: In the order in which they were learnt.
+    names: dict[NodeURI, None] = field(default_factory=dict)
     #: It calls itself by a host name. Listed by its address, a Kamailio would take itself for another node.
     named_itself: bool = False
 
@@ -109,7 +111,7 @@ class NodeList:
         self._nodes: dict[NodeURI, Node] = {}
         self._names: dict[NodeURI, Node] = {}
         self._endpoints: dict[Endpoint, Node] = {}
-        self._hosts: Counter[str] = Counter()
+        self._hosts: dict[str, list[Node]] = {}
         self.add(local)
 
     def __len__(self) -> int:
@@ -129,9 +131,9 @@ class NodeList:
         """The node that listens at an endpoint."""
         return self._endpoints.get(endpoint)
 
-    def has_host(self, host: str) -> bool:
-        """Whether another node is known at this IP address, whatever its port."""
-        return self._hosts[host] > 0 if host in self._hosts else False
+    def on_host(self, host: str) -> Sequence[Node]:
+        """The other nodes at this IP address, whatever their ports."""
+        return self._hosts.get(host, ())
 
     def add(self, node: Node) -> None:
         """Take in a new node. ValueError if its URI is taken."""
@@ -143,7 +145,7 @@ class NodeList:
         if node.endpoint is not None:
             self._endpoints[node.endpoint] = node
             if not node.local:
-                self._hosts[node.endpoint.host] += 1
+                self._hosts.setdefault(node.endpoint.host, []).append(node)
 
     def name(self, node: Node, name: NodeURI) -> None:
         """Remember that ``node`` is also known as ``name``; a name moves if it meant another node before."""
@@ -151,9 +153,12 @@ class NodeList:
             return
         before = self._names.get(name)
         if before is not None and before is not node:
-            before.names.discard(name)
-        node.names.add(name)
+            before.names.pop(name, None)
+        node.names[name] = None
         self._names[name] = node
+        if len(node.names) > MAX_NAMES:
+            oldest = next(iter(node.names))
+            del node.names[oldest], self._names[oldest]
 
     def remove(self, node: Node) -> None:
         """Forget a node. The local one stays."""
@@ -164,8 +169,9 @@ class NodeList:
             self._names.pop(name, None)
         if node.endpoint is not None:
             self._endpoints.pop(node.endpoint, None)
-            self._hosts[node.endpoint.host] -= 1
-            if not self._hosts[node.endpoint.host]:
+            there = self._hosts[node.endpoint.host]
+            there.remove(node)
+            if not there:
                 del self._hosts[node.endpoint.host]
 
     def others(self) -> list[Node]:

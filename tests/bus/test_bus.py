@@ -177,6 +177,15 @@ def test_is_from_node_looks_at_the_address_only() -> None:
     assert one.is_from_node(message)
 
 
+def test_a_stranger_that_has_only_called_is_no_node() -> None:
+    cluster = Cluster()
+    bus = cluster.add(HERE)
+    stranger = Stranger(cluster, "127.0.0.66")
+    stranger.request(HERE)
+    stranger.settle()
+    assert bus.nodes.get(stranger.uri) is not None and not bus.is_from_node(stranger.endpoint)
+
+
 def test_the_server_address_must_be_an_ip_address() -> None:
     clock = Clock()
     settings = BusSettings(NodeURI.parse("host.example"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dmqcache.bus.bus import Bus
-from dmqcache.bus.contacts import MAX_LOOKUPS
+from dmqcache.bus.contacts import MAX_LOOKUPS, MAX_MOVED
 from dmqcache.bus.node import NodeStatus
 from dmqcache.bus.uri import NodeURI
 from tests.bus.virtual import Cluster, Stranger, kamailio
@@ -104,6 +104,69 @@ def test_a_name_that_leads_to_ourselves_is_ourselves() -> None:
     other.request(HERE, "htable", sender=NodeURI.parse("me.example"))
     other.settle()
     assert other.responses[-1].status == 403
+
+
+def test_a_stranger_that_names_another_address_makes_us_call_nobody() -> None:
+    cluster, bus, _ = bench()
+    cluster.names.table["victim.example"] = ["127.0.0.99"]
+    stranger = Stranger(cluster, "127.0.0.66")
+    for victim in ("127.0.0.99", "victim.example"):
+        stranger.request(HERE, sender=NodeURI.parse(victim))
+    stranger.settle()
+    assert len(bus.nodes) == 2 and not [to for _, _, to, _ in cluster.net.log if to.host == "127.0.0.99"]
+    assert bus.counters.drops == {"sender_not_at_its_address": 2}
+    assert [response.status for response in stranger.responses] == [200, 200]
+
+
+def test_nobody_gives_a_node_a_name_but_the_node() -> None:
+    """A node with a name of its own is kept from Kamailio's list: that is for itself to say."""
+    cluster, bus, _ = bench()
+    cluster.names.table["any.example"] = ["127.0.0.12"]
+    stranger = Stranger(cluster, "127.0.0.66")
+    stranger.request(HERE, sender=NodeURI.parse("any.example"))
+    stranger.settle()
+    (node,) = bus.active_nodes()
+    assert not node.names and not node.named_itself
+
+
+def test_a_name_with_several_addresses_is_the_one_that_calls() -> None:
+    cluster, bus, _ = bench()
+    cluster.names.table["kam.example"] = ["127.0.0.98", "127.0.0.13"]
+    kamailio(cluster, "127.0.0.13").request(HERE, sender=NodeURI.parse("kam.example"))
+    cluster.clock.run(0.1)
+    assert cluster.status(HERE, "127.0.0.13") is NodeStatus.ACTIVE and len(bus.nodes) == 3
+
+
+def test_a_node_known_by_name_that_moves_is_found_at_its_new_address() -> None:
+    cluster, bus, _ = bench()
+    name = NodeURI.parse("kam.example")
+    cluster.names.table["kam.example"] = ["127.0.0.13"]
+    old = kamailio(cluster, "127.0.0.13")
+    old.request(HERE, sender=name)
+    cluster.clock.run(1)
+    cluster.names.table["kam.example"] = ["127.0.0.14"]
+    new = kamailio(cluster, "127.0.0.14")
+    new.request(HERE, sender=name)
+    new.settle()
+    assert cluster.status(HERE, "127.0.0.14") is NodeStatus.ACTIVE
+    assert bus.nodes.get(name) is bus.nodes.get(new.uri)
+
+
+def test_names_are_looked_up_again_for_a_stranger_at_a_pace() -> None:
+    cluster, bus, other = bench()
+    name = NodeURI.parse("kam.example")
+    cluster.names.table["kam.example"] = ["127.0.0.12"]
+    other.request(HERE, sender=name)
+    other.settle()
+    stranger = Stranger(cluster, "127.0.0.66")
+    for _ in range(100):
+        stranger.request(HERE, sender=name)
+        cluster.clock.run(0.1)
+    assert len(cluster.names.asked) <= 1 + 2 and bus.nodes.get(name) is bus.nodes.get(other.uri)
+    for number in range(1000):
+        Stranger(cluster, f"127.1.{number // 250}.{number % 250}").request(HERE, sender=name)
+    cluster.clock.run(1)
+    assert len(bus._contacts._moved) == MAX_MOVED
 
 
 def test_lookups_are_bounded() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.bus.node import OWN_TAG, Node, NodeList, NodeStatus
+from dmqcache.bus.node import MAX_NAMES, OWN_TAG, Node, NodeList, NodeStatus
 from dmqcache.bus.uri import Endpoint, NodeURI
 
 
@@ -21,7 +21,7 @@ def node_list(*others: Node) -> NodeList:
 
 
 def test_a_node_is_found_by_uri_name_and_endpoint() -> None:
-    other = node("127.0.0.12", names={NodeURI("kam.example", 5060)})
+    other = node("127.0.0.12", names={NodeURI("kam.example", 5060): None})
     nodes = node_list(other)
     assert nodes.get(NodeURI.parse("sip:127.0.0.12:5060")) is other
     assert nodes.get(NodeURI("kam.example", 5060)) is other
@@ -44,13 +44,13 @@ def test_the_same_uri_twice_is_refused() -> None:
 
 
 def test_a_removed_node_is_found_no_more() -> None:
-    other = node("127.0.0.12", names={NodeURI("kam.example", 5060)})
+    other = node("127.0.0.12", names={NodeURI("kam.example", 5060): None})
     nodes = node_list(other)
     nodes.remove(other)
     nodes.remove(other)
     assert nodes.get(other.uri) is None and nodes.get(NodeURI("kam.example", 5060)) is None
     assert nodes.at(Endpoint("udp", "127.0.0.12", 5060)) is None
-    assert not nodes.has_host("127.0.0.12")
+    assert not nodes.on_host("127.0.0.12")
     assert list(nodes) == [nodes.local]
 
 
@@ -78,14 +78,24 @@ def test_its_own_uri_is_no_further_name() -> None:
     assert not one.names
 
 
-def test_hosts_are_counted_whatever_the_port_and_without_our_own() -> None:
+def test_nodes_are_found_by_their_host_whatever_the_port_and_without_our_own() -> None:
     one, two = node("127.0.0.12:5060"), node("127.0.0.12:5070")
     nodes = node_list(one, two)
-    assert nodes.has_host("127.0.0.12") and not nodes.has_host("127.0.0.11")
+    assert nodes.on_host("127.0.0.12") == [one, two] and not nodes.on_host("127.0.0.11")
     nodes.remove(one)
-    assert nodes.has_host("127.0.0.12")
+    assert nodes.on_host("127.0.0.12") == [two]
     nodes.remove(two)
-    assert not nodes.has_host("127.0.0.12")
+    assert not nodes.on_host("127.0.0.12")
+
+
+def test_the_names_of_one_node_are_bounded() -> None:
+    one = node("127.0.0.12")
+    nodes = node_list(one)
+    names = [NodeURI(f"n{number}.example") for number in range(100)]
+    for name in names:
+        nodes.name(one, name)
+    assert list(one.names) == names[-MAX_NAMES:] and len(nodes._names) == MAX_NAMES
+    assert nodes.get(names[0]) is None and nodes.get(names[-1]) is one
 
 
 def test_active_nodes_are_the_others_that_answer() -> None:
