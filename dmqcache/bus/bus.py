@@ -268,7 +268,7 @@ class Bus:
 
     def add_node(self, uri: NodeURI) -> None:
         """Ask a node first-hand; it is pending until it answers. Our own address changes nothing."""
-        self._contacts.meet_named(uri, self._verifier.caller)
+        self._contacts.meet_named(uri, self._verifier.hearsay)
 
     def remove_node(self, uri: NodeURI) -> None:
         """Take a node out of the list. It comes back when it calls. LookupError if it is not there."""

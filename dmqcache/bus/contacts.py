@@ -129,7 +129,7 @@ class Contacts:
         if any(self._membership.is_own(node_uri(endpoint)) for endpoint in endpoints):
             self._membership.add_own(uri)
             return
-        node = self._membership.meet(node_uri(endpoints[0]))
+        node = self._membership.meet(node_uri(endpoints[0]), calls=source is not None)
         if node is not None:
             self._membership.nodes.name(node, uri)
             met(node)

@@ -10,7 +10,7 @@ which is then asked first-hand; it never revives one that was found dead.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 
 from dmqcache.bus.counters import BusCounters
@@ -23,8 +23,10 @@ log = logging.getLogger(__name__)
 
 #: Nodes in the list. Kamailio's own list breaks at about twenty; a list from the wire may name anything.
 MAX_NODES = 1_000
-#: Nodes that nobody has vouched for first-hand. More strangers than this are not remembered.
+#: Nodes that have never answered us, in all and on one host. Who calls then takes the place of the oldest, so
+#: that a flood keeps nobody out; who is only heard of is left out.
 MAX_UNCONFIRMED = 250
+MAX_UNCONFIRMED_ON_HOST = 32
 #: Forms of our own address that were learnt and not configured; those learnt first are forgotten first.
 MAX_OWN_LEARNT = 64
 #: Nodes that were removed and are still remembered as such.
@@ -121,14 +123,14 @@ class Membership:
 
     # -- meeting and forgetting
 
-    def meet(self, uri: NodeURI, *, seed: bool = False) -> Node | None:
+    def meet(self, uri: NodeURI, *, seed: bool = False, calls: bool = False) -> Node | None:
         """The node at a canonical URI, taken in as pending if it is new. None: it is ourselves, or there is
-        no room (counted ``node_list_full`` or ``too_many_strangers``)."""
+        no room (counted ``node_list_full`` or ``too_many_strangers``). ``calls``: it does so, from there."""
         if self.is_own(uri) or uri.endpoint is None:
             return None
         node = self.nodes.get(uri)
         if node is None:
-            if not seed and not self._has_room():
+            if not seed and not self._has_room(uri.host, calls):
                 return None
             node = Node(uri=uri, endpoint=uri.endpoint, since=self._runtime.now())
             self.nodes.add(node)
@@ -159,14 +161,34 @@ class Membership:
         if node.confirmed and node.status is not NodeStatus.DISABLED:
             self._events.post(Happening.LEFT, node)
 
-    def _has_room(self) -> bool:
+    def drop_stranger(self, node: Node) -> None:
+        """``node`` has called and does not answer. Nobody knows it; when it calls again, it is met again."""
+        if node.stranger and self.nodes.get(node.uri) is node:
+            log.debug("%s calls and does not answer", node.uri)
+            self.nodes.remove(node)
+
+    def _has_room(self, host: str, calls: bool) -> bool:
         if len(self.nodes) >= MAX_NODES:
             self._counters.drops["node_list_full"] += 1
             return False
-        if sum(not node.confirmed for node in self.nodes) >= MAX_UNCONFIRMED:
-            self._counters.drops["too_many_strangers"] += 1
-            return False
+        if not calls:
+            return self._first_to_go(self.nodes, MAX_UNCONFIRMED) is None
+        for nodes, limit in (
+            (self.nodes.on_host(host), MAX_UNCONFIRMED_ON_HOST),
+            (self.nodes, MAX_UNCONFIRMED),
+        ):
+            oldest = self._first_to_go(nodes, limit)
+            if oldest is not None:
+                self.nodes.remove(oldest)
         return True
+
+    def _first_to_go(self, nodes: Iterable[Node], limit: int) -> Node | None:
+        """The first that would have to go to make room for one more; None: there is room."""
+        passing = [node for node in nodes if not (node.confirmed or node.seed or node.held)]
+        if len(passing) < limit:
+            return None
+        self._counters.drops["too_many_strangers"] += 1
+        return passing[0]
 
     # -- evidence
 

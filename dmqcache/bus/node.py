@@ -49,6 +49,8 @@ class Node:
     held: bool = False
     #: It answered a message of ours at its address, so the address is its own.
     confirmed: bool = False
+    #: A node that has answered us lists it, or an operator named it.
+    vouched: bool = False
     #: Its ``User-Agent`` or ``Server`` when last heard, maybe empty.
     user_agent: str = ""
     #: Its ``Supported`` option tags when last heard.
@@ -93,6 +95,12 @@ class Node:
     def active(self) -> bool:
         """Whether it gets broadcasts."""
         return self.status is NodeStatus.ACTIVE
+
+    @property
+    def stranger(self) -> bool:
+        """Whether nothing but its own calls speaks for it: their address may be forged, and a victim's."""
+        known = self.confirmed or self.vouched or self.seed or self.held or self.local
+        return not known and self.last_answer is None
 
     @property
     def ours(self) -> bool:

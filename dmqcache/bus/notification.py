@@ -65,7 +65,7 @@ class Notification(Peer):
 
     def handle(self, message: Message) -> Reply:
         """Read a list, answer with ours. A stranger is told of nobody but ourselves: until it has answered a
-        ping, its address may be forged, and it never gets more than it sent."""
+        ping, its address may be forged, and what it gets is small."""
         node = message.node
         if node is not None:
             node.last_call = self._runtime.now()
@@ -73,10 +73,16 @@ class Notification(Peer):
             self._read_own_line(node, lines, message.max_forwards)
             if node.confirmed:
                 self._read_hearsay(node, lines, message.max_forwards - 1)
-        caller = node or self._membership.nodes.get(message.sender)
+        # One that was met by this very message is in the list, but was not when the message came.
+        caller = node or self._just_met(message)
         if caller is not None and not caller.active and message.max_forwards > 1:
             caller.gossip_hops = message.max_forwards - 1
         return Reply(200, body=self.body_for(node))
+
+    def _just_met(self, message: Message) -> Node | None:
+        node = self._membership.nodes.get(message.sender)
+        fits = node is not None and node.endpoint is not None and node.endpoint.host == message.source.host
+        return node if fits else None
 
     def _read_own_line(self, node: Node, lines: list[NodeLine], hops: int) -> None:
         """What a node says of itself is first-hand."""

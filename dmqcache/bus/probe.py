@@ -161,7 +161,7 @@ class FailureDetector:
         watched = self._next(node for node in others if node.active and node not in self._rounds)
         if watched is not None:
             self._begin(watched)
-        absent = self._next(node for node in others if not node.active)
+        absent = self._next(node for node in others if not (node.active or node.stranger))
         if absent is not None:
             self._notification.ping(absent, timeout=IDLE_TIMEOUT, repeat=False)
 

@@ -2,6 +2,10 @@
 
 Owns the pace, so that no list from the wire turns this node into a sender of floods. What an answer means is
 ``membership.py``'s business; nodes that are active are watched by ``probe.py``.
+
+A stranger, for whom nothing speaks but its own call, gets two small messages and is then forgotten: a ping
+with our own line and, if it is silent, a knock. So a call under a forged address brings its owner, beside the
+reply, two messages of about 400 bytes, and this node sends such questions no faster than :data:`RATE`.
 """
 
 from __future__ import annotations
@@ -23,9 +27,8 @@ from dmqcache.bus.uri import NodeURI
 KNOCK_CHANNEL = "dmqcache_knock"
 #: Seconds until a question counts as unanswered: RFC 3261's timer sends it four times in that time.
 TIMEOUT = 4.0
-#: Seconds for a stranger that calls: two sends, since its address may be forged, and a victim's. If both are
-#: lost, its turn among the absent nodes comes within seconds (``probe.py``).
-STRANGER_TIMEOUT = 1.4
+#: Seconds for each of the two questions that a stranger gets: its address may be forged, and a victim's.
+STRANGER_TIMEOUT = 1.0
 #: Seconds between two questions to a node that calls.
 CALLER_GAP = 0.25
 #: Seconds between two questions to a node because of hearsay: a Kamailio lists a dead node for minutes.
@@ -70,6 +73,8 @@ class Verifier:
 
     def caller(self, node: Node) -> None:
         """``node`` calls and is not active: ask it now, or as soon as it is decent."""
+        if node.stranger and node.last_verify is not None:
+            return  # its two questions are under way
         now = self._runtime.now()
         since = now - (node.last_verify if node.last_verify is not None else float("-inf"))
         if since >= CALLER_GAP:
@@ -85,7 +90,8 @@ class Verifier:
             self._ask(node)
 
     def hearsay(self, node: Node) -> None:
-        """Another node holds ``node`` active."""
+        """Another node holds ``node`` active, or an operator named it."""
+        node.vouched = True
         if node.last_verify is None or self._runtime.now() - node.last_verify >= HEARSAY_GAP:
             self._enqueue(node)
 
@@ -130,21 +136,39 @@ class Verifier:
 
     def _ask(self, node: Node) -> None:
         node.last_verify = self._runtime.now()
-        calls = node.last_call is not None
-        timeout = STRANGER_TIMEOUT if calls and not (node.confirmed or node.seed) else TIMEOUT
-        self._notification.ping(node, timeout=timeout, done=partial(self._answered, node))
+        if node.stranger:
+            self._notification.ping(
+                node, timeout=STRANGER_TIMEOUT, repeat=False, done=partial(self._stranger_answered, node)
+            )
+        else:
+            self._notification.ping(node, timeout=TIMEOUT, done=partial(self._answered, node))
+
+    def _stranger_answered(self, node: Node, response: Response) -> None:
+        """Silence: the question was lost, or a Kamailio's list outgrew its buffer. A knock is for both."""
+        if self._stopped or node.active:
+            return
+        if response.local and response.status == 408:
+            timeout = STRANGER_TIMEOUT if node.stranger else TIMEOUT
+            self._knock(node, timeout, repeat=not node.stranger)
+        else:
+            self._membership.drop_stranger(node)
 
     def _answered(self, node: Node, response: Response) -> None:
         """A Kamailio that calls but answers no ping is mute, not dead: its list outgrew its buffer."""
         if self._stopped or node.active or node.ours or not response.local or response.status != 408:
             return
         if node.last_call is not None and self._runtime.now() - node.last_call <= CALL_AGE:
-            letter = Letter(KNOCK_CHANNEL, node.uri, b"", timeout=TIMEOUT, repeat=node.confirmed)
-            self._post(letter, partial(self._knocked, node))
+            self._knock(node, TIMEOUT, repeat=node.confirmed)
+
+    def _knock(self, node: Node, timeout: float, *, repeat: bool) -> None:
+        letter = Letter(KNOCK_CHANNEL, node.uri, b"", timeout=timeout, repeat=repeat)
+        self._post(letter, partial(self._knocked, node))
 
     def _knocked(self, node: Node, response: Response) -> None:
         if not response.local:
             self._membership.judge(node, Evidence.ANSWERED)
+        elif not self._stopped:
+            self._membership.drop_stranger(node)
 
     def _ghost_answered(self, uri: NodeURI, response: Response) -> None:
         endpoint = uri.endpoint
@@ -152,4 +176,5 @@ class Verifier:
             return
         node = self._membership.meet(node_uri(endpoint))
         if node is not None:
+            node.vouched = True
             self._enqueue(node)

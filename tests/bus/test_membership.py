@@ -14,6 +14,7 @@ from dmqcache.bus.membership import (
     MAX_NODES,
     MAX_OWN_LEARNT,
     MAX_UNCONFIRMED,
+    MAX_UNCONFIRMED_ON_HOST,
     RESTART_GAP,
     TABLE,
     Evidence,
@@ -228,6 +229,27 @@ def test_strangers_have_limited_room_and_seeds_none_of_these_limits() -> None:
     assert sum(node is not None for node in met) == MAX_UNCONFIRMED
     assert bench.counters.drops == {"too_many_strangers": 10}
     assert bench.rules.meet(OTHER, seed=True) is not None
+
+
+def test_who_calls_takes_the_place_of_the_oldest_that_never_answered() -> None:
+    bench = Bench()
+    seed, answers = bench.node(seed=True), bench.node(NodeURI("127.0.0.13"), status=NodeStatus.ACTIVE)
+    for number in range(MAX_UNCONFIRMED):
+        bench.rules.meet(NodeURI(f"127.0.1.{number}"))
+    caller = bench.rules.meet(NodeURI("127.0.2.1"), calls=True)
+    nodes = bench.rules.nodes
+    assert caller in list(nodes) and seed in list(nodes) and answers in list(nodes)
+    assert NodeURI("127.0.1.0") not in nodes and NodeURI("127.0.1.1") in nodes
+    assert len(nodes) == MAX_UNCONFIRMED + 3 and bench.counters.drops == {"too_many_strangers": 1}
+
+
+def test_one_host_that_calls_under_many_ports_takes_no_place_of_others() -> None:
+    bench = Bench()
+    other = bench.rules.meet(OTHER, calls=True)
+    for port in range(1000, 2000):
+        assert bench.rules.meet(NodeURI("127.0.1.1", port), calls=True) is not None
+    assert other in list(bench.rules.nodes)
+    assert len(bench.rules.nodes) == 2 + MAX_UNCONFIRMED_ON_HOST
 
 
 def test_the_list_has_limited_room() -> None:

@@ -134,6 +134,62 @@ def test_a_404_to_a_ping_makes_nobody_active() -> None:
     assert not bus.active_nodes()
 
 
+def test_a_stranger_that_does_not_answer_gets_two_small_messages_and_is_forgotten() -> None:
+    """The address of its call may be forged, and a victim's."""
+    cluster = Cluster()
+    bus = cluster.add(HERE)
+    victim = Stranger(cluster, "127.0.0.99")
+    for _ in range(3):
+        victim.request(HERE, body=LINE % b"127.0.0.99", hops=2)
+        cluster.clock.run(0.3)
+    cluster.clock.run(300)
+    assert len(victim.requests) == 2 and len(bus.nodes) == 1
+    got = [data for _, source, to, data in cluster.net.log if to == victim.endpoint]
+    assert len(got) == 3 + 2 and max(map(len, got)) < 500
+    victim.request(HERE)
+    victim.settle()
+    assert len(victim.requests) == 3
+
+
+def test_a_stranger_of_whom_a_node_tells_too_is_asked_like_any_other() -> None:
+    cluster, bus, teller = bench()
+    stranger = Stranger(cluster, "127.0.0.13")
+    stranger.request(HERE)
+    stranger.settle()
+    tell(teller, "127.0.0.13")
+    cluster.clock.run(3)
+    tell(teller, "127.0.0.13")
+    cluster.clock.run(3)
+    assert len(stranger.requests) > 3 and bus.nodes.get(stranger.uri) is not None
+
+
+def test_a_stranger_whose_first_question_is_lost_is_admitted_by_the_second() -> None:
+    cluster = Cluster()
+    bus = cluster.add(HERE, probe_interval=1000.0)
+    other = kamailio(cluster, "127.0.0.12")
+    other.request(HERE)
+    del cluster.net.receivers[other.endpoint]
+    cluster.clock.run(0.5)
+    cluster.net.receivers[other.endpoint] = other._receive
+    cluster.clock.run(1)
+    assert len(bus.active_nodes()) == 1
+
+
+def test_a_flood_of_strangers_keeps_no_node_out() -> None:
+    cluster = Cluster()
+    bus = cluster.add(HERE)
+    joined: list[bool] = []
+    node = kamailio(cluster, "127.0.0.12")
+    for second in range(30):
+        for number in range(20):
+            Stranger(cluster, f"127.1.{second}.{number}").request(HERE)
+        if second == 20:
+            node.request(HERE, body=LINE % b"127.0.0.12", hops=2)
+        cluster.clock.run(1)
+        joined.append(len(bus.active_nodes()) == 1)
+    assert joined[-1]
+
+
 def test_after_stop_nobody_is_asked() -> None:
     cluster, bus, _ = bench()
     bus._verifier.stop()
