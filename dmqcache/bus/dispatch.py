@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 #: Messages that may wait in one lane. More get a 503: a sender that waits for answers never comes near.
 LANE_LIMIT = 1_000
+#: Messages that may wait in a lane of somebody of whom nobody knows whether he is who he says.
+STRANGER_LANE_LIMIT = 16
 #: Messages that may wait in all lanes together: at 60 kB each, 600 MB in the worst case.
 TOTAL_LIMIT = 10_000
 
@@ -38,6 +40,8 @@ class Job(NamedTuple):
     run: Callable[[], Result]
     #: Called once, unless the node is closed first; and once more, with a 500, if it raises.
     answer: Callable[[Reply], None]
+    #: Nobody vouches for its sender: it has little room, and never the room of nodes.
+    stranger: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +91,7 @@ class Dispatcher:
         result = self._call(job)
         if isinstance(result, Reply):
             self._answer(job, result)
-        elif self.waiting >= self._total_limit:
+        elif self.waiting >= self._room(job):
             _discard(result)
             self._refuse(job)
         else:
@@ -105,11 +109,15 @@ class Dispatcher:
         self._queued = 0
 
     def _queue(self, lane: _Lane, job: Job) -> None:
-        if len(lane.jobs) >= self._lane_limit or self.waiting >= self._total_limit:
+        limit = min(STRANGER_LANE_LIMIT, self._lane_limit) if job.stranger else self._lane_limit
+        if len(lane.jobs) >= limit or self.waiting >= self._room(job):
             self._refuse(job)
             return
         lane.jobs.append(job)
         self._queued += 1
+
+    def _room(self, job: Job) -> int:
+        return self._total_limit // 2 if job.stranger else self._total_limit
 
     def _refuse(self, job: Job) -> None:
         self._counters.drops["queue_full"] += 1

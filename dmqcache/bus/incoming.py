@@ -166,10 +166,11 @@ class Incoming:
         )
         if source.transport == "udp":
             self._replays.open(key)
-        job = Job(
-            channel, partial(peer.handle, message), partial(self._answer, request, source, key, channel)
-        )
-        self._dispatcher.submit((sender, channel), job)
+        answer = partial(self._answer, request, source, key, channel)
+        job = Job(channel, partial(peer.handle, message), answer, stranger=node is None)
+        # A lane for each host that claims to be a node: none fills that of the node itself.
+        lane = (sender, channel) if node is not None else (sender, channel, source.host)
+        self._dispatcher.submit(lane, job)
 
     def _own_message(self, request: SipRequest) -> None:
         """A request of ours came back: whoever we sent it to is ourselves under another address. Not a node

@@ -207,6 +207,23 @@ def test_all_lanes_together_are_bounded_too() -> None:
     bench.dispatcher.close()
 
 
+def test_strangers_leave_room_for_nodes() -> None:
+    bench = Bench(workers=0, limits={"total_limit": 10})
+
+    def submit(lane: str, stranger: bool) -> None:
+        def work() -> Awaitable[Reply]:
+            return _none()  # type: ignore[return-value]
+
+        bench.dispatcher.submit(lane, Job("c", work, lambda reply: bench.log.append(lane), stranger))
+
+    for number in range(10):
+        submit(f"stranger {number}", True)
+    for number in range(10):
+        submit(f"node {number}", False)
+    assert [lane.partition(" ")[0] for lane in bench.log] == ["stranger"] * 5 + ["node"] * 5
+    bench.dispatcher.close()
+
+
 def test_after_close_nothing_is_handled_or_answered() -> None:
     bench = Bench(workers=1)
     with warnings.catch_warnings():

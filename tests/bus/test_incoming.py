@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.bus import Bus
+from dmqcache.bus.dispatch import STRANGER_LANE_LIMIT
 from dmqcache.bus.peer import SILENCE, Message, Peer, Reply
 from dmqcache.bus.uri import Endpoint, NodeURI
 from tests.bus.virtual import Cluster, Gate, Stranger, kamailio
@@ -162,6 +163,20 @@ def test_a_request_that_was_turned_away_is_handled_when_it_comes_again() -> None
     other.settle()
     assert statuses(other) == [503, 200, 200]
     assert [message.body for message in recorder.messages] == [b"first", b"second"]
+
+
+def test_nobody_fills_the_lane_of_a_node_in_its_name() -> None:
+    cluster, bus, recorder, other = bench()
+    recorder.slow = True
+    impostor = Stranger(cluster, "127.0.0.66")
+    for _ in range(100):
+        impostor.request(HERE, "htable", b"false", sender=other.uri)
+    bus._dispatcher._lane_limit = 50
+    for _ in range(50):
+        other.request(HERE, "htable", b"true")
+    cluster.clock.run(0.1)
+    assert bus.counters.drops["queue_full"] == 100 - 1 - STRANGER_LANE_LIMIT
+    assert [message.body for message in recorder.messages] == [b"false", b"true"] and not other.responses
 
 
 def test_a_503_of_a_handler_is_an_answer_like_any_other() -> None:
