@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from dmqcache.bus.runtime import Timer
+from dmqcache.bus.runtime import Running, Timer
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +57,12 @@ class AsyncioRuntime:
             return self._loop.call_soon(callback)
         return self._loop.call_later(delay, callback)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> Running:
         """Start a task. What it raises is logged: nobody waits for it."""
         task = self._loop.create_task(coroutine, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     async def close(self) -> None:
         """Cancel what was spawned and is not done yet, and wait until it is gone."""

@@ -2,7 +2,8 @@
 
 Owns order and limits. Messages of one node on one channel form a lane: one after the other, in the order of
 their arrival. A plain handler whose lane is empty runs at once; a coroutine takes one of ``num_workers``
-workers, and its lane waits for it while others go on.
+workers, and its lane waits for it while others go on. One that does not end is given up when its sender has
+given up too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import NamedTuple
 
 from dmqcache.bus.counters import BusCounters
 from dmqcache.bus.peer import SILENCE, Reply
-from dmqcache.bus.runtime import Runtime
+from dmqcache.bus.runtime import Running, Runtime, Timer
+from dmqcache.bus.timers import TIMEOUT
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,9 @@ LANE_LIMIT = 1_000
 STRANGER_LANE_LIMIT = 16
 #: Messages that may wait in all lanes together: at 60 kB each, 600 MB in the worst case.
 TOTAL_LIMIT = 10_000
+
+#: Seconds until a coroutine is cancelled: the sender has stopped waiting (RFC 3261 timer F, 64 * T1).
+HANDLER_SECONDS = TIMEOUT
 
 Result = Reply | Awaitable[Reply]
 
@@ -53,6 +58,16 @@ class _Lane:
     jobs: deque[Job] = field(default_factory=deque)
 
 
+@dataclass(slots=True, eq=False)
+class _Run:
+    """A coroutine on its worker."""
+
+    lane: _Lane
+    job: Job
+    began: float
+    task: Running | None = None
+
+
 class Dispatcher:
     """The workers of one node."""
 
@@ -74,6 +89,9 @@ class Dispatcher:
         self._lanes: dict[Hashable, _Lane] = {}
         #: Lanes whose handler waits for a worker.
         self._ready: deque[_Lane] = deque()
+        #: Oldest first. One timer looks after all.
+        self._runs: dict[_Run, None] = {}
+        self._timer: Timer | None = None
         self._queued = 0
         self._closed = False
 
@@ -102,6 +120,8 @@ class Dispatcher:
     def close(self) -> None:
         """Handle nothing more. Coroutines that run are the runtime's to end."""
         self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         for lane in self._ready:
             _discard(lane.work)
         self._ready.clear()
@@ -160,33 +180,54 @@ class Dispatcher:
         while self._free and self._ready:
             lane = self._ready.popleft()
             self._free -= 1
-            self._runtime.spawn(self._work(lane), f"dmq {lane.job.channel}")
+            run = _Run(lane, lane.job, self._runtime.now())
+            self._runs[run] = None
+            run.task = self._runtime.spawn(self._work(run, lane.work), f"dmq {lane.job.channel}")
+        self._watch()
 
-    async def _work(self, lane: _Lane) -> None:
-        job = lane.job
+    async def _work(self, run: _Run, work: Awaitable[Reply]) -> None:
         try:
-            reply = self._checked(job, await lane.work)
+            reply = self._checked(run.job, await work)
         except GeneratorExit:
             raise  # thrown away unfinished: the loop itself is gone
         except Exception:
-            reply = self._failed(job)
+            reply = self._failed(run.job)
         except BaseException:
-            self._ended(lane, None)
+            # It was not we who cancelled it: then it is over already, as it is when the node closes.
+            self._fail(run, "was cancelled")
             raise
-        self._ended(lane, reply)
+        self._ended(run, reply)
 
-    def _ended(self, lane: _Lane, reply: Reply | None) -> None:
-        self._free += 1
-        if self._closed:
+    def _watch(self) -> None:
+        oldest = next(iter(self._runs), None)
+        if oldest is not None and self._timer is None:
+            due = oldest.began + HANDLER_SECONDS - self._runtime.now()
+            self._timer = self._runtime.call_later(max(due, 0.0), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        due = self._runtime.now() - HANDLER_SECONDS + 1e-3
+        for run in [run for run in self._runs if run.began <= due]:
+            self._fail(run, f"did not end within {HANDLER_SECONDS:g} s")
+            if run.task is not None:
+                run.task.cancel()
+        self._watch()
+
+    def _fail(self, run: _Run, why: str) -> None:
+        if run in self._runs and not self._closed:
+            log.error("the handler of channel %s %s", run.job.channel, why)
+            self._counters.handler_errors[run.job.channel] += 1
+        self._ended(run, Reply(500))
+
+    def _ended(self, run: _Run, reply: Reply) -> None:
+        if run not in self._runs:
             return
-        if reply is None:
-            # Nobody cancels a handler while the node lives: it let the end of something else through.
-            log.error("the handler of channel %s was cancelled", lane.job.channel)
-            self._counters.handler_errors[lane.job.channel] += 1
-            reply = Reply(500)
-        self._answer(lane.job, reply)
-        self._advance(lane)
-        self._fill()
+        del self._runs[run]
+        self._free += 1
+        if not self._closed:
+            self._answer(run.job, reply)
+            self._advance(run.lane)
+            self._fill()
 
     def _advance(self, lane: _Lane) -> None:
         """Handle what waited in the lane, up to the next message that takes a worker."""

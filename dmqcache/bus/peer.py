@@ -135,7 +135,8 @@ class Peer:
 
     def handle(self, message: Message) -> Reply | Awaitable[Reply]:
         """Answer one message. May be a plain method or a coroutine. Messages of one node on this channel
-        come one after the other, in the order in which they arrived."""
+        come one after the other, in the order in which they arrived. A coroutine that takes longer than 32 s
+        is cancelled: its sender has given up."""
         return Reply(202)
 
     def on_init(self) -> None:

@@ -18,6 +18,13 @@ class Timer(Protocol):
         """Forget the call. Cancelling twice, or after the call was made, does nothing."""
 
 
+class Running(Protocol):
+    """A coroutine that was spawned."""
+
+    def cancel(self) -> object:
+        """Let it end soon, by an exception where it waits. It may catch that and go on."""
+
+
 class Runtime(Protocol):
     """The outside world of one node."""
 
@@ -36,5 +43,5 @@ class Runtime(Protocol):
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` after ``delay`` seconds (0: on the next turn), never from inside this call."""
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> Running:
         """Run a coroutine to its end beside everything else. It reports its own failures."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.counters import BusCounters
-from dmqcache.bus.dispatch import Dispatcher, Job
+from dmqcache.bus.dispatch import HANDLER_SECONDS, Dispatcher, Job
 from dmqcache.bus.peer import Reply
 from tests.bus.virtual import Clock, Gate, VirtualRuntime
 
@@ -157,6 +157,59 @@ def test_a_handler_that_fails_is_a_500_and_the_next_message_is_handled(run: Call
     log = bench.run()
     assert sorted(log) == ["1 500", "2 200", "2 runs"] and log.index("1 500") < log.index("2 runs")
     assert bench.counters.handler_errors == {"c": 1}
+
+
+def test_a_coroutine_that_does_not_end_is_cancelled_and_its_worker_is_back() -> None:
+    bench = Bench(workers=1)
+    ended: list[str] = []
+
+    async def endless() -> Reply:
+        try:
+            await Gate()
+        finally:
+            ended.append("cancelled")
+        return Reply(200)
+
+    bench.submit("stuck", "1", endless)
+    bench.plain("stuck", "2")
+    bench.slow("other", "3").open()
+    bench.clock.run(HANDLER_SECONDS - 0.1)
+    assert not bench.log and not ended
+    bench.clock.run(0.2)
+    assert bench.log == ["1 500", "2 runs", "2 200", "3 starts", "3 202"] and ended == ["cancelled"]
+    assert bench.counters.handler_errors == {"c": 1}
+    bench.clock.run(100)
+    assert bench.clock.pending == 0 and not bench.dispatcher._lanes and not bench.dispatcher._runs
+
+
+def test_a_coroutine_that_does_not_even_end_when_cancelled_keeps_no_worker_and_answers_once() -> None:
+    bench = Bench(workers=1)
+    gate = Gate()
+
+    async def stubborn() -> Reply:
+        try:
+            await Gate()
+        except asyncio.CancelledError:
+            await gate
+        return Reply(200)
+
+    bench.submit("a", "1", stubborn)
+    bench.clock.run(HANDLER_SECONDS + 0.1)
+    bench.slow("a", "2").open()
+    assert bench.run() == ["1 500", "2 starts", "2 202"]
+    gate.open()
+    assert bench.run() == [] and bench.dispatcher._free == 1
+
+
+def test_each_coroutine_has_its_own_time() -> None:
+    bench = Bench(workers=2)
+    bench.slow("a", "1")
+    bench.clock.run(20)
+    bench.slow("b", "2")
+    bench.clock.run(20)
+    assert "1 500" in bench.log and "2 500" not in bench.log
+    bench.clock.run(20)
+    assert "2 500" in bench.log
 
 
 def test_an_answer_that_cannot_be_given_at_all_blocks_no_lane() -> None:

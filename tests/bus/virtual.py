@@ -123,20 +123,41 @@ class VirtualRuntime:
         if callback is not None and not self.halted:
             callback()
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> VirtualTask:
         """Coroutines run only as far as a :class:`Gate` lets them."""
-        self._later(coroutine)
+        return VirtualTask(self, coroutine)
 
-    def _later(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self.call_later(0.0, lambda: self._advance(coroutine))
 
-    def _advance(self, coroutine: Coroutine[Any, Any, None]) -> None:
+class VirtualTask:
+    """A coroutine on virtual time."""
+
+    def __init__(self, runtime: VirtualRuntime, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._runtime = runtime
+        self._coroutine = coroutine
+        self._cancelled = self._done = False
+        self._later()
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._later()
+
+    def _later(self) -> None:
+        self._runtime.call_later(0.0, self._advance)
+
+    def _advance(self) -> None:
+        if self._done:
+            return
         try:
-            gate = coroutine.send(None)
+            if self._cancelled:
+                self._cancelled = False
+                gate = self._coroutine.throw(asyncio.CancelledError())
+            else:
+                gate = self._coroutine.send(None)
         except (StopIteration, asyncio.CancelledError):
+            self._done = True
             return
         assert isinstance(gate, Gate), "only a Gate can be awaited on virtual time"
-        gate.waiting.append(lambda: self._later(coroutine))
+        gate.waiting.append(self._later)
 
 
 class Gate:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Coroutine
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, NoReturn
 from zlib import crc32
 
 #: Unix ms at which every run begins.
@@ -137,7 +137,7 @@ class VirtualRuntime:
     def call_later(self, delay: float, callback: Callable[[], None]) -> VirtualTimer:
         return self.world.call_at(self.world.now + delay, callback, self)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> NoReturn:
         """Nothing under test waits in a coroutine; one that does is a mistake of the test."""
         raise NotImplementedError(f"coroutine {name} on virtual time")
 
