@@ -14,7 +14,8 @@ from dataclasses import replace
 from dmqcache.bus.aio import AsyncioRuntime
 from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.resolver import AsyncResolver
-from dmqcache.bus.transport import Transports
+from dmqcache.bus.tcp import TcpOptions
+from dmqcache.bus.transport import TransportOptions, Transports
 from dmqcache.bus.uri import Endpoint, NodeURI
 
 #: Seconds that a leaving node waits at most until the others have taken note.
@@ -49,7 +50,11 @@ class OpenBus:
         resolver = self._resolver = AsyncResolver(loop)
         bus = self.bus = Bus(settings, runtime, lambda data, to: transports.send(data, to), resolver)
         transports = self._transports = Transports(
-            [self._listen], self._receive, bus.transport_failed, bus.counters
+            [self._listen],
+            self._receive,
+            bus.transport_failed,
+            bus.counters,
+            TransportOptions(tcp=TcpOptions(is_node=bus.is_from_node)),
         )
         self._prepare(bus, runtime)
         await transports.start()

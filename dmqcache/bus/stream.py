@@ -29,11 +29,17 @@ class StreamFramer:
         self.pongs = 0
         #: Why the stream cannot be read on. When set, close the connection: nothing more comes out.
         self.error: MessageError | None = None
-        self._max_message = max_message
+        #: May be changed at any time; counts for messages whose head is not complete yet.
+        self.max_message = max_message
         self._buffer = bytearray()
         self._searched = 0
         self._needed = 0
         self._line_ends = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of a message is here and waits for the rest."""
+        return bool(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes as they came; returns the messages that are now complete, in order.
@@ -99,6 +105,6 @@ class StreamFramer:
         if not found:
             raise MessageError("missing_content_length")
         size = start + parse_length(found)
-        if size > self._max_message:
+        if size > self.max_message:
             raise MessageError("too_large", str(size))
         return size

@@ -169,7 +169,7 @@ class TcpTransport:
         if self._closed:
             return False
         if connection.accepted:
-            if sum(other.accepted for other in self._connections) >= self._context.options.max_accepted:
+            if not self._has_room(connection.peer.host):
                 self._counters.drops["tcp_too_many"] += 1
                 log.warning("a connection from %s is not taken: too many", connection.peer.host)
                 return False
@@ -177,6 +177,11 @@ class TcpTransport:
             self._lead(connection.peer, connection)
         self._connections.add(connection)
         return True
+
+    def _has_room(self, host: str) -> bool:
+        options = self._context.options
+        hosts = [other.peer.host for other in self._connections if other.accepted]
+        return len(hosts) < options.max_accepted and hosts.count(host) < options.max_accepted_from_host
 
     def _lost(self, connection: TcpConnection, reason: str) -> None:
         self._connections.discard(connection)

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from dmqcache.bus.counters import BusCounters
-from dmqcache.bus.failure import CLOSED, FRAMING, REFUSED, RESET, SHUT, reason_of
+from dmqcache.bus.failure import CLOSED, FRAMING, REFUSED, RESET, SHUT, TIMEOUT, reason_of
 from dmqcache.bus.headers import MessageError
 from dmqcache.bus.sockaddr import endpoint_of
-from dmqcache.bus.stream import StreamFramer
+from dmqcache.bus.stream import MAX_STREAM_MESSAGE, StreamFramer
 from dmqcache.bus.uri import Endpoint
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,13 @@ log = logging.getLogger(__name__)
 BACKLOG_BYTES = 16 * 1024 * 1024
 #: Connections taken from others at once. A cluster of fifty nodes needs fifty; each costs a descriptor.
 MAX_ACCEPTED = 512
+#: Of these from one host. Nodes on one machine share it, each with a connection or two.
+MAX_ACCEPTED_FROM_HOST = 64
+#: Bytes of one message from a host on which no node is known: a notification has a few hundred, Kamailio's
+#: largest batch of cells 60,000. With all their connections strangers hold 128 MiB at most.
+STRANGER_MESSAGE_BYTES = 256 * 1024
+#: Seconds from the first byte of a message to its last: then its sender has given it up (RFC 3261 timer F).
+MESSAGE_SECONDS = 32.0
 #: Seconds until an attempt to connect is given up. The kernel's own limit is about 130.
 CONNECT_SECONDS = 5.0
 #: Seconds that a taken connection has for its first whole message.
@@ -54,10 +61,14 @@ class TcpOptions:
     #: Bytes that may wait for one peer. Fewer: less memory for slow readers; more messages lost to them.
     backlog: int = BACKLOG_BYTES
     max_accepted: int = MAX_ACCEPTED
+    max_accepted_from_host: int = MAX_ACCEPTED_FROM_HOST
     #: Seconds.
     connect_timeout: float = CONNECT_SECONDS
     #: Seconds for the first message on a taken connection.
     first_message_timeout: float = FIRST_MESSAGE_SECONDS
+    message_timeout: float = MESSAGE_SECONDS
+    #: Whether the host of an endpoint is a node's, so that large messages are taken from it.
+    is_node: Callable[[Endpoint], bool] = lambda endpoint: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,7 @@ class TcpConnection(asyncio.Protocol):
         self._last_write = float("-inf")
         self._unanswered_since: float | None = None
         self._silence: asyncio.TimerHandle | None = None
+        self._unfinished: asyncio.TimerHandle | None = None
         self.accepted = target is None
         #: The other end, as the system sees it.
         self.peer = target or Endpoint(name, "", 0)
@@ -125,11 +137,15 @@ class TcpConnection(asyncio.Protocol):
         """Bytes came."""
         self._context.counters.bytes["in"] += len(data)
         self._unanswered_since = None
+        if self.accepted:
+            known = self._context.options.is_node(self.peer)
+            self._framer.max_message = MAX_STREAM_MESSAGE if known else STRANGER_MESSAGE_BYTES
         try:
             messages = self._framer.feed(data)
         except MessageError as error:
             self._not_sip(error)
             return
+        self._watch_message(bool(messages))
         for message in messages:
             self._deliver(message)
         if self._framer.error is not None:
@@ -140,7 +156,7 @@ class TcpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._stop_silence_timer()
+        self._stop_timers()
         if isinstance(exc, OSError):
             self._end(reason_of(exc))
         else:
@@ -223,10 +239,31 @@ class TcpConnection(asyncio.Protocol):
             self._silence.cancel()
             self._silence = None
 
+    def _stop_timers(self) -> None:
+        self._stop_silence_timer()
+        if self._unfinished is not None:
+            self._unfinished.cancel()
+            self._unfinished = None
+
     def _too_silent(self) -> None:
         self._silence = None
         self._context.counters.drops["tcp_silent"] += 1
         self.abort(SHUT)
+
+    def _watch_message(self, ended: bool) -> None:
+        """A message that has begun must end in time. ``ended``: what comes now belongs to another one."""
+        begun = self._framer.begun
+        if self._unfinished is not None and (ended or not begun):
+            self._unfinished.cancel()
+            self._unfinished = None
+        if begun and self._unfinished is None:
+            delay = self._context.options.message_timeout
+            self._unfinished = self._context.loop.call_later(delay, self._too_slow)
+
+    def _too_slow(self) -> None:
+        self._unfinished = None
+        self._context.counters.drops["tcp_unfinished"] += 1
+        self.abort(TIMEOUT)
 
     def _not_sip(self, error: MessageError) -> None:
         self._context.counters.drops[error.reason] += 1

@@ -11,7 +11,7 @@ import pytest
 
 from dmqcache.bus import tcp_connection
 from dmqcache.bus.tcp import TcpOptions
-from dmqcache.bus.tcp_connection import TcpConnection
+from dmqcache.bus.tcp_connection import STRANGER_MESSAGE_BYTES, TcpConnection
 from dmqcache.bus.uri import Endpoint
 from tests.bus.loops import Loop, both_loops, run, turns, until
 from tests.bus.tcp_sides import Plain, Side, sides, sip
@@ -264,5 +264,64 @@ def test_small_messages_are_not_held_back_and_a_lost_machine_is_noticed() -> Non
                 sock = connection._transport.get_extra_info("socket")
                 assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
                 assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+    asyncio.run(main())
+
+
+@both_loops
+def test_a_message_that_does_not_end_ends_the_connection(loop: Loop) -> None:
+    async def main() -> None:
+        async with sides("127.0.0.11", options=TcpOptions(message_timeout=0.05)) as [(side, here)]:
+            reader, writer = await asyncio.open_connection(here.host, here.port)
+            writer.write(sip(b"whole") + sip(b"half")[:-2])
+            async with asyncio.timeout(10):
+                with suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+            assert side.bodies == [sip(b"whole")] and side.counters.drops == {"tcp_unfinished": 1}
+            writer.close()
+
+    run(loop, main())
+
+
+def test_the_time_of_a_message_counts_from_its_own_beginning() -> None:
+    async def main() -> None:
+        async with sides("127.0.0.11") as [(side, here)]:
+            _, writer = await asyncio.open_connection(here.host, here.port)
+            writer.write(sip(b"1")[:-1])
+            await until(lambda: any(each._unfinished for each in side.transport._connections))
+            (connection,) = side.transport._connections
+            first = connection._unfinished
+            writer.write(sip(b"1")[-1:] + sip(b"2")[:-1])
+            await until(lambda: len(side.received) == 1)
+            assert connection._unfinished is not None and connection._unfinished is not first
+            writer.write(sip(b"2")[-1:])
+            await until(lambda: len(side.received) == 2)
+            assert connection._unfinished is None
+            writer.close()
+
+    asyncio.run(main())
+
+
+def test_large_messages_are_taken_from_the_hosts_of_nodes_only() -> None:
+    nodes: set[str] = set()
+    options = TcpOptions(is_node=lambda endpoint: endpoint.host in nodes)
+    large = sip(b"x" * STRANGER_MESSAGE_BYTES)
+
+    async def main() -> None:
+        async with sides("127.0.0.11", options=options) as [(side, here)]:
+            reader, writer = await asyncio.open_connection(here.host, here.port, local_addr=("127.0.0.12", 0))
+            # The same connection, before and after the node has answered us.
+            writer.write(sip(b"small"))
+            await until(lambda: len(side.received) == 1)
+            nodes.add("127.0.0.12")
+            writer.write(large)
+            await until(lambda: len(side.received) == 2)
+            nodes.clear()
+            writer.write(large)
+            async with asyncio.timeout(10):
+                with suppress(ConnectionResetError, BrokenPipeError):
+                    assert await reader.read() == b""
+            assert side.counters.drops == {"too_large": 1}
+            writer.close()
 
     asyncio.run(main())
