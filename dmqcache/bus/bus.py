@@ -206,7 +206,7 @@ class Bus:
             raise ValueError(f"channel {peer.channel!r} is taken or empty")
         peer.bus = self
         self._peers[peer.channel] = peer
-        self._events.add_peer(peer, self.active_nodes())
+        self._events.add_peer(peer, self.active_nodes)
 
     def send_message(
         self,

@@ -36,12 +36,13 @@ class Events:
         #: Whether some other node has answered or called: from then on peers may ask for state.
         self.initialised = False
 
-    def add_peer(self, peer: Peer, known: list[Node]) -> None:
-        """``peer`` listens from now on. One that comes late hears what it missed: ``known`` are the nodes
-        that are up."""
-        self._peers.append(peer)
+    def add_peer(self, peer: Peer, known: Callable[[], list[Node]]) -> None:
+        """``peer`` listens from now on. One that comes late hears what it missed first: ``known`` gives the
+        nodes that are up."""
         if self.initialised:
             self._later(lambda: self._catch_up(peer, known))
+        else:
+            self._peers.append(peer)
 
     def post(self, happening: Happening, node: Node) -> None:
         """Tell all peers soon, in the order of the posts."""
@@ -63,10 +64,14 @@ class Events:
             for peer in list(self._peers):
                 self._tell(peer, happening, node)
 
-    def _catch_up(self, peer: Peer, known: list[Node]) -> None:
+    def _catch_up(self, peer: Peer, known: Callable[[], list[Node]]) -> None:
+        # What happened before is for those who were there: it is in ``known``.
+        self._deliver()
+        self._peers.append(peer)
         self._guard(peer, peer.on_init)
-        for node in known:
-            if node.active:
+        to_come = {node for _, node in self._queue}
+        for node in known():
+            if node.active and node not in to_come:
                 self._tell(peer, Happening.UP, node)
 
     def _tell(self, peer: Peer, happening: Happening, node: Node) -> None:

@@ -48,7 +48,7 @@ def bench() -> tuple[Clock, Events, BusCounters]:
 def test_events_come_after_the_step_and_in_order() -> None:
     clock, events, _ = bench()
     listener = Listener()
-    events.add_peer(listener, [])
+    events.add_peer(listener, list)
     for happening in (Happening.UP, Happening.DOWN, Happening.UP, Happening.LEFT):
         events.post(happening, NODE)
     assert not listener.heard
@@ -65,7 +65,7 @@ def test_events_come_after_the_step_and_in_order() -> None:
 def test_init_comes_once_with_the_first_node_that_is_up() -> None:
     clock, events, _ = bench()
     listener = Listener()
-    events.add_peer(listener, [])
+    events.add_peer(listener, list)
     events.post(Happening.LEFT, NODE)
     clock.run(0)
     assert listener.heard == ["left 127.0.0.12"]
@@ -78,8 +78,8 @@ def test_init_comes_once_with_the_first_node_that_is_up() -> None:
 def test_a_broken_peer_is_counted_and_disturbs_no_other() -> None:
     clock, events, counters = bench()
     broken, listener = Broken("broken"), Listener()
-    events.add_peer(broken, [])
-    events.add_peer(listener, [])
+    events.add_peer(broken, list)
+    events.add_peer(listener, list)
     events.post(Happening.UP, NODE)
     events.post(Happening.DOWN, NODE)
     clock.run(0)
@@ -97,7 +97,7 @@ def test_a_callback_may_cause_further_events() -> None:
             events.post(Happening.DOWN, node)
 
     listener = Restless()
-    events.add_peer(listener, [])
+    events.add_peer(listener, list)
     events.post(Happening.UP, NODE)
     clock.run(0)
     assert listener.heard == ["init", "up 127.0.0.12", "down 127.0.0.12"]
@@ -105,11 +105,40 @@ def test_a_callback_may_cause_further_events() -> None:
 
 def test_a_peer_that_comes_late_hears_of_the_nodes_that_are_up() -> None:
     clock, events, _ = bench()
-    events.add_peer(Listener("first"), [])
+    events.add_peer(Listener("first"), list)
     events.post(Happening.UP, NODE)
     clock.run(0)
     late = Listener("late")
-    events.add_peer(late, [NODE])
+    events.add_peer(late, lambda: [NODE])
     assert not late.heard
     clock.run(0)
     assert late.heard == ["init", "up 127.0.0.12"]
+
+
+def test_a_late_peer_hears_nothing_before_init_and_nothing_twice() -> None:
+    clock, events, _ = bench()
+    second = Node(uri=NodeURI.parse("127.0.0.13"), status=NodeStatus.ACTIVE)
+    third = Node(uri=NodeURI.parse("127.0.0.14"), status=NodeStatus.ACTIVE)
+    events.add_peer(Listener("first"), list)
+    events.post(Happening.UP, NODE)
+    clock.run(0)
+    late = Listener("late")
+    # One happens before it comes, one after; both are to be delivered before it has caught up.
+    events.post(Happening.UP, second)
+    events.add_peer(late, lambda: [NODE, second, third])
+    events.post(Happening.UP, third)
+    clock.run(0)
+    assert late.heard == ["init", "up 127.0.0.12", "up 127.0.0.13", "up 127.0.0.14"]
+
+
+def test_a_late_peer_hears_once_of_what_happens_while_it_catches_up() -> None:
+    clock, events, _ = bench()
+    second = Node(uri=NodeURI.parse("127.0.0.13"), status=NodeStatus.ACTIVE)
+    events.add_peer(Listener("first"), list)
+    events.post(Happening.UP, NODE)
+    clock.run(0)
+    late = Listener("late")
+    events.add_peer(late, lambda: [NODE, second])
+    events.post(Happening.UP, second)
+    clock.run(0)
+    assert sorted(late.heard) == ["init", "up 127.0.0.12", "up 127.0.0.13"] and late.heard[0] == "init"

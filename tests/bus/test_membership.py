@@ -38,7 +38,7 @@ class Bench:
     def __post_init__(self) -> None:
         runtime = VirtualRuntime(self.clock)
         events = Events(runtime, self.counters)
-        events.add_peer(self.listener, [])
+        events.add_peer(self.listener, list)
         local = Node(uri=OWN, status=NodeStatus.ACTIVE, endpoint=OWN.endpoint, local=True, confirmed=True)
         self.rules = Membership(runtime, NodeList(local), events, self.counters, 60.0)
 
