@@ -34,6 +34,8 @@ REASONS: Mapping[int, str] = {
     513: "Message Too Large",
 }
 
+#: What a header may end with that is no parameter yet: a further one must not follow two semicolons.
+_NO_PARAM = "; \t"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]++")
 # Quoted values come first, so that nothing inside one is taken for a parameter.
 _VIA_SOURCE = re.compile(
@@ -140,7 +142,7 @@ def _with_tag(to: str, tag: str) -> str:
                 return to
         except MessageError:
             pass  # an unreadable To is given back as it came
-    return f"{to};tag={tag}"
+    return f"{to.rstrip(_NO_PARAM)};tag={tag}"
 
 
 def _with_source(line: str, request: Answerable, source: Endpoint) -> str:
@@ -156,7 +158,7 @@ def _with_source(line: str, request: Answerable, source: Endpoint) -> str:
     # A received that the sender wrote itself must not stand: the reply's way depends on it.
     top = _VIA_SOURCE.sub(lambda found: _own_source(found, source), top)
     if via.host != source.host or "rport" in params:
-        top = f"{top};received={source.host}"
+        top = f"{top.rstrip(_NO_PARAM)};received={source.host}"
     return ", ".join([top, *others])
 
 

@@ -61,7 +61,8 @@ class Endpoint(NamedTuple):
 
 def normal_host(text: str) -> str:
     """The canonical form of a host: an IPv4 literal as it is, an IPv6 literal shortest and without
-    brackets, a name in lower case and without its last dot. Raises :class:`URIError` for anything else."""
+    brackets, one that only wraps an IPv4 address as that; a name in lower case and without its last dot.
+    Raises :class:`URIError` for anything else."""
     if _IPV4.fullmatch(text):
         return text
     bare = text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text
@@ -97,9 +98,11 @@ def _normal_ipv6(bare: str) -> str:
     if "%" in bare:
         raise URIError(f"an IPv6 scope has no meaning for other nodes: {bare[:80]!r}")
     try:
-        return str(IPv6Address(bare))
+        address = IPv6Address(bare)
     except ValueError:
         raise URIError(f"not an IPv6 address: {bare[:80]!r}") from None
+    # ::ffff:127.0.0.1 is how IPv6 writes an IPv4 address: the same node.
+    return str(address.ipv4_mapped or address)
 
 
 def _split_params(text: str) -> dict[str, str]:

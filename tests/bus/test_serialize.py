@@ -117,6 +117,16 @@ def test_a_reply_byte_for_byte() -> None:
     )
 
 
+def test_a_to_that_ends_with_a_semicolon_gets_one_parameter_more_and_no_empty_one() -> None:
+    data = build_request(**SENT).replace(
+        b"To: <sip:htable@127.0.0.12:5060>", b"To: <sip:htable@127.0.0.12>; ;"
+    )
+    message = parse_message(data)
+    assert isinstance(message, SipRequest)
+    data = build_response(message, 200, "", b"", "", "t1", "", (), HERE)
+    assert b"To: <sip:htable@127.0.0.12>;tag=t1\r\n" in data
+
+
 def test_a_reply_copies_all_vias_and_keeps_a_tag() -> None:
     message = parse_message(COMPACT)
     assert isinstance(message, SipRequest)
@@ -137,6 +147,12 @@ def test_a_reply_copies_all_vias_and_keeps_a_tag() -> None:
     [
         (b"SIP/2.0/UDP 127.0.0.12:5060;branch=b", HERE, "SIP/2.0/UDP 127.0.0.12:5060;branch=b"),
         (b"SIP/2.0/UDP node;branch=b", HERE, "SIP/2.0/UDP node;branch=b;received=127.0.0.12"),
+        (b"SIP/2.0/UDP node;branch=b; ", HERE, "SIP/2.0/UDP node;branch=b;received=127.0.0.12"),
+        (
+            b"SIP/2.0/UDP node;branch=b;rport;",
+            HERE,
+            "SIP/2.0/UDP node;branch=b;rport=5060;received=127.0.0.12",
+        ),
         (
             b"SIP/2.0/UDP 127.0.0.12;rport;branch=b",
             HERE,

@@ -42,6 +42,11 @@ def test_what_is_no_host_is_refused(text: str) -> None:
         normal_host(text)
 
 
+def test_an_ipv4_address_in_ipv6_clothes_is_the_same_node() -> None:
+    assert normal_host("[::ffff:127.0.0.11]") == normal_host("::FFFF:7f00:b") == "127.0.0.11"
+    assert NodeURI.parse("sip:[::ffff:127.0.0.11]:5060") == NodeURI.parse("127.0.0.11")
+
+
 def test_ip_literals_are_known_from_names() -> None:
     assert is_ip("127.0.0.1") and is_ip("::1")
     assert not is_ip("localhost") and not is_ip("1.example.com")
