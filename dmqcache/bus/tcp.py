@@ -171,7 +171,8 @@ class TcpTransport:
         if connection.accepted:
             if not self._has_room(connection.peer.host):
                 self._counters.drops["tcp_too_many"] += 1
-                log.warning("a connection from %s is not taken: too many", connection.peer.host)
+                if self._context.complaints.may(connection.peer.host, self._loop.time()):
+                    log.warning("a connection from %s is not taken: too many", connection.peer.host)
                 return False
             self._backoff.forget_host(connection.peer.host)
             self._lead(connection.peer, connection)

@@ -11,12 +11,13 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from dmqcache.bus.counters import BusCounters
 from dmqcache.bus.failure import CLOSED, FRAMING, REFUSED, RESET, SHUT, TIMEOUT, reason_of
 from dmqcache.bus.headers import MessageError
+from dmqcache.bus.seldom import Seldom
 from dmqcache.bus.sockaddr import endpoint_of
 from dmqcache.bus.stream import MAX_STREAM_MESSAGE, StreamFramer
 from dmqcache.bus.uri import Endpoint
@@ -83,6 +84,8 @@ class TcpContext:
     made: Callable[[TcpConnection], bool]
     #: A connection is gone: why, and whether anybody must be told.
     lost: Callable[[TcpConnection, str], None]
+    #: Anybody may call and send nonsense, thousands of times.
+    complaints: Seldom = field(default_factory=Seldom)
 
 
 class TcpConnection(asyncio.Protocol):
@@ -267,7 +270,8 @@ class TcpConnection(asyncio.Protocol):
 
     def _not_sip(self, error: MessageError) -> None:
         self._context.counters.drops[error.reason] += 1
-        log.warning("closing the connection with %s port %d: %s", self.peer.host, self.peer.port, error)
+        if self._context.complaints.may(self.peer.host, self._context.loop.time()):
+            log.warning("closing the connection with %s port %d: %s", self.peer.host, self.peer.port, error)
         self.abort(FRAMING)
 
 

@@ -325,3 +325,17 @@ def test_large_messages_are_taken_from_the_hosts_of_nodes_only() -> None:
             writer.close()
 
     asyncio.run(main())
+
+
+def test_who_sends_nonsense_again_and_again_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with sides("127.0.0.11") as [(side, here)]:
+            for number in range(1, 4):
+                _, writer = await asyncio.open_connection(here.host, here.port)
+                writer.write(b"\x16\x03\x01")
+                await until(lambda wanted=number: side.counters.drops["not_sip"] == wanted)  # type: ignore[misc]
+                writer.close()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+    assert caplog.text.count("closing the connection") == 1
