@@ -48,7 +48,13 @@ class OpenBus:
         loop = asyncio.get_running_loop()
         settings = replace(self._settings, server_address=await _numeric(self._settings.server_address))
         resolver = self._resolver = AsyncResolver(loop)
-        bus = self.bus = Bus(settings, runtime, lambda data, to: transports.send(data, to), resolver)
+        bus = self.bus = Bus(
+            settings,
+            runtime,
+            lambda data, to: transports.send(data, to),
+            resolver,
+            lambda endpoint: transports.connected(endpoint),
+        )
         transports = self._transports = Transports(
             [self._listen],
             self._receive,

@@ -83,8 +83,10 @@ class Bus:
         runtime: Runtime,
         send: Callable[[bytes, Endpoint], None],
         resolver: Resolver,
+        connected: Callable[[Endpoint], bool] = lambda endpoint: True,
     ) -> None:
-        """``send`` takes the bytes of one message and never raises. ValueError for an impossible address."""
+        """``send`` takes the bytes of one message and never raises; ``connected`` tells whether a connection
+        still stands. ValueError for an impossible address."""
         if settings.server_address.endpoint is None:
             raise ValueError(f"the server address must be an IP address, not {settings.server_address}")
         self.settings = settings
@@ -146,6 +148,7 @@ class Bus:
             self._dispatcher,
             self.counters,
             self._transmit,
+            connected,
         )
         self._connect()
         self.register_peer(self._notification)

@@ -260,14 +260,16 @@ def parse_params(text: str) -> dict[str, str]:
     return params
 
 
-def reply_endpoint(via: Via, source: Endpoint) -> Endpoint:
+def reply_endpoint(via: Via, source: Endpoint, connected: bool = True) -> Endpoint:
     """Where the reply to a request with this top Via goes (RFC 3261 section 18.2.2, RFC 3581 section 4).
 
-    A connection is answered on itself. A datagram is answered to the address that it came from, at the
-    port in its Via, or at its own source port when the Via asks for that with ``rport``. ``maddr`` is not
+    A connection is answered on itself or, when it is gone (not ``connected``), on another to the port in the
+    Via: at its far end's own port nobody listens. A datagram is answered to the address that it came from, at
+    the port in its Via, or at its own source port when the Via asks for that with ``rport``. ``maddr`` is not
     followed: it would let anybody aim our replies at somebody else.
     """
-    if source.transport != "udp" or "rport" in via.params:
+    to_source = "rport" in via.params if source.transport == "udp" else connected
+    if to_source:
         return source
     default = DEFAULT_TLS_PORT if via.transport == "tls" else DEFAULT_PORT
     return Endpoint(source.transport, source.host, via.port or default)

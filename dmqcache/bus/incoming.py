@@ -66,7 +66,9 @@ class Incoming:
         dispatcher: Dispatcher,
         counters: BusCounters,
         send: Callable[[bytes, Endpoint], None],
+        connected: Callable[[Endpoint], bool],
     ) -> None:
+        """``connected``: whether a connection still stands."""
         self._identity = identity
         self._peers = peers
         self._membership = membership
@@ -76,6 +78,7 @@ class Incoming:
         self._dispatcher = dispatcher
         self._counters = counters
         self._send = send
+        self._connected = connected
         self._extra = identity.extra_headers
         self._channels: dict[str, str] = {}
         self._senders: dict[str, NodeURI] = {}
@@ -191,9 +194,9 @@ class Incoming:
             return False
         self._counters.retransmissions["in"] += 1
         if isinstance(memory, bytes):
-            self._send(memory, reply_endpoint(request.via, source))
+            self._reply(memory, request, source)
         elif memory != RUNNING:
-            self._send(self._build(request, source, key, Reply(memory)), reply_endpoint(request.via, source))
+            self._reply(self._build(request, source, key, Reply(memory)), request, source)
         return True
 
     def _sender(self, uri: str) -> NodeURI:
@@ -233,7 +236,11 @@ class Incoming:
                 bare = not (reply.body or reply.reason)
                 self._replays.close(key, reply.status if bare else data)
         self._counters.messages[channel, "out", str(reply.status)] += 1
-        self._send(data, reply_endpoint(request.via, source))
+        self._reply(data, request, source)
+
+    def _reply(self, data: bytes, request: SipRequest, source: Endpoint) -> None:
+        connected = source.transport == "udp" or self._connected(source)
+        self._send(data, reply_endpoint(request.via, source, connected))
 
     def _build(self, request: SipRequest, source: Endpoint, key: bytes, reply: Reply) -> bytes:
         # The tag comes from the key, so that a reply which is built again is the same reply.
@@ -266,4 +273,4 @@ class Incoming:
             self._extra + extra,
             source,
         )
-        self._send(data, reply_endpoint(request.via, source))
+        self._reply(data, request, source)

@@ -91,6 +91,11 @@ class TcpTransport:
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
+    def connected(self, endpoint: Endpoint) -> bool:
+        """Whether there is a connection to ``endpoint``."""
+        way = self._ways.get(endpoint)
+        return way is not None and way.usable
+
     def alias(self, endpoint: Endpoint, source: Endpoint) -> None:
         """A message that came over the connection from ``source`` says (Via sent-by) that its sender listens
         at ``endpoint``: send there over the same connection, unless one to there works.

@@ -98,6 +98,10 @@ class Transports:
             self._counters.drops["transport_unsupported"] += 1
             self._failures.report(to, UNSUPPORTED)
 
+    def connected(self, endpoint: Endpoint) -> bool:
+        """Whether something sent to ``endpoint`` would go over a connection that stands. True for UDP."""
+        return endpoint.transport != "tcp" or self._tcp.connected(endpoint)
+
     def alias(self, endpoint: Endpoint, source: Endpoint) -> None:
         """A message from ``source`` named ``endpoint`` as where its sender listens (Via sent-by): over TCP
         send there on the same connection. Does nothing where that would be wrong or for UDP."""

@@ -89,3 +89,9 @@ def test_an_error_says_what_and_cuts_what_it_shows() -> None:
 )
 def test_where_a_reply_goes(via: str, source: Endpoint, expected: Endpoint) -> None:
     assert reply_endpoint(Via.parse(via), source) == expected
+
+
+def test_a_reply_whose_connection_is_gone_goes_where_its_sender_listens() -> None:
+    source = Endpoint("tcp", "10.0.0.9", 40000)
+    there = reply_endpoint(Via.parse("SIP/2.0/TCP 10.0.0.1:5070;rport"), source, connected=False)
+    assert there == Endpoint("tcp", "10.0.0.9", 5070)

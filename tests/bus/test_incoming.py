@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any
 
 import pytest
 
 from dmqcache.bus.bus import Bus
-from dmqcache.bus.dispatch import STRANGER_LANE_LIMIT
-from dmqcache.bus.peer import SILENCE, Message, Peer, Reply
+from dmqcache.bus.peer import Message, Peer, Reply
 from dmqcache.bus.uri import Endpoint, NodeURI
 from tests.bus.virtual import Cluster, Gate, Stranger, kamailio
 
@@ -146,100 +144,6 @@ def test_kamailios_short_branches_do_not_collide() -> None:
     second.request(HERE, "htable", b"4", branch="z9hG4bK0001", call_id="1", tag="1")
     other.settle()
     assert sorted(message.body for message in recorder.messages) == [b"1", b"2", b"3", b"4"]
-
-
-def test_a_request_that_was_turned_away_is_handled_when_it_comes_again() -> None:
-    _, bus, recorder, other = bench()
-    recorder.slow = True
-    bus._dispatcher._lane_limit = 0
-    other.request(HERE, "htable", b"first")
-    data = other.request(HERE, "htable", b"second")
-    other.settle()
-    assert statuses(other) == [503]
-    recorder.gates[0].open()
-    other.settle()
-    recorder.slow = False
-    other.send(HERE, data)
-    other.settle()
-    assert statuses(other) == [503, 200, 200]
-    assert [message.body for message in recorder.messages] == [b"first", b"second"]
-
-
-def test_nobody_fills_the_lane_of_a_node_in_its_name() -> None:
-    cluster, bus, recorder, other = bench()
-    recorder.slow = True
-    impostor = Stranger(cluster, "127.0.0.66")
-    for _ in range(100):
-        impostor.request(HERE, "htable", b"false", sender=other.uri)
-    bus._dispatcher._lane_limit = 50
-    for _ in range(50):
-        other.request(HERE, "htable", b"true")
-    cluster.clock.run(0.1)
-    assert bus.counters.drops["queue_full"] == 100 - 1 - STRANGER_LANE_LIMIT
-    assert [message.body for message in recorder.messages] == [b"false", b"true"] and not other.responses
-
-
-def test_a_503_of_a_handler_is_an_answer_like_any_other() -> None:
-    """It may have done something before: it must not run twice for one request."""
-    _, _, recorder, other = bench()
-    recorder.reply = Reply(503)
-    data = other.request(HERE, "htable")
-    other.settle()
-    recorder.reply = Reply(200)
-    other.send(HERE, data)
-    other.settle()
-    assert statuses(other) == [503, 503] and len(recorder.messages) == 1
-
-
-@pytest.mark.parametrize("slow", [False, True])
-@pytest.mark.parametrize("wrong", [{"body": "text"}, {"reason": 5}, {"status": 200.5}, {"status": "200"}])
-def test_a_reply_of_which_no_message_can_be_made_is_a_500(slow: bool, wrong: dict[str, Any]) -> None:
-    _, bus, recorder, other = bench()
-    recorder.slow, recorder.reply = slow, Reply(**wrong)
-    data = other.request(HERE, "htable")
-    other.settle()
-    if slow:
-        recorder.gates[0].open()
-        other.settle()
-    other.send(HERE, data)
-    other.settle()
-    assert statuses(other) == [500, 500] and len(recorder.messages) == 1
-    assert bus.counters.handler_errors == {"htable": 1}
-    recorder.slow, recorder.reply = False, Reply(200)
-    other.request(HERE, "htable")
-    other.settle()
-    assert statuses(other)[2:] == [200]
-
-
-def test_a_reply_that_no_datagram_can_carry_is_a_513() -> None:
-    _, bus, recorder, other = bench()
-    recorder.reply = Reply(200, body=b"x" * 70_000)
-    data = other.request(HERE, "htable")
-    other.settle()
-    other.send(HERE, data)
-    other.settle()
-    assert statuses(other) == [513, 513] and len(recorder.messages) == 1
-    assert bus.counters.drops == {"reply_too_large": 1}
-
-
-def test_a_handler_may_keep_silent_and_then_gets_the_copy_too() -> None:
-    _, bus, recorder, other = bench()
-    recorder.reply = Reply(SILENCE)
-    data = other.request(HERE, "htable")
-    other.settle()
-    assert not other.responses and bus.counters.messages["htable", "out", "none"] == 1
-    recorder.reply = Reply(200)
-    other.send(HERE, data)
-    other.settle()
-    assert statuses(other) == [200] and len(recorder.messages) == 2
-
-
-def test_a_handler_that_raises_is_a_500() -> None:
-    _, bus, recorder, other = bench()
-    recorder.reply = None  # type: ignore[assignment]
-    other.request(HERE, "htable")
-    other.settle()
-    assert statuses(other) == [500] and bus.counters.handler_errors == {"htable": 1}
 
 
 def test_a_channel_that_is_not_here_is_a_404() -> None:
@@ -386,6 +290,16 @@ def test_over_a_connection_the_reply_goes_back_on_it_and_nothing_is_remembered()
     bus.receive(data, source)
     cluster.clock.run(0.1)
     assert len(replies) == 1 and replies[0].startswith(b"SIP/2.0 200") and len(bus._replays) == before
+
+
+def test_a_reply_does_not_follow_a_connection_that_is_gone() -> None:
+    cluster, bus, _, other = bench()
+    bus._incoming._connected = lambda endpoint: False
+    data = other.request("127.0.0.99", "htable").replace(b"SIP/2.0/UDP", b"SIP/2.0/TCP")
+    before = len(cluster.net.log)
+    bus.receive(data, Endpoint("tcp", "127.0.0.12", 43210))
+    (sent,) = cluster.net.log[before:]
+    assert sent[2] == Endpoint("tcp", "127.0.0.12", 5060)
 
 
 def test_a_thousand_senders_and_channels_are_remembered_within_bounds() -> None:

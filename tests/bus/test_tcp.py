@@ -7,7 +7,6 @@ import errno
 import ipaddress
 import socket
 import sys
-from contextlib import suppress
 
 import pytest
 
@@ -284,59 +283,6 @@ def test_an_alias_for_what_is_unknown_does_nothing() -> None:
             assert side.failed == []
 
     asyncio.run(main())
-
-
-def test_one_host_does_not_take_the_room_of_the_others() -> None:
-    async def main() -> None:
-        async with sides("127.0.0.11", options=TcpOptions(max_accepted_from_host=2)) as [(side, here)]:
-            kept = [await asyncio.open_connection(here.host, here.port) for _ in range(2)]
-            reader, writer = await asyncio.open_connection(here.host, here.port)
-            async with asyncio.timeout(10):
-                with suppress(ConnectionResetError):
-                    assert await reader.read() == b""
-            assert side.counters.drops == {"tcp_too_many": 1}
-            _, other = await asyncio.open_connection(here.host, here.port, local_addr=("127.0.0.12", 0))
-            other.write(sip())
-            await until(lambda: side.received)
-            for each in (writer, other, *(writer for _, writer in kept)):
-                each.close()
-
-    asyncio.run(main())
-
-
-@both_loops
-def test_only_so_many_connections_are_taken(loop: Loop) -> None:
-    async def main() -> None:
-        async with sides("127.0.0.11", options=TcpOptions(max_accepted=2)) as [(side, here)]:
-            kept = [await asyncio.open_connection(here.host, here.port) for _ in range(2)]
-            reader, writer = await asyncio.open_connection(here.host, here.port)
-            async with asyncio.timeout(10):
-                with suppress(ConnectionResetError):
-                    assert await reader.read() == b""
-            assert side.counters.drops == {"tcp_too_many": 1}
-            writer.close()
-            kept[0][1].write(sip())
-            await until(lambda: side.received)
-            kept[0][1].close()
-            # A place is free again.
-            for _, writer in kept:
-                writer.close()
-
-            async def served() -> bool:
-                reader, writer = await asyncio.open_connection(here.host, here.port)
-                writer.write(b"\r\n\r\n")
-                try:
-                    return await reader.read(2) == b"\r\n"
-                except ConnectionResetError:
-                    return False
-                finally:
-                    writer.close()
-
-            async with asyncio.timeout(10):
-                while not await served():
-                    await asyncio.sleep(0.01)
-
-    run(loop, main())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a full backlog drops handshakes on Linux")
