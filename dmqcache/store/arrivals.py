@@ -29,7 +29,8 @@ from dmqcache.store.version import State, Verdict, merge
 #: Kamailio's (T1, 500 ms) and as much again.
 SIMULTANEOUS_MS: Final = 1000
 #: What is known of a collision: that it was one; a write of this node was overwritten; both had the same
-#: version; a counter lost against a set although Kamailio nodes were shown a later version of it.
+#: version; Kamailio nodes hold something else, and nobody but us knows that: they had it before all of us,
+#: or were shown a later version of a counter than that of the set which wins.
 SEEN, MINE, TIE, SHOWN = 1, 2, 4, 8
 
 
@@ -75,7 +76,7 @@ class Arrivals:
             elif stamp <= cell.stamp:
                 applied += self._merge_slowly(cell, row, sender, held_newer)
                 continue
-            elif self.watch and cell.counts is not None and cell.last_modified() >= stamp:
+            elif self.watch and self._is_shown_otherwise(cell, stamp):
                 self.collided(cell, SHOWN)
             elif self.watch and cell.stamp > recent and cell.writer != sender:
                 self.collided(cell)
@@ -151,6 +152,11 @@ class Arrivals:
             table._entomb(cell)
             return
         table._enliven(cell, shown, row.stamp, row.ttl, expires, row.flags & ~EXPIRED)
+
+    def _is_shown_otherwise(self, cell: Cell, stamp: int) -> bool:
+        if cell.counts is not None:
+            return cell.last_modified() >= stamp
+        return cell.stamp == self.table.floor + 1 and bool(cell.flags & PROVISIONAL)
 
     def _is_recent(self, cell: Cell) -> bool:
         return cell.last_modified() > self.table.clock.wall_ms() - SIMULTANEOUS_MS

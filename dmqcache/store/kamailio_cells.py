@@ -7,6 +7,9 @@ business. For a text that differs:
 - ours was written after the Kamailio was lost (or it never was): ours goes there, a delete too;
 - else the Kamailio wrote while nobody heard it: its cell becomes a write of ours and goes everywhere.
 
+What is not known here at all goes everywhere too, but with the least version: a node that has just started
+must not bring back what all others know to be deleted.
+
 A number may be a counter's sum that another dmqcache node told it, newer than ours and only the shadow of
 what that node holds. So a number's version is not believed: it never ends a counter, and one that is unknown
 here gets the least version of all, so that whatever any of us knows of the key is worth more.
@@ -103,9 +106,7 @@ class KamailioCells:
             if asked or self._store.ready:
                 arrivals.arrive_set(key, value, 0, sender, left)
             if judged is not None:
-                judged.differences += 1
-                others = [box for box in self._store.outboxes.values() if box.node != judged.node]
-                self._store.name_keys(table, [key], others)
+                self._tell_others(judged, table, key)
         elif cell.last_modified and not is_number:
             verdict = arrivals.arrive_set(key, value, cell.last_modified, sender, left)
             late = verdict is Verdict.SAME and self._times_differ(table.cells[key], left)
@@ -167,11 +168,23 @@ class KamailioCells:
         )
         if ours is not None and written >= inquiry.began_ms:
             return  # It changed meanwhile: the outbox tells it anyway.
-        if (ours is None and not table.floor) or (lost_at is not None and written <= lost_at):
+        if ours is None and not table.floor:
+            if not table.takes(value):
+                self._store.counters.refused[table.name, "too_large"] += 1
+                return
+            self._store.arrivals[table.name].arrive_set(key, value, 0, str(inquiry.node), left)
+            self._tell_others(inquiry, table, key)
+        elif lost_at is not None and written <= lost_at:
             inquiry.differences += 1
             self._adopt_write(table, key, value, left)
         else:
             self._ours_wins(inquiry, table, key)
+
+    def _tell_others(self, inquiry: Inquiry, table: Table, key: str) -> None:
+        """What only a Kamailio remembered goes to all others, with the least version."""
+        inquiry.differences += 1
+        others = [box for box in self._store.outboxes.values() if box.node != inquiry.node]
+        self._store.name_keys(table, [key], others)
 
     def _adopt_write(self, table: Table, key: str, value: str | int, left: float | None) -> None:
         """What the Kamailio wrote while nobody heard it becomes a write of ours."""

@@ -124,6 +124,14 @@ class Table(Cells):
 
     # -- writing ----------------------------------------------------------------------------------------
 
+    def takes(self, value: Value) -> bool:
+        """Whether the value is one that :meth:`set` takes."""
+        try:
+            self._checked(value)
+        except ValueError:
+            return False
+        return True
+
     def set(self, key: str, value: Value | bytes, ttl: float | None = None, keep_ttl: bool = False) -> None:
         """Write a value. ``ttl`` in seconds: None takes the table's autoexpire, 0 means for ever.
         ``keep_ttl`` leaves the time of a key that exists as it is. ValueError for what no table holds."""

@@ -93,9 +93,25 @@ def test_what_it_wrote_while_nobody_heard_it_goes_everywhere() -> None:
     holder.cells |= {"same": "changed there", "new": "there", "number": 5}
     again(world, side, holder)
     assert shown(side) == shown(other) == {"same": "changed there", "new": "there", "number": 5}
-    assert side.table.cells["new"].writer == ""
+    # What was unknown is worth less than whatever anybody knows of it.
+    assert other.table.cells["new"].stamp == 1
     # A number may be the shadow of a counter: whatever anybody knows of it is worth more.
     assert other.table.cells["number"].stamp == 1
+
+
+def test_a_node_that_has_just_started_brings_nothing_back_that_others_know_to_be_deleted() -> None:
+    world = World()
+    fresh, knows = world.side("127.0.0.11"), world.side("127.0.0.12")
+    knows.table["a"] = "x"
+    del knows.table["a"]
+    holder = Holder(world, [fresh])
+    holder.cells["a"] = "x"
+    fresh.meet(holder.node)
+    world.run(8)
+    assert shown(fresh) == {"a": "x"}
+    world.mesh(fresh, knows)
+    world.run(20)
+    assert shown(fresh) == shown(knows) == holder.cells == {}
 
 
 def test_ours_goes_there_if_it_was_written_since_deletes_too() -> None:
