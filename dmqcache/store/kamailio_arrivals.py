@@ -17,7 +17,7 @@ from dmqcache.store.arrivals import SIMULTANEOUS_MS, TIE, Arrivals, state_of
 from dmqcache.store.cell import DEFAULT_TTL, NEVER, PROVISIONAL, Cell, Value
 from dmqcache.store.clock import MAX_AHEAD_MS
 from dmqcache.store.counters import StoreCounters
-from dmqcache.store.overtaking import EarlyTime, EarlyTimes
+from dmqcache.store.overtaking import IN_ORDER, EarlyTime, EarlyTimes
 from dmqcache.store.patterns import MatchKind, MatchOn, compile_pattern
 from dmqcache.store.settings import MAX_AUTOEXPIRE_S
 from dmqcache.store.table import Table
@@ -150,7 +150,7 @@ class KamailioArrivals(Arrivals):
         table = self.table
         wall, now = table.clock.wall_ms(), table.clock.now()
         last = table.floor if cell is None else max(cell.last_modified(), table.floor)
-        if sent_by is None or sent_by >= now:
+        if sent_by is None or sent_by == IN_ORDER:
             return max(wall, last + 1)
         stamp = wall - ceil((now - sent_by) * 1000) - 1
         if early is not None and cell is not None and early.after == last and stamp > early.before:

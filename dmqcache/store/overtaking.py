@@ -11,11 +11,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 #: Number, and what tells the process. A random Call-ID of another stack rarely looks like it, and never
 #: stands near a number that is known.
 _CALL_ID = re.compile(r"([0-9a-f]{8,16})(-\d{1,10}@.{1,100})")
+#: The moment of a message that was overtaken by none.
+IN_ORDER: Final = inf
 #: Call-IDs further apart than this are no sequence: the process was started anew and has the same number.
 NEAR: Final = 1 << 24
 #: Processes that are remembered: a Kamailio has about a dozen that send.
@@ -61,8 +64,9 @@ class SendingOrder:
         self._processes: dict[str, _Process] = {}
 
     def sent_by(self, call_id: str, now: float) -> float | None:
-        """When the message had been sent, in monotonic seconds: ``now``, or a moment between the arrivals of
-        the messages that were sent before and after it. None where the Call-ID tells nothing."""
+        """When the message had been sent: :data:`IN_ORDER`, that is after all that have come; else monotonic
+        seconds, a moment between the arrivals of those that were sent before and after it. None where the
+        Call-ID tells nothing. ``now``: monotonic seconds of its arrival."""
         found = _CALL_ID.fullmatch(call_id)
         if found is None:
             return None
@@ -72,12 +76,12 @@ class SendingOrder:
             if process is None and len(self._processes) >= MAX_PROCESSES:
                 del self._processes[next(iter(self._processes))]
             self._processes[name] = _Process([number], [now])
-            return now
+            return IN_ORDER
         if number > process.numbers[-1]:
             process.numbers.append(number)
             process.times.append(now)
             process.trim()
-            return now
+            return IN_ORDER
         return process.moment_of(number)
 
 

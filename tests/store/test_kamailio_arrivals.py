@@ -6,7 +6,7 @@ import pytest
 
 from dmqcache.store.arrivals import MINE, SEEN, TIE
 from dmqcache.store.kamailio_arrivals import MAX_REMOVALS, KamailioArrivals
-from dmqcache.store.overtaking import KEPT_S
+from dmqcache.store.overtaking import IN_ORDER, KEPT_S, SendingOrder
 from dmqcache.store.patterns import MatchKind, MatchOn
 from dmqcache.store.row import Row
 from dmqcache.store.version import Verdict
@@ -181,7 +181,7 @@ class Late:
     def __init__(self, declared: str = "t=>autoexpire=3600") -> None:
         self.one, self.hands = make_arrivals(declared)
         self.table = self.one.table
-        self.one.arrive_set("a", "before", None, "k", None, self.hands.seconds)
+        self.one.arrive_set("a", "before", None, "k", None, IN_ORDER)
         self.hands.seconds += 10
         #: When the later message came.
         self.sent = self.hands.seconds
@@ -193,7 +193,7 @@ class Late:
 
 def test_a_set_that_was_overtaken_by_a_later_one_does_not_win() -> None:
     late = Late()
-    late.one.arrive_set("a", "second", None, "k", None, late.sent)
+    late.one.arrive_set("a", "second", None, "k", None, IN_ORDER)
     late.wait()
     assert late.one.arrive_set("a", "first", None, "k", None, late.sent) is Verdict.OLDER
     assert late.table["a"] == "second"
@@ -206,7 +206,7 @@ def test_fractions_of_milliseconds_do_not_make_an_overtaken_set_as_late_as_the_l
         late = Late()
         late.hands.seconds += step
         came = late.hands.seconds
-        late.one.arrive_set("a", "a second", None, "k", None, came)
+        late.one.arrive_set("a", "a second", None, "k", None, IN_ORDER)
         late.hands.seconds += after
         assert late.one.arrive_set("a", "the first", None, "k", None, came) is Verdict.OLDER
 
@@ -221,8 +221,8 @@ def test_of_two_late_messages_the_later_wins_though_they_were_sent_in_one_millis
 
 def test_a_set_that_was_overtaken_by_its_delete_does_not_come_back() -> None:
     late = Late()
-    late.one.arrive_delete("a", "k", late.sent)
-    late.one.arrive_delete("new", "k", late.sent)
+    late.one.arrive_delete("a", "k", IN_ORDER)
+    late.one.arrive_delete("new", "k", IN_ORDER)
     late.wait()
     for key in ("a", "new"):
         assert late.one.arrive_set(key, "first", None, "k", None, late.sent) is Verdict.OLDER
@@ -231,7 +231,7 @@ def test_a_set_that_was_overtaken_by_its_delete_does_not_come_back() -> None:
 
 def test_a_delete_that_was_overtaken_by_a_set_deletes_nothing() -> None:
     late = Late()
-    late.one.arrive_set("a", "second", None, "k", None, late.sent)
+    late.one.arrive_set("a", "second", None, "k", None, IN_ORDER)
     late.wait()
     assert not late.one.arrive_delete("a", "k", late.sent)
     assert late.table["a"] == "second"
@@ -258,7 +258,7 @@ def test_a_late_set_is_still_newer_than_what_was_here_long_before() -> None:
 
 def test_a_set_that_was_overtaken_by_its_time_gets_it_though_there_was_an_old_value() -> None:
     late = Late()
-    assert late.one.arrive_expire("a", 5, "k", late.sent)
+    assert late.one.arrive_expire("a", 5, "k", IN_ORDER)
     late.wait()
     assert late.one.arrive_set("a", "new", None, "k", None, late.sent) is Verdict.NEWER
     assert late.table["a"] == "new" and late.table.ttl("a") == 4.5
@@ -266,15 +266,15 @@ def test_a_set_that_was_overtaken_by_its_time_gets_it_though_there_was_an_old_va
 
 def test_a_set_sent_after_a_time_does_not_get_that_though_the_key_was_not_there() -> None:
     late = Late()
-    late.one.arrive_expire("new", 5, "k", late.sent)
+    late.one.arrive_expire("new", 5, "k", IN_ORDER)
     late.wait()
-    late.one.arrive_set("new", "x", None, "k", None, late.hands.seconds)
+    late.one.arrive_set("new", "x", None, "k", None, IN_ORDER)
     assert late.table.ttl("new") == 3600
 
 
 def test_a_delete_that_was_overtaken_by_a_time_deletes_all_the_same() -> None:
     late = Late()
-    late.one.arrive_expire("a", 5, "k", late.sent)
+    late.one.arrive_expire("a", 5, "k", IN_ORDER)
     late.wait()
     assert late.one.arrive_delete("a", "k", late.sent)
     assert "a" not in late.table
@@ -282,7 +282,7 @@ def test_a_delete_that_was_overtaken_by_a_time_deletes_all_the_same() -> None:
 
 def test_a_time_that_was_overtaken_by_a_write_of_ours_does_not_undo_that() -> None:
     late = Late()
-    assert late.one.arrive_expire("a", 5, "k", late.sent)
+    assert late.one.arrive_expire("a", 5, "k", IN_ORDER)
     late.table["a"] = "ours"
     late.wait()
     assert late.one.arrive_set("a", "theirs", None, "k", None, late.sent) is Verdict.OLDER
@@ -291,18 +291,18 @@ def test_a_time_that_was_overtaken_by_a_write_of_ours_does_not_undo_that() -> No
 
 def test_a_set_that_was_overtaken_by_a_removal_does_not_come_back() -> None:
     late = Late()
-    late.one.arrive_remove(MatchKind.PREFIX, "n", MatchOn.NAME, "k", late.sent)
+    late.one.arrive_remove(MatchKind.PREFIX, "n", MatchOn.NAME, "k", IN_ORDER)
     late.wait()
     assert late.one.arrive_set("new", "x", None, "k", None, late.sent) is Verdict.OLDER
     assert late.one.arrive_set("other", "x", None, "k", None, late.sent) is Verdict.NEWER
     assert late.one.arrive_set("next", "x", None, "another", None, late.sent) is Verdict.NEWER
-    assert late.one.arrive_set("new", "x", None, "k", None, late.hands.seconds) is Verdict.NEWER
+    assert late.one.arrive_set("new", "x", None, "k", None, IN_ORDER) is Verdict.NEWER
 
 
 def test_only_so_many_removals_are_remembered() -> None:
     late = Late()
     for number in range(MAX_REMOVALS + 1):
-        late.one.arrive_remove(MatchKind.PREFIX, f"n{number}-", MatchOn.NAME, "k", late.sent)
+        late.one.arrive_remove(MatchKind.PREFIX, f"n{number}-", MatchOn.NAME, "k", IN_ORDER)
     late.wait()
     assert late.one.arrive_set("n0-x", "x", None, "k", None, late.sent) is Verdict.NEWER
     assert late.one.arrive_set("n1-x", "x", None, "k", None, late.sent) is Verdict.OLDER
@@ -316,3 +316,15 @@ def test_what_other_nodes_write_does_not_count_as_written_by_clients_here() -> N
     one.merge_rows([Row("b", "x", START_MS), Row("c", None, START_MS)], "n")
     assert (one.table.counters.sets, one.table.counters.deletes) == (0, 0)
     assert one.counters.changes == {("t", "kamailio"): 3, ("t", "dmqcache"): 2}
+
+
+def test_a_message_in_order_is_newer_than_all_though_the_clock_goes_on_while_it_is_handled() -> None:
+    one, hands = make_arrivals("t=>autoexpire=60")
+    order = SendingOrder()
+    for number, step in enumerate((0.0, 0.00001, 0.0005)):
+        one.table["a"] = one.table["b"] = "ours"
+        sent_by = order.sent_by(f"{1000 + number:016x}-1@127.0.0.1", hands.now())
+        hands.seconds += step
+        assert one.arrive_set("a", "theirs", None, "k", None, sent_by) is Verdict.NEWER
+        assert one.arrive_expire("a", 5, "k", sent_by)
+        assert one.arrive_delete("b", "k", sent_by)
