@@ -2,14 +2,16 @@
 
 Kamailio compiles with ``REG_EXTENDED | REG_ICASE | REG_NEWLINE`` in the C locale: bytes, ASCII case only,
 ``.`` and ``[^x]`` stop at a newline, a backslash in brackets is a backslash. RE2 reads each of these
-otherwise, so an expression is read here token by token and written anew. Perl's classes outside of brackets
-(``\\d \\w \\s``) and ``\\b`` work as well, but then the expression is not *portable*. Back-references do
-not work: RE2 is linear because it has none. Owns nothing about limits or matching: see ``patterns.py``.
+otherwise, so an expression is read here token by token and written anew. What POSIX leaves open is as in
+glibc: ``\\w \\W \\s \\S \\b \\B \\< \\>`` are there, ``\\``` and ``\\'`` are the text's ends, Perl's
+``\\d`` is not known, and a ``)`` too many is a character. Back-references do not work: RE2 is linear because
+it has none. Owns nothing about limits or matching: see ``patterns.py``.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import NamedTuple
 
 _NEWLINE = frozenset(b"\n")
@@ -38,10 +40,13 @@ _CLASSES = {
 }
 #: What POSIX lets a backslash take the meaning from (IEEE 1003.1, section 9.4.3).
 _SPECIAL = frozenset(b"^.[$()|*+?{\\")
-_PERL = {ord("d"): _DIGIT, ord("w"): _WORD, ord("s"): _SPACE}
-_CONTROL = {ord("n"): 0x0A, ord("r"): 0x0D, ord("t"): 0x09}
-#: ``{n}``, ``{n,}``, ``{n,m}`` and glibc's ``{,m}``.
-_INTERVAL = re.compile(rb"\{(?:([0-9]{1,4})(?:(,)([0-9]{1,4})?)?|,([0-9]{1,4}))\}")
+#: glibc's classes, and its places in RE2's words.
+_GNU_SETS = {b"w": _WORD, b"W": _ANY - _WORD, b"s": _SPACE, b"S": _ANY - _SPACE}
+_GNU_PLACES = {b"b": b"\\b", b"B": b"\\B", b"`": b"\\A", b"'": b"\\z"}
+#: ``{n}``, ``{n,}``, ``{n,m}`` and glibc's ``{,m}`` and ``{,}``.
+_INTERVAL = re.compile(rb"\{(?=[0-9,])([0-9]{1,4})?(?:(,)([0-9]{1,4})?)?\}")
+#: In the C locale a collating element is one byte, and nothing is equivalent to another.
+_COLLATING = re.compile(rb"\[\.(.)\.\]", re.DOTALL)
 #: RE_DUP_MAX that every POSIX system has.
 _PORTABLE_REPETITIONS = 255
 #: RE2's limit, for all nested repetitions together.
@@ -59,31 +64,55 @@ class Translation(NamedTuple):
     portable: bool
 
 
-def translate(pattern: bytes) -> Translation:
-    """Rewrite a POSIX extended regular expression. Raises PatternError."""
-    return _Translator(pattern).run()
+def translate(pattern: bytes, *, strict: bool = False) -> Translation:
+    """Rewrite a POSIX extended regular expression. Raises PatternError.
+
+    ``strict`` refuses a backslash before a letter that has no meaning there: somebody takes it for Perl's.
+    Else it means what glibc makes of it: a capital is itself, and a small letter is never found.
+    """
+    return _Translator(pattern, strict).run()
+
+
+@dataclass(slots=True)
+class _Group:
+    """A group that is open, or the whole expression."""
+
+    #: Where in ``out`` it began.
+    start: int = 0
+    #: Whether it stands behind a ``\\<``, so that each branch must begin with a word's character.
+    owed: bool = False
+    #: Whether all its branches so far end with a word's character.
+    ends: bool = True
 
 
 class _Translator:
-    """One pass over one expression."""
+    """One pass over one expression.
 
-    def __init__(self, pattern: bytes) -> None:
+    RE2 has no ``\\<`` and ``\\>``; beside a character that surely belongs to a word ``\\b`` is the same.
+    """
+
+    def __init__(self, pattern: bytes, strict: bool) -> None:
         self.pattern = pattern
+        self.strict = strict
         self.at = 0
         self.out: list[bytes] = []
         self.portable = True
-        #: Where in ``out`` each open group began.
-        self.groups: list[int] = []
+        #: The whole expression, and in it the groups that are open.
+        self.groups = [_Group()]
         #: Where in ``out`` the last thing that can be repeated began, or None.
         self.atom: int | None = None
         self.repeated = False
         #: True where a branch has nothing in it yet.
         self.empty = True
+        #: Whether a ``\\<`` waits for what follows it, and whether the last thing was what it waited for.
+        self.owed = self.paid = False
+        #: Whether what was read of this branch surely ends with a word's character.
+        self.ends = False
 
     def run(self) -> Translation:
         while self.at < len(self.pattern):
             self._token(self.pattern[self.at])
-        if self.groups:
+        if len(self.groups) > 1:
             raise PatternError("a '(' is not closed")
         self._end_branch()
         # (?m): ^ and $ at every line, as REG_NEWLINE has it.
@@ -93,11 +122,11 @@ class _Translator:
         char = bytes((byte,))
         if char in b"*+?":
             self.at += 1
-            self._repeat(char)
+            self._repeat(char, int(char == b"+"))
         elif char == b"{":
             self._interval()
         elif char == b"[":
-            self._put(_byte_set(self._bracket()))
+            self._put(self._bracket())
         elif char == b"\\":
             self._escape()
         else:
@@ -106,44 +135,71 @@ class _Translator:
 
     def _plain(self, char: bytes) -> None:
         if char == b"(":
-            self.groups.append(len(self.out))
+            self.groups.append(_Group(len(self.out), self.owed))
             self.out.append(b"(?:")
             self._begin_branch()
-        elif char == b")":
+        elif char == b")" and len(self.groups) > 1:
             self._close()
         elif char == b"|":
             self._end_branch()
             self.out.append(b"|")
             self._begin_branch()
         elif char in b"^$":
-            self._put(char, repeatable=False)
+            self._place(char)
         elif char == b".":
-            self._put(b"[^\\n]")
+            self._put(_ANY - _NEWLINE)
         else:
-            self.portable &= 0 < char[0] < 0x80
-            self._put(_byte_set(_fold(frozenset(char))))
+            self.portable &= 0 < char[0] < 0x80 and char != b")"
+            self._put(_fold(frozenset(char)))
 
-    def _put(self, piece: bytes, *, repeatable: bool = True) -> None:
-        self.atom = len(self.out) if repeatable else None
+    def _put(self, chosen: frozenset[int]) -> None:
+        """One byte out of some."""
+        in_word = chosen <= _WORD
+        if self.owed and not in_word:
+            raise PatternError(r"\< is available only before what begins with a letter, a digit or _")
+        self.atom = len(self.out)
         self.repeated = self.empty = False
+        self.owed, self.paid, self.ends = False, self.owed, in_word
+        self.out.append(_byte_set(chosen))
+
+    def _place(self, piece: bytes) -> None:
+        """Something that takes no byte."""
+        if self.owed:
+            raise PatternError(r"\< is available only right before what it stands for")
+        self.atom = None
+        self.repeated = self.empty = self.paid = self.ends = False
         self.out.append(piece)
+
+    def _word_end(self) -> None:
+        if not self.ends:
+            raise PatternError(r"\> is available only after what ends with a letter, a digit or _")
+        self._place(b"\\b")
+        self.ends = True
 
     def _begin_branch(self) -> None:
         self.empty, self.atom, self.repeated = True, None, False
+        self.owed, self.paid, self.ends = self.groups[-1].owed, False, False
 
     def _end_branch(self) -> None:
+        if self.owed:
+            raise PatternError(r"\< is available only before a letter, a digit or _")
+        self.groups[-1].ends &= self.ends
         self.portable &= not self.empty  # POSIX leaves an empty branch undefined
 
     def _close(self) -> None:
-        if not self.groups:
-            raise PatternError("a ')' has no '('; write \\) for the character")
         self._end_branch()
         self.out.append(b")")
-        self.atom, self.repeated, self.empty = self.groups.pop(), False, False
+        group = self.groups.pop()
+        self.atom, self.repeated, self.empty = group.start, False, False
+        self.owed, self.paid, self.ends = False, group.owed, group.ends
 
-    def _repeat(self, how: bytes) -> None:
+    def _repeat(self, how: bytes, least: int) -> None:
         if self.atom is None:
             raise PatternError(f"nothing to repeat before {how.decode('latin-1')!r}")
+        if not least:
+            if self.paid:
+                raise PatternError(r"\< is available only before what cannot be left out")
+            self.ends = False
         if (
             self.repeated
         ):  # POSIX leaves it undefined, glibc repeats what was repeated; RE2 would read "not greedy"
@@ -156,10 +212,10 @@ class _Translator:
         found = _INTERVAL.match(self.pattern, self.at)
         if found is None:
             raise PatternError("a '{' is not followed by n}, n,} or n,m}; write \\{ for the character")
-        low, comma, high, only_high = found.groups()
-        self.portable &= only_high is None
+        low, comma, high = found.groups()
+        self.portable &= low is not None
         least = int(low or 0)
-        most = int(high or only_high or 0) if high or only_high else least
+        most = int(high) if high else least
         if most < least:
             raise PatternError(f"{found[0].decode('latin-1')!r} ends before it begins")
         if most > _MAX_REPETITIONS:
@@ -169,7 +225,7 @@ class _Translator:
         self.portable &= most <= _PORTABLE_REPETITIONS
         open_end = comma is not None and high is None
         self.at = found.end()
-        self._repeat(b"{%d,}" % least if open_end else b"{%d,%d}" % (least, most))
+        self._repeat(b"{%d,}" % least if open_end else b"{%d,%d}" % (least, most), least)
 
     def _escape(self) -> None:
         if self.at + 1 == len(self.pattern):
@@ -178,25 +234,27 @@ class _Translator:
         char = bytes((byte,))
         self.at += 2
         self.portable &= byte in _SPECIAL
-        if byte in _DIGIT:
+        if byte in _DIGIT and byte != ord("0"):
             raise PatternError(
                 f"\\{char.decode()}: back-references are not available, matching is linear in time"
             )
-        if char in b"<>`'" or byte not in _GRAPH:
-            raise PatternError(f"\\{char.decode('latin-1')} is not available; use \\b, ^ or $")
-        if char in b"bB":
-            self._put(b"(?-i:\\" + char + b")", repeatable=False)
-        elif byte in _CONTROL:
-            self._put(_byte_set(frozenset((_CONTROL[byte],))))
-        elif byte | 0x20 in _PERL and byte in _ALPHA:
-            chosen = _PERL[byte | 0x20]
-            self._put(_byte_set(chosen if byte in _LOWER else _ANY - chosen - _NEWLINE))
-        elif byte in _ALPHA:
+        if char in _GNU_SETS:
+            self._put(_GNU_SETS[char])
+        elif char in _GNU_PLACES:
+            self._place(_GNU_PLACES[char])
+        elif char == b"<":
+            self._place(b"\\b")
+            self.owed = True
+        elif char == b">":
+            self._word_end()
+        elif self.strict and byte in _ALPHA:
             raise PatternError(
-                f"\\{char.decode()} is not known; valid are \\d \\w \\s \\b \\n \\r \\t and their opposites"
+                f"\\{char.decode()} is not known; there are [0-9] or [[:digit:]] for a digit, "
+                "and \\w \\W \\s \\S \\b \\B \\< \\>"
             )
         else:
-            self._put(_byte_set(frozenset(char)))
+            # glibc compares with the text in upper case, and leaves this character as it was written.
+            self._put(frozenset() if byte in _LOWER else _fold(frozenset(char)))
 
     def _bracket(self) -> frozenset[int]:
         """``[...]`` as the bytes that it takes."""
@@ -206,12 +264,13 @@ class _Translator:
         start = self.at
         chosen: set[int] = set()
         while self.at == start or self.pattern[self.at : self.at + 1] != b"]":
-            chosen |= self._bracket_item()
+            chosen |= self._bracket_item(self.at == start)
         self.at += 1
-        folded = _fold(frozenset(chosen))
-        return _ANY - folded - _NEWLINE if negated else folded
+        taken = frozenset(byte for byte in _ANY if _upper(byte) in chosen)
+        return _ANY - taken - _NEWLINE if negated else taken
 
-    def _bracket_item(self) -> frozenset[int]:
+    def _bracket_item(self, leading: bool) -> frozenset[int]:
+        """One thing in brackets, letters in upper case: glibc compares in upper case, ranges too."""
         opening = self.pattern[self.at : self.at + 2]
         if opening == b"[:":
             end = self.pattern.find(b":]", self.at + 2)
@@ -219,32 +278,41 @@ class _Translator:
             if name not in _CLASSES:
                 raise PatternError(f"unknown class in brackets; valid are {_class_names()}")
             self.at = end + 2
-            return _CLASSES[name]
-        if opening in (b"[.", b"[="):
-            raise PatternError(f"{opening.decode()} in brackets (collating elements) is not available")
-        first = self._bracket_byte()
+            return frozenset(map(_upper, _CLASSES[name]))
+        if opening[:1] == b"-" and opening not in (b"-]", b"-") and not leading:
+            raise PatternError("a '-' in brackets is a range's, or the first or the last of all")
+        begin, first = self.at, self._bracket_byte()
         after = self.pattern[self.at : self.at + 2]
         if after[:1] != b"-" or after in (b"-]", b"-"):
             return frozenset((first,))
         self.at += 1
         last = self._bracket_byte()
         if last < first:
-            raise PatternError("a range in brackets ends before it begins")
+            raise PatternError("a range in brackets ends before it begins; letters count as capitals")
         # Which letters lie between others is the locale's business, but for these three.
-        self.portable &= any({first, last} <= kind for kind in (_DIGIT, _LOWER, _UPPER))
+        ends = {self.pattern[begin], self.pattern[self.at - 1]}
+        self.portable &= any(ends <= kind for kind in (_DIGIT, _LOWER, _UPPER))
         return frozenset(range(first, last + 1))
 
     def _bracket_byte(self) -> int:
+        """A byte, in upper case, that may be an end of a range; ``[.x.]`` is ``x``."""
+        named = _COLLATING.match(self.pattern, self.at)
+        if named is None and self.pattern[self.at : self.at + 2] in (b"[.", b"[=", b"[:"):
+            raise PatternError("a class or collating element is not available there in brackets")
         if self.at >= len(self.pattern):
             raise PatternError("a '[' is not closed")
-        byte = self.pattern[self.at]
-        self.portable &= 0 < byte < 0x80
-        self.at += 1
-        return byte
+        byte = named[1][0] if named else self.pattern[self.at]
+        self.at = named.end() if named else self.at + 1
+        self.portable &= 0 < byte < 0x80 and named is None
+        return _upper(byte)
 
 
 def _class_names() -> str:
     return " ".join(f"[:{name.decode()}:]" for name in sorted(_CLASSES))
+
+
+def _upper(byte: int) -> int:
+    return byte ^ 0x20 if byte in _LOWER else byte
 
 
 def _fold(chosen: frozenset[int]) -> frozenset[int]:

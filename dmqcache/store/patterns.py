@@ -49,17 +49,19 @@ class MatchOn(StrEnum):
     VALUE = "value"
 
 
-def compile_pattern(kind: MatchKind, pattern: str) -> Matcher:
+def compile_pattern(kind: MatchKind, pattern: str, *, strict: bool = False) -> Matcher:
     """A function that says whether a text is picked.
 
-    Texts and pattern may hold any bytes by surrogateescape; bytes are what is compared, as in Kamailio.
+    ``strict`` refuses Perl's classes, which glibc, and so a Kamailio, reads as something else; without it
+    they mean what they mean there. Texts and pattern may hold any bytes by surrogateescape; bytes are what
+    is compared, as in Kamailio.
     Raises PatternError with what is wrong and where.
     """
     encoded = pattern.encode("utf-8", "surrogateescape")
     if len(encoded) > MAX_PATTERN_BYTES:
         raise PatternError(f"the pattern has {len(encoded)} bytes; at most {MAX_PATTERN_BYTES} are taken")
     if kind is MatchKind.REGEX:
-        return _regex(encoded)
+        return _regex(encoded, strict)
     return _plain(kind, pattern, encoded)
 
 
@@ -77,14 +79,14 @@ def portable(pattern: str) -> bool:
         return False
 
 
-def _regex(pattern: bytes) -> Matcher:
+def _regex(pattern: bytes, strict: bool) -> Matcher:
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1  # one byte, one character: texts need not be UTF-8
     options.max_mem = MAX_MEMORY_BYTES
     options.never_capture = True
     options.log_errors = False
     try:
-        compiled = re2.compile(translate(pattern).re2, options)
+        compiled = re2.compile(translate(pattern, strict=strict).re2, options)
     except re2.error as error:
         # What translate lets through fails only by its size.
         raise PatternError(f"the pattern is too large: {_text(error)}") from None

@@ -114,10 +114,12 @@ class Table(Cells):
         cell = self.cells[key]
         return cell.expires == NEVER or cell.expires > self.clock.now()
 
-    def match(self, kind: MatchKind, pattern: str, on: MatchOn = MatchOn.NAME) -> list[str]:
-        """The keys whose name or string value matches, in order. PatternError (a ValueError) if the pattern
-        is none. As in Kamailio, values that are integers never match."""
-        matches = compile_pattern(kind, pattern)
+    def match(self, kind: MatchKind | str, pattern: str, on: MatchOn | str = MatchOn.NAME) -> list[str]:
+        """The keys whose name or string value matches, in order. ``kind`` and ``on`` may be the words
+        themselves. ValueError if one is unknown or the pattern is none (PatternError). As in Kamailio, values
+        that are integers never match."""
+        kind, on = MatchKind(kind), MatchOn(on)
+        matches = compile_pattern(kind, pattern, strict=True)
         if on is MatchOn.NAME:
             return [key for key in self.scan() if matches(key)]
         return [key for key, value in self.items() if isinstance(value, str) and matches(value)]
@@ -181,7 +183,7 @@ class Table(Cells):
         if not self.delete(key):
             raise KeyError(key)
 
-    def delete_matching(self, kind: MatchKind, pattern: str, on: MatchOn = MatchOn.NAME) -> int:
+    def delete_matching(self, kind: MatchKind | str, pattern: str, on: MatchOn | str = MatchOn.NAME) -> int:
         """Delete what :meth:`match` finds; returns how many."""
         return sum(self.delete(key) for key in self.match(kind, pattern, on))
 

@@ -222,6 +222,22 @@ def test_deletes_by_pattern() -> None:
     assert list(table) == ["bob", "n"]
     with pytest.raises(PatternError):
         table.match(MatchKind.REGEX, "(")
+    with pytest.raises(PatternError):  # Perl's, which no Kamailio knows
+        table.match(MatchKind.REGEX, r"\d")
+
+
+def test_kinds_and_places_are_taken_as_words() -> None:
+    table, _ = make_table()
+    table.set("one", "x")
+    table.set("two", "one")
+    assert table.match("prefix", "one", "value") == ["two"]
+    assert table.delete_matching("contains", "on", "name") == 1
+    for kind, on in (("glob", "name"), ("prefix", "key"), ("PREFIX", "name")):
+        with pytest.raises(ValueError):
+            table.match(kind, "t", on)
+        with pytest.raises(ValueError):
+            table.delete_matching(kind, "t", on)
+    assert len(table) == 1
 
 
 def test_a_flush_empties_the_table_and_later_writes_stay() -> None:
