@@ -27,6 +27,9 @@ log = logging.getLogger("dmqcache.server.resp")
 #: A reply that is there, or one to wait for.
 Answer = bytes | Coroutine[Any, Any, bytes]
 
+#: How a web page's request begins that a browser was made to send here: a page may write to any port of the
+#: machine that it is shown on. As Redis does, nothing of what follows is run.
+HTTP_WORDS = frozenset({"POST", "HOST:"})
 #: How much of an unknown command and its arguments is told back (Redis: 128 characters).
 MAX_SHOWN = 128
 
@@ -54,6 +57,8 @@ def execute(session: Session, args: list[str]) -> Answer:
     command = COMMANDS.get(args[0]) or COMMANDS.get(args[0].upper())
     try:
         if command is None:
+            if args[0].upper() in HTTP_WORDS:
+                return _hang_up(session)
             raise _unknown(args)
         arity = command.arity
         if len(args) != arity and (arity > 0 or len(args) < -arity):
@@ -71,6 +76,12 @@ def execute(session: Session, args: list[str]) -> Answer:
     except Exception:
         log.exception("a command failed", extra={"command": args[0][:MAX_SHOWN]})
         return _failed(session, "ERR internal error, see the node's log")
+
+
+def _hang_up(session: Session) -> bytes:
+    session.shared.counters.refused["http"] += 1
+    session.closing = True
+    return b""
 
 
 def _failed(session: Session, text: str) -> bytes:

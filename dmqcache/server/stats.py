@@ -59,6 +59,7 @@ def _stats(shared: Shared) -> Section:
         "total_net_input_bytes": counters.bytes_in,
         "total_net_output_bytes": counters.bytes_out,
         "rejected_connections": counters.refused["max_clients"],
+        "rejected_http_requests": counters.refused["http"],
         "total_error_replies": counters.errors,
         "expired_keys": sum(one.expirations for one in tables),
         "evicted_keys": 0,

@@ -13,6 +13,7 @@ import redis
 
 from dmqcache.server import resp
 from dmqcache.server.resp import RespServer
+from dmqcache.server.stats import sections
 from tests.server.fakes import FakeNode
 from tests.server.serving import serving
 
@@ -71,6 +72,22 @@ def test_bytes_that_are_no_command_end_the_connection_after_what_came_before(nod
         assert read(connection, 1000) == b"+OK\r\n-ERR Protocol error: expected '$', got '+'\r\n"
         assert server.counters.refused["protocol_error"] == 1
         assert node.tables["cache"].get("a") == "1"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [b"POST / HTTP/1.1\r\n", b"GET /\r\nhoSt: here\r\n", b"*1\r\n$4\r\npost\r\n", b"MULTI\r\nPOST /\r\n"],
+)
+def test_a_browsers_request_ends_the_connection_and_nothing_of_its_body_is_run(
+    node: FakeNode, request_: bytes
+) -> None:
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(request_ + b"\r\nSET a 1\r\nINFO\r\n")
+        assert b"redis_version" not in read(connection, 1000)
+        until(lambda: server.clients == 0)
+        assert server.counters.refused["http"] == 1
+        assert node.tables["cache"].get("a") is None
+    assert sections(server.shared)["Stats"]["rejected_http_requests"] == 1
 
 
 def test_quit_answers_and_closes_and_nothing_behind_it_is_run(node: FakeNode) -> None:
