@@ -122,6 +122,8 @@ def _from_environment(environ: Mapping[str, str]) -> Iterable[tuple[str, Sequenc
 
 def _from_flags(flags: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[Any]]]:
     for name, value in flags.items():
+        if name not in BY_NAME:
+            raise ConfigError(f"unknown option {name!r}{_nearest(name, BY_NAME)}")
         if value is None or value == [] or value == ():
             continue
         yield name, value if isinstance(value, list | tuple) else [value]
@@ -133,7 +135,7 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _convert(option: Option, source: str, raw: Sequence[Any]) -> Any:
-    if not option.repeat and len(raw) > 1:
+    if not option.repeat and len(raw) != 1 and source != "default":
         raise ConfigError(f"{source} takes one value, not {len(raw)}")
     values = []
     for one in raw:
@@ -161,8 +163,10 @@ def _node(option: Option, value: Any) -> NodeURI:
 
 def _host_port(option: Option, value: Any) -> HostPort | None:
     text = _text(value)
-    if option.optional and text in (OFF, ""):
+    if option.optional and text == OFF:
         return None
+    if not text:
+        raise ValueError(f"is empty; {OFF!r} means nowhere")
     return parse_host_port(text)
 
 

@@ -24,7 +24,7 @@ from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.node import Node
 from dmqcache.bus.peer import Peer
 from dmqcache.bus.uri import NodeURI
-from dmqcache.config import Config, ConfigError, load
+from dmqcache.config import OFF, Config, ConfigError, load
 from dmqcache.open_bus import OpenBus
 from dmqcache.store.counters import StoreCounters
 from dmqcache.store.store import Store, StoreOptions
@@ -79,6 +79,8 @@ class CacheNode:
         """``config``, or the options of ``dmqcache serve`` by name (``server_address``,
         ``notification_address``, ``table``, ...; a list where they may be repeated). Servers for clients
         and HTTP run only where an address is given. ConfigError says what is wrong."""
+        if config is not None and options:
+            raise ConfigError(f"a Config and options of their own, {', '.join(options)}: give one of the two")
         self.config = config if config is not None else _embedded(options)
         self.started_at = time.time()
         self._shell: OpenBus | None = None
@@ -98,7 +100,9 @@ class CacheNode:
         await self.stop()
 
     async def start(self) -> None:
-        """Join the bus and open the servers. OSError names the address that is not to be had."""
+        """Open the servers and join the bus. OSError names the address that is not to be had."""
+        if self._shell is not None:
+            raise RuntimeError("the node is started already; stop() comes first")
         config = self.config
         settings = BusSettings(
             server_address=config.server_address,
@@ -272,8 +276,9 @@ def _embedded(options: dict[str, Any]) -> Config:
     for plural, name in (("tables", "table"), ("notification_addresses", "notification_address")):
         if plural in given:
             given[name] = given.pop(plural)
-    given.setdefault("client_address", "off")
-    given.setdefault("http_address", "off")
+    for address in ("client_address", "http_address"):
+        if given.get(address) is None:
+            given[address] = OFF
     return load(flags=given)
 
 

@@ -50,6 +50,26 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
     assert config.sources["t1"] == "default"
 
 
+@pytest.mark.parametrize("name", ["num_workers", "server_address", "listen_address", "client_address", "t1"])
+def test_an_empty_list_is_no_value(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} takes one value, not 0"):
+        load(toml(tmp_path, f"{name} = []"))
+
+
+@pytest.mark.parametrize("name", ["client_address", "http_address"])
+def test_nowhere_is_said_and_not_left_empty(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="'' is empty; 'off' means nowhere"):
+        load(flags={name: ""})
+    with pytest.raises(ConfigError, match="'off' means nowhere"):
+        load(toml(tmp_path, f'{name} = " "'))
+    assert getattr(load(flags={name: "off"}), name) is None
+
+
+def test_an_unknown_name_among_the_flags() -> None:
+    with pytest.raises(ConfigError, match="unknown option 'tabel'; did you mean 'table'"):
+        load(flags={"tabel": "x"})
+
+
 def test_lists_from_each_source(tmp_path: Path) -> None:
     file = toml(tmp_path, 'table = ["a", "b=>autoexpire=5"]\nnotification_address = "10.0.0.1:5060"')
     from_file = load(file)

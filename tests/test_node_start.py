@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from dmqcache import CacheNode, NodeStatus
+from dmqcache import CacheNode, ConfigError, NodeStatus
+from dmqcache.config import load
 
 PATIENCE = 20.0
 
@@ -48,5 +49,32 @@ def test_a_node_whose_ports_are_taken_says_which_and_takes_leave(monkeypatch: py
                 with pytest.raises(OSError, match=f"client_address {clients}: Address already in use"):
                     await node.start()
             assert statuses() in ([NodeStatus.DISABLED], [])
+
+    asyncio.run(scenario())
+
+
+def test_options_that_there_are_not() -> None:
+    with pytest.raises(ConfigError, match="unknown option 'bogus'"):
+        CacheNode(bogus=1)
+    with pytest.raises(ConfigError, match="give one of the two"):
+        CacheNode(load(), bogus=1)
+
+
+def test_an_address_of_none_is_no_server() -> None:
+    node = CacheNode(client_address=None, http_address=None)
+    assert (node.config.client_address, node.config.http_address) == (None, None)
+
+
+def test_a_second_start_is_refused_and_breaks_nothing() -> None:
+    async def scenario() -> None:
+        async with CacheNode(server_address=free("127.0.0.95"), tables=["t"]) as node:
+            node.table("t")["a"] = "x"
+            with pytest.raises(RuntimeError, match="started already"):
+                await node.start()
+            await node.wait_ready(PATIENCE)
+            assert node.table("t")["a"] == "x"
+            assert [one.local for one in node.bus.list_nodes()] == [True]
+        await node.start()  # after its stop it may run again
+        await node.stop()
 
     asyncio.run(scenario())
