@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib
-import importlib.metadata
 import logging
 import signal
 import time
@@ -22,18 +20,15 @@ from dmqcache import __version__
 from dmqcache.bus.aio import AsyncioRuntime
 from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.node import Node
-from dmqcache.bus.peer import Peer
 from dmqcache.bus.uri import NodeURI
 from dmqcache.config import OFF, Config, ConfigError, load
 from dmqcache.open_bus import OpenBus
+from dmqcache.peer_loading import load_peers, register_peers
 from dmqcache.store.counters import StoreCounters
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table import Table
 
 log = logging.getLogger("dmqcache")
-
-#: The group of entry points under which packages offer peers to ``--peer NAME``.
-PEER_GROUP = "dmqcache.peers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +80,7 @@ class CacheNode:
         self.started_at = time.time()
         self._shell: OpenBus | None = None
         self._store: Store | None = None
-        self._peers = [_load_peer(name) for name in self.config.peers]
+        self._peers = load_peers(self.config.peers)
         self._servers: list[Any] = []
 
     # -- life ------------------------------------------------------------------------------------------
@@ -115,17 +110,15 @@ class CacheNode:
             user_agent=f"dmqcache ({__version__})",
             aliases=config.aliases,
         )
-        self._shell = OpenBus(settings, self._prepare, config.listen_address)
-        joined = False
+        # The servers first, with all that is to be imported for them: a node that cannot be whole, or is slow
+        # to become so, is not heard of by any other.
+        self._shell = OpenBus(settings, self._prepare, config.listen_address, self._open_servers)
         try:
             await self._shell.start()
-            joined = True
-            self.store.start(bool(config.notification_addresses))
-            await self._open_servers()
         except BaseException:
-            # Whoever has heard of the node shall not miss it.
-            await self.stop(leave=joined)
+            await self.stop(leave=False)
             raise
+        self.store.start(bool(config.notification_addresses))
 
     def _prepare(self, bus: Bus, runtime: AsyncioRuntime) -> None:
         config = self.config
@@ -137,8 +130,7 @@ class CacheNode:
             max_value_bytes=config.max_value_bytes,
         )
         self._store = Store(config.tables, bus, runtime, options)
-        for peer in self._peers:
-            bus.register_peer(peer)
+        register_peers(bus, self._peers)
 
     async def _open_servers(self) -> None:
         config = self.config
@@ -280,31 +272,6 @@ def _embedded(options: dict[str, Any]) -> Config:
         if given.get(address) is None:
             given[address] = OFF
     return load(flags=given)
-
-
-def _load_peer(name: str) -> Peer:
-    """A peer by ``module:Class``, or by its entry point's name."""
-    for entry in importlib.metadata.entry_points(group=PEER_GROUP, name=name):
-        return _instance(name, entry.load())
-    module_name, colon, attribute = name.partition(":")
-    if not colon:
-        raise ConfigError(f"peer {name!r}: write module:Class, or install a package that offers it")
-    try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        hint = " (its folder must be in PYTHONPATH)" if isinstance(error, ModuleNotFoundError) else ""
-        raise ConfigError(f"peer {name!r} cannot be loaded: {error}{hint}") from error
-    return _instance(name, found)
-
-
-def _instance(name: str, found: Any) -> Peer:
-    try:
-        peer = found() if isinstance(found, type) else found
-    except Exception as error:
-        raise ConfigError(f"peer {name!r} cannot be made: {type(error).__name__}: {error}") from error
-    if not isinstance(peer, Peer):
-        raise ConfigError(f"peer {name!r} is no dmqcache.bus.peer.Peer")
-    return peer
 
 
 def run(config: Config) -> None:

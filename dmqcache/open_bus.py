@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -25,17 +25,20 @@ MAX_SOURCES = 1_000
 
 
 class OpenBus:
-    """A bus with its sockets. ``prepare`` registers peers after the bus is built and before it starts."""
+    """A bus with its sockets. ``prepare`` registers peers after the bus is built and before it starts; then
+    ``before`` does what must be done, or must have failed, before any other node hears of this one."""
 
     def __init__(
         self,
         settings: BusSettings,
         prepare: Callable[[Bus, AsyncioRuntime], None] = lambda bus, runtime: None,
         listen: NodeURI | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._settings = settings
         self._listen = listen or settings.server_address
         self._prepare = prepare
+        self._before = before
         self._transports: Transports | None = None
         self._runtime: AsyncioRuntime | None = None
         self._resolver: AsyncResolver | None = None
@@ -63,6 +66,8 @@ class OpenBus:
             TransportOptions(tcp=TcpOptions(is_node=bus.is_from_node)),
         )
         self._prepare(bus, runtime)
+        if self._before is not None:
+            await self._before()
         await transports.start()
         bus.start()
         return bus

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dmqcache import CacheNode, ConfigError, NodeStatus
+from dmqcache import CacheNode, ConfigError, Node, NodeStatus
 from dmqcache.config import load
 
 PATIENCE = 20.0
@@ -26,31 +26,41 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_a_node_whose_ports_are_taken_says_which_and_takes_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("option", ["client_address", "http_address"])
+def test_a_node_whose_ports_are_taken_says_which_and_is_not_heard_of(option: str) -> None:
     async def scenario() -> None:
         address = free("127.0.0.94")
         async with CacheNode(server_address=address) as other:
-
-            def statuses() -> list[NodeStatus]:
-                return [node.status for node in other.bus.list_nodes() if not node.local]
-
             with socket.create_server(("127.0.0.93", 0)) as taken:
-                clients = f"127.0.0.93:{taken.getsockname()[1]}"
+                wanted = f"127.0.0.93:{taken.getsockname()[1]}"
                 node = CacheNode(
-                    server_address=free("127.0.0.93"), notification_address=[address], client_address=clients
+                    server_address=free("127.0.0.93"), notification_address=[address], **{option: wanted}
                 )
-                open_servers = node._open_servers
-
-                async def later() -> None:
-                    await until(lambda: statuses() == [NodeStatus.ACTIVE])
-                    await open_servers()
-
-                monkeypatch.setattr(node, "_open_servers", later)
-                with pytest.raises(OSError, match=f"client_address {clients}: Address already in use"):
+                with pytest.raises(OSError, match=f"{option} {wanted}: Address already in use"):
                     await node.start()
-            assert statuses() in ([NodeStatus.DISABLED], [])
+            # Whoever joins now is heard after all that the other one could have said.
+            async with CacheNode(server_address=free("127.0.0.93"), notification_address=[address]) as third:
+                await until(lambda: any(one.status is NodeStatus.ACTIVE for one in others(other)))
+                assert [one.uri for one in others(other)] == [third.config.server_address]
 
     asyncio.run(scenario())
+
+
+def test_a_node_whose_address_on_the_bus_is_taken_leaves_no_server_behind() -> None:
+    async def scenario() -> None:
+        address = free("127.0.0.94")
+        async with CacheNode(server_address=address):
+            clients = f"127.0.0.94:{free('127.0.0.94').rpartition(':')[2]}"
+            with pytest.raises(OSError):
+                await CacheNode(server_address=address, client_address=clients).start()
+            host, _, port = clients.partition(":")
+            socket.create_server((host, int(port))).close()
+
+    asyncio.run(scenario())
+
+
+def others(node: CacheNode) -> list[Node]:
+    return [one for one in node.bus.list_nodes() if not one.local]
 
 
 def test_options_that_there_are_not() -> None:
