@@ -13,14 +13,15 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dmqcache.exposition import Metrics
 from dmqcache.server import page, rpc
@@ -32,8 +33,11 @@ log = logging.getLogger("dmqcache.http")
 #: Bytes of a JSON-RPC request: the largest value that a table takes (1 MiB) fits, unless most of its bytes
 #: are written as escapes.
 MAX_RPC_BODY: Final = 2 << 20
-#: Connections at once. Operators, Prometheus and probes need a handful; each costs a socket.
-MAX_CONNECTIONS: Final = 64
+#: Connections at once. Operators, Prometheus and probes need a handful; each costs a socket. One more takes
+#: the place of the one that has waited longest, so that nobody who only connects keeps a probe out.
+MAX_CONNECTIONS: Final = 256
+#: Seconds in which a connection must bring a request, and that its body: 2 MiB at 70 kB/s.
+PATIENCE_S: Final = 30.0
 #: Seconds that a stopping node waits for answers under way.
 GRACE_S: Final = 2
 
@@ -129,10 +133,47 @@ def _guarded(app: ASGIApp) -> ASGIApp:
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await app(scope, receive, send)
+        except ClientDisconnect:
+            pass  # it went in the middle of its own request
         except Exception:
             log.exception("a request failed", extra={"path": scope.get("path", "")[:200]})
 
     return call
+
+
+class _Connection(H11Protocol):
+    """One connection. uvicorn's own limits let 64 silent ones keep everybody out for ever."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        # "Invalid HTTP request received." for each stray byte helps nobody: the client has its 400.
+        self.logger = logging.Logger("http")
+        self.logger.disabled = True
+        self._since = self.loop.time()
+        self._looked_at: object = None
+        self._look = self.loop.call_later(PATIENCE_S, self._see)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            held = [one for one in self.connections if isinstance(one, _Connection) and one is not self]
+            min(held, key=lambda one: (not one._waits(), one._since)).transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._look.cancel()
+        super().connection_lost(exc)
+
+    def _waits(self) -> bool:
+        """Whether it is the client's turn."""
+        return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
+
+    def _see(self) -> None:
+        """Close it if there is no other request, and none that is being answered, since the last look."""
+        if self._waits() and self.cycle is self._looked_at:
+            self.transport.close()
+            return
+        self._looked_at = self.cycle
+        self._look = self.loop.call_later(PATIENCE_S, self._see)
 
 
 class _Uvicorn(uvicorn.Server):
@@ -160,12 +201,11 @@ class HttpServer:
             _guarded(application(node, version)),
             lifespan="off",
             ws="none",
-            http="h11",
+            http=_Connection,
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=GRACE_S,
         )
         self._server: _Uvicorn | None = None

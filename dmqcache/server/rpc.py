@@ -7,6 +7,7 @@ answers a request, the answer here has the same form (tried side by side).
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ def _no_constant(name: str) -> NoReturn:
 
 def _id(request: object) -> object:
     found = request.get("id") if isinstance(request, dict) else None
+    if isinstance(found, bool) or (isinstance(found, float) and not math.isfinite(found)):
+        return None  # 1e999 reads as infinite, which JSON cannot write
     return found if isinstance(found, str | int | float) else None
 
 

@@ -279,8 +279,11 @@ def test_parameters_that_are_neither_list_nor_object() -> None:
     assert found["error"]["code"] == -32602
 
 
-def test_an_id_that_is_none_is_null() -> None:
-    assert send(ServedNode(), b'{"jsonrpc":"2.0","method":"core.version","id":{"a":1}}')[1]["id"] is None
+@pytest.mark.parametrize("id_", [b'{"a":1}', b"true", b"1e999", b"-1e999"])
+def test_an_id_that_is_none_is_null(id_: bytes) -> None:
+    body = b'{"jsonrpc":"2.0","method":"core.version","id":%b}' % id_
+    assert send(ServedNode(), body)[1]["id"] is None
+    assert send(ServedNode(), b"[%b]" % body)[1][0]["id"] is None
 
 
 def test_a_batch_is_answered_in_order_without_its_notifications() -> None:
