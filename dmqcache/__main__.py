@@ -1,6 +1,25 @@
 """``python -m dmqcache`` is ``dmqcache``."""
 
-from dmqcache.cli import main
+from __future__ import annotations
+
+import signal
+
+
+def main() -> None:
+    """Run the command line. Ctrl-C while it is loaded just ends it: there is nothing yet to be tidied up, and
+    nobody who would turn the interruption of an import into a line."""
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from dmqcache import cli
+
+    try:
+        if interruptible:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        cli.main()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
 
 if __name__ == "__main__":
     main()

@@ -38,12 +38,31 @@ NodeFlag = Annotated[
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="The table, by name or number.")]
 KeyName = Annotated[str, typer.Argument(metavar="KEY", help="The key.")]
+#: Longer than any node remembers anything (see ``store/table.py``), and still a number that sockets take.
+_CENTURY_S = 100 * 366 * 86_400
 #: Values and increments may begin with a minus sign.
 _MINUS = {"ignore_unknown_options": True}
 
 
+def _number(seconds: float | None) -> float | None:
+    """What is not a number lies within any limits."""
+    if seconds != seconds:
+        raise typer.BadParameter("nan is no number of seconds")
+    return seconds
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """A replicated key-value cache on Kamailio's DMQ bus: every node holds every table."""
 
 
@@ -58,7 +77,7 @@ def serve(
     ] = None,
     **flags: Any,
 ) -> None:
-    """Run a node until SIGTERM or Ctrl-C.
+    """Run a node until SIGTERM, SIGHUP or Ctrl-C.
 
     Without any flag: one node on loopback with one table. Each option may also stand in the --config file
     (server_address = "sip:...") and in the environment (DMQCACHE_SERVER_ADDRESS); flags win over the
@@ -82,14 +101,24 @@ def set(  # noqa: A001
     key: KeyName,
     value: Annotated[str, typer.Argument(metavar="VALUE", help="'-' reads it from standard input.")],
     ttl: Annotated[
-        float | None, typer.Option(metavar="SECONDS", min=0, help="Time to live; 0: for ever.")
+        float | None,
+        typer.Option(
+            metavar="SECONDS", min=0, max=_CENTURY_S, callback=_number, help="Time to live; 0: for ever."
+        ),
     ] = None,
     integer: Annotated[bool, typer.Option("--int", help="The value is an integer.")] = False,
     wait: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Return once N other nodes have it.")
     ] = None,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="How long --wait waits; 0: for ever.")
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            max=_CENTURY_S,
+            callback=_number,
+            help="How long --wait waits; 0: for ever.",
+        ),
     ] = 5.0,
     node: NodeFlag = DEFAULT_ADDRESS,
     json: JsonFlag = False,
@@ -146,6 +175,8 @@ def delete(
     pattern = _one_pattern(regex=regex, prefix=prefix, suffix=suffix, contains=contains)
     if bool(keys) == bool(pattern):
         raise CommandFailed("name the keys to delete, or one of --regex, --prefix, --suffix, --contains")
+    if values and not pattern:
+        raise CommandFailed("--values goes with a pattern: --regex, --prefix, --suffix or --contains")
     with _connect(node, table) as client:
         if pattern:
             count = client.remove(pattern[0], "value" if values else "name", pattern[1])
@@ -195,6 +226,8 @@ def keys(
     """
     mode = render.choose(json)
     pattern = _one_pattern(regex=regex, prefix=prefix, suffix=suffix, contains=contains)
+    if values and not pattern:
+        raise CommandFailed("--values goes with a pattern: PREFIX, --regex, --suffix or --contains")
     with _connect(node, table) as client:
         if pattern and (values or pattern[0] != "prefix"):
             found = iter(client.match(pattern[0], "value" if values else "name", pattern[1]))
@@ -292,8 +325,11 @@ def _one_pattern(**patterns: str) -> tuple[str, str] | None:
 
 def _complain(text: str) -> None:
     line = f"dmqcache: {text}".replace("\n", " ")
-    sys.stderr.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
-    sys.stderr.flush()
+    try:
+        sys.stderr.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
+        sys.stderr.flush()
+    except OSError:
+        render.abandon(2)  # nobody can be told; the exit code still says it
 
 
 def _only(name: str) -> typer.Typer:
@@ -309,13 +345,13 @@ def _only(name: str) -> typer.Typer:
 
 def main() -> None:
     """Run one command; every failure that is not a bug is one line on standard error."""
+    render.open_streams()
     args = sys.argv[1:] or ["--help"]
     try:
         code = _only(args[0])(args, standalone_mode=False)
         sys.stdout.flush()
     except (BrokenPipeError, render.ReaderGone):
-        # What is still in the buffer cannot be written at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        render.abandon(1)
         code = 0
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -324,7 +360,17 @@ def main() -> None:
         code = FAILED
     except Exception as problem:
         code = _explain(problem)
+    _finish_streams()
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _finish_streams() -> None:
+    """Python would try once more at its exit to write what could not be written, and end with 120."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            render.abandon(number)
 
 
 def _explain(problem: Exception) -> int:

@@ -275,7 +275,7 @@ def _embedded(options: dict[str, Any]) -> Config:
 
 
 def run(config: Config) -> None:
-    """Run a node until SIGTERM or Ctrl-C. ConfigError or OSError if it cannot start."""
+    """Run a node until SIGTERM, SIGHUP or Ctrl-C. ConfigError or OSError if it cannot start."""
     node = CacheNode(config)
     runner = asyncio.Runner(loop_factory=loop_factory())
     with runner:
@@ -302,8 +302,9 @@ def tune_collector() -> None:
 async def _serve(node: CacheNode) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a terminal may go
+            loop.add_signal_handler(number, stop.set)
     await node.start()
     tune_collector()
     config = node.config

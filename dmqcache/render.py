@@ -7,6 +7,7 @@ written as ``\\t``, ``\\n``, ``\\\\``. JSON lists that can be long are one value
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -25,6 +26,25 @@ def choose(as_json: bool) -> Mode:
     if as_json:
         return "json"
     return "people" if sys.stdout.isatty() else "plain"
+
+
+def open_streams() -> None:
+    """Give each standard stream that the caller closed (``>&-``) nowhere to write to: Python has no object
+    for it, and the next file or socket would get its number and all that is printed."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def abandon(number: int) -> None:
+    """What is left in a stream's buffer cannot be written, at the exit neither: send it nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 class ReaderGone(Exception):

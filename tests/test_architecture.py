@@ -54,6 +54,7 @@ SHELL = frozenset(
         "dmqcache.server.http",
         "dmqcache.server.resp",
         "dmqcache.server.rpc_methods",
+        "dmqcache.__main__",
         "dmqcache.client",
         "dmqcache.demo",
         "dmqcache.logs",

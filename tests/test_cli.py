@@ -186,6 +186,14 @@ def test_a_table_that_is_not_there(on_node: Run) -> None:
         (["get", "a", "b", "--nod", "x"], "No such option"),
         (["set", "a", "b", "c", "--ttl", "soon"], "Invalid value for '--ttl'"),
         (["set", "a", "b", "c", "--ttl", "-1"], "Invalid value for '--ttl'"),
+        (["set", "a", "b", "c", "--ttl", "nan"], "Invalid value for '--ttl'"),
+        (["set", "a", "b", "c", "--ttl", "inf"], "Invalid value for '--ttl'"),
+        (["set", "a", "b", "c", "--ttl", "1e308"], "Invalid value for '--ttl'"),
+        (["set", "a", "b", "c", "--wait", "1", "--timeout", "nan"], "Invalid value for '--timeout'"),
+        (["set", "a", "b", "c", "--wait", "1", "--timeout", "inf"], "Invalid value for '--timeout'"),
+        (["delete", "a", "b", "--values"], "--values goes with a pattern"),
+        (["keys", "a", "--values"], "--values goes with a pattern"),
+        (["serve", "--client-address", ""], "'' is empty; 'off' means nowhere"),
         (["set", "a", "b", "c", "--wait", "0"], "Invalid value for '--wait'"),
         (["get", "a", "b", "--node", "x"], "the node's address 'x' must be HOST:PORT"),
         (["serve", "--t1", "soon"], "--t1: 'soon' is not a number of seconds"),
@@ -226,6 +234,49 @@ def test_the_one_command_that_is_built_knows_no_other(run: Run) -> None:
 def test_version(run: Run) -> None:
     assert run("version").out.startswith("dmqcache ")
     assert set(json.loads(run("version", "--json").out)) == {"version"}
+    assert run("--version") == run("version")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "out", "err"),
+    [
+        ("get cache a >&-", 0, "", ""),
+        ("get cache nope >&-", 1, "", ""),
+        ("get cache a 2>&-", 0, "hello\n", ""),
+        ("get nope a 2>&-", 2, "", ""),
+        ("get nope a 2>/dev/full", 2, "", ""),
+        ("bogus 2>/dev/full", 2, "", ""),
+        ("get cache a 2>/dev/full", 0, "hello\n", ""),
+        ("get cache a >/dev/full", 2, "", "dmqcache: No space left on device\n"),
+        ("get cache a >/dev/full 2>&1", 2, "", ""),
+        ("set cache b x <&- >&- 2>&-", 0, "", ""),
+        ("--help >&-", 0, "", ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(node: FakeNode, command: str, code: int, out: str, err: str) -> None:
+    node.tables["cache"].set("a", "hello")
+    with serving(node) as server:
+        ran = subprocess.run(
+            ["sh", "-c", f'exec "$0" -m dmqcache {command}', sys.executable],
+            env=os.environ | {"DMQCACHE_NODE": "{}:{}".format(*server.address)},
+            capture_output=True,
+            text=True,
+        )
+    assert Ran(ran.returncode, ran.stdout, ran.stderr) == Ran(code, out, err)
+
+
+def test_ctrl_c_while_the_commands_are_loaded_shows_no_traceback() -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'dmqcache.cli': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from dmqcache.__main__ import main\n"
+        "main()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (-signal.SIGINT, "")
 
 
 def test_the_data_commands_load_nothing_of_a_node() -> None:
@@ -273,7 +324,8 @@ def free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def test_serve_runs_until_it_is_asked_to_stop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_serve_runs_until_it_is_asked_to_stop(tmp_path: Path, stop: signal.Signals) -> None:
     file, address = tmp_path / "node.toml", f"sip:127.0.0.92:{free_port('127.0.0.92')}"
     file.write_text(
         f'server_address = "{address}"\nclient_address = "127.0.0.92:0"\nhttp_address = "off"\n'
@@ -285,8 +337,9 @@ def test_serve_runs_until_it_is_asked_to_stop(tmp_path: Path) -> None:
     try:
         wanted = f"node {address} started: tables one, two"
         assert any(json.loads(line)["message"].startswith(wanted) for line in process.stderr)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(stop)
         rest = process.stderr.read()
+        assert "leaving the bus" in rest
         assert process.wait(20) == 0
         assert "Traceback" not in rest
     finally:
