@@ -127,11 +127,10 @@ def pexpiretime(session: Session, args: list[str]) -> bytes:
 
 def keys(session: Session, args: list[str]) -> bytes:
     prefix, is_all = literal_prefix(args[1])
-    found = session.table.scan(prefix=prefix)
-    if not is_all:
-        matches = compile_glob(args[1])
-        found = [key for key in found if matches(key)]
-    return bulks(found)
+    if is_all:
+        return bulks(session.table.scan(prefix=prefix))
+    matches = compile_glob(args[1])
+    return bulks([key for key in session.table.scan(prefix=prefix) if matches(key)])
 
 
 def scan(session: Session, args: list[str]) -> bytes:

@@ -22,6 +22,9 @@ def info(session: Session, args: list[str]) -> bytes:
     return bulk("\r\n".join(parts))
 
 
+#: Names or patterns that one command may bring; the whole list has fewer.
+MAX_NAMES = 1000
+
 #: Settings that clients and benchmarks ask for; what they tell is how this server is.
 _CONFIG = {
     "save": "",
@@ -37,6 +40,8 @@ def config(session: Session, args: list[str]) -> bytes:
         raise CommandError("ERR only CONFIG GET is supported: options are set when the node starts")
     if len(args) < 3:
         raise wrong_arity("config|get")
+    if len(args) > MAX_NAMES:
+        raise CommandError(f"ERR at most {MAX_NAMES} patterns at once")
     known = _CONFIG | {"databases": str(len(session.shared.node.tables)), "port": str(session.shared.port)}
     matches = [compile_glob(pattern.lower()) for pattern in args[2:]]
     return encode({key: known[key] for key in known if any(m(key) for m in matches)}, session.resp3)
@@ -63,6 +68,8 @@ class _CommandList:
             return encode(list(self._commands), session.resp3)
         if what not in ("INFO", "DOCS"):
             raise CommandError(f"ERR unknown subcommand '{args[1]}'. Try COMMAND COUNT, DOCS, INFO or LIST.")
+        if len(args) > MAX_NAMES:
+            raise CommandError(f"ERR at most {MAX_NAMES} names at once")
         names = [name.lower() for name in args[2:]] or list(self._commands)
         if what == "INFO":
             return encode([self._info(name, session.resp3) for name in names], session.resp3)

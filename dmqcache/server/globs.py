@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Final
+
+#: Characters of a pattern, as many as a key has: compiling a longer one would hold the loop for seconds.
+MAX_GLOB_LENGTH: Final = 4096
 
 
 def literal_prefix(pattern: str) -> tuple[str, bool]:
@@ -27,7 +31,9 @@ def literal_prefix(pattern: str) -> tuple[str, bool]:
 
 
 def compile_glob(pattern: str) -> Callable[[str], bool]:
-    """A function that says whether a text matches as a whole."""
+    """A function that says whether a text matches as a whole. ValueError if the pattern is too long."""
+    if len(pattern) > MAX_GLOB_LENGTH:
+        raise ValueError(f"a pattern has at most {MAX_GLOB_LENGTH} characters, this one has {len(pattern)}")
     pieces = [""]
     position = 0
     while position < len(pattern):

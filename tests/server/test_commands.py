@@ -467,3 +467,14 @@ def test_a_transaction_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert say(session, "PING") == "QUEUED"
     assert say(session, "PING") == "ERR a transaction has at most 3 commands"
     assert str(say(session, "EXEC")).startswith("EXECABORT")
+
+
+def test_what_is_asked_at_once_is_bounded() -> None:
+    session = make_session()
+    long = "*a" * 2049
+    for command in (("KEYS", long), ("SCAN", "0", "MATCH", long), ("CONFIG", "GET", long)):
+        assert say(session, *command) == "ERR a pattern has at most 4096 characters, this one has 4098"
+    assert say(session, "KEYS", "*a" * 2048) == []
+    for what in (("COMMAND", "INFO"), ("COMMAND", "DOCS"), ("CONFIG", "GET")):
+        assert "at most 1000" in say(session, *what, *["get"] * 1001)
+    assert len(say(session, "COMMAND", "INFO", *["get"] * 900)) == 900
