@@ -150,7 +150,7 @@ def _convert(option: Option, source: str, raw: Sequence[Any]) -> Any:
 
 
 def _reason(option: Option, error: Exception) -> str:
-    if option.kind == "node":
+    if option.kind == "node" and isinstance(error, URIError):
         return f"is no node's address, like sip:127.0.0.1:5060;transport=udp ({error})"
     if option.kind == "table":
         return f"is no table, like users=>autoexpire=3600 ({error})"
@@ -158,7 +158,10 @@ def _reason(option: Option, error: Exception) -> str:
 
 
 def _node(option: Option, value: Any) -> NodeURI:
-    return NodeURI.parse(_text(value))
+    address = NodeURI.parse(_text(value))
+    if address.transport == "tls":
+        raise ValueError("is an address over TLS, which is not built yet: use udp or tcp")
+    return address
 
 
 def _host_port(option: Option, value: Any) -> HostPort | None:

@@ -6,22 +6,51 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from dmqcache.bus.aio import AsyncioRuntime
 from dmqcache.bus.bus import Bus, BusSettings
-from dmqcache.bus.resolver import AsyncResolver
+from dmqcache.bus.resolver import Answer, AsyncResolver, Resolver
 from dmqcache.bus.tcp import TcpOptions
 from dmqcache.bus.transport import TransportOptions, Transports
 from dmqcache.bus.uri import Endpoint, NodeURI
+
+log = logging.getLogger("dmqcache.bus")
 
 #: Seconds that a leaving node waits at most until the others have taken note.
 LEAVE_S = 2.0
 #: Connections remembered as told of to the transports; each is told of once.
 MAX_SOURCES = 1_000
+
+
+class SeedResolver:
+    """A resolver that says, once until it changes, of which notification address nothing comes: a misspelt
+    name would look like a bus on which nobody is."""
+
+    def __init__(self, resolver: Resolver, seeds: Iterable[NodeURI]) -> None:
+        self._resolver = resolver
+        self._seeds = frozenset(seeds)
+        self._lost: set[NodeURI] = set()
+
+    def resolve(self, uri: NodeURI, callback: Answer) -> None:
+        """See :meth:`dmqcache.bus.resolver.Resolver.resolve`."""
+        if uri not in self._seeds:
+            self._resolver.resolve(uri, callback)
+            return
+
+        def found(endpoints: list[Endpoint]) -> None:
+            if endpoints:
+                self._lost.discard(uri)
+            elif uri not in self._lost:
+                self._lost.add(uri)
+                log.warning("notification address %s: %s does not resolve, it is asked again", uri, uri.host)
+            callback(endpoints)
+
+        self._resolver.resolve(uri, found)
 
 
 class OpenBus:
@@ -55,7 +84,7 @@ class OpenBus:
             settings,
             runtime,
             lambda data, to: transports.send(data, to),
-            resolver,
+            SeedResolver(resolver, settings.notification_addresses),
             lambda endpoint: transports.connected(endpoint),
         )
         transports = self._transports = Transports(

@@ -65,6 +65,13 @@ def test_nowhere_is_said_and_not_left_empty(tmp_path: Path, name: str) -> None:
     assert getattr(load(flags={name: "off"}), name) is None
 
 
+@pytest.mark.parametrize("name", ["server_address", "notification_address", "listen_address", "alias"])
+@pytest.mark.parametrize("address", ["sips:10.0.0.1", "sip:10.0.0.1;transport=tls"])
+def test_tls_is_refused_wherever_it_stands(name: str, address: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{address}' is an address over TLS, which is not built yet"):
+        load(flags={name: address})
+
+
 def test_an_unknown_name_among_the_flags() -> None:
     with pytest.raises(ConfigError, match="unknown option 'tabel'; did you mean 'table'"):
         load(flags={"tabel": "x"})
