@@ -224,9 +224,9 @@ EXPORTS: Final[tuple[Export, ...]] = (
     ),
     Export("dmqcache_table_cells", "gauge", "Cells in the table.", _TABLE, lambda r: r.each_table(len)),
     Export(
-        "dmqcache_table_size_bytes",
+        "dmqcache_table_size_characters",
         "gauge",
-        "Keys and values of the table's cells.",
+        "Characters of the keys and values of the table's cells; an integer counts as 8.",
         _TABLE,
         lambda r: r.each_table(lambda table: table.bytes),
     ),

@@ -85,7 +85,7 @@ def test_numbers(sample: str, labels: tuple[str, ...], number: float) -> None:
 
 def test_size_of_a_table_is_exported() -> None:
     node = busy_node()
-    assert values(node)["dmqcache_table_size_bytes", ("users",)] == node.tables["users"].bytes > 0
+    assert values(node)["dmqcache_table_size_characters", ("users",)] == node.tables["users"].bytes > 0
 
 
 def test_the_own_node_is_not_among_the_others() -> None:

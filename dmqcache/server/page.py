@@ -110,7 +110,7 @@ def _tables(tables: Mapping[str, MeteredTable]) -> str:
     columns = [
         ("Table", False),
         ("Cells", True),
-        ("Size", True),
+        ("Characters", True),
         ("Hit rate", True),
         ("Reads", True),
         ("Expired", True),
@@ -126,7 +126,7 @@ def _tables(tables: Mapping[str, MeteredTable]) -> str:
             (
                 _text(name),
                 number(len(table)),
-                size(table.bytes),
+                number(table.bytes),
                 f"{seen.hits / reads:.0%}" if reads else NONE,
                 number(reads),
                 number(seen.expirations),
@@ -222,18 +222,6 @@ def _text(text: str) -> str:
 def number(value: int) -> str:
     """With thin spaces between thousands."""
     return f"{value:,}".replace(",", "\u202f")
-
-
-def size(octets: int) -> str:
-    """Bytes as people read them."""
-    if octets < 1000:
-        return f"{octets} B"
-    value = float(octets)
-    for unit in ("kB", "MB", "GB"):
-        value /= 1000
-        if value < 999.5 or unit == "GB":
-            break
-    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
 
 
 def duration(seconds: float) -> str:

@@ -98,7 +98,7 @@ def _bus(shared: Shared) -> Section:
 
 def _keyspace(shared: Shared) -> Section:
     return {
-        f"db{index}": f"keys={len(table)},name={name},bytes={table.bytes}"
+        f"db{index}": f"keys={len(table)},name={name},characters={table.bytes}"
         for index, (name, table) in enumerate(shared.node.tables.items())
         if len(table) or not index
     }
@@ -113,7 +113,7 @@ def table_rows(shared: Shared) -> list[Section]:
             {
                 "table": name,
                 "keys": len(table),
-                "bytes": table.bytes,
+                "characters": table.bytes,
                 "autoexpire": settings.autoexpire,
                 "updateexpire": bool(settings.updateexpire),
                 "initval": settings.initval,

@@ -420,7 +420,7 @@ def test_info_has_sections_and_one_line_for_each_table() -> None:
     session.shared.node.bus.counters.messages["htable", "in", "200"] += 2
     info = str(say(session, "INFO"))
     assert "# Server\r\nredis_version:7" in info
-    assert "# Keyspace\r\ndb0:keys=1,name=cache,bytes=2\r\n" in info
+    assert "# Keyspace\r\ndb0:keys=1,name=cache,characters=2\r\n" in info
     assert "keyspace_hits:1\r\n" in info
     assert "connected_slaves:1\r\n" in info
     assert "messages_htable_in_200:2\r\n" in info

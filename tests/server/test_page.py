@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from dmqcache.server.page import MAX_ROWS, at_most, duration, number, render, size
+from dmqcache.server.page import MAX_ROWS, at_most, duration, number, render
 from dmqcache.store.counters import Histogram
 from tests.server.served import Progress, Row, ServedNode, busy_node
 
@@ -93,21 +93,6 @@ def test_a_forged_list_does_not_fill_the_page() -> None:
     text = outline(node).text
     assert text.count("sip:10.0.0.") <= MAX_ROWS
     assert "and 1\u202f902 more" in text
-
-
-@pytest.mark.parametrize(
-    ("octets", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (9_960, "10 kB"),
-        (999_600, "1.0 MB"),
-        (5 * 10**12, "5000 GB"),
-    ],
-)
-def test_size(octets: int, text: str) -> None:
-    assert size(octets) == text
 
 
 @pytest.mark.parametrize(
