@@ -110,7 +110,7 @@ class Store:
         if settings.name in self.tables:
             raise ValueError(f"the table {settings.name!r} is declared twice")
         largest = self.options.max_value_bytes
-        if self.bus.local.uri.transport == "udp":
+        if self.bus.local.uri.transport == "udp" and settings.dmqreplicate:
             largest = min(largest, MAX_UDP_VALUE_BYTES)
         table = Table(settings, self.clock, identity=self.identity, max_value_bytes=largest)
         table.tombstone_ttl = self.options.tombstone_ttl

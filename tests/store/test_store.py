@@ -20,8 +20,9 @@ def test_a_value_that_no_datagram_carries_is_refused_where_it_is_written() -> No
     side = World().side("127.0.0.11")
     with pytest.raises(ValueError, match=str(MAX_UDP_VALUE_BYTES)):
         side.table["a"] = "x" * MAX_UDP_VALUE_BYTES
-    tcp = World().side("127.0.0.11;transport=tcp")
-    tcp.table["a"] = "x" * (2 * MAX_UDP_VALUE_BYTES)
+    for alone in ("127.0.0.11;transport=tcp", "127.0.0.12"):
+        free = World().side(alone, "t" if "tcp" in alone else "t=>dmqreplicate=0")
+        free.table["a"] = "x" * (2 * MAX_UDP_VALUE_BYTES)
 
 
 def test_our_own_node_gets_no_outbox() -> None:
