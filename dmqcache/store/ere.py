@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
 
 _NEWLINE = frozenset(b"\n")
 _ANY = frozenset(range(256))
@@ -38,8 +37,6 @@ _CLASSES = {
     b"cntrl": frozenset(range(0x20)) | {0x7F},
     b"xdigit": _DIGIT | frozenset(b"abcdefABCDEF"),
 }
-#: What POSIX lets a backslash take the meaning from (IEEE 1003.1, section 9.4.3).
-_SPECIAL = frozenset(b"^.[$()|*+?{\\")
 #: glibc's classes, and its places in RE2's words.
 _GNU_SETS = {b"w": _WORD, b"W": _ANY - _WORD, b"s": _SPACE, b"S": _ANY - _SPACE}
 _GNU_PLACES = {b"b": b"\\b", b"B": b"\\B", b"`": b"\\A", b"'": b"\\z"}
@@ -47,8 +44,6 @@ _GNU_PLACES = {b"b": b"\\b", b"B": b"\\B", b"`": b"\\A", b"'": b"\\z"}
 _INTERVAL = re.compile(rb"\{(?=[0-9,])([0-9]{1,4})?(?:(,)([0-9]{1,4})?)?\}")
 #: In the C locale a collating element is one byte, and nothing is equivalent to another.
 _COLLATING = re.compile(rb"\[\.(.)\.\]", re.DOTALL)
-#: RE_DUP_MAX that every POSIX system has.
-_PORTABLE_REPETITIONS = 255
 #: RE2's limit, for all nested repetitions together.
 _MAX_REPETITIONS = 1000
 
@@ -57,15 +52,8 @@ class PatternError(ValueError):
     """A pattern that cannot be used; the text says why."""
 
 
-class Translation(NamedTuple):
-    """An expression for RE2 in Latin-1 mode, and whether every POSIX system reads the original alike."""
-
-    re2: bytes
-    portable: bool
-
-
-def translate(pattern: bytes, *, strict: bool = False) -> Translation:
-    """Rewrite a POSIX extended regular expression. Raises PatternError.
+def translate(pattern: bytes, *, strict: bool = False) -> bytes:
+    """Rewrite a POSIX extended regular expression for RE2 in Latin-1 mode. Raises PatternError.
 
     ``strict`` refuses a backslash before a letter that has no meaning there: somebody takes it for Perl's.
     Else it means what glibc makes of it: a capital is itself, and a small letter is never found.
@@ -96,27 +84,24 @@ class _Translator:
         self.strict = strict
         self.at = 0
         self.out: list[bytes] = []
-        self.portable = True
         #: The whole expression, and in it the groups that are open.
         self.groups = [_Group()]
         #: Where in ``out`` the last thing that can be repeated began, or None.
         self.atom: int | None = None
         self.repeated = False
-        #: True where a branch has nothing in it yet.
-        self.empty = True
         #: Whether a ``\\<`` waits for what follows it, and whether the last thing was what it waited for.
         self.owed = self.paid = False
         #: Whether what was read of this branch surely ends with a word's character.
         self.ends = False
 
-    def run(self) -> Translation:
+    def run(self) -> bytes:
         while self.at < len(self.pattern):
             self._token(self.pattern[self.at])
         if len(self.groups) > 1:
             raise PatternError("a '(' is not closed")
         self._end_branch()
         # (?m): ^ and $ at every line, as REG_NEWLINE has it.
-        return Translation(b"(?m)" + b"".join(self.out), self.portable)
+        return b"(?m)" + b"".join(self.out)
 
     def _token(self, byte: int) -> None:
         char = bytes((byte,))
@@ -149,7 +134,6 @@ class _Translator:
         elif char == b".":
             self._put(_ANY - _NEWLINE)
         else:
-            self.portable &= 0 < char[0] < 0x80 and char != b")"
             self._put(_fold(frozenset(char)))
 
     def _put(self, chosen: frozenset[int]) -> None:
@@ -158,7 +142,7 @@ class _Translator:
         if self.owed and not in_word:
             raise PatternError(r"\< is available only before what begins with a letter, a digit or _")
         self.atom = len(self.out)
-        self.repeated = self.empty = False
+        self.repeated = False
         self.owed, self.paid, self.ends = False, self.owed, in_word
         self.out.append(_byte_set(chosen))
 
@@ -167,7 +151,7 @@ class _Translator:
         if self.owed:
             raise PatternError(r"\< is available only right before what it stands for")
         self.atom = None
-        self.repeated = self.empty = self.paid = self.ends = False
+        self.repeated = self.paid = self.ends = False
         self.out.append(piece)
 
     def _word_end(self) -> None:
@@ -177,20 +161,19 @@ class _Translator:
         self.ends = True
 
     def _begin_branch(self) -> None:
-        self.empty, self.atom, self.repeated = True, None, False
+        self.atom, self.repeated = None, False
         self.owed, self.paid, self.ends = self.groups[-1].owed, False, False
 
     def _end_branch(self) -> None:
         if self.owed:
             raise PatternError(r"\< is available only before a letter, a digit or _")
         self.groups[-1].ends &= self.ends
-        self.portable &= not self.empty  # POSIX leaves an empty branch undefined
 
     def _close(self) -> None:
         self._end_branch()
         self.out.append(b")")
         group = self.groups.pop()
-        self.atom, self.repeated, self.empty = group.start, False, False
+        self.atom, self.repeated = group.start, False
         self.owed, self.paid, self.ends = False, group.owed, group.ends
 
     def _repeat(self, how: bytes, least: int) -> None:
@@ -203,7 +186,6 @@ class _Translator:
         if (
             self.repeated
         ):  # POSIX leaves it undefined, glibc repeats what was repeated; RE2 would read "not greedy"
-            self.portable = False
             self.out[self.atom :] = [b"(?:" + b"".join(self.out[self.atom :]) + b")"]
         self.out.append(how)
         self.repeated = True
@@ -213,7 +195,6 @@ class _Translator:
         if found is None:
             raise PatternError("a '{' is not followed by n}, n,} or n,m}; write \\{ for the character")
         low, comma, high = found.groups()
-        self.portable &= low is not None
         least = int(low or 0)
         most = int(high) if high else least
         if most < least:
@@ -222,7 +203,6 @@ class _Translator:
             raise PatternError(
                 f"{found[0].decode('latin-1')!r}: at most {_MAX_REPETITIONS} repetitions are taken"
             )
-        self.portable &= most <= _PORTABLE_REPETITIONS
         open_end = comma is not None and high is None
         self.at = found.end()
         self._repeat(b"{%d,}" % least if open_end else b"{%d,%d}" % (least, most), least)
@@ -233,7 +213,6 @@ class _Translator:
         byte = self.pattern[self.at + 1]
         char = bytes((byte,))
         self.at += 2
-        self.portable &= byte in _SPECIAL
         if byte in _DIGIT and byte != ord("0"):
             raise PatternError(
                 f"\\{char.decode()}: back-references are not available, matching is linear in time"
@@ -281,7 +260,7 @@ class _Translator:
             return frozenset(map(_upper, _CLASSES[name]))
         if opening[:1] == b"-" and opening not in (b"-]", b"-") and not leading:
             raise PatternError("a '-' in brackets is a range's, or the first or the last of all")
-        begin, first = self.at, self._bracket_byte()
+        first = self._bracket_byte()
         after = self.pattern[self.at : self.at + 2]
         if after[:1] != b"-" or after in (b"-]", b"-"):
             return frozenset((first,))
@@ -289,9 +268,6 @@ class _Translator:
         last = self._bracket_byte()
         if last < first:
             raise PatternError("a range in brackets ends before it begins; letters count as capitals")
-        # Which letters lie between others is the locale's business, but for these three.
-        ends = {self.pattern[begin], self.pattern[self.at - 1]}
-        self.portable &= any(ends <= kind for kind in (_DIGIT, _LOWER, _UPPER))
         return frozenset(range(first, last + 1))
 
     def _bracket_byte(self) -> int:
@@ -303,7 +279,6 @@ class _Translator:
             raise PatternError("a '[' is not closed")
         byte = named[1][0] if named else self.pattern[self.at]
         self.at = named.end() if named else self.at + 1
-        self.portable &= 0 < byte < 0x80 and named is None
         return _upper(byte)
 
 

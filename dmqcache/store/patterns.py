@@ -14,7 +14,7 @@ import re2
 
 from dmqcache.store.ere import PatternError, translate
 
-__all__ = ["MAX_PATTERN_BYTES", "MatchKind", "MatchOn", "PatternError", "compile_pattern", "portable"]
+__all__ = ["MAX_PATTERN_BYTES", "MatchKind", "MatchOn", "PatternError", "compile_pattern"]
 
 #: A pattern longer than this is refused. Those of scripts are some dozen bytes; compiling 1,024 takes far
 #: below a millisecond. Prefixes, suffixes and parts have the same limit.
@@ -65,20 +65,6 @@ def compile_pattern(kind: MatchKind, pattern: str, *, strict: bool = False) -> M
     return _plain(kind, pattern, encoded)
 
 
-def portable(pattern: str) -> bool:
-    """Whether a Kamailio surely reads this regular expression as we do.
-
-    Careful rather than complete: with a False the caller sends a delete for each key instead.
-    """
-    encoded = pattern.encode("utf-8", "surrogateescape")
-    if not encoded or len(encoded) > MAX_PATTERN_BYTES:
-        return False
-    try:
-        return translate(encoded).portable
-    except PatternError:
-        return False
-
-
 def _regex(pattern: bytes, strict: bool) -> Matcher:
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1  # one byte, one character: texts need not be UTF-8
@@ -86,7 +72,7 @@ def _regex(pattern: bytes, strict: bool) -> Matcher:
     options.never_capture = True
     options.log_errors = False
     try:
-        compiled = re2.compile(translate(pattern, strict=strict).re2, options)
+        compiled = re2.compile(translate(pattern, strict=strict), options)
     except re2.error as error:
         # What translate lets through fails only by its size.
         raise PatternError(f"the pattern is too large: {_text(error)}") from None

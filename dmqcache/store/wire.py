@@ -14,7 +14,6 @@ from dmqcache.store.dialect import (
     dialect_of,
     stricter,
 )
-from dmqcache.store.patterns import portable
 from dmqcache.store.wire_read import MAX_BAD_CELLS, MAX_BODY_BYTES, read
 from dmqcache.store.wire_types import (
     Action,
@@ -39,7 +38,6 @@ from dmqcache.store.wire_write import (
     write_cells,
     write_delete,
     write_expire,
-    write_remove,
     write_set,
     write_sync_request,
 )
@@ -71,13 +69,11 @@ __all__ = [
     "cell_bytes",
     "dialect_of",
     "join_cells",
-    "portable",
     "read",
     "stricter",
     "write_cells",
     "write_delete",
     "write_expire",
-    "write_remove",
     "write_set",
     "write_sync_request",
 ]

@@ -12,7 +12,6 @@ from typing import Final
 
 from dmqcache.store.dialect import Dialect
 from dmqcache.store.json_bytes import quote
-from dmqcache.store.patterns import MatchKind, MatchOn
 from dmqcache.store.settings import MAX_TABLE_NAME_LENGTH
 from dmqcache.store.wire_types import Cell
 
@@ -27,10 +26,6 @@ BATCH_OVERHEAD_BYTES: Final = 12
 
 #: Integers are a C int in every Kamailio that was tried (5.6.3, 6.2).
 _MIN_C_INT, _MAX_C_INT = -(2**31), 2**31 - 1
-
-#: How ``action`` and ``mode`` are written for a removal; Kamailio acts on no other kind.
-_REMOVALS: Final = {MatchKind.REGEX: 5, MatchKind.PREFIX: 6}
-_REMOVAL_MODES: Final = {MatchOn.NAME: 0, MatchOn.VALUE: 1}
 
 
 def carriable(key: str, value: str | int, dialect: Dialect) -> str | None:
@@ -92,23 +87,6 @@ def write_expire(table: str, key: str, seconds: int) -> bytes:
 def write_delete(table: str, key: str) -> bytes:
     """Delete a cell."""
     return b'{"action":4,"htname":%b,"cname":%b,"mode":0}' % (quote(table), quote(key))
-
-
-def write_remove(table: str, kind: MatchKind, on: MatchOn, pattern: str) -> bytes | None:
-    """Delete all that match; None for what no Kamailio acts on (suffix, contains).
-
-    With None, and for a regular expression that is not ``patterns.portable``, the caller sends a delete for
-    each key instead.
-    """
-    if kind not in _REMOVALS:
-        return None
-    number, mode = _REMOVALS[kind], _REMOVAL_MODES[on]
-    return b'{"action":%d,"htname":%b,"type":2,"strval":%b,"mode":%d}' % (
-        number,
-        quote(table),
-        quote(pattern),
-        mode,
-    )
 
 
 def cell_bytes(

@@ -16,7 +16,6 @@ from dmqcache.store.patterns import (
     MatchKind,
     PatternError,
     compile_pattern,
-    portable,
 )
 
 
@@ -164,8 +163,6 @@ def test_says_what_is_wrong_with_a_pattern(pattern: str, says: str) -> None:
         compile_pattern(MatchKind.REGEX, pattern)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
-    if "too large" not in says:
-        assert not portable(pattern)
 
 
 def test_plain_patterns_have_a_length_limit_too() -> None:
@@ -187,39 +184,6 @@ def test_any_pattern_matches_or_is_refused(pattern: str, text: str) -> None:
         picks(pattern, text.encode("utf-8", "ignore").decode())
     except PatternError as error:
         assert str(error)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "is_portable"),
-    [
-        ("^k1", True),
-        ("^value-3", True),
-        (r"^\+44[0-9]{10}$", True),
-        ("(a|b)[[:digit:]]*", True),
-        ("a{2,3}", True),
-        (r"[\d]", True),
-        ("", False),
-        (r"\d", False),
-        ("a)", False),
-        (r"\bx", False),
-        (r"\n", False),
-        (r"\-", False),
-        ("a+?", False),
-        ("a**", False),
-        ("a{,3}", False),
-        ("a{256}", False),
-        ("(a|)", False),
-        ("a||b", False),
-        ("()", False),
-        ("é", False),
-        ("[é]", False),
-        ("[A-z]", False),
-        ("a\0", False),
-        ("a" * (MAX_PATTERN_BYTES + 1), False),
-    ],
-)
-def test_only_what_every_posix_system_reads_alike_is_portable(pattern: str, is_portable: bool) -> None:
-    assert portable(pattern) is is_portable
 
 
 # -- against glibc, which is what Kamailio uses ------------------------------------------------------------
