@@ -39,6 +39,8 @@ log = logging.getLogger("dmqcache.store")
 CHANNEL: Final = "htable"
 #: Seconds between a question for all cells and its next copy, at most: RFC 3261's T2.
 COPY_S: Final = 4.0
+#: How much of a pattern from the wire is logged.
+SHOWN_CHARACTERS: Final = 80
 
 
 class Htable(Peer):
@@ -49,6 +51,8 @@ class Htable(Peer):
         self.store = store
         self._courier = KamailioCourier(store, self)
         self._order = SendingOrder()
+        #: Tables of which a pattern was not read.
+        self._misread: set[str] = set()
         #: When those were served whose question got no answer at first: monotonic seconds.
         self._served: dict[NodeURI, float] = {}
 
@@ -97,10 +101,18 @@ class Htable(Peer):
         elif isinstance(came, Remove):
             try:
                 arrivals.arrive_remove(came.kind, came.pattern, came.on, sender, sent_by)
-            except PatternError:
+            except PatternError as error:
                 self.store.counters.refused[came.htname, "bad_pattern"] += 1
+                self._cannot_read(came, error)
                 return Reply(500)
         return Reply(200)
+
+    def _cannot_read(self, came: Remove, error: PatternError) -> None:
+        """Its keys stay here and are gone there: said once for each table, as a script repeats itself."""
+        if came.htname not in self._misread:
+            self._misread.add(came.htname)
+            shown = repr(came.pattern[:SHOWN_CHARACTERS])
+            log.warning("table %s: a removal by the pattern %s is not done: %s", came.htname, shown, error)
 
     def _serve(self, message: Message, request: SyncRequest) -> Reply:
         """Send a Kamailio all that we have: 200 at once, then the cells, to nobody but the asker.

@@ -109,10 +109,11 @@ class Join:
             # Somebody gives us the state, and may die before the end.
             self._store.runtime.call_later(ALONE_S, self._alone)
         else:
-            self._finish("no other node answers, serving alone")
+            asked = ", ".join(map(str, self._store.bus.settings.notification_addresses))
+            self._finish(f"no other node answers, serving alone; asked were {asked}", logging.WARNING)
 
-    def _finish(self, why: str) -> None:
+    def _finish(self, why: str, level: int = logging.INFO) -> None:
         self.state = JoinState.READY
         self.ready_at = self._store.clock.now()
         cells = sum(len(table) for table in self._store.tables.values())
-        log.info("ready: %s (%d cells after %.1f s)", why, cells, self.ready_at - self.started_at)
+        log.log(level, "ready: %s (%d cells after %.1f s)", why, cells, self.ready_at - self.started_at)

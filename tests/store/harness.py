@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from dmqcache.bus.bus import Bus
+from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.node import OWN_TAG, Node, NodeList, NodeStatus
 from dmqcache.bus.peer import SILENCE, Message, OnResponse, Peer, Reply, Response
 from dmqcache.bus.uri import Endpoint, NodeURI
@@ -59,6 +59,7 @@ class FakeBus:
     def __init__(self, world: World, uri: NodeURI) -> None:
         self.world = world
         self.local = Node(uri, NodeStatus.ACTIVE, uri.endpoint, local=True)
+        self.settings = BusSettings(uri, (NodeURI.parse("sip:127.0.0.99"),))
         self.nodes = NodeList(self.local)
         self.peers: dict[str, Peer] = {}
         self.sent: list[Sent] = []

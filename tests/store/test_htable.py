@@ -85,12 +85,24 @@ def test_what_cannot_be_read_gets_a_400_and_a_named_reason(body: bytes) -> None:
     assert not side.table.cells
 
 
-def test_a_table_that_is_not_here_or_a_pattern_that_is_none_gets_a_500() -> None:
+def test_a_table_that_is_not_here_or_a_pattern_that_is_none_gets_a_500(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("WARNING", "dmqcache")
     _world, side, kamailio = with_kamailio()
     assert kamailio.say(side, set_body("a", "x", table="none")).status == 500
     assert kamailio.say(side, action(action=5, type=2, strval="a[", mode=0)).status == 500
     assert kamailio.say(side, action(action=5, type=2, strval="(a" * 2000, mode=0)).status == 500
     assert side.store.counters.refused == {("", "unknown_table"): 1, ("t", "bad_pattern"): 2}
+    assert caplog.messages == ["table t: a removal by the pattern 'a[' is not done: a '[' is not closed"]
+
+
+def test_a_pattern_is_logged_cut_short(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", "dmqcache")
+    _world, side, kamailio = with_kamailio()
+    kamailio.say(side, action(action=5, type=2, strval="(" + "a" * 1000, mode=0))
+    (message,) = caplog.messages
+    assert "a" * 79 in message and "a" * 80 not in message
 
 
 def test_a_stranger_changes_nothing() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dmqcache.bus.peer import Reply
 from dmqcache.store.join import AGAIN_S, ALONE_S, KAMAILIO_PATIENCE_S, JoinState
 from tests.store.harness import Played, Sent, Side, World, cells_body, shown
@@ -40,7 +42,10 @@ def test_without_seeds_a_node_is_ready_at_once() -> None:
     assert side.store.join.donor is None
 
 
-def test_with_seeds_that_do_not_answer_it_serves_alone_after_a_while() -> None:
+def test_with_seeds_that_do_not_answer_it_serves_alone_after_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("WARNING", "dmqcache")
     world = World()
     side = starting(world)
     assert side.store.join.state is JoinState.WAITING
@@ -48,6 +53,8 @@ def test_with_seeds_that_do_not_answer_it_serves_alone_after_a_while() -> None:
     assert not side.store.ready
     world.run(0.2)
     assert side.store.ready
+    (message,) = caplog.messages
+    assert message.startswith("ready: no other node answers, serving alone; asked were sip:127.0.0.99:5060")
 
 
 def test_a_dmqcache_node_gives_the_state_and_only_then_it_is_ready() -> None:
