@@ -6,6 +6,7 @@ keys were written in two places at nearly the same time, as a Kamailio beside ma
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Final
 
@@ -16,6 +17,7 @@ from dmqcache.store.cell import (
     PROVISIONAL,
     Cell,
     Counts,
+    Share,
     Value,
     clamp_shares,
 )
@@ -32,6 +34,11 @@ SIMULTANEOUS_MS: Final = 1000
 #: version; Kamailio nodes hold something else, and nobody but us knows that: they had it before all of us,
 #: or were shown a later version of a counter than that of the set which wins.
 SEEN, MINE, TIE, SHOWN = 1, 2, 4, 8
+
+#: Nodes with a wrong clock that are named in the log.
+MAX_WRONG_CLOCKS: Final = 100
+
+log = logging.getLogger("dmqcache.store")
 
 
 def is_key(text: str) -> bool:
@@ -51,6 +58,8 @@ class Arrivals:
         self.collisions: dict[str, int] = {}
         #: Counters that were merged since then, where a Kamailio listens.
         self.counted: dict[str, None] = {}
+        #: Nodes of which it was said that their versions lie far in the future.
+        self._wrong_clocks: set[str] = set()
 
     def merge_rows(self, rows: Iterable[Row], sender: str) -> list[str]:
         """Merge rows of a dmqcache node; returns the keys of which we hold something newer."""
@@ -64,7 +73,7 @@ class Arrivals:
         for row in rows:
             key, stamp = row.key, row.stamp
             if stamp > limit:
-                stamp = row.stamp = self._clamped(limit)
+                stamp = row.stamp = self._clamped(limit, key, sender)
             if stamp <= floor:
                 held_newer.append(key)
                 continue
@@ -73,6 +82,9 @@ class Arrivals:
             cell = cells.get(key)
             if cell is None:
                 cell = table._new_cell(key)
+            elif row.value is None and self._begun_since(cell, stamp):
+                held_newer.append(key)
+                continue
             elif stamp <= cell.stamp:
                 applied += self._merge_slowly(cell, row, sender, held_newer)
                 continue
@@ -93,14 +105,33 @@ class Arrivals:
             self.counters.refused[table.name, "older"] += len(held_newer)
         return held_newer
 
-    def _clamped(self, limit: int) -> int:
+    def _clamped(self, limit: int, key: str, sender: str) -> int:
         self.counters.clamped[self.table.name] += 1
+        if sender not in self._wrong_clocks and len(self._wrong_clocks) < MAX_WRONG_CLOCKS:
+            self._wrong_clocks.add(sender)
+            log.warning(
+                "table %s: %s dates key %r more than %d s in the future: are all clocks right?",
+                self.table.name,
+                sender,
+                key[:80],
+                MAX_AHEAD_MS // 1000,
+            )
         return limit
 
     def _merge_slowly(self, cell: Cell, row: Row, sender: str, held_newer: list[str]) -> bool:
         """A row that is not simply newer: of the same version, a counter's, or older."""
-        held = state_of(cell)
         shares = row.shares
+        if shares:
+            self.table.live_cell(cell.key)
+        held = state_of(cell)
+        if shares and cell.value is None and self._is_beginning(cell, shares):
+            cell.counts = None
+            self._take(cell, row, self.table.clock.now())
+            cell.writer = sender
+            return True
+        if shares and cell.counts is not None and row.ttl and _follows(cell.counts.shares, shares, row.ttl):
+            held_newer.append(row.key)
+            return False
         came = State(row.stamp, row.value, row.ttl, row.flags, shares)
         if row.stamp == cell.stamp and cell.flags & EXPIRED and cell.counts is None and shares is not None:
             # What died here was counted in elsewhere before its time was over.
@@ -135,10 +166,12 @@ class Arrivals:
                 table._entomb(cell)
             else:
                 table._bury(cell, row.stamp, row.flags)
+            if row.left:
+                table.graves.bury(cell.key, now - row.left / 1000, bool(row.flags & EXPIRED))
             return
         expires = now + row.left / 1000 if row.ttl else NEVER
         if row.shares is not None:
-            if keep_time and cell.counts is not None:
+            if keep_time and cell.counts is not None and cell.expires != NEVER:
                 expires = max(expires, cell.expires)
             cell.counts = Counts(int(row.value), row.shares)
             if self.watch:
@@ -153,6 +186,21 @@ class Arrivals:
             return
         table._enliven(cell, shown, row.stamp, row.ttl, expires, row.flags & ~EXPIRED)
 
+    def _is_beginning(self, dead: Cell, shares: dict[str, Share]) -> bool:
+        """Whether a counter was begun by nodes that know nothing of our tombstone: they started after it, or
+        have forgotten it already. Its version is the least, and yet it is the newest."""
+        if dead.counts is not None:
+            return _follows(shares, dead.counts.shares, dead.ttl)
+        return max(share.stamp for share in shares.values()) > dead.stamp + self._remembered_ms()
+
+    def _begun_since(self, cell: Cell, buried: int) -> bool:
+        """The same from the other side: a tombstone came for a counter that was begun when we knew no more of
+        it."""
+        return cell.counts is not None and cell.counts.touched() > buried + self._remembered_ms()
+
+    def _remembered_ms(self) -> int:
+        return int(self.table.tombstone_ttl * 1000)
+
     def _is_shown_otherwise(self, cell: Cell, stamp: int) -> bool:
         if cell.counts is not None:
             return cell.last_modified() >= stamp
@@ -165,6 +213,13 @@ class Arrivals:
         """A Kamailio may hold something else than this cell: it is looked after when the key is quiet."""
         kind = SEEN | (0 if cell.writer else MINE) | more
         self.collisions[cell.key] = self.collisions.get(cell.key, 0) | kind
+
+
+def _follows(later: dict[str, Share], earlier: dict[str, Share], ttl: int) -> bool:
+    """Whether a counter was begun by others after one of so many milliseconds to live was over."""
+    if not later or not earlier or later.keys() & earlier.keys():
+        return False
+    return min(share.stamp for share in later.values()) > ttl + max(share.stamp for share in earlier.values())
 
 
 def state_of(cell: Cell) -> State:

@@ -7,7 +7,7 @@ cells. Who may change what, and with which version, is decided above, in ``table
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
+from typing import Final
 
 from dmqcache.store.cell import (
     EXPIRED,
@@ -26,8 +26,13 @@ from dmqcache.store.clock import Clock
 from dmqcache.store.counters import TableCounters
 from dmqcache.store.digest import Digest
 from dmqcache.store.expiry import ExpiryIndex
+from dmqcache.store.graves import Graves
 from dmqcache.store.order import KeyOrder
 from dmqcache.store.settings import TableSettings
+
+#: How many times as many tombstones are kept while a node that is there has not heard of all of them: a burst
+#: of deletes is over in seconds.
+BEHIND_FACTOR: Final = 10
 
 
 class Cells:
@@ -50,8 +55,8 @@ class Cells:
         self.expiry = ExpiryIndex()
         self.digest = Digest()
         self._use_digest()
-        #: Tombstones by the monotonic second of their burial, oldest first.
-        self.graves: dict[str, float] = {}
+        #: The keys of the tombstones.
+        self.graves = Graves()
         #: Seconds for which a tombstone is remembered at least.
         self.tombstone_ttl = 900.0
         self.tombstone_limit = 100_000
@@ -86,8 +91,7 @@ class Cells:
 
         It must be the same on every node that knows the same past, and above that past.
         """
-        grave = self.graves.get(dead.key)
-        if not dead.stamp or grave is None or grave + self.tombstone_ttl < self.clock.now():
+        if not dead.stamp or self.graves.buried_at(dead.key) is None:
             return self.floor + 1
         return max(dead.last_modified() + max(dead.ttl, 1), self.floor + 1)
 
@@ -110,7 +114,7 @@ class Cells:
             size = len(cell.key)
             self.order.add(cell.key)
             if self.graves:
-                self.graves.pop(cell.key, None)
+                self.graves.remove(cell.key)
         else:
             size = -len(held) if held.__class__ is str else -8
         self.bytes += size + (len(value) if value.__class__ is str else 8)
@@ -146,8 +150,7 @@ class Cells:
         cell.value = None
         self.digest.change(cell.hash, cell.digest, 0)
         cell.digest = 0
-        self.graves.pop(cell.key, None)
-        self.graves[cell.key] = self.clock.now()
+        self.graves.bury(cell.key, self.clock.now(), bool(cell.flags & EXPIRED))
 
     def raise_floor(self, floor: int) -> int:
         """Everything with a version up to ``floor`` (Unix ms) is dead; returns how many cells died.
@@ -161,7 +164,7 @@ class Cells:
             if cell.value is not None:
                 count += 1
                 self._entomb(cell)
-            self.graves.pop(cell.key, None)
+            self.graves.remove(cell.key)
             del self.cells[cell.key]
         return count
 
@@ -176,19 +179,17 @@ class Cells:
                 count += 1
         return count
 
-    def collect(self, limit: int, held: bool) -> int:
+    def collect(self, limit: int, held: bool, behind: bool = False) -> int:
         """Forget up to ``limit`` tombstones that are old enough, unless they are ``held`` for a node that
-        has not heard of them; those above the table's limit are forgotten in any case."""
+        has not heard of them; those above the table's limit are forgotten in any case. ``behind``: a node
+        that is there has not heard of all yet: the limit is several times as high."""
         oldest = self.clock.now() - self.tombstone_ttl * 1.1
-        excess = len(self.graves) - self.tombstone_limit
-        count = 0
-        for key, buried in list(islice(self.graves.items(), limit)):
-            if count >= excess and (held or buried > oldest):
-                break
-            del self.graves[key]
+        most = self.tombstone_limit * (BEHIND_FACTOR if behind else 1)
+        forgotten = self.graves.due(limit, oldest, most, held or behind)
+        for key in forgotten:
+            self.graves.remove(key)
             del self.cells[key]
-            count += 1
-        return count
+        return len(forgotten)
 
     def worth_telling(self) -> list[Cell]:
         """The tombstones that a starting node must know. Where all cells have times, those that nobody

@@ -42,6 +42,8 @@ class Join:
         self.started_at = 0.0
         self.ready_at: float | None = None
         self._kamailio: list[NodeURI] = []
+        #: dmqcache nodes that had not the whole state either when they were last asked.
+        self._unready: set[NodeURI] = set()
 
     @property
     def ready(self) -> bool:
@@ -67,17 +69,47 @@ class Join:
             self._kamailio.append(node)
             self._store.runtime.call_later(KAMAILIO_PATIENCE_S, self._ask_kamailio)
 
-    def compared(self, node: NodeURI, outcome: str) -> None:
-        """A comparison with a dmqcache node ended."""
+    def compared(self, node: NodeURI, outcome: str, ready: bool) -> None:
+        """A comparison with a dmqcache node ended. ``ready``: that one has the whole state, so that being
+        equal to it means something."""
         if self.ready or self._store.stopped:
             return
-        if outcome != "failed":
+        if outcome == "failed":
+            self._unready.discard(node)
+            log.warning("initial sync from %s broke off, trying another node", node)
+        elif ready:
             self._finish(f"synced from {node}")
             return
-        log.warning("initial sync from %s broke off, trying another node", node)
-        others = [uri for uri in self._store.replicas() if uri != node] or self._store.replicas()
-        if others:
-            donor = self.donor = others[0]
+        else:
+            self._unready.add(node)
+            if self._is_first():
+                self._begin()
+                return
+        self._try_another(node)
+
+    def _begin(self) -> None:
+        """Take what Kamailio nodes have, if there are any; the other dmqcache nodes will ask this one."""
+        if self._kamailio:
+            self._ask_kamailio()
+        else:
+            self._finish("all nodes start at once, this one is the first")
+
+    def _is_first(self) -> bool:
+        """Whether no node that answers has the whole state, and this is the one among them to begin: the one
+        with the least address, once all notification addresses have answered, or have had time to."""
+        store = self._store
+        if not self._unready.issuperset(store.replicas()) or not store.designated:
+            return False
+        if store.clock.now() - self.started_at >= ALONE_S:
+            return True
+        seeds = [store.bus.nodes.get(uri) for uri in store.bus.settings.notification_addresses]
+        return all(seed is not None and (seed.local or seed.active) for seed in seeds)
+
+    def _try_another(self, node: NodeURI) -> None:
+        nodes = self._store.replicas()
+        if nodes:
+            place = nodes.index(node) + 1 if node in nodes else 0
+            donor = self.donor = nodes[place % len(nodes)]
             self._store.runtime.call_later(AGAIN_S, lambda: self._ask_again(donor))
         else:
             self._ask_kamailio()
@@ -87,20 +119,24 @@ class Join:
             self._store.repair.want(donor, first=True)
 
     def _ask_kamailio(self) -> None:
-        if self.ready or self._store.stopped or self._store.replicas() or not self._kamailio:
+        if self.ready or self._store.stopped or self._has_donor() or not self._kamailio:
             return
         self.state = JoinState.SYNCING
         self.donor = self._kamailio[0]
         self._store.compare.adopt(self._kamailio[:2], self._kamailio_done)
 
     def _kamailio_done(self, complete: bool) -> None:
-        if self.ready or self._store.replicas():
+        if self.ready or self._has_donor():
             return
         if complete:
             self._finish("synced from Kamailio nodes")
         else:
             self._kamailio = self._kamailio[1:] + self._kamailio[:1]
             self._store.runtime.call_later(KAMAILIO_PATIENCE_S, self._ask_kamailio)
+
+    def _has_donor(self) -> bool:
+        """Whether there is a dmqcache node from which to have the state."""
+        return bool(self._store.replicas()) and not self._is_first()
 
     def _alone(self) -> None:
         if self.ready or self._store.stopped:

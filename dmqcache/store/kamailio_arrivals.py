@@ -57,6 +57,8 @@ class KamailioArrivals(Arrivals):
         ``left``: seconds to live as it said, None: the table's autoexpire, counted from now."""
         table = self.table
         wall = table.clock.wall_ms()
+        # What is over and not yet swept must not leave its time to the new cell.
+        table.live_cell(key)
         cell = table.cells.get(key)
         ttl = table.settings.autoexpire * 1000
         flags = DEFAULT_TTL if ttl else 0
@@ -72,7 +74,7 @@ class KamailioArrivals(Arrivals):
             stamp = table.floor + 1
             flags |= PROVISIONAL
         elif stamp > wall + MAX_AHEAD_MS:
-            stamp = self._clamped(wall + MAX_AHEAD_MS)
+            stamp = self._clamped(wall + MAX_AHEAD_MS, key, sender)
         if left is not None:
             ttl, flags = max(1, round(min(left, MAX_AUTOEXPIRE_S) * 1000)), flags & PROVISIONAL
         verdict = self._judge(cell, State(stamp, value, ttl, flags))

@@ -91,6 +91,9 @@ class Outbox:
         self.open = False
         #: The limit was passed: names were forgotten, only a repair brings the node up to date.
         self.overflowed = False
+        #: The node has all that was written here before it came; ``compared``: what it lacked is on its way.
+        self.caught_up = True
+        self.compared = False
         #: The number of the oldest change whose name was forgotten so.
         self._forgotten: int | None = None
         #: Told when the limit is passed while the node is there.
@@ -155,6 +158,15 @@ class Outbox:
         """A comparison found that the node has everything."""
         self.overflowed = False
         self._forgotten = None
+
+    def acknowledged(self, number: int) -> bool:
+        """Whether the node, which is there, has acknowledged all changes up to ``number``."""
+        if self.compared and not self.portions:
+            self.caught_up = True
+        if not self.open or not self.caught_up or self.overflowed:
+            return False
+        first = self.first_unacknowledged()
+        return first is None or first > number
 
     def names_key(self, table: str, key: str) -> bool:
         """Whether a change of this key is not acknowledged yet."""

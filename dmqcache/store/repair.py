@@ -78,6 +78,8 @@ class Session:
     _moved: bool = False
     _graves_wanted: bool = False
     _heard: float = 0.0
+    #: Whether the donor has the whole state itself.
+    donor_ready: bool = True
     ended: bool = False
 
     def start(self) -> None:
@@ -141,6 +143,7 @@ class Session:
 
     def _compare_roots(self, telegram: Telegram) -> None:
         self._theirs = telegram.sums or {}
+        self.donor_ready = telegram.ready
         if self.initial and not self._graves_wanted:
             self._want_graves()
         different: list[str] = []
@@ -379,5 +382,6 @@ class Repair:
         outbox = self.store.outboxes.get(session.node)
         if outcome != "failed" and outbox is not None:
             outbox.mended()
-        self.store.repaired(session.node, outcome)
+            outbox.compared = True
+        self.store.repaired(session.node, outcome, session.donor_ready)
         self.store.runtime.call_later(0, self._next)

@@ -11,9 +11,20 @@ from typing import TYPE_CHECKING, Final
 
 from dmqcache.bus.peer import Message, Peer, Reply, Response
 from dmqcache.bus.uri import NodeURI
+from dmqcache.store.cell import Cell
 from dmqcache.store.cells import Cells
 from dmqcache.store.outbox import Outbox, Parcel
-from dmqcache.store.row import RowError, Summary, Telegram, decode, encode, encode_rows, escaped, row_of
+from dmqcache.store.row import (
+    RowError,
+    Summary,
+    Telegram,
+    decode,
+    encode,
+    encode_rows,
+    escaped,
+    grave_row,
+    row_of,
+)
 
 if TYPE_CHECKING:
     from dmqcache.bus.node import Node
@@ -102,7 +113,7 @@ class Replica(Peer):
         for name, parts in telegram.ask.items():
             if self.store.shares(name):
                 sums[name] = summary_of(self.store.tables[name], parts)
-        return Telegram(now=self.store.clock.raw_ms(), sums=sums, waiting=waiting)
+        return Telegram(now=self.store.clock.raw_ms(), sums=sums, waiting=waiting, ready=self.store.ready)
 
     # -- what goes ---------------------------------------------------------------------------------------
 
@@ -158,11 +169,15 @@ class Replica(Peer):
 
     def _pack(self, parcel: Parcel) -> bytes:
         now = self.store.clock.now()
+        graves = parcel.portion is not None
         rows = {
             table.name: [
                 (cell.key, cell.value, cell.stamp)
-                if not cell.flags and not cell.ttl and cell.counts is None
-                else row_of(cell, now)
+                if not cell.flags
+                and not cell.ttl
+                and cell.counts is None
+                and not (graves and cell.value is None)
+                else _row(table, cell, now)
                 for cell in cells
             ]
             for table, cells in parcel.batches
@@ -195,6 +210,11 @@ class Replica(Peer):
             outbox.budget = FLOOR
             outbox.failed(parcel)
         self.store.pump(outbox)
+
+
+def _row(table: Cells, cell: Cell, now: float) -> tuple[object, ...]:
+    buried = table.graves.buried_at(cell.key) if cell.value is None else None
+    return row_of(cell, now) if buried is None else grave_row(cell, now - buried)
 
 
 def summary_of(table: Cells, parts: list[tuple[int, int]]) -> Summary:

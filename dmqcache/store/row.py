@@ -39,7 +39,8 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     stamp: _Stamp
     #: Milliseconds to live as the writer set it; 0: for ever.
     ttl: _Stamp = 0
-    #: Milliseconds that were left when the row was sent; clocks need not agree.
+    #: Milliseconds that were left when the row was sent; clocks need not agree. Of a tombstone that a
+    #: starting node is given: how old it was, so that all nodes forget it at the same time.
     left: _Stamp = 0
     flags: _Stamp = 0
     shares: dict[str, Share] | None = None
@@ -102,6 +103,8 @@ class Telegram(msgspec.Struct, gc=False, omit_defaults=True):
     sums: dict[str, Summary] | None = None
     #: With ``sums``: how many changes the answerer has still to send to the asker.
     waiting: _Stamp = 0
+    #: With ``sums``: whether the answerer has the whole state itself.
+    ready: bool = True
     want: Want | None = None
     done: Done | None = None
 
@@ -164,6 +167,11 @@ def _unescape(row: Row) -> None:
                 row.value = row.value.encode("latin-1").decode("utf-8", "surrogateescape")
         except UnicodeError:
             raise RowError("bad_row", "characters that are no bytes") from None
+
+
+def grave_row(cell: Cell, age: float) -> tuple[object, ...]:
+    """A tombstone of so many seconds."""
+    return (cell.key, None, cell.stamp, cell.ttl, max(0, round(age * 1000)), cell.flags)
 
 
 def row_of(cell: Cell, now: float) -> tuple[object, ...]:

@@ -150,9 +150,14 @@ class Store:
             return
         self._numbering.note(self._number, self.clock.wall_ms())
         held = any(outbox.overflowed or not outbox.open for outbox in self.outboxes.values())
+        behind = any(
+            outbox.open and (outbox.overflowed or outbox.waiting() > 0)
+            for outbox in self.outboxes.values()
+            if outbox.courier is self.replica
+        )
         for table in self.tables.values():
             table.sweep(SWEEP_CELLS)
-            table.collect(SWEEP_CELLS, held)
+            table.collect(SWEEP_CELLS, held, behind)
         self.runtime.call_later(SWEEP_S, self._sweep)
 
     def _tick(self) -> None:
@@ -315,6 +320,7 @@ class Store:
             outbox = Outbox(node.uri, courier, self.clock.now, self.options.outbox_limit)
             outbox.on_overflow = partial(self._overflowed, outbox)
             outbox.ordered = not speaks
+            outbox.caught_up = not (speaks and any(table.cells for table in self.tables.values()))
             self.outboxes[node.uri] = outbox
         # What a dmqcache node back at the same time knows goes first: a Kamailio keeps what comes last.
         outbox.reopen(0.0 if speaks or outbox.lost_at is None else RETURN_PAUSE_S)
@@ -380,7 +386,7 @@ class Store:
         if self.designated and not before and watch:
             self.compare.took_over()
 
-    def repaired(self, node: NodeURI, outcome: str) -> None:
-        """A comparison with a dmqcache node ended."""
-        self.join.compared(node, outcome)
+    def repaired(self, node: NodeURI, outcome: str, ready: bool) -> None:
+        """A comparison with a dmqcache node ended. ``ready``: that one has the whole state."""
+        self.join.compared(node, outcome, ready)
         self.waiters.check()

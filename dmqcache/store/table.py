@@ -166,8 +166,23 @@ class Table(Cells):
         if cell is None or cell.value is None:
             return False
         life, expires, _ = self._life(ttl)
-        self._write(cell, key, cell.value, life, expires, 0)
+        if cell.counts is not None and life > 0 and cell.ttl <= life:
+            self._prolong(cell, life, expires)
+        else:
+            self._write(cell, key, cell.value, life, expires, 0)
         return True
+
+    def _prolong(self, cell: Cell, life: int, expires: float) -> None:
+        """Give a counter more time and end nothing: what others count meanwhile still counts. Of two nodes'
+        times the longer one counts, so only a shorter one must be a write of its own."""
+        assert cell.counts is not None and cell.value is not None
+        mine = cell.counts.shares.get(self.identity, Share(0, 0, 0))
+        stamp = max(self.clock.wall_ms(), cell.last_modified() + 1)
+        cell.counts.shares[self.identity] = Share(mine.times + 1, mine.total, stamp)
+        self._enliven(cell, cell.value, cell.stamp, life, expires, cell.flags & PROVISIONAL)
+        cell.writer = ""
+        self.counters.sets += 1
+        self.on_change(cell)
 
     def delete(self, key: str) -> bool:
         """Delete a key; False if there was none."""

@@ -39,11 +39,7 @@ class Waiters:
 
     def acknowledged(self, number: int) -> int:
         """How many nodes have acknowledged all changes up to ``number``."""
-        count = 0
-        for outbox in self._store.outboxes.values():
-            first = outbox.first_unacknowledged()
-            count += outbox.open and not outbox.overflowed and (first is None or first > number)
-        return count
+        return sum(outbox.acknowledged(number) for outbox in self._store.outboxes.values())
 
     def check(self) -> None:
         """Something was acknowledged, or a node came or went."""

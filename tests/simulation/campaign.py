@@ -25,8 +25,12 @@ SHOWN = 8
 
 def run_seed(seed: int, size: int | None = None, kamailio: bool | None = None) -> Result:
     """Live through one seed. ``size`` and ``kamailio`` force what the seed would draw."""
+    before = logging.root.manager.disable
     logging.disable(logging.WARNING)
-    return Run(draw(seed, size, kamailio)).live()
+    try:
+        return Run(draw(seed, size, kamailio)).live()
+    finally:
+        logging.disable(before)
 
 
 class _Lines(logging.Handler):

@@ -62,9 +62,10 @@ def last_come_wins(patch: Patch) -> None:
 
 
 def tombstones_are_dropped(patch: Patch) -> None:
-    def wrong(self: Cells, limit: int, held: bool) -> int:
+    def wrong(self: Cells, limit: int, held: bool, behind: bool = False) -> int:
         for key in list(self.graves):
-            del self.graves[key], self.cells[key]
+            self.graves.remove(key)
+            del self.cells[key]
         return 0
 
     patch.setattr(Cells, "collect", wrong)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dmqcache.store.cell import Share
 from dmqcache.store.clock import MAX_AHEAD_MS
+from dmqcache.store.kamailio_arrivals import KamailioArrivals
 from dmqcache.store.row import Row
 from dmqcache.store.table import Table
 from tests.store.fixtures import Hands, make_arrivals, rows_of
@@ -233,3 +234,89 @@ def test_a_cell_that_is_over_does_not_come_back_from_a_node_where_it_is_not_yet(
     assert "a" not in here.table
     assert slow.merge_rows(rows_of(here.table, "a"), "here") == []
     assert "a" in slow.table
+
+
+def pair(declared: str = "t") -> tuple[KamailioArrivals, KamailioArrivals, Hands]:
+    here, hands = make_arrivals(declared, identity="here")
+    there, _ = make_arrivals(declared, hands, identity="there")
+    return here, there, hands
+
+
+def exchange(one: KamailioArrivals, other: KamailioArrivals, key: str = "n") -> None:
+    """Both tell, as after a cut; then once more what is newer."""
+    rows = {side: rows_of(side.table, key) if key in side.table.cells else [] for side in (one, other)}
+    one.merge_rows(rows[other], "other")
+    other.merge_rows(rows[one], "one")
+    one.merge_rows(rows_of(other.table, key), "other")
+    other.merge_rows(rows_of(one.table, key), "one")
+
+
+def test_a_counter_that_is_begun_anew_long_after_it_was_over_does_not_bring_the_old_sum_back() -> None:
+    here, there, hands = pair("t=>autoexpire=20")
+    for number in range(50):
+        (here, there)[number % 2].table.incr("n")
+    exchange(here, there)
+    hands.seconds += 910
+    for side in (here, there):
+        side.table.sweep(10)
+    for expected in (1, 2, 3):
+        assert here.table.incr("n") == expected
+        exchange(here, there)
+        assert here.table["n"] == there.table["n"] == expected
+
+
+def test_a_node_that_started_after_a_counter_was_over_begins_it_for_all() -> None:
+    here, there, hands = pair("t=>autoexpire=20")
+    here.table.incr("n", 50)
+    there.table.incr("n", 100)
+    exchange(here, there)
+    hands.seconds += 21
+    fresh, _ = make_arrivals("t=>autoexpire=20", hands, identity="fresh")
+    fresh.table.incr("n")
+    exchange(fresh, here)
+    exchange(fresh, there)
+    assert [side.table.get("n") for side in (fresh, here, there)] == [1, 1, 1]
+
+
+def test_a_counter_that_was_begun_when_its_delete_was_forgotten_is_not_lost() -> None:
+    here, there, hands = pair()
+    here.table.incr("n", 5)
+    exchange(here, there)
+    here.table.delete("n")
+    exchange(here, there)
+    hands.seconds += here.table.tombstone_ttl * 1.1 + 1
+    assert here.table.collect(10, held=False) == 1
+    here.table.incr("n", 100)
+    exchange(here, there)
+    assert here.table["n"] == there.table["n"] == 100
+
+
+def test_a_counter_of_a_moment_ago_does_not_survive_its_delete() -> None:
+    here, there, hands = pair()
+    here.table.incr("n", 5)
+    exchange(here, there)
+    there.table.incr("n", 5)
+    hands.seconds += 1
+    here.table.delete("n")
+    exchange(here, there)
+    assert here.table.get("n") is there.table.get("n") is None
+
+
+def test_a_time_to_live_does_not_end_a_counter_that_is_counted_elsewhere() -> None:
+    here, there, hands = pair()
+    for side in (here, there):
+        side.table.incr("n", 10)
+        side.table.expire("n", 60)
+    here.table.incr("n")
+    exchange(here, there)
+    assert here.table["n"] == there.table["n"] == 21
+    assert here.table.ttl("n") == there.table.ttl("n") == 60
+    there.table.incr("n")
+    here.table.expire("n", 90)
+    exchange(here, there)
+    assert (here.table["n"], there.table["n"]) == (22, 22)
+    assert here.table.ttl("n") == there.table.ttl("n") == 90
+    hands.seconds += 1
+    here.table.expire("n", 5)
+    exchange(here, there)
+    assert there.table.ttl("n") == 5 and there.table["n"] == 22

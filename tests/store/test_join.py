@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dmqcache.bus.bus import BusSettings
 from dmqcache.bus.peer import Reply
 from dmqcache.store.join import AGAIN_S, ALONE_S, KAMAILIO_PATIENCE_S, JoinState
 from tests.store.harness import Played, Sent, Side, World, cells_body, shown
@@ -201,3 +202,49 @@ def test_what_is_written_during_the_sync_is_not_lost() -> None:
     world.run(1)
     assert shown(side) == shown(old)
     assert (side.table["mine"], side.table["k7"], side.table.get("k8")) == ("1", "changed", None)
+
+
+def starting_together(world: World, *hosts: str) -> list[Side]:
+    return [world.side(host, ready=False) for host in hosts]
+
+
+def test_being_equal_to_a_node_that_starts_too_makes_no_node_ready() -> None:
+    world = World()
+    near = starting_together(world, "127.0.0.12", "127.0.0.13")
+    world.mesh(*near)
+    world.run(3)
+    assert not any(side.store.ready for side in near)
+    full = donor(world, "127.0.0.14", a="x", b="y")
+    world.mesh(full, *near)
+    world.until(lambda: all(side.store.ready for side in near), 5)
+    assert [shown(side) for side in near] == [{"a": "x", "b": "y"}] * 2
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_when_all_start_at_once_the_least_begins_and_the_others_follow(alone: bool) -> None:
+    """At once if all notification addresses have answered, else when they have had time to."""
+    world = World()
+    sides = starting_together(world, "127.0.0.11", "127.0.0.12", "127.0.0.13", "127.0.0.14")
+    if not alone:
+        for side in sides:
+            side.bus.settings = BusSettings(side.uri, (sides[1].uri, sides[2].uri))
+    world.mesh(*sides)
+    world.run(0.5 if alone else 5)
+    sides[3].table["a"] = "x"
+    assert all(side.store.ready is not alone for side in sides)
+    world.until(lambda: all(side.store.ready for side in sides), ALONE_S + 5)
+    assert min(sides, key=lambda side: side.store.join.ready_at or 0) is sides[0]
+    world.run(2)
+    assert [shown(side) for side in sides] == [{"a": "x"}] * 4
+
+
+def test_when_all_start_at_once_beside_a_kamailio_the_first_takes_its_cells() -> None:
+    world = World()
+    one, two = starting_together(world, "127.0.0.11", "127.0.0.12")
+    for side in (one, two):
+        side.bus.settings = BusSettings(side.uri, (one.uri,))
+    world.mesh(one, two)
+    old = kamailio(world, one, "127.0.0.90", "k1", "k2")
+    one.meet(old)
+    world.until(lambda: one.store.ready and two.store.ready, 20)
+    assert shown(one) == shown(two) == {"k1": "x", "k2": "x"}

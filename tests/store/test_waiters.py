@@ -164,3 +164,23 @@ def test_nobody_waits_for_ever_on_a_node_that_stops() -> None:
     side.store.waiters.wait(2, None, told.append)
     side.store.stop()
     assert len(told) == 1
+
+
+def test_a_node_that_has_come_counts_when_it_has_what_was_written_before() -> None:
+    world = World()
+    one, two = world.side("127.0.0.11"), world.side("127.0.0.12")
+    for number in range(5_000):
+        one.table[f"k{number}"] = "x"
+    counts: list[tuple[int, int]] = []
+    one.meet(two)
+    for timeout in (0.0005, 0.003, 10.0):
+        one.store.waiters.wait(1, timeout, lambda count: counts.append((count, len(two.table))))
+    two.meet(one)
+    world.run(11)
+    assert counts[0][0] == 0 and counts[-1] == (1, 5_000)
+    assert all(held == 5_000 for count, held in counts if count)
+    # And from then on as ever.
+    one.table["new"] = "x"
+    one.store.waiters.wait(1, 1.0, lambda count: counts.append((count, len(two.table))))
+    world.run(0.01)
+    assert counts[-1] == (1, 5_001)
