@@ -117,7 +117,7 @@ class KamailioCells:
         elif judged is not None:
             self._judge(judged, table, key, value, left)
         elif held is None and (asked or self._store.ready):
-            arrivals.arrive_set(key, value, None, sender, left)
+            arrivals.arrive_set(key, value, 0, sender, left)
             self._store.counters.sync_cells["in"] += 1
         elif held is not None and not asked and not self._is_same(held, value):
             # Sent to all nodes, and older than what we hold: Kamailio nodes have taken it.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dmqcache.store.outbox import Outbox
 from dmqcache.store.patterns import MatchKind
 from tests.simulation import checks
 from tests.simulation.cluster import Cluster, Machine
@@ -158,7 +159,8 @@ class Run:
                 found += [f"{machine.host}: {line}" for line in wrong]
         for machine in cluster.kamailios():
             found += [f"{machine.host}: {line}" for line in machine.kamailio.violations[:3]]
-        if not self._forgotten:
+        # What comes to a process that stood still all comes in one moment.
+        if not self._forgotten and not self._stops:
             for number in self.careful:
                 found += self._check_careful(number)
         return found
@@ -178,15 +180,18 @@ class Run:
     def _mend(self, problems: list[str]) -> None:
         """Wait until no node counts on a repair: until then it does not believe in acknowledgements."""
         began = self.world.now
-        while any(
-            box.open and box.overflowed
-            for machine in self.cluster.caches()
-            for box in machine.store.outboxes.values()
-        ):
+        while any(self._counts_on_repair(box) for box in self._outboxes()):
             if self.world.now - began >= MEND_S:
                 problems.append(f"outboxes still need a repair {MEND_S:.0f} s after the healing")
                 return
             self.world.run(LOOK_S)
+
+    def _outboxes(self) -> list[Outbox]:
+        return [box for machine in self.cluster.caches() for box in machine.store.outboxes.values()]
+
+    @staticmethod
+    def _counts_on_repair(box: Outbox) -> bool:
+        return box.open and (box.overflowed or not (box.caught_up or box.compared))
 
     def _acknowledge_under_loss(self, problems: list[str]) -> None:
         """With every tenth message lost, what a client writes is acknowledged by all nodes within seconds."""
