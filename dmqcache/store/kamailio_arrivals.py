@@ -23,6 +23,8 @@ from dmqcache.store.settings import MAX_AUTOEXPIRE_S
 from dmqcache.store.table import Table
 from dmqcache.store.version import State, Verdict, merge
 
+#: Milliseconds by which a Kamailio 6.2's clock may be behind ours when it deletes a key and sets it again.
+OWN_ECHO_MS: Final = 450
 #: Removals by pattern that are remembered for sets that they overtook.
 MAX_REMOVALS: Final = 100
 
@@ -75,6 +77,9 @@ class KamailioArrivals(Arrivals):
             flags |= PROVISIONAL
         elif stamp > wall + MAX_AHEAD_MS:
             stamp = self._clamped(wall + MAX_AHEAD_MS, key, sender)
+        elif cell is not None and sent_by == IN_ORDER and self._is_own_echo(cell, stamp, sender):
+            stamp = cell.last_modified() + 1
+            flags |= PROVISIONAL
         if left is not None:
             ttl, flags = max(1, round(min(left, MAX_AUTOEXPIRE_S) * 1000)), flags & PROVISIONAL
         verdict = self._judge(cell, State(stamp, value, ttl, flags))
@@ -158,6 +163,14 @@ class KamailioArrivals(Arrivals):
         if early is not None and cell is not None and early.after == last and stamp > early.before:
             return last + 1
         return stamp
+
+    @staticmethod
+    def _is_own_echo(cell: Cell, stamp: int, sender: str) -> bool:
+        """Whether a 6.2 only seems to be older than its own delete or time to live of a moment ago: those
+        have no version, got one by our clock, and its clock is behind. A message that was really overtaken
+        comes T1 (500 ms) later at least."""
+        behind = cell.last_modified() - stamp
+        return bool(cell.flags & PROVISIONAL) and cell.writer == sender and 0 <= behind < OWN_ECHO_MS
 
     def _is_removed(self, key: str, sender: str, sent_by: float) -> bool:
         """Whether a removal by pattern came that was sent after a set of a key that was not here yet."""

@@ -328,3 +328,15 @@ def test_a_message_in_order_is_newer_than_all_though_the_clock_goes_on_while_it_
         assert one.arrive_set("a", "theirs", None, "k", None, sent_by) is Verdict.NEWER
         assert one.arrive_expire("a", 5, "k", sent_by)
         assert one.arrive_delete("b", "k", sent_by)
+
+
+@pytest.mark.parametrize(("behind", "wins"), [(1, True), (400, True), (600, False)])
+def test_a_6_2_whose_clock_is_behind_sets_what_it_has_just_deleted(behind: int, wins: bool) -> None:
+    one, hands = make_arrivals()
+    one.arrive_set("a", "old", hands.wall_ms() - behind - 10, "k", None, IN_ORDER)
+    one.arrive_delete("a", "k", IN_ORDER)
+    one.arrive_set("a", "new", hands.wall_ms() - behind, "k", None, IN_ORDER)
+    assert one.table.get("a") == ("new" if wins else None)
+    one.table.delete("a")
+    one.arrive_set("a", "newer", hands.wall_ms() - behind + 1, "k", None, IN_ORDER)
+    assert "a" not in one.table or not wins
