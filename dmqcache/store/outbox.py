@@ -28,7 +28,7 @@ DEFAULT_LIMIT: Final = 200_000
 ASSUMED_CELL_BYTES: Final = 64
 MIN_CELL_BYTES: Final = 32
 #: Seconds before a parcel that failed is tried again; doubles up to the second number.
-RETRY_S: Final = (0.2, 5.0)
+RETRY_S: Final = (0.2, 1.0)
 #: Each so many-th parcel is a repair's, if there is one, whatever else is waiting.
 PORTION_TURN: Final = 4
 

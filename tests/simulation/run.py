@@ -191,7 +191,7 @@ class Run:
 
     @staticmethod
     def _counts_on_repair(box: Outbox) -> bool:
-        return box.open and (box.overflowed or not (box.caught_up or box.compared))
+        return box.open and not box.acknowledged(0)
 
     def _acknowledge_under_loss(self, problems: list[str]) -> None:
         """With every tenth message lost, what a client writes is acknowledged by all nodes within seconds."""
