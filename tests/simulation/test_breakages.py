@@ -16,7 +16,6 @@ from dmqcache.store.collisions import Collisions
 from dmqcache.store.compare import KamailioCompare
 from dmqcache.store.kamailio_courier import KamailioCourier
 from dmqcache.store.outbox import Outbox
-from dmqcache.store.overtaking import SendingOrder
 from dmqcache.store.repair import Repair
 from dmqcache.store.version import State, Verdict, merge
 from tests.simulation.campaign import run_seed
@@ -99,10 +98,6 @@ def crossing_writes_are_not_settled(patch: Patch) -> None:
     patch.setattr(Collisions, "collect", lambda self: None)
 
 
-def the_sending_order_of_a_kamailio_is_not_known(patch: Patch) -> None:
-    patch.setattr(SendingOrder, "sent_by", lambda self, call_id, now: None)
-
-
 def a_digest_leaves_out_the_value(patch: Patch) -> None:
     patch.setattr("dmqcache.store.cells.plain_digest", lambda key, value, stamp, ttl, flags: key)
 
@@ -132,7 +127,6 @@ def what_is_older_is_not_told_back(patch: Patch) -> None:
         tombstones_are_dropped,
         nobody_repairs,
         kamailio_nodes_are_not_compared_with,
-        the_sending_order_of_a_kamailio_is_not_known,
         a_digest_leaves_out_the_value,
         shares_of_a_counter_are_replaced,
         what_is_older_is_not_told_back,
