@@ -34,6 +34,8 @@ SIMULTANEOUS_MS: Final = 1000
 #: version; Kamailio nodes hold something else, and nobody but us knows that: they had it before all of us,
 #: or were shown a later version of a counter than that of the set which wins.
 SEEN, MINE, TIE, SHOWN = 1, 2, 4, 8
+#: A copy of an older message may still be on its way to a Kamailio, which handles every copy.
+REPEATED = 16
 
 #: Nodes with a wrong clock that are named in the log.
 MAX_WRONG_CLOCKS: Final = 100

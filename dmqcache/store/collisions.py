@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dmqcache.store.arrivals import MINE, SHOWN, TIE
+from dmqcache.store.arrivals import MINE, REPEATED, SHOWN, TIE
 from dmqcache.store.cell import PROVISIONAL, Cell
 from dmqcache.store.table import Table
 
@@ -88,5 +88,5 @@ class Collisions:
             or (cell.flags & PROVISIONAL and (store.designated or kind & MINE))
         ):
             table.rewrite(cell)
-        elif not cell.writer:
+        elif kind & REPEATED or not cell.writer:
             store.name_keys(table, [cell.key], store.kamailio_outboxes())

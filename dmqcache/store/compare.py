@@ -30,6 +30,10 @@ SETTLE_S: Final = 1.5
 #: Seconds of quiet after a Kamailio's 200 until its cells count as all here: its last batches may be lost
 #: and sent again after T1 (0.5 s).
 QUIET_S: Final = 0.8
+#: Seconds of quiet after which cells without a 200 count as all here: the 200 was lost.
+LOST_ANSWER_S: Final = 2.0
+#: Seconds without any sign after which the question is put again: it was lost.
+ASK_AGAIN_S: Final = 1.2
 #: Seconds without a cell after which an inquiry is given up.
 SILENCE_S: Final = 5.0
 #: Inquiries in a row while differences are found.
@@ -208,9 +212,21 @@ class KamailioCompare:
         now = store.clock.now()
         inquiry = Inquiry(node, adopt, then, now, store.clock.wall_ms(), now)
         self._inquiry = inquiry
+        self._question(inquiry)
+        self._watch(inquiry)
+        return inquiry
+
+    def _question(self, inquiry: Inquiry) -> None:
+        """Ask, once: a Kamailio sends all its cells anew for each copy of the question."""
+        store, node = self._store, inquiry.node
         outbox = store.outboxes[node]
+        inquiry.asked = store.clock.now()
+        if inquiry.sending is not None:
+            inquiry.sending.cancel()
 
         def answered(response: Response) -> None:
+            if inquiry.ended:
+                return
             inquiry.answered = response.status == 200
             if not inquiry.answered:
                 self._end(inquiry, False)
@@ -225,19 +241,22 @@ class KamailioCompare:
             timeout=60.0,
             repeat=False,
         )
-        self._watch(inquiry)
-        return inquiry
 
     def _watch(self, inquiry: Inquiry) -> None:
         if inquiry.ended:
             return
-        quiet = self._store.clock.now() - inquiry.heard
-        if inquiry.answered and quiet >= QUIET_S:
+        now = self._store.clock.now()
+        quiet = now - inquiry.heard
+        came = inquiry.heard > inquiry.began
+        # The 200 comes after the cells, and is lost as easily.
+        if quiet >= (QUIET_S if inquiry.answered else LOST_ANSWER_S) and (inquiry.answered or came):
             self._find_lacking(inquiry)
             return
         if quiet > SILENCE_S:
             self._end(inquiry, False)
             return
+        if not came and not inquiry.answered and now - inquiry.asked >= ASK_AGAIN_S:
+            self._question(inquiry)
         self._store.runtime.call_later(0.2, lambda: self._watch(inquiry))
 
     def _end(self, inquiry: Inquiry, complete: bool) -> None:

@@ -52,6 +52,8 @@ class Inquiry:
     began: float
     began_ms: int
     heard: float
+    #: Monotonic seconds when the question was put last.
+    asked: float = 0.0
     answered: bool = False
     seen: dict[str, set[str]] = field(default_factory=dict)
     differences: int = 0

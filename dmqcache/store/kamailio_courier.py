@@ -1,6 +1,6 @@
 """Carrying an outbox to a Kamailio: each change in the form and order that its version keeps right.
 
-A parcel becomes errands, one message each, in two rounds: first all values together, then deletes and the
+A parcel becomes errands, one message each, in two rounds: first all values together and the deletes, then the
 times to live of those cells whose time is not the table's own (before its set, a time is lost). Errands of
 one round are on their way together; a key never has two. What an errand says is read from the table when it
 is sent; if the cell has changed until its 200, the key is named again, so that the last word is always the
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dmqcache.bus.peer import Peer, Response, Sending
+from dmqcache.store.arrivals import REPEATED
 from dmqcache.store.cell import DEFAULT_TTL, NEVER, Cell
 from dmqcache.store.cells import Cells
 from dmqcache.store.dialect import Dialect, dialect_of, stricter
@@ -68,7 +69,7 @@ class _Run:
 
     outbox: Outbox
     parcel: Parcel
-    #: What is still to be sent: values, then deletes and times.
+    #: What is still to be sent: values and deletes, then times.
     rounds: deque[deque[_Errand]]
     #: What was said of each key: its version, None: that it is gone.
     said: dict[tuple[str, str], int | None] = field(default_factory=dict)
@@ -137,7 +138,7 @@ class KamailioCourier:
         return [_Errand(names)] if names else []
 
     def _changes(self, outbox: Outbox, parcel: Parcel, dialect: Dialect) -> list[list[_Errand]]:
-        """Changed cells: values together, deletes and times one by one."""
+        """Changed cells: values together and deletes one by one, then the times."""
         together: list[Name] = []
         singly: list[_Errand] = []
         times: list[_Errand] = []
@@ -155,7 +156,7 @@ class KamailioCourier:
                     together.append((table, key))
                     if self._has_own_time(table, cell):
                         times.append(_Errand([(table, key)], time=True))
-        return [[_Errand(together)] if together else [], [*singly, *times]]
+        return [[*([_Errand(together)] if together else []), *singly], times]
 
     def _has_own_time(self, table: Cells, cell: Cell) -> bool:
         """Whether a Kamailio must be told the cell's time. Without autoexpire it would not listen."""
@@ -272,7 +273,19 @@ class KamailioCourier:
             run.outbox.failed(run.parcel)
             self._store.pump(run.outbox)
             return
+        if response.retransmissions:
+            self._repeated(run, errand)
         self._go_on(run)
+
+    def _repeated(self, run: _Run, errand: _Errand) -> None:
+        """A message was sent more than once, and answered: a copy may come after what is told next. Keys that
+        have changed meanwhile are told once more when they are quiet."""
+        for table, key in errand.names:
+            cell = table.cells.get(key)
+            said = run.said.get((table.name, key))
+            if cell is not None and cell.last_modified() != said:
+                self._store.arrivals[table.name].collided(cell, REPEATED)
+        self._store.collisions.collect()
 
     def _refused(self, run: _Run, errand: _Errand) -> None:
         """400: the node is stricter than it said, or one cell of a batch is at fault: those go one by one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from dmqcache.bus.bus import Bus, BusSettings
@@ -194,6 +194,8 @@ class World:
         self.cuts: set[tuple[NodeURI, NodeURI]] = set()
         #: Says of a message that is to be lost, with all its retransmissions.
         self.lose: Callable[[Sent], bool] = lambda sent: False
+        #: How often each message was sent again before it was answered.
+        self.retransmissions = 0
 
     def side(self, host: str, *tables: str, ready: bool = True, **options: Any) -> Side:
         """A dmqcache node; ``ready``: it has no seeds, else it waits to be synced."""
@@ -233,7 +235,8 @@ class World:
             halted = source in self.sides and self.sides[source].runtime.halted
             if not sent.cancelled and not halted:
                 body, kind = (reply.body, reply.content_type) if reply is not None else (b"", "")
-                then(Response(status, sent.to, body, kind, local=reply is None, rtt=2 * DELAY))
+                response = Response(status, sent.to, body, kind, local=reply is None, rtt=2 * DELAY)
+                then(replace(response, retransmissions=self.retransmissions))
 
         if len(sent.body) > DATAGRAM:
             self.clock.call_later(0, lambda: answered(503))

@@ -10,7 +10,16 @@ import pytest
 
 from dmqcache.bus.peer import Reply
 from dmqcache.store.cell import PROVISIONAL
-from dmqcache.store.compare import DEAF_S, FEW, ROUNDS, ROUTINE_S, SETTLE_S, STRAY_S
+from dmqcache.store.compare import (
+    ASK_AGAIN_S,
+    DEAF_S,
+    FEW,
+    LOST_ANSWER_S,
+    ROUNDS,
+    ROUTINE_S,
+    SETTLE_S,
+    STRAY_S,
+)
 from tests.store.harness import NEW, OLD, Played, Sent, Side, World, cells_body, old_kamailio, shown
 
 
@@ -429,3 +438,37 @@ def test_numbers_that_only_kamailios_of_6_2_know_and_know_differently_end_alike(
     # Whatever another of us knows of the counter is worth more than their memory of its sum.
     counter = side.table.cells["n"]
     assert counter.stamp == side.table.floor + 1 and counter.flags & PROVISIONAL
+
+
+def test_a_question_that_is_lost_is_put_again_soon() -> None:
+    world, side, holder = apart()
+    answer, lost = holder.node.answer, []
+
+    def deaf(sent: Sent) -> Reply | None:
+        if sent.json == {"action": 1} and not lost:
+            lost.append(sent)
+            return None
+        return answer(sent)
+
+    holder.node.answer = deaf
+    holder.cells["new"] = "there"
+    again(world, side, holder, SETTLE_S + ASK_AGAIN_S + 2)
+    assert lost and side.table["new"] == "there"
+
+
+def test_cells_whose_200_is_lost_are_as_good() -> None:
+    world, side, holder = apart()
+    answer = holder.node.answer
+
+    def half(sent: Sent) -> Reply | None:
+        reply = answer(sent)
+        return None if sent.json == {"action": 1} else reply
+
+    holder.node.answer = half
+    holder.cells = {"same": "wrong"}
+    side.table["same"] = "ours"
+    side.table["more"] = "x"
+    side.outbox(holder.node).lanes["t"].clear()
+    again(world, side, holder, SETTLE_S + LOST_ANSWER_S + 2)
+    assert holder.cells == {"same": "ours", "more": "x"}
+    assert len(holder.asked) <= 2

@@ -261,3 +261,19 @@ def test_two_versions_side_by_side_each_hear_their_own_dialect() -> None:
     side.table["a"] = "x"
     world.run(1)
     assert [["last_modified" in body for body in node.seen()] for node in (old, new)] == [[False], [True]]
+
+
+def test_a_copy_of_an_older_message_does_not_have_the_last_word() -> None:
+    """A Kamailio that stalls answers a message whose copy it handles after the next one."""
+    world, side, kamailio = with_kamailio()
+    world.retransmissions = 1
+    side.table["a"] = "first"
+    world.run(0.0004)
+    side.table["a"] = "second"
+    world.run(0.2)
+    assert [body["strval"] for body in kamailio.seen()] == ["first", "second"]
+    world.retransmissions = 0
+    world.run(1)  # Meanwhile the copy comes.
+    assert [body["strval"] for body in kamailio.seen()] == ["first", "second", "second"]
+    world.run(5)
+    assert len(kamailio.got) == 3
