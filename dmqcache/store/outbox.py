@@ -159,6 +159,10 @@ class Outbox:
         self.overflowed = False
         self._forgotten = None
 
+    def needs_repair(self) -> bool:
+        """Whether only a comparison can tell what the node lacks."""
+        return self.overflowed or not (self.caught_up or self.compared)
+
     def acknowledged(self, number: int) -> bool:
         """Whether the node, which is there, has acknowledged all changes up to ``number``."""
         if self.compared and not self.portions:

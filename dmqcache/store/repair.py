@@ -358,9 +358,10 @@ class Repair:
 
     def tick(self) -> None:
         """Now and then: compare with one node, chosen by chance, unless a session is under way. Nodes for
-        which changes were forgotten come first: the repair that was to follow at once may have failed."""
+        which changes were forgotten, or that came and were not compared with yet, come first: the repair that
+        was to follow at once may have failed."""
         nodes = self.store.replicas()
-        nodes = [node for node in nodes if self.store.outboxes[node].overflowed] or nodes
+        nodes = [node for node in nodes if self.store.outboxes[node].needs_repair()] or nodes
         if nodes and self.session is None and not self._due:
             self.want(nodes[int(self.store.runtime.random() * len(nodes))])
 
