@@ -6,10 +6,10 @@ import statistics
 import time
 from collections.abc import Callable
 
-from dmqcache.bus.message import build_request, build_response, parse_message
-from dmqcache.store.dialect import KAMAILIO5
-from dmqcache.store.row import decode, encode_rows
-from dmqcache.store.wire import read, write_set
+from dmqcache.bus.sip.message import build_request, build_response, parse_message
+from dmqcache.store.kamailio.dialect import KAMAILIO5
+from dmqcache.store.kamailio.wire import read, write_set
+from dmqcache.store.table.row import decode, encode_rows
 
 _ROWS = [(f"user{number:06}", f"value-{number}", 1_700_000_000_000 + number) for number in range(300)]
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from bench.cluster import HOSTS, TABLE, Process, node, run, started
-from dmqcache.node import CacheNode
+from dmqcache.cache_node import CacheNode
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ Every node holds every table. Nodes are equal: there is no master, no quorum and
 a Kamailio server, whose ``htable`` tables are then the same as ours.
 
 The map
-    ``dmqcache.node``      :class:`CacheNode`: builds all that follows, starts and stops it
+    ``dmqcache.cache_node``      :class:`CacheNode`: builds all that follows, starts and stops it
     ``dmqcache.open_bus``  ``open_bus``: the bus on real sockets, for programs that want no cache
     ``dmqcache.bus``       the bus: SIP messages, transactions, transports, who is there; knows no cache
     ``dmqcache.store``     the replicated tables: data, versions, outboxes, sync and repair
     ``dmqcache.server``    the Redis protocol, HTTP with metrics and JSON-RPC
-    ``dmqcache.cli``       the commands, with ``options`` (all options, once) and ``client``
+    ``dmqcache.cli.app``       the commands, with ``options`` (all options, once) and ``client``
 
 Data climbs from the transport to the table; imports only go down: the bus knows nothing of the store, and
 the store nothing of the servers. ``docs/architecture.md`` tells more.
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from dmqcache.bus.bus import Bus, BusSettings
     from dmqcache.bus.node import Node, NodeStatus
     from dmqcache.bus.peer import Message, Peer, PeerBus, Reply, Response
-    from dmqcache.bus.uri import NodeURI, URIError
-    from dmqcache.node import CacheNode
-    from dmqcache.options import ConfigError
-    from dmqcache.store.patterns import MatchKind, MatchOn
-    from dmqcache.store.settings import TableSettings
-    from dmqcache.store.table import Table
+    from dmqcache.bus.sip.uri import NodeURI, URIError
+    from dmqcache.cache_node import CacheNode
+    from dmqcache.config.options import ConfigError
+    from dmqcache.store.table.patterns import MatchKind, MatchOn
+    from dmqcache.store.table.settings import TableSettings
+    from dmqcache.store.table.table import Table
 
 __version__ = "0.1.0"
 
@@ -52,21 +52,21 @@ __version__ = "0.1.0"
 _HOMES: Final[Mapping[str, str]] = {
     "Bus": "dmqcache.bus.bus",
     "BusSettings": "dmqcache.bus.bus",
-    "CacheNode": "dmqcache.node",
-    "ConfigError": "dmqcache.options",
-    "MatchKind": "dmqcache.store.patterns",
-    "MatchOn": "dmqcache.store.patterns",
+    "CacheNode": "dmqcache.cache_node",
+    "ConfigError": "dmqcache.config.options",
+    "MatchKind": "dmqcache.store.table.patterns",
+    "MatchOn": "dmqcache.store.table.patterns",
     "Message": "dmqcache.bus.peer",
     "Node": "dmqcache.bus.node",
     "NodeStatus": "dmqcache.bus.node",
-    "NodeURI": "dmqcache.bus.uri",
+    "NodeURI": "dmqcache.bus.sip.uri",
     "Peer": "dmqcache.bus.peer",
     "PeerBus": "dmqcache.bus.peer",
     "Reply": "dmqcache.bus.peer",
     "Response": "dmqcache.bus.peer",
-    "Table": "dmqcache.store.table",
-    "TableSettings": "dmqcache.store.settings",
-    "URIError": "dmqcache.bus.uri",
+    "Table": "dmqcache.store.table.table",
+    "TableSettings": "dmqcache.store.table.settings",
+    "URIError": "dmqcache.bus.sip.uri",
 }
 
 __all__ = [

@@ -11,7 +11,7 @@ def main() -> None:
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from dmqcache import cli
+    from dmqcache.cli import app as cli
 
     try:
         if interruptible:

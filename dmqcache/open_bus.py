@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-from dmqcache.bus.aio import AsyncioRuntime
 from dmqcache.bus.bus import Bus, BusSettings
-from dmqcache.bus.resolver import Answer, AsyncResolver, Resolver
-from dmqcache.bus.tcp import TcpOptions
-from dmqcache.bus.transport import TransportOptions, Transports
-from dmqcache.bus.uri import Endpoint, NodeURI
+from dmqcache.bus.net.aio import AsyncioRuntime
+from dmqcache.bus.net.resolver import Answer, AsyncResolver, Resolver
+from dmqcache.bus.net.tcp import TcpOptions
+from dmqcache.bus.net.transport import TransportOptions, Transports
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 log = logging.getLogger("dmqcache.bus")
 
@@ -37,7 +37,7 @@ class SeedResolver:
         self._lost: set[NodeURI] = set()
 
     def resolve(self, uri: NodeURI, callback: Answer) -> None:
-        """See :meth:`dmqcache.bus.resolver.Resolver.resolve`."""
+        """See :meth:`dmqcache.bus.net.resolver.Resolver.resolve`."""
         if uri not in self._seeds:
             self._resolver.resolve(uri, callback)
             return

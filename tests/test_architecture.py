@@ -41,24 +41,24 @@ OUTSIDE = frozenset(
 #: The only files that may use them. All others get what they need from these: the core is sans-I/O.
 SHELL = frozenset(
     {
-        "dmqcache.bus.aio",
-        "dmqcache.bus.failure",
-        "dmqcache.bus.readiness",
-        "dmqcache.bus.resolver",
-        "dmqcache.bus.sockaddr",
-        "dmqcache.bus.tcp",
-        "dmqcache.bus.tcp_connection",
-        "dmqcache.bus.transport",
-        "dmqcache.bus.udp",
-        "dmqcache.bus.udp_socket",
-        "dmqcache.server.http",
-        "dmqcache.server.resp",
-        "dmqcache.server.rpc_methods",
+        "dmqcache.bus.net.aio",
+        "dmqcache.bus.net.failure",
+        "dmqcache.bus.net.readiness",
+        "dmqcache.bus.net.resolver",
+        "dmqcache.bus.net.sockaddr",
+        "dmqcache.bus.net.tcp",
+        "dmqcache.bus.net.tcp_connection",
+        "dmqcache.bus.net.transport",
+        "dmqcache.bus.net.udp",
+        "dmqcache.bus.net.udp_socket",
+        "dmqcache.server.http.routes",
+        "dmqcache.server.resp.connection",
+        "dmqcache.server.http.rpc_methods",
         "dmqcache.__main__",
-        "dmqcache.client",
-        "dmqcache.demo",
-        "dmqcache.logs",
-        "dmqcache.node",
+        "dmqcache.cli.client",
+        "dmqcache.cli.demo",
+        "dmqcache.config.logs",
+        "dmqcache.cache_node",
         "dmqcache.open_bus",
     }
 )
@@ -66,7 +66,7 @@ SHELL = frozenset(
 BUS_FACE = frozenset(
     {
         "dmqcache.bus.peer",
-        "dmqcache.bus.uri",
+        "dmqcache.bus.sip.uri",
         "dmqcache.bus.runtime",
         "dmqcache.bus.node",
         "dmqcache.bus.bus",
@@ -176,7 +176,12 @@ def test_the_servers_know_nothing_of_the_commands_and_of_what_builds_them() -> N
     for name in names("dmqcache.server"):
         for one in own(name):
             if one.at_run_time:
-                assert one.module not in {"dmqcache.node", "dmqcache.cli", "dmqcache.demo", "dmqcache.client"}
+                assert one.module not in {
+                    "dmqcache.cache_node",
+                    "dmqcache.cli.app",
+                    "dmqcache.cli.demo",
+                    "dmqcache.cli.client",
+                }
 
 
 def test_only_the_shell_knows_time_chance_and_the_outside_world() -> None:
@@ -296,7 +301,7 @@ def test_import_dmqcache_loads_nothing_else() -> None:
 
 
 def test_the_commands_load_no_node() -> None:
-    loaded = _loaded_by("import dmqcache.cli")
+    loaded = _loaded_by("import dmqcache.cli.app")
     heavy = {"asyncio", "msgspec", "prometheus_client", "starlette", "uvicorn", "re2", "pydantic", "rich"}
     assert not loaded & heavy
     assert not {name for name in loaded if within(name, "dmqcache.bus") or within(name, "dmqcache.store")}

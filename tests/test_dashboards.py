@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dmqcache.exposition import Metrics
-from dmqcache.metrics import EXPORTS
+from dmqcache.metrics.exported import EXPORTS
+from dmqcache.metrics.exposition import Metrics
 from tests.server.served import busy_node
 
 ROOT = Path(__file__).parent.parent
@@ -178,7 +178,7 @@ def test_operations_explain_every_metric_and_every_alert() -> None:
 def test_operations_explain_every_drop() -> None:
     """Reasons that stand in the code as they are; those made of a prefix and the system's word are listed."""
     text = (ROOT / "docs" / "operations.md").read_text()
-    source = "\n".join(path.read_text() for path in sorted((ROOT / "dmqcache" / "bus").glob("*.py")))
+    source = "\n".join(path.read_text() for path in sorted((ROOT / "dmqcache" / "bus").rglob("*.py")))
     reasons = set(re.findall(r'drops\["(\w+)"', source))
     assert len(reasons) > 20
     assert {reason for reason in reasons if f"`{reason}`" not in text} == set()

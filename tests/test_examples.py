@@ -18,7 +18,7 @@ from types import ModuleType
 import pytest
 
 from dmqcache import Message, Node, NodeURI, Reply
-from dmqcache.bus.uri import Endpoint
+from dmqcache.bus.sip.uri import Endpoint
 from tests.interop.kamailio import Kamailio
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

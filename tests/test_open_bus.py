@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.bus.resolver import Answer
-from dmqcache.bus.uri import Endpoint, NodeURI
+from dmqcache.bus.net.resolver import Answer
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.open_bus import SeedResolver
 
 SEED = NodeURI.parse("sip:nowhere.invalid:5060")

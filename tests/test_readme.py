@@ -14,9 +14,9 @@ import pytest
 import typer
 
 import dmqcache
-from dmqcache import cli
-from dmqcache.config import load
-from dmqcache.options import BY_NAME, OPTIONS
+from dmqcache.cli import app as cli
+from dmqcache.config.config import load
+from dmqcache.config.options import BY_NAME, OPTIONS
 from tests.interop.kamailio_cfg import HEAD, PARAMETERS, ROUTES
 
 ROOT = Path(__file__).parent.parent

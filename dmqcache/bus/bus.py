@@ -14,30 +14,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dmqcache.bus.addresses import Addresses
-from dmqcache.bus.contacts import Contacts, learn
-from dmqcache.bus.counters import BusCounters
-from dmqcache.bus.dispatch import Dispatcher
-from dmqcache.bus.events import Events
+from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.exchange.dispatch import Dispatcher
+from dmqcache.bus.exchange.replay import REMEMBERED, Replays
+from dmqcache.bus.exchange.transaction import ClientTransactions, Outcome
 from dmqcache.bus.incoming import Incoming
-from dmqcache.bus.join import Joiner
-from dmqcache.bus.leave import Farewell
-from dmqcache.bus.membership import Membership
 from dmqcache.bus.node import OWN_TAG, Node, NodeList, NodeStatus
-from dmqcache.bus.notification import CHANNEL as NOTIFICATION_CHANNEL
-from dmqcache.bus.notification import Notification
+from dmqcache.bus.nodes.contacts import Contacts, learn
+from dmqcache.bus.nodes.events import Events
+from dmqcache.bus.nodes.join import Joiner
+from dmqcache.bus.nodes.leave import Farewell
+from dmqcache.bus.nodes.membership import Membership
+from dmqcache.bus.nodes.notification import CHANNEL as NOTIFICATION_CHANNEL
+from dmqcache.bus.nodes.notification import Notification
+from dmqcache.bus.nodes.probe import FailureDetector
+from dmqcache.bus.nodes.resolution import Addresses
+from dmqcache.bus.nodes.verify import KNOCK_CHANNEL, Verifier
 from dmqcache.bus.outgoing import Identity, Letter, Outgoing
 from dmqcache.bus.peer import Message, OnResponse, Peer, Sending
-from dmqcache.bus.probe import FailureDetector
-from dmqcache.bus.replay import REMEMBERED, Replays
 from dmqcache.bus.runtime import Runtime, Timer
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.bus.timers import T1, T2, TIMEOUT
-from dmqcache.bus.transaction import ClientTransactions, Outcome
-from dmqcache.bus.uri import Endpoint, NodeURI
-from dmqcache.bus.verify import KNOCK_CHANNEL, Verifier
 
 if TYPE_CHECKING:
-    from dmqcache.bus.resolver import Resolver
+    from dmqcache.bus.net.resolver import Resolver
 
 log = logging.getLogger(__name__)
 

@@ -29,18 +29,18 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from dmqcache.bus.addresses import node_uri
-from dmqcache.bus.contacts import Contacts
-from dmqcache.bus.counters import BusCounters
-from dmqcache.bus.dispatch import TURNED_AWAY, Dispatcher, Job
-from dmqcache.bus.headers import reply_endpoint
-from dmqcache.bus.membership import Membership
-from dmqcache.bus.message import MessageError, SipRequest, SipResponse, build_response, parse_message
+from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.exchange.dispatch import TURNED_AWAY, Dispatcher, Job
+from dmqcache.bus.exchange.replay import RUNNING, Replays, transaction_key
+from dmqcache.bus.exchange.transaction import ClientTransactions
+from dmqcache.bus.nodes.contacts import Contacts
+from dmqcache.bus.nodes.membership import Membership
+from dmqcache.bus.nodes.resolution import node_uri
 from dmqcache.bus.outgoing import METHOD, Identity, fits
 from dmqcache.bus.peer import SILENCE, Message, Peer, Reply
-from dmqcache.bus.replay import RUNNING, Replays, transaction_key
-from dmqcache.bus.transaction import ClientTransactions
-from dmqcache.bus.uri import Endpoint, NodeURI, SipURI, URIError
+from dmqcache.bus.sip.headers import reply_endpoint
+from dmqcache.bus.sip.message import MessageError, SipRequest, SipResponse, build_response, parse_message
+from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI, URIError
 
 log = logging.getLogger(__name__)
 

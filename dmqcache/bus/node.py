@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.bus.timers import RoundTrip
-from dmqcache.bus.uri import Endpoint, NodeURI
 
 #: Names that one node is remembered under; the one learnt first is forgotten first.
 MAX_NAMES = 8

@@ -11,17 +11,17 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dmqcache.bus.addresses import Addresses
-from dmqcache.bus.counters import BusCounters
-from dmqcache.bus.membership import Membership
-from dmqcache.bus.message import build_request
+from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.exchange.transaction import SEND_PARAM, ClientTransaction, ClientTransactions, Outcome, Plan
 from dmqcache.bus.node import Node
+from dmqcache.bus.nodes.membership import Membership
+from dmqcache.bus.nodes.resolution import Addresses
 from dmqcache.bus.peer import OnResponse, Response
 from dmqcache.bus.runtime import Runtime
-from dmqcache.bus.stream import MAX_STREAM_MESSAGE
+from dmqcache.bus.sip.message import build_request
+from dmqcache.bus.sip.stream import MAX_STREAM_MESSAGE
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.bus.timers import TIMEOUT
-from dmqcache.bus.transaction import SEND_PARAM, ClientTransaction, ClientTransactions, Outcome, Plan
-from dmqcache.bus.uri import Endpoint, NodeURI
 
 log = logging.getLogger(__name__)
 

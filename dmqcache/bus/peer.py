@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from dmqcache.bus.node import Node
-    from dmqcache.bus.uri import Endpoint, NodeURI
+    from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What the sans-I/O core is given from outside: time, chance, timers and somebody to run coroutines.
 
 Nothing under ``dmqcache.bus`` (but the transports) or ``dmqcache.store`` imports asyncio, socket, time or
-random. It is handed a :class:`Runtime` instead: the real one is ``dmqcache.bus.aio``, the tests' one runs
+random. It is handed a :class:`Runtime` instead: the real one is ``dmqcache.bus.net.aio``, the tests' one runs
 on virtual time, so that a cluster of fifty nodes lives through an hour of bad network in a second.
 """
 

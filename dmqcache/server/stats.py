@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
-from dmqcache.server.session import Shared
+from dmqcache.server.resp.session import Shared
 
 #: What is told to clients that ask which Redis this is: the protocol as of this version.
 REDIS_VERSION = "7.2.0"

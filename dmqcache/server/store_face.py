@@ -1,7 +1,6 @@
 """What the client protocols need of a table and of a node, and no more.
 
-``dmqcache.store.table.Table`` and ``dmqcache.node.CacheNode`` fit these; so do the small stand-ins of the
-tests.
+``Table`` and ``CacheNode`` fit these; so do the small stand-ins of the tests.
 """
 
 from __future__ import annotations
@@ -9,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from dmqcache.bus.counters import BusCounters
-from dmqcache.store.counters import TableCounters
-from dmqcache.store.patterns import MatchKind, MatchOn
-from dmqcache.store.settings import TableSettings
+from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.store.table.patterns import MatchKind, MatchOn
+from dmqcache.store.table.settings import TableSettings
+from dmqcache.store.table.store_counters import TableCounters
 
 
 class TableLike(Protocol):

@@ -15,25 +15,25 @@ from typing import Any, Final
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.node import Node
 from dmqcache.bus.runtime import Runtime
-from dmqcache.bus.uri import NodeURI
-from dmqcache.store.cell import Cell
-from dmqcache.store.clock import MAX_AHEAD_MS, Clock
-from dmqcache.store.collisions import Collisions
-from dmqcache.store.compare import KamailioCompare
-from dmqcache.store.counters import StoreCounters
-from dmqcache.store.donor import Donor
-from dmqcache.store.htable import Htable
-from dmqcache.store.join import Join
-from dmqcache.store.kamailio_arrivals import KamailioArrivals
-from dmqcache.store.leaves import LeafIndexes
-from dmqcache.store.numbering import Numbering
-from dmqcache.store.outbox import DEFAULT_LIMIT, Outbox
-from dmqcache.store.repair import Repair
-from dmqcache.store.replica import Replica
-from dmqcache.store.row import Telegram, encode
-from dmqcache.store.settings import TableSettings
-from dmqcache.store.table import MAX_VALUE_BYTES, Table
-from dmqcache.store.waiters import Waiters
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.kamailio.collisions import Collisions
+from dmqcache.store.kamailio.compare import KamailioCompare
+from dmqcache.store.kamailio.htable import Htable
+from dmqcache.store.kamailio.writes import KamailioArrivals
+from dmqcache.store.native.donor import Donor
+from dmqcache.store.native.initial_sync import Join
+from dmqcache.store.native.repair import Repair
+from dmqcache.store.native.replica import Replica
+from dmqcache.store.outbox.numbering import Numbering
+from dmqcache.store.outbox.outbox import DEFAULT_LIMIT, Outbox
+from dmqcache.store.outbox.waiters import Waiters
+from dmqcache.store.table.cell import Cell
+from dmqcache.store.table.clock import MAX_AHEAD_MS, Clock
+from dmqcache.store.table.leaves import LeafIndexes
+from dmqcache.store.table.row import Telegram, encode
+from dmqcache.store.table.settings import TableSettings
+from dmqcache.store.table.store_counters import StoreCounters
+from dmqcache.store.table.table import MAX_VALUE_BYTES, Table
 
 #: The option tag with which a node says that it speaks the ``dmqcache`` channel.
 OPTION_TAG: Final = "dmqcache-1"
@@ -55,7 +55,7 @@ CONGESTED: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """What an operator may choose; meaning and cost stand in ``dmqcache.options``."""
+    """What an operator may choose; meaning and cost stand in ``dmqcache.config.options``."""
 
     outbox_limit: int = DEFAULT_LIMIT
     repair_interval: float = 10.0

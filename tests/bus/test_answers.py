@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.dispatch import STRANGER_LANE_LIMIT
+from dmqcache.bus.exchange.dispatch import STRANGER_LANE_LIMIT
 from dmqcache.bus.peer import SILENCE, Reply
 from tests.bus.test_incoming import HERE, bench, statuses
 from tests.bus.virtual import Stranger

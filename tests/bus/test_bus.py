@@ -10,8 +10,8 @@ import pytest
 from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.node import Node, NodeStatus
 from dmqcache.bus.peer import Message, Peer, PeerBus, Reply, Response
-from dmqcache.bus.uri import Endpoint, NodeURI
-from tests.bus.test_events import Listener
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from tests.bus.nodes.test_events import Listener
 from tests.bus.virtual import Clock, Cluster, Gate, Names, Stranger, VirtualRuntime, kamailio
 
 HERE = "127.0.0.11"

@@ -8,7 +8,7 @@ import pytest
 
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.peer import Message, Peer, Reply
-from dmqcache.bus.uri import Endpoint, NodeURI
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from tests.bus.virtual import Cluster, Gate, Stranger, kamailio
 
 HERE = "127.0.0.11"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dmqcache.bus.node import MAX_NAMES, OWN_TAG, Node, NodeList, NodeStatus
-from dmqcache.bus.uri import Endpoint, NodeURI
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 
 def node(text: str, **fields: object) -> Node:

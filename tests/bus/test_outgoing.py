@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from dmqcache.bus.bus import Bus
-from dmqcache.bus.message import SipRequest
+from dmqcache.bus.exchange.transaction import SEND_PARAM
 from dmqcache.bus.peer import Peer, Response
-from dmqcache.bus.stream import MAX_STREAM_MESSAGE
-from dmqcache.bus.transaction import SEND_PARAM
-from dmqcache.bus.uri import Endpoint, NodeURI
+from dmqcache.bus.sip.message import SipRequest
+from dmqcache.bus.sip.stream import MAX_STREAM_MESSAGE
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from tests.bus.virtual import Cluster, Stranger, kamailio
 
 HERE = "127.0.0.11"

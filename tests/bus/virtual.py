@@ -14,10 +14,10 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from dmqcache.bus.bus import Bus, BusSettings
-from dmqcache.bus.headers import reply_endpoint
-from dmqcache.bus.message import SipRequest, SipResponse, build_request, build_response, parse_message
 from dmqcache.bus.node import NodeStatus
-from dmqcache.bus.uri import Endpoint, NodeURI, SipURI
+from dmqcache.bus.sip.headers import reply_endpoint
+from dmqcache.bus.sip.message import SipRequest, SipResponse, build_request, build_response, parse_message
+from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI
 
 
 class VirtualTimer:

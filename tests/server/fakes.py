@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from dmqcache.bus.counters import BusCounters
-from dmqcache.server.cursors import Cursors
-from dmqcache.server.session import Session, Shared
-from dmqcache.store.clock import Clock
-from dmqcache.store.settings import TableSettings
-from dmqcache.store.table import Table
+from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.server.resp.cursors import Cursors
+from dmqcache.server.resp.session import Session, Shared
+from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.settings import TableSettings
+from dmqcache.store.table.table import Table
 
 #: Unix time at which the tests' world begins.
 EPOCH = 1_700_000_000.0

@@ -6,13 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dmqcache.bus.counters import BusCounters
+from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.node import NodeStatus
-from dmqcache.bus.uri import NodeURI
-from dmqcache.store.clock import Clock
-from dmqcache.store.counters import StoreCounters
-from dmqcache.store.settings import TableSettings
-from dmqcache.store.table import Table
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.settings import TableSettings
+from dmqcache.store.table.store_counters import StoreCounters
+from dmqcache.store.table.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Bus:
 
 
 class ServedNode:
-    """Fits the protocols of ``dmqcache.metrics`` and ``dmqcache.server``."""
+    """Fits the protocols of ``dmqcache.metrics.exported`` and ``dmqcache.server``."""
 
     def __init__(self, *declared: str) -> None:
         clock = Clock(time.monotonic, lambda: time.time_ns() // 1_000_000)

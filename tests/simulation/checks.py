@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dmqcache.store.cell import MASK, NEVER, cell_digest
-from dmqcache.store.dialect import KAMAILIO5, KAMAILIO62
-from dmqcache.store.table import Table
-from dmqcache.store.wire import carriable
+from dmqcache.store.kamailio.dialect import KAMAILIO5, KAMAILIO62
+from dmqcache.store.kamailio.wire import carriable
+from dmqcache.store.table.cell import MASK, NEVER, cell_digest
+from dmqcache.store.table.table import Table
 from tests.simulation.cluster import Cluster, Machine
 
 #: Seconds by which the time left of one key may differ between two nodes: it is told as what was left when

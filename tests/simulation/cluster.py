@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 
 from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.peer import SILENCE, Message, Reply
-from dmqcache.bus.uri import Endpoint, NodeURI
-from dmqcache.store.htable import Htable
-from dmqcache.store.replica import Replica
-from dmqcache.store.settings import TableSettings
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.store.kamailio.htable import Htable
+from dmqcache.store.native.replica import Replica
 from dmqcache.store.store import Store, StoreOptions
+from dmqcache.store.table.settings import TableSettings
 from tests.simulation.kamailio_model import Kamailio
 from tests.simulation.network import Network, Socket
 from tests.simulation.runtime import VirtualRuntime, World

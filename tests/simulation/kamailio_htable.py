@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dmqcache.store.settings import TableSettings
+from dmqcache.store.table.settings import TableSettings
 from tests.simulation.kamailio_table import KamailioTable, Value, c_int, c_string
 
 #: Bytes after which a batch of cells is sent.

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dmqcache.bus.counters import BusCounters
-from dmqcache.bus.headers import reply_endpoint
-from dmqcache.bus.message import (
+from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.exchange.transaction import ClientTransactions, Outcome, Plan
+from dmqcache.bus.sip.headers import reply_endpoint
+from dmqcache.bus.sip.message import (
     MessageError,
     SipRequest,
     SipResponse,
@@ -19,9 +20,8 @@ from dmqcache.bus.message import (
     build_response,
     parse_message,
 )
-from dmqcache.bus.transaction import ClientTransactions, Outcome, Plan
-from dmqcache.bus.uri import Endpoint, NodeURI, SipURI
-from dmqcache.store.settings import TableSettings
+from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI
+from dmqcache.store.table.settings import TableSettings
 from tests.simulation.kamailio_htable import KamailioHtable
 from tests.simulation.runtime import VirtualRuntime
 

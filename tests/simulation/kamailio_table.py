@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from dmqcache.store.settings import TableSettings
+from dmqcache.store.table.settings import TableSettings
 
 Value = str | int
 

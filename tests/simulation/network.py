@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import log
 
-from dmqcache.bus.uri import Endpoint
+from dmqcache.bus.sip.uri import Endpoint
 from tests.simulation.describe import describe
 from tests.simulation.runtime import VirtualRuntime, World
 

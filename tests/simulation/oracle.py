@@ -1,6 +1,6 @@
 """What the tables must hold in the end, worked out from what clients were told and from who lost its memory.
 
-Independent of ``dmqcache.store.version``: it knows only the numbers that a write was given, and the written
+Independent of ``store/table/version.py``: it knows only the numbers that a write was given, and the written
 rule that the later version wins, a delete before a value. Two values of one version are settled by the nodes'
 agreement alone. Only for keys whose name says that dmqcache nodes alone write them (see ``operations.py``).
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dmqcache.store.cell import Cell
-from dmqcache.store.table import Table
+from dmqcache.store.table.cell import Cell
+from dmqcache.store.table.table import Table
 from tests.simulation.cluster import Machine
 
 #: (version in Unix ms, whether it is a delete): what beats what.

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dmqcache.store.outbox import Outbox
-from dmqcache.store.patterns import MatchKind
+from dmqcache.store.outbox.outbox import Outbox
+from dmqcache.store.table.patterns import MatchKind
 from tests.simulation import checks
 from tests.simulation.cluster import Cluster, Machine
 from tests.simulation.faults import Event, Scenario

@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.replay import Replays
-from dmqcache.bus.transaction import ClientTransaction
-from dmqcache.store import arrivals, kamailio_arrivals
-from dmqcache.store.arrivals import Arrivals
-from dmqcache.store.cells import Cells
-from dmqcache.store.collisions import Collisions
-from dmqcache.store.compare import KamailioCompare
-from dmqcache.store.kamailio_courier import KamailioCourier
-from dmqcache.store.outbox import Outbox
-from dmqcache.store.repair import Repair
-from dmqcache.store.version import State, Verdict, merge
+from dmqcache.bus.exchange.replay import Replays
+from dmqcache.bus.exchange.transaction import ClientTransaction
+from dmqcache.store.kamailio import writes as kamailio_arrivals
+from dmqcache.store.kamailio.collisions import Collisions
+from dmqcache.store.kamailio.compare import KamailioCompare
+from dmqcache.store.kamailio.courier import KamailioCourier
+from dmqcache.store.native.repair import Repair
+from dmqcache.store.outbox.outbox import Outbox
+from dmqcache.store.table import merge as arrivals
+from dmqcache.store.table.cells import Cells
+from dmqcache.store.table.merge import Arrivals
+from dmqcache.store.table.version import State, Verdict, merge
 from tests.simulation.campaign import run_seed
 from tests.simulation.faults import draw
 
@@ -99,11 +100,11 @@ def crossing_writes_are_not_settled(patch: Patch) -> None:
 
 
 def a_digest_leaves_out_the_value(patch: Patch) -> None:
-    patch.setattr("dmqcache.store.cells.plain_digest", lambda key, value, stamp, ttl, flags: key)
+    patch.setattr("dmqcache.store.table.cells.plain_digest", lambda key, value, stamp, ttl, flags: key)
 
 
 def shares_of_a_counter_are_replaced(patch: Patch) -> None:
-    patch.setattr("dmqcache.store.version.merge_shares", lambda held, came: dict(came))
+    patch.setattr("dmqcache.store.table.version.merge_shares", lambda held, came: dict(came))
 
 
 def what_is_older_is_not_told_back(patch: Patch) -> None:

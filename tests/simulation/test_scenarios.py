@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from dmqcache.store.store import StoreOptions
-from dmqcache.store.table import Table
+from dmqcache.store.table.table import Table
 from tests.simulation.checks import contents, disagreement, leftovers
 from tests.simulation.cluster import Cluster, Machine
 from tests.simulation.network import Weather

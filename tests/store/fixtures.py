@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dmqcache.store.clock import Clock
-from dmqcache.store.counters import StoreCounters
-from dmqcache.store.kamailio_arrivals import KamailioArrivals
-from dmqcache.store.row import Row, decode, encode_rows, escaped, row_of
-from dmqcache.store.settings import TableSettings
-from dmqcache.store.table import Table
+from dmqcache.store.kamailio.writes import KamailioArrivals
+from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.row import Row, decode, encode_rows, escaped, row_of
+from dmqcache.store.table.settings import TableSettings
+from dmqcache.store.table.store_counters import StoreCounters
+from dmqcache.store.table.table import Table
 
 START_MS = 1_700_000_000_000
 

@@ -14,12 +14,12 @@ from typing import Any, cast
 from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.node import OWN_TAG, Node, NodeList, NodeStatus
 from dmqcache.bus.peer import SILENCE, Message, OnResponse, Peer, Reply, Response
-from dmqcache.bus.uri import Endpoint, NodeURI
-from dmqcache.store.outbox import Outbox
-from dmqcache.store.row import Telegram, decode
-from dmqcache.store.settings import TableSettings
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.store import Store, StoreOptions
-from dmqcache.store.table import Table
+from dmqcache.store.table.row import Telegram, decode
+from dmqcache.store.table.settings import TableSettings
+from dmqcache.store.table.table import Table
 from tests.bus.virtual import Clock, VirtualRuntime
 
 #: Seconds one way.

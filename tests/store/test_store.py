@@ -6,8 +6,8 @@ import pytest
 
 from dmqcache.bus.node import OWN_TAG
 from dmqcache.bus.peer import Reply
-from dmqcache.store.clock import MAX_AHEAD_MS
 from dmqcache.store.store import CONGESTED, MAX_UDP_VALUE_BYTES, SWEEP_S
+from dmqcache.store.table.clock import MAX_AHEAD_MS
 from tests.store.harness import NEW, Played, World, equal, old_kamailio, shown
 
 

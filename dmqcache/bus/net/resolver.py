@@ -1,0 +1,171 @@
+"""Host names to addresses, without ever blocking the loop.
+
+Owns the cache and the threads in which the system's resolver blocks. When to ask again, and what to do
+with several addresses, is left to who asks. Only addresses (A and AAAA): a node's port is always known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
+
+log = logging.getLogger(__name__)
+
+#: Seconds that an answer is believed. The system's resolver does not tell the record's own time to live.
+CACHE_SECONDS = 30.0
+#: Seconds before a name that gave nothing is asked again.
+NEGATIVE_CACHE_SECONDS = 5.0
+#: Seconds until whoever asks gets an empty list. glibc's own default is 5 s for each try of each server.
+TIMEOUT_SECONDS = 5.0
+#: Names remembered. Node lists from the wire may name anything; the oldest are forgotten first.
+CACHE_NAMES = 1024
+#: Lookups that may block at once, each in a thread.
+THREADS = 8
+#: Names that may wait for a thread; one more gets an empty list.
+WAITING_NAMES = 1024
+
+Answer = Callable[[list[Endpoint]], None]
+#: A blocking lookup: a host name to the texts of its addresses, best first. OSError or UnicodeError if none.
+Lookup = Callable[[str], Sequence[str]]
+
+
+class Resolver(Protocol):
+    """What the bus needs to know where a node's name leads."""
+
+    def resolve(self, uri: NodeURI, callback: Answer) -> None:
+        """Call ``callback`` once, on a later turn, with the endpoints of ``uri``, best first.
+
+        Never blocks and never raises. An empty list: the name does not resolve, or not in time.
+        """
+
+
+def system_lookup(host: str) -> list[str]:
+    """Ask the system (hosts file, DNS). Blocks. Addresses in the order of RFC 6724, each once."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class AsyncResolver:
+    """:class:`Resolver` over the system's blocking one.
+
+    The threads are daemons of its own: a name server that is down must neither fill the loop's common pool
+    nor keep the process from ending.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        lookup: Lookup = system_lookup,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``timeout``: seconds. ``lookup`` and ``now`` (monotonic seconds) are there for tests."""
+        self._loop = loop if loop is not None else asyncio.get_running_loop()
+        self._timeout = timeout
+        self._lookup = lookup
+        self._now = now
+        self._closed = False
+        #: host -> (addresses, when they are too old)
+        self._cache: dict[str, tuple[Sequence[str], float]] = {}
+        #: host -> who waits for it
+        self._asking: dict[str, list[tuple[NodeURI, Answer]]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._queue: deque[str] = deque()
+        self._threads = 0
+
+    def resolve(self, uri: NodeURI, callback: Answer) -> None:
+        """See :meth:`Resolver.resolve`. Askers of one name share one lookup."""
+        literal = uri.endpoint
+        if literal is not None:
+            self._answer(callback, [literal])
+            return
+        host = uri.host
+        known = self._cache.get(host)
+        if known is not None and self._now() < known[1]:
+            self._answer(callback, _endpoints(uri, known[0]))
+        elif host in self._asking:
+            self._asking[host].append((uri, callback))
+        elif self._closed or len(self._queue) >= WAITING_NAMES:
+            log.warning("%s is not resolved: too many names wait for the resolver", host)
+            self._answer(callback, [])
+        else:
+            self._ask(host, uri, callback)
+
+    def close(self) -> None:
+        """Answer whoever waits with an empty list. Threads that hang in the system end by themselves."""
+        self._closed = True
+        self._queue.clear()
+        for host in list(self._asking):
+            self._finish(host, [])
+
+    def _answer(self, callback: Answer, endpoints: list[Endpoint]) -> None:
+        # Always on a later turn, so that who asks meets one order of events only.
+        self._loop.call_soon(callback, endpoints)
+
+    def _ask(self, host: str, uri: NodeURI, callback: Answer) -> None:
+        self._asking[host] = [(uri, callback)]
+        self._timers[host] = self._loop.call_later(self._timeout, self._timed_out, host)
+        self._queue.append(host)
+        self._start_threads()
+
+    def _start_threads(self) -> None:
+        while self._queue and self._threads < THREADS:
+            host = self._queue.popleft()
+            self._threads += 1
+            threading.Thread(target=self._block, args=(host,), name=f"resolve {host}", daemon=True).start()
+
+    def _block(self, host: str) -> None:
+        """In a thread of its own."""
+        addresses: Sequence[str] = ()
+        try:
+            addresses = self._lookup(host)
+        except (OSError, UnicodeError) as error:
+            log.debug("%s does not resolve: %s", host, error)
+        except Exception:
+            log.exception("resolving %s failed", host)
+        try:
+            self._loop.call_soon_threadsafe(self._thread_ended, host, addresses)
+        except RuntimeError:
+            log.debug("the answer for %s came after the loop's end", host)
+
+    def _thread_ended(self, host: str, addresses: Sequence[str]) -> None:
+        self._threads -= 1
+        self._start_threads()
+        self._finish(host, addresses)
+
+    def _timed_out(self, host: str) -> None:
+        log.warning("%s did not resolve within %g s", host, self._timeout)
+        if host in self._queue:
+            self._queue.remove(host)
+        self._finish(host, ())
+
+    def _finish(self, host: str, addresses: Sequence[str]) -> None:
+        timer = self._timers.pop(host, None)
+        if timer is not None:
+            timer.cancel()
+        waiting = self._asking.pop(host, [])
+        # An answer after its time is still worth keeping; nothing at all after its time is not.
+        if addresses or waiting:
+            self._remember(host, addresses)
+        for uri, callback in waiting:
+            self._answer(callback, _endpoints(uri, addresses))
+
+    def _remember(self, host: str, addresses: Sequence[str]) -> None:
+        self._cache.pop(host, None)
+        while len(self._cache) >= CACHE_NAMES:
+            del self._cache[next(iter(self._cache))]
+        lifetime = CACHE_SECONDS if addresses else NEGATIVE_CACHE_SECONDS
+        self._cache[host] = (addresses, self._now() + lifetime)
+
+
+def _endpoints(uri: NodeURI, addresses: Sequence[str]) -> list[Endpoint]:
+    return [Endpoint(uri.transport, address, uri.port) for address in addresses]

@@ -1,0 +1,216 @@
+"""All TCP connections of a node: one for each endpoint, made when something is to be sent, kept, used both
+ways.
+
+Owns listening, connecting, back-off and which connection leads where. What goes on inside one connection is
+``tcp_connection``'s. Nothing is sent twice here: what a broken connection held is reported as failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+
+from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.net.backoff import Backoff
+from dmqcache.bus.net.failure import CLOSED, ERROR, SHUT, UNSUPPORTED, Failures, reason_of
+from dmqcache.bus.net.sockaddr import MAX_PORT, IPAddress, endpoint_of, ip_of, nearest, open_socket
+from dmqcache.bus.net.tcp_connection import Receive, TcpConnection, TcpContext, TcpOptions
+from dmqcache.bus.sip.uri import Endpoint
+
+__all__ = ["TcpOptions", "TcpTransport"]
+
+log = logging.getLogger(__name__)
+
+#: Seconds that peers have at the end to take what was written to them, the goodbye above all.
+CLOSE_SECONDS = 1.0
+
+
+class TcpTransport:
+    """Sends and receives whole messages over connections."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        receive: Receive,
+        failures: Failures,
+        counters: BusCounters,
+        options: TcpOptions,
+        name: str = "tcp",
+    ) -> None:
+        """``name``: the transport's in endpoints."""
+        self._context = TcpContext(loop, receive, counters, options, self._made, self._lost)
+        self._loop = loop
+        self._failures = failures
+        self._counters = counters
+        self._name = name
+        self._servers: list[asyncio.AbstractServer] = []
+        self._local_ips: list[IPAddress] = []
+        self._ways: dict[Endpoint, TcpConnection] = {}
+        self._connections: set[TcpConnection] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._backoff = Backoff()
+        self._closed = False
+        self._empty = asyncio.Event()
+
+    async def listen(self, ip: IPAddress, port: int) -> Endpoint:
+        """Take connections; returns where (``port`` 0: any free). OSError naming the address."""
+        sock = open_socket(socket.SOCK_STREAM, ip, port)
+        endpoint = endpoint_of(self._name, sock.getsockname())
+        try:
+            self._servers.append(await self._loop.create_server(self._taken, sock=sock))
+        except BaseException:
+            sock.close()
+            raise
+        self.use_local(ip)
+        return endpoint
+
+    def use_local(self, ip: IPAddress) -> None:
+        """Connect from this address where it leads: the peer's access list knows us by it."""
+        if ip not in self._local_ips:
+            self._local_ips.append(ip)
+
+    def send(self, data: bytes, to: Endpoint) -> None:
+        """Send one message. Never blocks, never raises."""
+        way = self._ways.get(to)
+        if way is not None and way.usable:
+            way.send(data)
+            return
+        ip = ip_of(to.host)
+        if ip is None or self._closed or not 0 < to.port <= MAX_PORT:
+            self._refuse(to, UNSUPPORTED, "tcp_unsupported")
+            return
+        reason = self._backoff.blocks(to, self._loop.time())
+        if reason:
+            self._refuse(to, reason, "tcp_backoff")
+            return
+        connection = TcpConnection(self._context, self._name, to)
+        self._lead(to, connection)
+        connection.send(data)
+        task = self._loop.create_task(self._connect(connection, ip), name=f"connect {to.host} {to.port}")
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    def connected(self, endpoint: Endpoint) -> bool:
+        """Whether there is a connection to ``endpoint``."""
+        way = self._ways.get(endpoint)
+        return way is not None and way.usable
+
+    def alias(self, endpoint: Endpoint, source: Endpoint) -> None:
+        """A message that came over the connection from ``source`` says (Via sent-by) that its sender listens
+        at ``endpoint``: send there over the same connection, unless one to there works.
+
+        Only for the host that the connection really comes from: a stranger must not draw to itself what is
+        meant for another (RFC 5923 section 9).
+        """
+        if endpoint == source or endpoint.host != source.host or endpoint.transport != source.transport:
+            return
+        connection = self._ways.get(source)
+        current = self._ways.get(endpoint)
+        if connection is None or connection is current or not connection.usable:
+            return
+        if current is None or not current.usable or current.stale:
+            self._lead(endpoint, connection)
+
+    async def close(self) -> None:
+        """Stop listening, write what waits (for at most a second), close everything."""
+        self._closed = True
+        for server in self._servers:
+            server.close()
+        for task in list(self._connecting):
+            task.cancel()
+        for connection in list(self._connections):
+            connection.close()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while self._connections:
+                    self._empty.clear()
+                    await self._empty.wait()
+        except TimeoutError:
+            for connection in list(self._connections):
+                connection.abort(SHUT)
+
+    def _refuse(self, to: Endpoint, reason: str, drop: str) -> None:
+        self._counters.drops[drop] += 1
+        self._failures.report(to, reason)
+
+    def _lead(self, endpoint: Endpoint, connection: TcpConnection) -> None:
+        """From now on ``connection`` is the way to ``endpoint``."""
+        before = self._ways.get(endpoint)
+        if before is not None:
+            before.leads_to.discard(endpoint)
+            if not before.leads_to:
+                before.close()
+        self._ways[endpoint] = connection
+        connection.leads_to.add(endpoint)
+
+    def _taken(self) -> TcpConnection:
+        return TcpConnection(self._context, self._name)
+
+    async def _connect(self, connection: TcpConnection, ip: IPAddress) -> None:
+        to = connection.peer
+        try:
+            async with asyncio.timeout(self._context.options.connect_timeout):
+                await self._loop.create_connection(
+                    lambda: connection, to.host, to.port, local_addr=self._local_address(ip)
+                )
+        except asyncio.CancelledError:
+            connection.not_made(SHUT)
+            raise
+        except OSError as error:
+            log.info("no connection to %s port %d: %s", to.host, to.port, error)
+            connection.not_made(reason_of(error))
+        except Exception:
+            log.exception("connecting to %s port %d failed", to.host, to.port)
+            connection.not_made(ERROR)
+
+    def _local_address(self, remote: IPAddress) -> tuple[str, int] | None:
+        local = nearest(self._local_ips, _itself, remote)
+        if local is None or local.is_unspecified or (local.is_loopback and not remote.is_loopback):
+            return None  # the kernel chooses by its routes
+        return (str(local), 0)
+
+    def _made(self, connection: TcpConnection) -> bool:
+        if self._closed:
+            return False
+        if connection.accepted:
+            if not self._has_room(connection.peer.host):
+                self._counters.drops["tcp_too_many"] += 1
+                if self._context.complaints.may(connection.peer.host, self._loop.time()):
+                    log.warning("a connection from %s is not taken: too many", connection.peer.host)
+                return False
+            self._backoff.forget_host(connection.peer.host)
+            self._lead(connection.peer, connection)
+        self._connections.add(connection)
+        return True
+
+    def _has_room(self, host: str) -> bool:
+        options = self._context.options
+        hosts = [other.peer.host for other in self._connections if other.accepted]
+        return len(hosts) < options.max_accepted and hosts.count(host) < options.max_accepted_from_host
+
+    def _lost(self, connection: TcpConnection, reason: str) -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+        if not connection.accepted:
+            self._note_outcome(connection, reason)
+        # A peer may close what is idle, as Kamailio does after two minutes: no failure of anybody.
+        told = reason != SHUT and (reason != CLOSED or connection.answer_due)
+        for endpoint in connection.leads_to:
+            del self._ways[endpoint]
+            if told:
+                self._failures.report(endpoint, reason)
+        connection.leads_to.clear()
+
+    def _note_outcome(self, connection: TcpConnection, reason: str) -> None:
+        # Only a peer that said something is a success: one that takes connections just to drop them must
+        # not be called in a tight loop.
+        if connection.heard:
+            self._backoff.forget(connection.peer)
+        elif reason != SHUT:
+            self._backoff.failed(connection.peer, reason, self._loop.time())
+
+
+def _itself(ip: IPAddress) -> IPAddress:
+    return ip

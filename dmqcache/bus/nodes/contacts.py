@@ -1,0 +1,135 @@
+"""Who calls: what a request says of its sender, and what becomes of a sender that nobody knows.
+
+Owns the step from a From header and a source address to a node. A request alone never makes a node active:
+its source can be forged, so whoever is not active and calls is asked back first (``verify.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.node import Node
+from dmqcache.bus.nodes.membership import Membership
+from dmqcache.bus.nodes.resolution import Addresses, node_uri
+from dmqcache.bus.runtime import Runtime
+from dmqcache.bus.sip.message import SipMessage
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
+
+#: Seconds between two looks at where a name leads now, for one caller that is not where it led before.
+MOVED_GAP = 5.0
+#: Such callers remembered.
+MAX_MOVED = 256
+#: Names whose addresses are being looked up at once. Each costs a thread of the resolver.
+MAX_LOOKUPS = 64
+
+
+def learn(node: Node, message: SipMessage, now: float) -> None:
+    """Note what a message of ``node`` says about it."""
+    node.last_seen = now
+    agent = message.user_agent
+    if agent and agent != node.user_agent:
+        node.user_agent = agent
+    # Compared as text: every message carries it, and it changes only with the software.
+    supported = message.headers.get_all("supported")
+    if supported != node.supported_text:
+        node.supported_text = supported
+        node.supported = message.supported
+
+
+class Contacts:
+    """Senders to nodes."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        membership: Membership,
+        addresses: Addresses,
+        counters: BusCounters,
+        verify: Callable[[Node], None],
+    ) -> None:
+        """``verify`` asks a node first-hand whether it is there."""
+        self._runtime = runtime
+        self._membership = membership
+        self._addresses = addresses
+        self._counters = counters
+        self._verify = verify
+        self._lookups: set[NodeURI] = set()
+        #: (name, host that calls itself so) -> when that was looked into. In that order.
+        self._moved: dict[tuple[NodeURI, str], float] = {}
+
+    def sender(self, uri: NodeURI, source: Endpoint, message: SipMessage) -> Node | None:
+        """The node that sent a request, if its source is the node's own address; else None, and whoever it
+        is will be asked back."""
+        node = self._membership.nodes.get(uri)
+        if node is None:
+            self._stranger(uri, source)
+            return None
+        if node.local:
+            return None
+        assert node.endpoint is not None
+        if node.endpoint.host != source.host:
+            self._elsewhere(uri, source)
+            return None
+        learn(node, message, self._runtime.now())
+        if not node.active:
+            self._verify(node)
+        return node
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._runtime.now()
+
+    def meet_named(self, uri: NodeURI, met: Callable[[Node], None], source: Endpoint | None = None) -> None:
+        """Find and take in the node behind a URI of any form; ``met`` gets it, if there is one. With
+        ``source``, where a caller really is, only if that is one of its addresses."""
+        if uri in self._lookups:
+            return
+        if uri.endpoint is None:
+            if len(self._lookups) >= MAX_LOOKUPS:
+                self._counters.drops["too_many_lookups"] += 1
+                return
+            self._lookups.add(uri)
+        self._addresses.find(uri, lambda endpoints: self._resolved(uri, endpoints, met, source))
+
+    def _stranger(self, uri: NodeURI, source: Endpoint) -> None:
+        """Only a caller at the address that it names is met: else anybody could make us call anybody."""
+
+        def met(node: Node) -> None:
+            node.named_itself = uri.endpoint is None
+            node.last_call = self._runtime.now()
+            self._verify(node)
+
+        self.meet_named(uri, met, source)
+
+    def _elsewhere(self, uri: NodeURI, source: Endpoint) -> None:
+        """A known node's URI comes from another host: forged, or a name that leads there by now."""
+        self._counters.drops["sender_not_at_its_address"] += 1
+        now, key = self._runtime.now(), (uri, source.host)
+        if uri.endpoint is not None or now - self._moved.get(key, float("-inf")) < MOVED_GAP:
+            return
+        self._moved.pop(key, None)
+        self._moved[key] = now
+        if len(self._moved) > MAX_MOVED:
+            del self._moved[next(iter(self._moved))]
+        self._stranger(uri, source)
+
+    def _resolved(
+        self, uri: NodeURI, endpoints: list[Endpoint], met: Callable[[Node], None], source: Endpoint | None
+    ) -> None:
+        self._lookups.discard(uri)
+        if not endpoints:
+            self._counters.drops["unresolved"] += 1
+            return
+        if source is not None:
+            endpoints = [endpoint for endpoint in endpoints if endpoint.host == source.host]
+            if not endpoints:
+                self._counters.drops["sender_not_at_its_address"] += 1
+                return
+        if any(self._membership.is_own(node_uri(endpoint)) for endpoint in endpoints):
+            self._membership.add_own(uri)
+            return
+        node = self._membership.meet(node_uri(endpoints[0]), calls=source is not None)
+        if node is not None:
+            self._membership.nodes.name(node, uri)
+            met(node)

@@ -1,0 +1,252 @@
+"""The ``notification_peer`` channel: who is there, as an ordinary peer of the bus.
+
+Owns what lists say and who is told which list. What that means for a node is judged by ``membership.py``;
+when to ask is for ``join.py`` (notification addresses), ``verify.py`` (nodes heard of) and ``probe.py``.
+
+Gossip (Kamailio's rule): a list that came with hops to spare and changed ours is answered, and our list goes
+on to all active nodes with one hop less. Here a node changes our list when it has answered us, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.node import Node, NodeStatus
+from dmqcache.bus.nodes.contacts import Contacts
+from dmqcache.bus.nodes.membership import Evidence, Membership
+from dmqcache.bus.nodes.node_lines import NodeLine, NodeLines
+from dmqcache.bus.peer import Message, Peer, Reply, Response, Sending
+from dmqcache.bus.runtime import Runtime
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.bus.timers import TIMEOUT
+
+CHANNEL = "notification_peer"
+#: Hops of a start-up notification and of a ping, as Kamailio sends them.
+START_HOPS = 2
+PING_HOPS = 1
+#: Seconds for which nodes that come up are gathered before they are told on.
+GOSSIP_DELAY = 0.05
+#: Seconds between two news of a suspicion, whatever is suspected.
+NEWS_GAP = 2.0
+
+
+class Notification(Peer):
+    """Membership as a peer."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        membership: Membership,
+        contacts: Contacts,
+        counters: BusCounters,
+        instance: str,
+    ) -> None:
+        super().__init__(CHANNEL)
+        self._runtime = runtime
+        self._membership = membership
+        self._contacts = contacts
+        self._lines = NodeLines(counters.drops)
+        self._instance = instance
+        self._gossip_hops = 0
+        self._last_news = float("-inf")
+        #: Whether a node has left us without answers just now, so that others should look at it.
+        self.is_suspect: Callable[[Node], bool] = lambda node: False
+        #: Another node suspects this one.
+        self.on_suspicion: Callable[[Node], None] = lambda node: None
+        #: A node calls and seems to have started anew.
+        self.on_doubt: Callable[[Node], None] = lambda node: None
+        #: Another node holds this one active.
+        self.on_hearsay: Callable[[Node], None] = lambda node: None
+        #: Another node lists this address, which was removed here not long ago.
+        self.on_ghost: Callable[[NodeURI], None] = lambda uri: None
+
+    # -- what comes
+
+    def handle(self, message: Message) -> Reply:
+        """Read a list, answer with ours. A stranger is told of nobody but ourselves: until it has answered a
+        ping, its address may be forged, and what it gets is small."""
+        node = message.node
+        if node is not None:
+            node.last_call = self._runtime.now()
+            lines = self._lines.read(message.body)
+            self._read_own_line(node, lines, message.max_forwards)
+            if node.confirmed:
+                self._read_hearsay(node, lines, message.max_forwards - 1)
+        # One that was met by this very message is in the list, but was not when the message came.
+        caller = node or self._just_met(message)
+        if caller is not None and not caller.active and message.max_forwards > 1:
+            caller.gossip_hops = message.max_forwards - 1
+        return Reply(200, body=self.body_for(node))
+
+    def _just_met(self, message: Message) -> Node | None:
+        node = self._membership.nodes.get(message.sender)
+        fits = node is not None and node.endpoint is not None and node.endpoint.host == message.source.host
+        return node if fits else None
+
+    def _read_own_line(self, node: Node, lines: list[NodeLine], hops: int) -> None:
+        """What a node says of itself is first-hand."""
+        line = _line_of(node, lines)
+        if line is not None and line.status is NodeStatus.DISABLED:
+            self._membership.judge(node, Evidence.GOODBYE)
+        elif line is not None and line.instance:
+            # A request can be forged; the answer to our ping will carry the new instance if it is true.
+            if node.instance and line.instance != node.instance:
+                self.on_doubt(node)
+        elif hops >= START_HOPS and not node.ours:
+            node.started = self._runtime.now()
+            if node.active:
+                self._membership.says_it_started(node)
+
+    def _read_hearsay(self, teller: Node, lines: list[NodeLine], hops: int) -> None:
+        """What a node says of others: reasons to ask them, nothing more."""
+        for line in lines:
+            if self._membership.is_own(line.uri):
+                if line.suspect:
+                    self.ping(teller)
+                continue
+            node = self._membership.nodes.get(line.uri)
+            if node is teller or line.status is not NodeStatus.ACTIVE:
+                continue
+            if node is None:
+                if not line.suspect:
+                    self._meet(line.uri, hops)
+            elif line.suspect:
+                self.on_suspicion(node)
+            elif not node.active:
+                self.on_hearsay(node)
+
+    def _meet(self, uri: NodeURI, hops: int) -> None:
+        if self._membership.departed(uri):
+            self.on_ghost(uri)
+            return
+
+        def met(node: Node) -> None:
+            if hops > 0 and not node.active:
+                node.gossip_hops = hops
+            self.on_hearsay(node)
+
+        self._contacts.meet_named(uri, met)
+
+    # -- what goes
+
+    def body_for(self, node: Node | None) -> bytes:
+        """Our list for one node: ourselves, and for a confirmed node all that we hold active first-hand."""
+        local = self._membership.nodes.local
+        lines = [NodeLine(local.uri, local.status, self._instance)]
+        if node is not None and node.confirmed and local.active:
+            lines += self._lines_of_others(for_ours=node.ours)
+        return self._lines.write(lines)
+
+    def _lines_of_others(self, for_ours: bool) -> Iterator[NodeLine]:
+        for other in self._membership.nodes:
+            if other.local or not other.confirmed:
+                continue
+            if for_ours and self.is_suspect(other):
+                yield NodeLine(other.uri, suspect=True)
+            # Nodes that call themselves by name are for those who look at addresses only.
+            elif other.active and (for_ours or not other.named_itself):
+                yield NodeLine(other.uri)
+
+    def ping(
+        self,
+        node: Node,
+        *,
+        hops: int = PING_HOPS,
+        timeout: float = TIMEOUT,
+        repeat: bool = True,
+        fast: bool = False,
+        done: Callable[[Response], None] | None = None,
+    ) -> Sending:
+        """Send our list to one node and learn from its answer. ``done`` hears the answer afterwards."""
+        assert self.bus is not None
+        node.last_ping = self._runtime.now()
+
+        def answered(response: Response) -> None:
+            self._answered(node, response)
+            if done is not None:
+                done(response)
+
+        return self.bus.send_message(
+            self,
+            self.body_for(node),
+            node.uri,
+            max_forwards=hops,
+            timeout=timeout,
+            repeat=repeat,
+            fast=fast,
+            on_response=answered,
+        )
+
+    def _answered(self, node: Node, response: Response) -> None:
+        if self._membership.nodes.get(node.uri) is not node:
+            # Removed meanwhile; if its address is in the list again, that is another record.
+            return
+        if response.local or not 200 <= response.status < 300:
+            self._membership.missed(node)
+            return
+        lines = self._lines.read(response.body)
+        line = _line_of(node, lines)
+        if line is not None and line.status is NodeStatus.DISABLED:
+            self._membership.judge(node, Evidence.GOODBYE)
+            return
+        new = not node.confirmed
+        before, node.instance = node.instance, line.instance if line is not None else ""
+        again = node.active and before != node.instance
+        self._membership.judge(node, Evidence.ANSWERED)
+        if again and before:
+            self._membership.restarted(node)
+        if new and len(self._membership.nodes.active()) > 1:
+            # Until now it was told of nobody but us.
+            self.ping(node)
+        self._read_hearsay(node, lines, 0)
+
+    def node_up(self, node: Node) -> None:
+        """``node`` became active: tell it on if the list that named it had hops to spare."""
+        hops, node.gossip_hops = node.gossip_hops, 0
+        if hops <= 0:
+            return
+        if not self._gossip_hops:
+            self._runtime.call_later(GOSSIP_DELAY, self._gossip)
+        self._gossip_hops = max(self._gossip_hops, hops)
+
+    def _gossip(self) -> None:
+        hops, self._gossip_hops = self._gossip_hops, 0
+        if self._membership.nodes.local.active:
+            for node in self._membership.nodes.active():
+                self.ping(node, hops=hops)
+
+    def tell_suspicion(self, suspect: Node) -> None:
+        """Let the other nodes of our kind look for themselves, at once: a list line of theirs says so."""
+        now = self._runtime.now()
+        if now - self._last_news < NEWS_GAP:
+            return
+        self._last_news = now
+        for node in self._membership.nodes.active():
+            if node.ours and node is not suspect:
+                self.ping(node, timeout=NEWS_GAP, fast=True)
+
+    def ask_address(self, uri: NodeURI, timeout: float, done: Callable[[Response], None]) -> None:
+        """Ask an address that is not in the list whether a node is there."""
+        assert self.bus is not None
+        self.bus.send_message(self, self.body_for(None), uri, timeout=timeout, on_response=done)
+
+    def say_goodbye(self, node: Node, timeout: float, done: Callable[[], None]) -> None:
+        """Tell one node that we leave; ``done`` when it has answered or ``timeout`` seconds are over."""
+        assert self.bus is not None
+        self.bus.send_message(
+            self,
+            self.body_for(None),
+            node.uri,
+            timeout=timeout,
+            fast=node.ours,
+            on_response=lambda response: done(),
+        )
+
+
+def _line_of(node: Node, lines: list[NodeLine]) -> NodeLine | None:
+    """The line in which a node speaks of itself."""
+    for line in lines:
+        if line.uri == node.uri or line.uri in node.names:
+            return line
+    return None

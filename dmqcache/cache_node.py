@@ -1,0 +1,324 @@
+"""One whole node: builds the bus, the store, the peers and the servers, starts and stops them.
+
+The only place that knows all the parts; each part knows only what it needs. ``run`` is what
+``dmqcache serve`` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from dmqcache import __version__
+from dmqcache.bus.bus import Bus, BusSettings
+from dmqcache.bus.net.aio import AsyncioRuntime
+from dmqcache.bus.node import Node
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.config.config import OFF, Config, ConfigError, load
+from dmqcache.config.peer_loading import load_peers, register_peers
+from dmqcache.open_bus import OpenBus
+from dmqcache.store.store import Store, StoreOptions
+from dmqcache.store.table.store_counters import StoreCounters
+from dmqcache.store.table.table import Table
+
+log = logging.getLogger("dmqcache")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """One node of the bus as this node sees it, for lists and metrics."""
+
+    uri: str
+    status: str
+    local: bool
+    #: What it says of itself, e.g. ``kamailio (5.6.3 (x86_64/linux))``.
+    software: str
+    last_seen_s: float | None
+    rtt_ms: float | None
+    #: ``yes``, ``behind`` (something is not acknowledged), ``repair`` (it must be compared with), ``-``.
+    in_sync: str
+    #: Changed keys that it has not acknowledged.
+    backlog: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyncProgress:
+    """How far the initial sync is."""
+
+    state: str
+    cells: int
+    donor: str
+
+
+class CacheNode:
+    """A dmqcache node in this process.
+
+    ::
+
+        async with CacheNode(server_address="sip:127.0.0.11:5060", tables=["users"]) as node:
+            users = node.table("users")
+            users["alice"] = "sip:alice@example.com"
+            await node.wait_replicated()
+
+    Reads and writes are plain calls on the event loop's thread; nothing of them waits for the network.
+    """
+
+    def __init__(self, config: Config | None = None, **options: Any) -> None:
+        """``config``, or the options of ``dmqcache serve`` by name (``server_address``,
+        ``notification_address``, ``table``, ...; a list where they may be repeated). Servers for clients
+        and HTTP run only where an address is given. ConfigError says what is wrong."""
+        if config is not None and options:
+            raise ConfigError(f"a Config and options of their own, {', '.join(options)}: give one of the two")
+        self.config = config if config is not None else _embedded(options)
+        self.started_at = time.time()
+        self._shell: OpenBus | None = None
+        self._store: Store | None = None
+        self._peers = load_peers(self.config.peers)
+        self._servers: list[Any] = []
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Open the servers and join the bus. OSError names the address that is not to be had."""
+        if self._shell is not None:
+            raise RuntimeError("the node is started already; stop() comes first")
+        config = self.config
+        settings = BusSettings(
+            server_address=config.server_address,
+            notification_addresses=config.notification_addresses,
+            ping_interval=config.ping_interval,
+            num_workers=config.num_workers,
+            t1=config.t1,
+            t2=config.t2,
+            probe_interval=config.probe_interval,
+            user_agent=f"dmqcache ({__version__})",
+            aliases=config.aliases,
+        )
+        # The servers first, with all that is to be imported for them: a node that cannot be whole, or is slow
+        # to become so, is not heard of by any other.
+        self._shell = OpenBus(settings, self._prepare, config.listen_address, self._open_servers)
+        try:
+            await self._shell.start()
+        except BaseException:
+            await self.stop(leave=False)
+            raise
+        self.store.start(bool(config.notification_addresses))
+
+    def _prepare(self, bus: Bus, runtime: AsyncioRuntime) -> None:
+        config = self.config
+        options = StoreOptions(
+            outbox_limit=config.outbox_limit,
+            repair_interval=config.repair_interval,
+            tombstone_ttl=config.tombstone_ttl,
+            tombstone_limit=config.tombstone_limit,
+            max_value_bytes=config.max_value_bytes,
+        )
+        self._store = Store(config.tables, bus, runtime, options)
+        register_peers(bus, self._peers)
+
+    async def _open_servers(self) -> None:
+        config = self.config
+        if config.client_address is not None:
+            from dmqcache.server.resp.connection import RespServer
+
+            await self._open(
+                RespServer(self, *config.client_address, max_value_bytes=config.max_value_bytes),
+                "client_address",
+                config.client_address,
+            )
+        if config.http_address is not None:
+            from dmqcache.server.http.routes import HttpServer
+
+            await self._open(
+                HttpServer(self, *config.http_address, __version__), "http_address", config.http_address
+            )
+
+    async def _open(self, server: Any, option: str, address: Any) -> None:
+        try:
+            await server.start()
+        except OSError as error:
+            raise OSError(f"{option} {address}: {error.strerror or error}") from error
+        self._servers.append(server)
+
+    async def stop(self, leave: bool = True) -> None:
+        """Close the servers and leave the bus (``leave`` false: without a word, as a crash would)."""
+        for server in reversed(self._servers):
+            await server.close()
+        self._servers.clear()
+        if self._shell is not None:
+            await self._shell.close(leave)
+            self._shell = None
+        if self._store is not None:
+            self._store.stop()
+
+    # -- what it is made of ------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> Store:
+        """The tables and their replication. RuntimeError before :meth:`start`."""
+        if self._store is None:
+            raise RuntimeError("the node is not started: use `async with CacheNode(...)` or await start()")
+        return self._store
+
+    @property
+    def bus(self) -> Bus:
+        """The DMQ bus: register further peers here."""
+        return self.store.bus
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """All tables by name, in the order of their declaration."""
+        return self.store.tables
+
+    @property
+    def counters(self) -> StoreCounters:
+        """What replication counts."""
+        return self.store.counters
+
+    def table(self, name: str) -> Table:
+        """A table. KeyError names those that there are."""
+        try:
+            return self.tables[name]
+        except KeyError:
+            raise KeyError(f"no table {name!r}; there are: {', '.join(self.tables)}") from None
+
+    # -- how it is ---------------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether the initial sync is over."""
+        return self._store is not None and self._store.ready
+
+    async def wait_ready(self, timeout: float | None = None) -> None:
+        """Wait until the initial sync is over. TimeoutError after ``timeout`` seconds."""
+        async with asyncio.timeout(timeout):
+            while not self.ready:
+                await asyncio.sleep(0.01)
+
+    def congested(self) -> bool:
+        """Whether writers should pause: more waits for live nodes than a moment's work."""
+        return self.store.congested()
+
+    async def drain(self) -> None:
+        """Wait while the node is congested: call it now and then in a loop that only writes."""
+        await asyncio.sleep(0)
+        while self.congested():
+            await asyncio.sleep(0.001)
+
+    async def wait_replicated(self, nodes: int | None = None, timeout: float | None = None) -> int:
+        """Wait until ``nodes`` other nodes (None: all active ones) have acknowledged every write made on
+        this node so far; returns how many have, which is fewer only after ``timeout`` seconds."""
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def finish(count: int) -> None:
+            if not done.done():
+                done.set_result(count)
+
+        self.store.waiters.wait(nodes, timeout, finish)
+        return await done
+
+    def sync_progress(self) -> SyncProgress:
+        """How far the initial sync is."""
+        join = self.store.join
+        cells = self.store.counters.sync_cells["in"] + self.store.counters.repair_cells["in"]
+        return SyncProgress(str(join.state), cells, str(join.donor or ""))
+
+    def node_rows(self) -> list[NodeRow]:
+        """All nodes of the bus, this one first."""
+        now = self.store.clock.now()
+        return [self._row(node, now) for node in self.bus.nodes]
+
+    def _row(self, node: Node, now: float) -> NodeRow:
+        outbox = self.store.outboxes.get(node.uri)
+        waiting = outbox.waiting() if outbox is not None else 0
+        in_sync = "-"
+        if outbox is not None and outbox.open:
+            in_sync = "repair" if outbox.overflowed else "behind" if waiting else "yes"
+        return NodeRow(
+            uri=str(node.uri),
+            status=str(node.status),
+            local=node.local,
+            software=f"dmqcache ({__version__})" if node.local else node.user_agent,
+            last_seen_s=None if node.last_seen is None or node.local else max(0.0, now - node.last_seen),
+            rtt_ms=None if node.rtt.srtt is None else node.rtt.srtt * 1000,
+            in_sync=in_sync,
+            backlog=waiting,
+        )
+
+
+def _embedded(options: dict[str, Any]) -> Config:
+    """The configuration of an embedded node: no servers unless asked for."""
+    given = dict(options)
+    for plural, name in (("tables", "table"), ("notification_addresses", "notification_address")):
+        if plural in given:
+            given[name] = given.pop(plural)
+    for address in ("client_address", "http_address"):
+        if given.get(address) is None:
+            given[address] = OFF
+    return load(flags=given)
+
+
+def run(config: Config) -> None:
+    """Run a node until SIGTERM, SIGHUP or Ctrl-C. ConfigError or OSError if it cannot start."""
+    node = CacheNode(config)
+    runner = asyncio.Runner(loop_factory=loop_factory())
+    with runner:
+        runner.run(_serve(node))
+
+
+def loop_factory() -> Any:
+    """uvloop's, where it is installed; else None: asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def tune_collector() -> None:
+    """Let Python's cyclic collector look rarely, and never again at what is there now: cells are not tracked,
+    and what the servers make holds few cycles. For processes that are a node and nothing else."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+async def _serve(node: CacheNode) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a terminal may go
+            loop.add_signal_handler(number, stop.set)
+    await node.start()
+    tune_collector()
+    config = node.config
+    log.info(
+        "node %s started: tables %s; clients %s; http %s",
+        config.server_address,
+        ", ".join(node.tables),
+        config.client_address or "off",
+        config.http_address or "off",
+    )
+    await stop.wait()
+    log.info("leaving the bus")
+    await node.stop()
+    log.info("stopped")
+
+
+__all__ = ["CacheNode", "NodeRow", "NodeURI", "SyncProgress", "run"]

@@ -1,0 +1,166 @@
+"""A small blocking client of one node, for the command line. Programs better take a Redis client library.
+
+Strings hold any bytes by ``surrogateescape``. Imports as little as it can: it is most of what
+``dmqcache get`` loads.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import hiredis
+
+from dmqcache.config.addresses import HostPort, parse_host_port
+
+#: Where a node listens for clients unless told otherwise.
+DEFAULT_ADDRESS = "127.0.0.1:6380"
+#: Seconds to wait for a connection, and for each answer.
+TIMEOUT_S = 10.0
+#: Cells asked for at once: about a hundred kilobytes of small ones.
+SCAN_CELLS = 1000
+READ_BYTES = 64 * 1024
+
+
+class NodeUnreachable(Exception):
+    """Nobody answers at the address. One line, fit to be shown."""
+
+
+class CommandFailed(Exception):
+    """The node refused. The node's own words."""
+
+
+class Cell(NamedTuple):
+    """One key of a table."""
+
+    key: str
+    value: str | int
+    #: Seconds left, None: never expires.
+    ttl: float | None
+
+
+class Client:
+    """One connection. A context manager. Raises :class:`NodeUnreachable` and :class:`CommandFailed`."""
+
+    def __init__(self, address: str = DEFAULT_ADDRESS, timeout: float = TIMEOUT_S) -> None:
+        try:
+            self.address: HostPort = parse_host_port(address)
+        except ValueError as error:
+            raise NodeUnreachable(f"the node's address {address!r} {error}") from None
+        self._timeout = timeout
+        self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape", notEnoughData=self)
+        self._table: str | None = None
+        try:
+            self._socket = socket.create_connection(self.address, timeout)
+        except OSError as error:
+            raise NodeUnreachable(
+                f"no node answers at {self.address}: {_reason(error)}; start one with 'dmqcache serve', "
+                "or choose another with --node or DMQCACHE_NODE"
+            ) from None
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._socket.close()
+
+    def call(self, *args: str | int, timeout: float | None = None) -> Any:
+        """Send one command and return its reply."""
+        self._socket.settimeout(self._timeout if timeout is None else timeout)
+        try:
+            words: Any = tuple(str(one).encode("utf-8", "surrogateescape") for one in args)
+            self._socket.sendall(hiredis.pack_command(words))
+            reply = self._read()
+        except OSError as error:
+            raise NodeUnreachable(f"the node at {self.address} stopped answering: {_reason(error)}") from None
+        except hiredis.ProtocolError:
+            raise NodeUnreachable(f"what answers at {self.address} is no dmqcache node") from None
+        if isinstance(reply, hiredis.ReplyError):
+            raise CommandFailed(str(reply).removeprefix("ERR "))
+        return reply
+
+    def _read(self) -> Any:
+        while (reply := self._reader.gets()) is self:
+            data = self._socket.recv(READ_BYTES)
+            if not data:
+                raise ConnectionResetError("it closed the connection")
+            self._reader.feed(data)
+        return reply
+
+    # -- tables -----------------------------------------------------------------------------------------
+
+    def select(self, table: str) -> None:
+        """Choose the table that all further calls mean. CommandFailed if the node has no such table."""
+        self.call("SELECT", table)
+
+    def get(self, key: str) -> Cell | None:
+        """A key's cell, or None."""
+        reply = self.call("DMQ.CELL", key)
+        return None if reply is None else Cell(key, reply[0], _seconds(reply[1]))
+
+    def set(self, key: str, value: str, ttl: float | None = None, integer: bool = False) -> None:
+        """Write a value; ``ttl`` in seconds, 0: for ever, None: what the table says."""
+        words: list[str | int] = ["SET", key, value]
+        if integer:
+            words.append("INT")
+        if ttl:
+            words += ["PX", max(1, round(ttl * 1000))]
+        self.call(*words)
+        if ttl == 0:
+            self.call("PERSIST", key)
+
+    def delete(self, keys: Sequence[str]) -> int:
+        """Delete keys; returns how many there were."""
+        return int(self.call("DEL", *keys))
+
+    def incr(self, key: str, by: int = 1) -> int:
+        """Add to a number and return the sum."""
+        return int(self.call("INCRBY", key, by))
+
+    def cells(self, prefix: str = "") -> Iterator[Cell]:
+        """All cells whose keys start with ``prefix``, in the keys' order, asked for as they are taken."""
+        cursor = "0"
+        while True:
+            cursor, flat = self.call("DMQ.SCAN", cursor, "PREFIX", prefix, "COUNT", SCAN_CELLS)
+            for position in range(0, len(flat), 3):
+                yield Cell(flat[position], flat[position + 1], _seconds(flat[position + 2]))
+            if cursor == "0":
+                return
+
+    def match(self, kind: str, on: str, pattern: str) -> list[str]:
+        """Keys that match. ``kind``: regex, prefix, suffix or contains; ``on``: name or value."""
+        return list(self.call("DMQ.MATCH", kind, on, pattern))
+
+    def remove(self, kind: str, on: str, pattern: str) -> int:
+        """Delete what :meth:`match` finds; returns how many."""
+        return int(self.call("DMQ.REMOVE", kind, on, pattern))
+
+    # -- the node ---------------------------------------------------------------------------------------
+
+    def report(self, what: str) -> Any:
+        """``tables``, ``nodes`` or ``stats``, as the node tells them."""
+        import json
+
+        return json.loads(self.call(f"DMQ.{what.upper()}"))
+
+    def wait(self, nodes: int, timeout: float) -> int:
+        """Wait until ``nodes`` other nodes have this connection's writes, at most ``timeout`` seconds (0: for
+        ever); returns how many have."""
+        longest = timeout + TIMEOUT_S if timeout else 3.0e6
+        return int(self.call("WAIT", nodes, round(timeout * 1000), timeout=longest))
+
+
+def _seconds(milliseconds: int) -> float | None:
+    return None if milliseconds < 0 else milliseconds / 1000
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return (error.strerror or str(error)).lower()

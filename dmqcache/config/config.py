@@ -1,0 +1,256 @@
+"""The configuration of one node: file < environment < flags, checked once, before anything starts.
+
+Owns the typed :class:`Config` and the reading of its three sources. The options themselves, with their
+defaults and help, stand in ``options.py``. Whatever is wrong becomes a :class:`ConfigError`: one line that
+says where the value came from and what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dmqcache.bus.sip.uri import NodeURI, URIError
+from dmqcache.config.addresses import HostPort, parse_host_port
+from dmqcache.config.options import BY_NAME, ENVIRONMENT_PREFIX, OPTIONS, ConfigError, Option
+from dmqcache.store.table.settings import TableSettings
+
+__all__ = ["Config", "ConfigError", "HostPort", "load", "parse_host_port"]
+
+#: Names of the environment that are not options of ``serve``.
+RESERVED_VARIABLES = frozenset({ENVIRONMENT_PREFIX + "NODE", ENVIRONMENT_PREFIX + "CONFIG"})
+#: A variable that is this similar to an option's is a typing error, not somebody else's variable
+#: (Kubernetes sets DMQCACHE_PORT and DMQCACHE_SERVICE_HOST for a service of that name).
+SIMILAR = 0.85
+#: An address that is switched off.
+OFF = "off"
+#: Several values of one variable stand apart by white space or commas: neither occurs within one.
+SEPARATOR = re.compile(r"[\s,]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What ``options.py`` describes, as typed values."""
+
+    server_address: NodeURI
+    notification_addresses: tuple[NodeURI, ...] = ()
+    listen_address: NodeURI | None = None
+    aliases: tuple[NodeURI, ...] = ()
+    tables: tuple[TableSettings, ...] = ()
+    client_address: HostPort | None = None
+    http_address: HostPort | None = None
+    ping_interval: float = 60.0
+    probe_interval: float = 1.0
+    num_workers: int = 2
+    t1: float = 0.5
+    t2: float = 4.0
+    peers: tuple[str, ...] = ()
+    max_value_bytes: int = 1048576
+    outbox_limit: int = 100_000
+    repair_interval: float = 5.0
+    tombstone_ttl: float = 900.0
+    tombstone_limit: int = 100_000
+    log_level: str = "info"
+    log_format: str = "text"
+    #: Where each value came from, for the log: option -> "default", "file", the variable or the flag.
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+def load(
+    file: str | Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Config:
+    """Build the configuration. ``flags`` has option names; a flag that is None or empty was not given.
+
+    Raises :class:`ConfigError`.
+    """
+    given: dict[str, tuple[str, Sequence[Any]]] = {
+        option.name: ("default", _default(option)) for option in OPTIONS
+    }
+    if file is not None:
+        given |= {name: (f"{file}: {name}", value) for name, value in _from_file(Path(file)).items()}
+    given |= {name: (BY_NAME[name].variable, value) for name, value in _from_environment(environ or {})}
+    given |= {name: (BY_NAME[name].flag, value) for name, value in _from_flags(flags or {})}
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        source, raw = given[option.name]
+        values[option.attribute] = _convert(option, source, raw)
+    config = Config(**values, sources={name: source for name, (source, _) in given.items()})
+    _check_together(config)
+    return config
+
+
+def _default(option: Option) -> Sequence[Any]:
+    return (option.default,) if option.default else ()
+
+
+def _from_file(path: Path) -> dict[str, Sequence[Any]]:
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"cannot read the configuration file {path}: {reason}") from None
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    for name in content:
+        if name not in BY_NAME:
+            raise ConfigError(f"{path}: unknown option {name!r}{_nearest(name, BY_NAME)}")
+    return {name: value if isinstance(value, list) else [value] for name, value in content.items()}
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterable[tuple[str, Sequence[Any]]]:
+    variables = {option.variable: option for option in OPTIONS}
+    for variable, text in environ.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in RESERVED_VARIABLES:
+            continue
+        option = variables.get(variable)
+        if option is None:
+            near = difflib.get_close_matches(variable, variables, 1, SIMILAR)
+            if near:
+                raise ConfigError(f"unknown variable {variable}; did you mean {near[0]}?")
+        elif text.strip():
+            yield option.name, [part for part in SEPARATOR.split(text) if part] if option.repeat else [text]
+
+
+def _from_flags(flags: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[Any]]]:
+    for name, value in flags.items():
+        if name not in BY_NAME:
+            raise ConfigError(f"unknown option {name!r}{_nearest(name, BY_NAME)}")
+        if value is None or value == [] or value == ():
+            continue
+        yield name, value if isinstance(value, list | tuple) else [value]
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name.replace("-", "_").lower(), list(names), 1, 0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; the options are {', '.join(names)}"
+
+
+def _convert(option: Option, source: str, raw: Sequence[Any]) -> Any:
+    if not option.repeat and len(raw) != 1 and source != "default":
+        raise ConfigError(f"{source} takes one value, not {len(raw)}")
+    values = []
+    for one in raw:
+        try:
+            values.append(_CONVERT[option.kind](option, one))
+        except (URIError, ValueError, TypeError) as error:
+            shown = repr(one) if isinstance(one, str) else str(one)
+            raise ConfigError(f"{source}: {shown} {_reason(option, error)}") from None
+    if option.repeat:
+        return tuple(values)
+    return values[0] if values else None
+
+
+def _reason(option: Option, error: Exception) -> str:
+    if option.kind == "node" and isinstance(error, URIError):
+        return f"is no node's address, like sip:127.0.0.1:5060;transport=udp ({error})"
+    if option.kind == "table":
+        return f"is no table, like users=>autoexpire=3600 ({error})"
+    return str(error)
+
+
+def _node(option: Option, value: Any) -> NodeURI:
+    address = NodeURI.parse(_text(value))
+    if address.transport == "tls":
+        raise ValueError("is an address over TLS, which is not built yet: use udp or tcp")
+    return address
+
+
+def _host_port(option: Option, value: Any) -> HostPort | None:
+    text = _text(value)
+    if option.optional and text == OFF:
+        return None
+    if not text:
+        raise ValueError(f"is empty; {OFF!r} means nowhere")
+    return parse_host_port(text)
+
+
+def _table(option: Option, value: Any) -> TableSettings:
+    return TableSettings.parse(value if isinstance(value, dict) else _text(value))
+
+
+def _word(option: Option, value: Any) -> str:
+    return _text(value)
+
+
+def _choice(option: Option, value: Any) -> str:
+    text = _text(value).lower()
+    if text not in option.choices:
+        raise ValueError(f"is not one of {', '.join(option.choices)}")
+    return text
+
+
+def _integer(option: Option, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("is not a whole number")
+    try:
+        number = int(value)
+    except ValueError:
+        raise ValueError("is not a whole number") from None
+    _check_range(option, number)
+    return number
+
+
+def _seconds(option: Option, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("is not a number of seconds")
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError("is not a number of seconds") from None
+    if number != number or number in (float("inf"), float("-inf")):
+        raise ValueError("is not a number of seconds")
+    _check_range(option, number)
+    return number
+
+
+def _check_range(option: Option, number: float) -> None:
+    unit = f" {option.unit}" if option.unit else ""
+    if option.minimum is not None and number < option.minimum:
+        raise ValueError(f"is less than the least, {option.minimum:g}{unit}")
+    if option.maximum is not None and number > option.maximum:
+        raise ValueError(f"is more than the most, {option.maximum:g}{unit}")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("is not a text in quotes")
+    return value.strip()
+
+
+def _check_together(config: Config) -> None:
+    """What no option can tell alone."""
+    if config.t2 < config.t1:
+        raise ConfigError(f"t2 ({config.t2:g} s) must not be less than t1 ({config.t1:g} s)")
+    if not config.tables:
+        raise ConfigError("no table is declared; leave the option out for one table named 'cache'")
+    names = [table.name for table in config.tables]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"table {name!r} is declared {names.count(name)} times")
+    if config.server_address.host in ("0.0.0.0", "::"):
+        raise ConfigError(
+            f"server_address {config.server_address} is no address that another node can reach; "
+            "use listen_address for it and give the real one here"
+        )
+    if config.client_address is not None and config.client_address == config.http_address:
+        raise ConfigError(f"client_address and http_address are both {config.client_address}")
+
+
+_CONVERT: dict[str, Callable[[Option, Any], Any]] = {
+    "node": _node,
+    "host_port": _host_port,
+    "table": _table,
+    "word": _word,
+    "choice": _choice,
+    "integer": _integer,
+    "seconds": _seconds,
+}

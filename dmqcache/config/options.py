@@ -1,0 +1,239 @@
+"""Every option of ``dmqcache serve``, once: name, type, default, unit, and what higher and lower cost.
+
+The command line, the configuration file, the environment and the documentation are made from this table.
+How a value becomes part of a ``Config``, and which source wins, is ``config.py``'s.
+This file imports nothing heavy: the command line reads it before every command.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: What one value of an option is. ``seconds`` is a float; ``node`` a SIP address of a node; ``host_port``
+#: an address to listen on; ``table`` Kamailio's notation of one table; ``word`` a free text.
+Kind = Literal["node", "host_port", "table", "word", "choice", "integer", "seconds"]
+
+ENVIRONMENT_PREFIX = "DMQCACHE_"
+
+
+class ConfigError(ValueError):
+    """One line: what is wrong, where it was given, what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option. ``minimum`` and ``maximum`` are inclusive; an empty ``default`` of a repeated option is
+    no value at all."""
+
+    name: str
+    kind: Kind
+    default: str
+    help: str
+    unit: str = ""
+    #: The field of ``Config``, where it is not the name.
+    field: str = ""
+    repeat: bool = False
+    optional: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def attribute(self) -> str:
+        """The name of the field of ``Config``."""
+        return self.field or self.name
+
+    @property
+    def flag(self) -> str:
+        """``--server-address``"""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """``DMQCACHE_SERVER_ADDRESS``"""
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+    @property
+    def full_help(self) -> str:
+        """What ``--help`` shows: the meaning, the unit, the default, and whether it may be given again."""
+        notes = [f"unit: {self.unit}"] if self.unit else []
+        if self.choices:
+            notes.append("one of: " + ", ".join(self.choices))
+        notes.append(f"default: {self.default or 'none'}")
+        if self.repeat:
+            notes.append("may be repeated")
+        return f"{self.help} ({'; '.join(notes)})"
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "server_address",
+        "node",
+        "sip:127.0.0.1:5060",
+        "This node's own address on the bus, as the other nodes are told it. ;transport=tcp selects TCP.",
+    ),
+    Option(
+        "notification_address",
+        "node",
+        "",
+        "A node, dmqcache or Kamailio, through which to join the bus. Two or more survive the loss of one.",
+        field="notification_addresses",
+        repeat=True,
+    ),
+    Option(
+        "listen_address",
+        "node",
+        "",
+        "Where to bind when that is not the server address: behind NAT, in a container (0.0.0.0:5060).",
+        optional=True,
+    ),
+    Option(
+        "alias",
+        "node",
+        "",
+        "Another address under which others may know this node, so that it is not taken for a stranger.",
+        field="aliases",
+        repeat=True,
+    ),
+    Option(
+        "table",
+        "table",
+        "cache",
+        "A replicated table: a name, or Kamailio's notation users=>size=12;autoexpire=3600;initval=0;"
+        "updateexpire=1;dmqreplicate=1.",
+        field="tables",
+        repeat=True,
+    ),
+    Option(
+        "client_address",
+        "host_port",
+        "127.0.0.1:6380",
+        "Where Redis clients and the other dmqcache commands connect; 'off' for nowhere. There is no "
+        "password: keep it on loopback or a trusted network.",
+        optional=True,
+    ),
+    Option(
+        "http_address",
+        "host_port",
+        "127.0.0.1:9180",
+        "Where /metrics, /healthz and /readyz answer; 'off' for nowhere.",
+        optional=True,
+    ),
+    Option(
+        "ping_interval",
+        "seconds",
+        "60",
+        "How often the node list goes to all known nodes. Less than 60 is raised to 60: Kamailio's own "
+        "minimum. Higher: less traffic, but Kamailio nodes notice a dead one later.",
+        unit="seconds",
+        minimum=0,
+    ),
+    Option(
+        "probe_interval",
+        "seconds",
+        "1",
+        "How often one of the nodes, in turn, is asked whether it lives. Lower: a dead node is noticed "
+        "sooner; higher: fewer messages.",
+        unit="seconds",
+        minimum=0.1,
+    ),
+    Option(
+        "num_workers",
+        "integer",
+        "2",
+        "How many messages of the bus are handled at once. Higher: a slow peer's handler holds others up "
+        "less; the built-in handlers never wait, so they gain nothing.",
+        minimum=1,
+        maximum=1024,
+    ),
+    Option(
+        "t1",
+        "seconds",
+        "0.5",
+        "RFC 3261's T1: the first retransmission to a node whose round trip is not known. Lower: faster on "
+        "a lossy network, more duplicates on a slow one.",
+        unit="seconds",
+        minimum=0.01,
+    ),
+    Option(
+        "t2",
+        "seconds",
+        "4",
+        "RFC 3261's T2: the longest time between two retransmissions. Lower: more duplicates to a node "
+        "that is down; higher: slower after a long loss.",
+        unit="seconds",
+        minimum=0.01,
+    ),
+    Option(
+        "peer",
+        "word",
+        "",
+        "A further consumer on the bus, as module:Class.",
+        field="peers",
+        repeat=True,
+    ),
+    Option(
+        "max_value_bytes",
+        "integer",
+        "1048576",
+        "The longest value that a client may set, as JSON (a quotation mark, a backslash and a control "
+        "character take 2 to 6 bytes). Where the bus runs over UDP no more than 56,000 are taken, but in "
+        "tables with dmqreplicate=0: one value is one datagram. Higher: larger messages.",
+        unit="bytes",
+        minimum=1,
+        maximum=512 * 1024 * 1024,
+    ),
+    Option(
+        "outbox_limit",
+        "integer",
+        "100000",
+        "How many changed keys wait for a node that does not take them, before it is left to be repaired "
+        "later. Higher: more memory for each silent node; lower: a repair after shorter absences.",
+        unit="keys for each node",
+        minimum=1,
+    ),
+    Option(
+        "repair_interval",
+        "seconds",
+        "5",
+        "How often this node compares its tables with another one's. Lower: a difference that slipped "
+        "through lives shorter; higher: less traffic.",
+        unit="seconds",
+        minimum=1,
+    ),
+    Option(
+        "tombstone_ttl",
+        "seconds",
+        "900",
+        "How long a delete is remembered at least. Higher: a node that was away for longer brings no "
+        "deleted key back; costs memory for each delete.",
+        unit="seconds",
+        minimum=60,
+    ),
+    Option(
+        "tombstone_limit",
+        "integer",
+        "100000",
+        "How many deletes are remembered at most; beyond it the oldest are forgotten early. Higher: memory.",
+        unit="keys",
+        minimum=0,
+    ),
+    Option(
+        "log_level",
+        "choice",
+        "info",
+        "How much is written to standard error.",
+        choices=("debug", "info", "warning", "error"),
+    ),
+    Option(
+        "log_format",
+        "choice",
+        "text",
+        "Lines for people, or one JSON object a line for collectors.",
+        choices=("text", "json"),
+    ),
+)
+
+#: The options by name. Read only.
+BY_NAME: dict[str, Option] = {option.name: option for option in OPTIONS}

@@ -1,0 +1,73 @@
+"""Peers by name, as ``--peer`` has them: ``module:Class``, or the name of an installed package's entry point.
+
+Whatever goes wrong in somebody's module is a ConfigError that names the peer: one line, before the node has
+opened anything.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any
+
+from dmqcache.bus.bus import Bus
+from dmqcache.bus.peer import Peer
+from dmqcache.config.options import ConfigError
+
+#: The group of entry points under which packages offer peers to ``--peer NAME``.
+PEER_GROUP = "dmqcache.peers"
+
+
+def load_peers(names: Sequence[str]) -> list[tuple[str, Peer]]:
+    """Each peer beside the name that it was asked for by. ConfigError."""
+    peers: list[tuple[str, Peer]] = []
+    for name in names:
+        peer = _loaded(name)
+        other = next((one for one, known in peers if known.channel == peer.channel), None)
+        if other is not None:
+            raise ConfigError(f"peers {other!r} and {name!r} have the same channel, {peer.channel!r}")
+        peers.append((name, peer))
+    return peers
+
+
+def register_peers(bus: Bus, peers: Sequence[tuple[str, Peer]]) -> None:
+    """Put them on the bus. ConfigError where a channel is the node's own."""
+    for name, peer in peers:
+        try:
+            bus.register_peer(peer)
+        except ValueError as error:
+            raise ConfigError(f"peer {name!r}: {error}") from error
+
+
+def _loaded(name: str) -> Peer:
+    try:
+        found = _found(name)
+        peer = found() if isinstance(found, type) else found
+    except (ConfigError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a script that ends itself (SystemExit) is no module, and no end of ours
+        hint = " (its folder must be in PYTHONPATH)" if isinstance(error, ModuleNotFoundError) else ""
+        raise ConfigError(f"peer {name!r} cannot be loaded: {_reason(error)}{hint}") from error
+    if not isinstance(peer, Peer):
+        raise ConfigError(f"peer {name!r} is no dmqcache.Peer")
+    if not isinstance(getattr(peer, "channel", None), str):
+        raise ConfigError(f"peer {name!r} has no channel: its __init__ calls super().__init__(channel=...)")
+    return peer
+
+
+def _found(name: str) -> Any:
+    for entry in importlib.metadata.entry_points(group=PEER_GROUP, name=name):
+        return entry.load()
+    module, colon, attribute = name.partition(":")
+    if not (colon and module and attribute) or "/" in module or module.startswith("."):
+        raise ConfigError(f"peer {name!r}: write module:Class, or install a package that offers it")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _reason(error: BaseException) -> str:
+    """One line. The own words of what Python says of imports are clear; others need their kind beside."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ImportError | AttributeError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,251 @@
+"""The HTTP server of a node: metrics, health, JSON-RPC and the status page, in the node's own loop.
+
+Which metrics there are is ``metrics.py``'s business, what the methods do ``rpc_methods.py``'s, what the page
+says ``page.py``'s. Like Kamailio's own RPC it asks for no password: who may reach it is decided by
+``--http-address`` and the firewall.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from dmqcache.metrics.exposition import Metrics
+from dmqcache.server.http import page, rpc
+from dmqcache.server.http.page_assets import SECURITY_POLICY
+from dmqcache.server.http.rpc_methods import ServedNode, methods_of
+
+log = logging.getLogger("dmqcache.http")
+
+#: Bytes of a JSON-RPC request: the largest value that a table takes (1 MiB) fits, unless most of its bytes
+#: are written as escapes.
+MAX_RPC_BODY: Final = 2 << 20
+#: Connections at once. Operators, Prometheus and probes need a handful; each costs a socket. One more takes
+#: the place of the one that has waited longest, so that nobody who only connects keeps a probe out.
+MAX_CONNECTIONS: Final = 256
+#: Seconds in which a connection must bring a request, and that its body: 2 MiB at 70 kB/s.
+PATIENCE_S: Final = 30.0
+#: Seconds that a stopping node waits for answers under way.
+GRACE_S: Final = 2
+
+
+def application(node: ServedNode, version: str) -> Starlette:
+    """The routes of one node."""
+    began = time.monotonic()
+    metrics = Metrics(node, version)
+    methods = methods_of(node, version)
+
+    async def show_metrics(request: Request) -> Response:
+        body, content_type = metrics.render(request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type})
+
+    async def healthz(request: Request) -> Response:
+        # Whoever reads this was answered by the loop that does all the work.
+        return JSONResponse({"healthy": True})
+
+    async def readyz(request: Request) -> Response:
+        return _readiness(node)
+
+    async def show_page(request: Request) -> Response:
+        text = page.render(node, version, time.monotonic() - began)
+        return HTMLResponse(text, headers=_PAGE_HEADERS)
+
+    async def call(request: Request) -> Response:
+        return await _rpc(methods, request)
+
+    return Starlette(
+        routes=[
+            Route("/", show_page),
+            Route("/metrics", show_metrics),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/rpc", call, methods=["POST"]),
+            Route("/RPC", call, methods=["POST"]),
+        ]
+    )
+
+
+_PAGE_HEADERS: Final = {
+    "content-security-policy": SECURITY_POLICY,
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+def _readiness(node: ServedNode) -> Response:
+    sync = node.sync_progress()
+    body: dict[str, object] = {"ready": node.ready, "sync": str(sync.state), "cells": sync.cells}
+    if sync.donor:
+        body["donor"] = sync.donor
+    if not node.ready:
+        body["reason"] = f"the initial sync is not done: {sync.state}"
+    return JSONResponse(body, status_code=200 if node.ready else 503)
+
+
+async def _rpc(methods: rpc.Methods, request: Request) -> Response:
+    """Kamailio's scripts send any Content-Type, so that cannot tell a browser's page from a script. But a
+    browser adds an Origin to each POST: that is refused, or any web site could write into the tables of
+    somebody who has it open."""
+    if "origin" in request.headers:
+        return PlainTextResponse("requests from web pages are refused\n", status_code=403)
+    body = await _body(request, MAX_RPC_BODY)
+    if body is None:
+        return PlainTextResponse(f"the body is longer than {MAX_RPC_BODY} bytes\n", status_code=413)
+    found = rpc.answer(methods, body)
+    if found.pieces is None:
+        return Response(status_code=found.status)
+    return StreamingResponse(_bytes(found.pieces), found.status, media_type="application/json")
+
+
+async def _body(request: Request, limit: int) -> bytes | None:
+    """The body, or None as soon as it is too long."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            return None
+    return bytes(body)
+
+
+async def _bytes(pieces: AsyncIterator[str]) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        yield piece.encode("ascii")
+
+
+def _guarded(app: ASGIApp) -> ASGIApp:
+    """``app``, whose failures go to our log and not to uvicorn's, which nobody set up. Starlette has sent the
+    500 by then, if the answer had not begun."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except ClientDisconnect:
+            pass  # it went in the middle of its own request
+        except Exception:
+            log.exception("a request failed", extra={"path": scope.get("path", "")[:200]})
+
+    return call
+
+
+class _Connection(H11Protocol):
+    """One connection. uvicorn's own limits let 64 silent ones keep everybody out for ever."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        # "Invalid HTTP request received." for each stray byte helps nobody: the client has its 400.
+        self.logger = logging.Logger("http")
+        self.logger.disabled = True
+        self._since = self.loop.time()
+        self._looked_at: object = None
+        self._look = self.loop.call_later(PATIENCE_S, self._see)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            held = [one for one in self.connections if isinstance(one, _Connection) and one is not self]
+            min(held, key=lambda one: (not one._waits(), one._since)).transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._look.cancel()
+        super().connection_lost(exc)
+
+    def _waits(self) -> bool:
+        """Whether it is the client's turn."""
+        return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
+
+    def _see(self) -> None:
+        """Close it if there is no other request, and none that is being answered, since the last look."""
+        if self._waits() and self.cycle is self._looked_at:
+            self.transport.close()
+            return
+        self._looked_at = self.cycle
+        self._look = self.loop.call_later(PATIENCE_S, self._see)
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that leaves signals to the node and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+class HttpServer:
+    """Serves one node on ``host`` and ``port`` (0: any free one; see :attr:`address`)."""
+
+    def __init__(self, node: ServedNode, host: str, port: int, version: str) -> None:
+        self._wanted = (host, port)
+        self._config = uvicorn.Config(
+            _guarded(application(node, version)),
+            lifespan="off",
+            ws="none",
+            http=_Connection,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        self._server: _Uvicorn | None = None
+        self._task: asyncio.Task[None] | None = None
+        #: Host and port that are listened on, once started.
+        self.address: tuple[str, int] = (host, port)
+
+    async def start(self) -> None:
+        """Listen. OSError if the address cannot be had."""
+        listener = _listener(*self._wanted)
+        self.address = listener.getsockname()[:2]
+        self._server = server = _Uvicorn(self._config)
+        self._task = asyncio.create_task(server.serve([listener]), name="http")
+        listening = asyncio.create_task(server.listening.wait())
+        await asyncio.wait({self._task, listening}, return_when=asyncio.FIRST_COMPLETED)
+        if self._task.done():
+            listening.cancel()
+            self._task.result()
+        if not self._wanted[1]:
+            log.info("http is served on %s port %d", *self.address)
+
+    async def close(self) -> None:
+        """Stop listening, and let answers under way end."""
+        if self._server is None or self._task is None:
+            return
+        self._server.should_exit = True
+        await self._task
+        self._server = self._task = None
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+        listener.bind((host, port))
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener

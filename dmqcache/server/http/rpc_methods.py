@@ -1,0 +1,205 @@
+"""The JSON-RPC methods: htable's and dmq's of Kamailio 5.6.3, and what dmqcache adds to them.
+
+Names, parameters, results and error texts are Kamailio's where it has the method (``htable.get`` of a key
+that is not there answers 500, ``htable.delete`` 404). What differs, on purpose: a number given as a text is
+read as a number (Kamailio makes it 0), and a time for a key that is not there is an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final, Protocol
+
+from dmqcache.bus.node import NodeStatus
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.metrics.exported import MeteredNode, MeteredTable
+from dmqcache.server.http.rpc import FAILED, NOT_FOUND, Method, RpcError
+from dmqcache.server.store_face import BusLike, NodeRowLike
+from dmqcache.store.table.cell import Cell
+
+#: Cells of one entry of a dump. Others get their turn after each: it takes about a millisecond.
+DUMP_STEP: Final = 500
+#: The type of a value as Kamailio's htable.get shows it: its AVP flag for a string, and none for an integer.
+STRING_FLAG: Final = 2
+STATUS_WORDS: Final = (NodeStatus.ACTIVE, NodeStatus.DISABLED)
+
+
+class ServedBus(BusLike, Protocol):
+    """What the methods need of a bus."""
+
+    def add_node(self, uri: NodeURI, /) -> object: ...
+    def remove_node(self, uri: NodeURI, /) -> object:
+        """LookupError if it is not on the list, ValueError if it is this node itself."""
+
+    def set_status(self, uri: NodeURI, status: NodeStatus, /) -> object:
+        """As :meth:`remove_node`."""
+
+
+class ServedTable(MeteredTable, Protocol):
+    """What the methods need of a table."""
+
+    def live_cell(self, key: str) -> Cell | None: ...
+
+
+class ServedNode(MeteredNode, Protocol):
+    """What the HTTP server needs of a node."""
+
+    @property
+    def bus(self) -> ServedBus: ...
+    @property
+    def tables(self) -> Mapping[str, ServedTable]: ...
+
+
+def methods_of(node: ServedNode, version: str) -> Mapping[str, Method]:
+    """All methods, by name."""
+    found = {**_table_methods(node), **_bus_methods(node)}
+    found["core.version"] = Method(lambda: f"dmqcache {version}")
+    found["system.listMethods"] = Method(lambda: sorted(found))
+    return found
+
+
+def _table_methods(node: ServedNode) -> dict[str, Method]:
+    def on(work: Callable[..., Any]) -> Callable[..., Any]:
+        """``work`` with the table in the place of its name."""
+
+        def call(table_name: str, *arguments: Any) -> Any:
+            table = node.tables.get(table_name)
+            if table is None:
+                raise RpcError(FAILED, "No such htable")
+            return work(table, *arguments)
+
+        return call
+
+    return {
+        "htable.get": Method(on(_get), ("htable", "key")),
+        "htable.sets": Method(on(_set), ("htable", "key", "value")),
+        "htable.seti": Method(on(_set), ("htable", "key", "value:int")),
+        "htable.setxs": Method(on(_set), ("htable", "key", "value", "expire:int")),
+        "htable.setxi": Method(on(_set), ("htable", "key", "value:int", "expire:int")),
+        "htable.setex": Method(on(_expire), ("htable", "key", "expire:int")),
+        "htable.delete": Method(on(_delete), ("htable", "key")),
+        "htable.dump": Method(on(_dump), ("htable",)),
+        "htable.flush": Method(on(_flush), ("htable",)),
+        "htable.stats": Method(lambda: [_stats(*pair) for pair in node.tables.items()]),
+        "htable.listTables": Method(lambda: [_declared(*pair) for pair in node.tables.items()]),
+    }
+
+
+def _get(table: ServedTable, key: str) -> dict[str, Any]:
+    value = table.get(key)
+    if value is None:
+        raise RpcError(FAILED, "Key name doesn't exist in htable.")
+    left = table.ttl(key)
+    until = (
+        "NEVER" if left is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + left))
+    )
+    flags = STRING_FLAG if isinstance(value, str) else 0
+    return {"item": {"name": key, "value": value, "flags": flags, "expire": until}}
+
+
+def _set(table: ServedTable, key: str, value: str | int, expire: int | None = None) -> str:
+    table.set(key, value, ttl=expire)
+    return "Ok. Key set to new value."
+
+
+def _expire(table: ServedTable, key: str, expire: int) -> str:
+    if not table.expire(key, expire):
+        raise RpcError(NOT_FOUND, "Key not found in htable.")
+    return "Ok"
+
+
+def _delete(table: ServedTable, key: str) -> str:
+    if not table.delete(key):
+        raise RpcError(NOT_FOUND, "Key not found in htable.")
+    return "Ok. Key deleted."
+
+
+def _flush(table: ServedTable) -> str:
+    table.flush()
+    return "Ok. Htable flushed."
+
+
+async def _dump(table: ServedTable) -> AsyncIterator[dict[str, Any]]:
+    """All cells in the keys' order. An entry is a run of keys, not a slot of a hash."""
+    entry, after = 0, None
+    while keys := table.scan(after=after, count=DUMP_STEP):
+        # Not ``get``: a dump is no use of the cache, and shall not count as hits.
+        cells = [cell for cell in map(table.live_cell, keys) if cell is not None]
+        yield {"entry": entry, "size": len(cells), "slot": [_dumped(cell) for cell in cells]}
+        entry, after = entry + 1, keys[-1]
+        await asyncio.sleep(0)
+
+
+def _dumped(cell: Cell) -> dict[str, Any]:
+    kind = "str" if isinstance(cell.value, str) else "int"
+    return {"name": cell.key, "value": cell.value, "type": kind}
+
+
+def _stats(name: str, table: ServedTable) -> dict[str, Any]:
+    """There are no slots here: one of them holds all."""
+    cells = len(table)
+    return {"name": name, "slots": 1, "all": cells, "min": cells, "max": cells}
+
+
+def _declared(name: str, table: ServedTable) -> dict[str, Any]:
+    settings = table.settings
+    return {
+        "name": name,
+        "dbtable": "",
+        "dbmode": 0,
+        "expire": settings.autoexpire,
+        "updateexpire": int(settings.updateexpire),
+        "size": 1 << settings.size if settings.size else 1,
+        "dmqreplicate": int(settings.dmqreplicate),
+    }
+
+
+def _bus_methods(node: ServedNode) -> dict[str, Method]:
+    def set_status(uri: str, status: str) -> str:
+        if status not in STATUS_WORDS:
+            raise RpcError(FAILED, f"Invalid status; use one of {', '.join(STATUS_WORDS)}")
+        return _listed(node.bus.set_status, NodeURI.parse(uri), NodeStatus(status))
+
+    def add(uri: str) -> str:
+        node.bus.add_node(NodeURI.parse(uri))
+        return "Ok"
+
+    def remove(uri: str) -> str:
+        return _listed(node.bus.remove_node, NodeURI.parse(uri))
+
+    return {
+        "dmq.list_nodes": Method(lambda: [_node(row) for row in node.node_rows()]),
+        "dmq.add": Method(add, ("uri",)),
+        "dmq.remove": Method(remove, ("uri",)),
+        "dmq.set_status": Method(set_status, ("uri", "status")),
+    }
+
+
+def _listed(change: Callable[..., object], *arguments: object) -> str:
+    """Make a change to a node that must be on the list; the bus knows each under all its names."""
+    try:
+        change(*arguments)
+    except LookupError:
+        raise RpcError(NOT_FOUND, "No such node") from None
+    return "Ok"
+
+
+def _node(row: NodeRowLike) -> dict[str, Any]:
+    """A node as Kamailio shows it, and after that what it does not know."""
+    uri = NodeURI.parse(row.uri)
+    seen = row.last_seen_s
+    return {
+        "host": uri.host,
+        "port": str(uri.port),
+        "proto": uri.transport,
+        "resolved_ip": "" if uri.endpoint is None else uri.endpoint.host,
+        "status": str(row.status),
+        "last_notification": 0 if seen is None else int(time.time() - seen),
+        "local": int(row.local),
+        "software": row.software,
+        "rtt_ms": row.rtt_ms,
+        "in_sync": row.in_sync,
+        "backlog": row.backlog,
+    }

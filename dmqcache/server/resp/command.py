@@ -1,0 +1,89 @@
+"""What a command is, and how the commands read their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dmqcache.server.resp.reply import CommandError, not_an_integer, syntax_error
+from dmqcache.server.resp.session import Session
+
+#: Redis' integers.
+MIN_INTEGER: Final = -(1 << 63)
+MAX_INTEGER: Final = (1 << 63) - 1
+
+Handler = Callable[[Session, list[str]], bytes | Coroutine[Any, Any, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One entry of the command table.
+
+    ``arity`` counts the name: 2 is the name and one argument, -2 the name and at least one. ``keys`` is
+    (first, last, step) as in Redis' COMMAND. ``immediate``: runs at once even after MULTI.
+    """
+
+    name: str
+    handler: Handler
+    arity: int
+    flags: str
+    summary: str
+    keys: tuple[int, int, int] = (0, 0, 0)
+    immediate: bool = False
+
+
+#: (first, last, step) of commands with one key, and with nothing but keys.
+ONE_KEY = (1, 1, 1)
+ALL_KEYS = (1, -1, 1)
+
+
+def parse_integer(text: str) -> int:
+    """A 64-bit integer as Redis reads one: no spaces, no plus sign, no leading zeros."""
+    try:
+        number = int(text)
+    except ValueError:
+        raise not_an_integer() from None
+    if str(number) != text or not MIN_INTEGER <= number <= MAX_INTEGER:
+        raise not_an_integer()
+    return number
+
+
+class Options:
+    """Walks the optional words at a command's end."""
+
+    def __init__(self, args: list[str], start: int) -> None:
+        self._args = args
+        self._position = start
+
+    def __iter__(self) -> Options:
+        return self
+
+    def __next__(self) -> str:
+        """The next word in upper case."""
+        if self._position >= len(self._args):
+            raise StopIteration
+        self._position += 1
+        return self._args[self._position - 1].upper()
+
+    def value(self) -> str:
+        """What belongs to the last word. A syntax error if nothing follows."""
+        if self._position >= len(self._args):
+            raise syntax_error()
+        self._position += 1
+        return self._args[self._position - 1]
+
+    def integer(self) -> int:
+        """As :meth:`value`, a number."""
+        return parse_integer(self.value())
+
+
+def seconds_from_now(text: str, unit: str, wall: float, command: str) -> float:
+    """How long from now a time to live or a point in time is. ``unit``: EX, PX, EXAT or PXAT. May be
+    negative. Redis' error where the time does not fit into 64 bits of milliseconds."""
+    number = parse_integer(text)
+    milliseconds = number if unit in ("PX", "PXAT") else number * 1000
+    if not MIN_INTEGER <= milliseconds <= MAX_INTEGER - int(wall * 1000):
+        raise CommandError(f"ERR invalid expire time in '{command.lower()}' command")
+    seconds = milliseconds / 1000
+    return seconds - wall if unit in ("EXAT", "PXAT") else seconds

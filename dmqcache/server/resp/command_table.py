@@ -1,0 +1,98 @@
+"""The command table and how one command is run: name, number of arguments, handler, reply.
+
+What the commands do stands in the files beside: ``commands_string.py``, ``commands_key.py``,
+``commands_connection.py``, ``commands_server.py``, ``commands_dmq.py``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from dmqcache.server.resp import (
+    commands_connection,
+    commands_dmq,
+    commands_key,
+    commands_server,
+    commands_string,
+    commands_transaction,
+)
+from dmqcache.server.resp.command import Command
+from dmqcache.server.resp.reply import CommandError, error, wrong_arity
+from dmqcache.server.resp.session import Session
+
+log = logging.getLogger("dmqcache.server.resp.connection")
+
+#: A reply that is there, or one to wait for.
+Answer = bytes | Coroutine[Any, Any, bytes]
+
+#: How a web page's request begins that a browser was made to send here: a page may write to any port of the
+#: machine that it is shown on. As Redis does, nothing of what follows is run.
+HTTP_WORDS = frozenset({"POST", "HOST:"})
+#: How much of an unknown command and its arguments is told back (Redis: 128 characters).
+MAX_SHOWN = 128
+
+
+def _table() -> dict[str, Command]:
+    commands = (
+        *commands_string.COMMANDS,
+        *commands_key.COMMANDS,
+        *commands_connection.COMMANDS,
+        *commands_transaction.COMMANDS,
+        *commands_dmq.COMMANDS,
+    )
+    everything = (*commands, *commands_server.make(commands))
+    by_name = {command.name: command for command in everything}
+    # Both cases that clients use are found at once; any other is looked up again.
+    return by_name | {name.lower(): command for name, command in by_name.items()}
+
+
+#: Name in upper and in lower case -> command. Read only.
+COMMANDS: dict[str, Command] = _table()
+
+
+def execute(session: Session, args: list[str]) -> Answer:
+    """Run one command. Never raises: whatever goes wrong is an error reply."""
+    command = COMMANDS.get(args[0]) or COMMANDS.get(args[0].upper())
+    try:
+        if command is None:
+            if args[0].upper() in HTTP_WORDS:
+                return _hang_up(session)
+            raise _unknown(args)
+        arity = command.arity
+        if len(args) != arity and (arity > 0 or len(args) < -arity):
+            raise wrong_arity(command.name)
+        if session.transaction is not None and not command.immediate:
+            return commands_transaction.queue(session, command, args)
+        return command.handler(session, args)
+    except CommandError as problem:
+        if session.transaction is not None:
+            session.transaction_failed = True
+        return _failed(session, str(problem))
+    except ValueError as problem:
+        # The tables' own words for what they do not hold.
+        return _failed(session, f"ERR {problem}")
+    except Exception:
+        log.exception("a command failed", extra={"command": args[0][:MAX_SHOWN]})
+        return _failed(session, "ERR internal error, see the node's log")
+
+
+def _hang_up(session: Session) -> bytes:
+    session.shared.counters.refused["http"] += 1
+    session.closing = True
+    return b""
+
+
+def _failed(session: Session, text: str) -> bytes:
+    session.shared.counters.errors += 1
+    return error(text)
+
+
+def _unknown(args: list[str]) -> CommandError:
+    shown = ""
+    for argument in args[1:]:
+        if len(shown) >= MAX_SHOWN:
+            break
+        shown += f"'{argument[: MAX_SHOWN - len(shown)]}' "
+    return CommandError(f"ERR unknown command '{args[0][:MAX_SHOWN]}', with args beginning with: {shown}")

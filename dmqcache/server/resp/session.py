@@ -1,0 +1,99 @@
+"""What one client's connection is and shares with the others: the state that commands read and change.
+
+No bytes and no asyncio: ``resp.py`` moves those.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dmqcache.server.resp.cursors import Cursors
+from dmqcache.server.store_face import NodeLike, TableLike
+
+
+@dataclass(slots=True)
+class RespCounters:
+    """Plain numbers about the clients. Everything only ever grows."""
+
+    connections: int = 0
+    commands: int = 0
+    #: reason -> connections refused or closed by us
+    refused: Counter[str] = field(default_factory=Counter)
+    #: Replies that were errors.
+    errors: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all clients of one server share."""
+
+    node: NodeLike
+    #: Unix time in seconds.
+    wall: Callable[[], float]
+    #: Monotonic seconds.
+    clock: Callable[[], float]
+    cursors: Cursors
+    port: int = 0
+    started: float = 0.0
+    counters: RespCounters = field(default_factory=RespCounters)
+    sessions: dict[int, Session] = field(default_factory=dict)
+    next_id: int = 1
+
+
+class Session:
+    """One connection."""
+
+    __slots__ = (
+        "address",
+        "closing",
+        "connected",
+        "id",
+        "library",
+        "library_version",
+        "name",
+        "resp3",
+        "shared",
+        "table",
+        "table_name",
+        "transaction",
+        "transaction_failed",
+    )
+
+    def __init__(self, shared: Shared, address: str) -> None:
+        self.shared = shared
+        self.address = address
+        self.id = shared.next_id
+        shared.next_id += 1
+        self.connected = shared.clock()
+        self.closing = False
+        self.library = self.library_version = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """As a new connection is (RESET)."""
+        self.name = ""
+        self.resp3 = False
+        #: Commands since MULTI, or None outside of it.
+        self.transaction: list[list[str]] | None = None
+        self.transaction_failed = False
+        self.table_name: str = next(iter(self.shared.node.tables), "")
+        self.table: TableLike = self.shared.node.tables[self.table_name]
+
+    def select(self, name: str) -> bool:
+        """Go over to another table, by its name or by its place in the order of declaration."""
+        tables = self.shared.node.tables
+        if name not in tables and name.isascii() and name.isdigit() and int(name) < len(tables):
+            name = list(tables)[int(name)]
+        if name not in tables:
+            return False
+        self.table_name, self.table = name, tables[name]
+        return True
+
+    @property
+    def index(self) -> int:
+        """The table's place in the order of declaration: Redis' database number."""
+        return list(self.shared.node.tables).index(self.table_name)

@@ -1,0 +1,212 @@
+"""What Kamailio nodes write, merged into a table: sets, times to live, deletes, removals by pattern.
+
+A Kamailio up to 6.1 sends no version: such a write gets ours on arrival, or an earlier one where it is known
+that it was sent before something else that came already (``overtaking.py``). ``sent_by`` is always what
+:class:`~dmqcache.store.kamailio.overtaking.SendingOrder` says of the message.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+from dmqcache.store.kamailio.overtaking import IN_ORDER, EarlyTime, EarlyTimes
+from dmqcache.store.table.cell import DEFAULT_TTL, NEVER, PROVISIONAL, Cell, Value
+from dmqcache.store.table.clock import MAX_AHEAD_MS
+from dmqcache.store.table.merge import SIMULTANEOUS_MS, TIE, Arrivals, state_of
+from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
+from dmqcache.store.table.settings import MAX_AUTOEXPIRE_S
+from dmqcache.store.table.store_counters import StoreCounters
+from dmqcache.store.table.table import Table
+from dmqcache.store.table.version import State, Verdict, merge
+
+#: Milliseconds by which a Kamailio 6.2's clock may be behind ours when it deletes a key and sets it again.
+OWN_ECHO_MS: Final = 450
+#: Removals by pattern that are remembered for sets that they overtook.
+MAX_REMOVALS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Removal:
+    """A removal of all keys that match, who said it, and when it came (monotonic seconds)."""
+
+    matches: Callable[[str], bool]
+    sender: str
+    came: float
+
+
+class KamailioArrivals(Arrivals):
+    """The way into one table for what dmqcache nodes and Kamailio nodes wrote."""
+
+    def __init__(self, table: Table, counters: StoreCounters) -> None:
+        super().__init__(table, counters)
+        self._early = EarlyTimes()
+        self._removals: deque[_Removal] = deque(maxlen=MAX_REMOVALS)
+
+    def arrive_set(
+        self,
+        key: str,
+        value: Value,
+        stamp: int | None,
+        sender: str,
+        left: float | None = None,
+        sent_by: float | None = None,
+    ) -> Verdict:
+        """A Kamailio set a key; ``stamp`` is its last_modified, if it sent one; 0: the least of all versions.
+        ``left``: seconds to live as it said, None: the table's autoexpire, counted from now."""
+        table = self.table
+        wall = table.clock.wall_ms()
+        # What is over and not yet swept must not leave its time to the new cell.
+        table.live_cell(key)
+        cell = table.cells.get(key)
+        ttl = table.settings.autoexpire * 1000
+        flags = DEFAULT_TTL if ttl else 0
+        if cell is not None and self.watch and cell.stamp > wall - SIMULTANEOUS_MS and cell.writer != sender:
+            self.collided(cell)
+        if stamp is None:
+            early = self._early.take(key, sender, table.clock.now(), sent_by)
+            if left is None and early is not None:
+                left = self._left(early)
+            stamp = self._stamp(cell, early, sent_by)
+            flags |= PROVISIONAL
+        elif stamp <= 0:
+            stamp = table.floor + 1
+            flags |= PROVISIONAL
+        elif stamp > wall + MAX_AHEAD_MS:
+            stamp = self._clamped(wall + MAX_AHEAD_MS, key, sender)
+        elif cell is not None and sent_by == IN_ORDER and self._is_own_echo(cell, stamp, sender):
+            stamp = cell.last_modified() + 1
+            flags |= PROVISIONAL
+        if left is not None:
+            ttl, flags = max(1, round(min(left, MAX_AUTOEXPIRE_S) * 1000)), flags & PROVISIONAL
+        verdict = self._judge(cell, State(stamp, value, ttl, flags))
+        if cell is None and sent_by is not None and self._is_removed(key, sender, sent_by):
+            verdict = Verdict.OLDER
+        if verdict is not Verdict.NEWER:
+            self.counters.refused[table.name, "older"] += 1
+            return verdict
+        if cell is None:
+            cell = table._new_cell(key)
+        expires = table.clock.now() + ttl / 1000 if ttl else NEVER
+        if left is None and not table.settings.updateexpire and cell.value is not None:
+            ttl, expires = cell.ttl, cell.expires
+        cell.counts = None
+        table._enliven(cell, value, stamp, ttl, expires, flags)
+        self._arrived(cell, sender)
+        return Verdict.NEWER
+
+    def arrive_expire(self, key: str, seconds: int, sender: str, sent_by: float | None = None) -> bool:
+        """A Kamailio gave a key a new time: effective only where the table has autoexpire, as there."""
+        table = self.table
+        now = table.clock.now()
+        cell = table.live_cell(key)
+        if not table.settings.autoexpire:
+            return False
+        if cell is None or cell.value is None:
+            self._early.remember(key, sender, EarlyTime(seconds, now))
+            return False
+        before, stamp = cell.last_modified(), self._stamp(cell, None, sent_by)
+        if stamp <= before:
+            self.counters.refused[table.name, "older"] += 1
+            return False
+        self._early.remember(key, sender, EarlyTime(seconds, now, before, stamp))
+        seconds = min(max(0, seconds), MAX_AUTOEXPIRE_S)
+        cell.counts = None
+        expires = now + seconds if seconds > 0 else NEVER
+        table._enliven(cell, cell.value, stamp, seconds * 1000, expires, PROVISIONAL)
+        self._arrived(cell, sender)
+        return True
+
+    def arrive_delete(self, key: str, sender: str, sent_by: float | None = None) -> bool:
+        """A Kamailio deleted a key. Remembered even where the key was not there: its set may come late."""
+        table = self.table
+        cell = table.cells.get(key)
+        early = self._early.take(key, sender, table.clock.now(), sent_by)
+        stamp = self._stamp(cell, early, sent_by)
+        # At the same version a delete wins, as everywhere.
+        least = table.floor + 1 if cell is None else cell.last_modified() + (cell.value is None)
+        if stamp < least:
+            self.counters.refused[table.name, "older"] += 1
+            return False
+        if cell is None:
+            cell = table._new_cell(key)
+        elif self.watch and self._is_recent(cell) and cell.writer != sender and cell.value is not None:
+            self.collided(cell)
+        was_alive = cell.value is not None
+        table._bury(cell, stamp, PROVISIONAL)
+        cell.writer = sender
+        self.counters.changes[table.name, "kamailio"] += 1
+        return was_alive
+
+    def arrive_remove(
+        self, kind: MatchKind, pattern: str, on: MatchOn, sender: str, sent_by: float | None = None
+    ) -> int:
+        """A Kamailio deleted all that match; returns how many did here. PatternError if it is none."""
+        if on is MatchOn.NAME:
+            self._removals.append(_Removal(compile_pattern(kind, pattern), sender, self.table.clock.now()))
+        return sum(self.arrive_delete(key, sender, sent_by) for key in self.table.match(kind, pattern, on))
+
+    # -- versions for what has none ------------------------------------------------------------------------
+
+    def _stamp(self, cell: Cell | None, early: EarlyTime | None, sent_by: float | None) -> int:
+        """The version of a write that came without: now and above all that is here; of a late one, when it
+        had been sent. ``early``: a time to live that came before it and made the cell's version newer."""
+        table = self.table
+        wall, now = table.clock.wall_ms(), table.clock.now()
+        last = table.floor if cell is None else max(cell.last_modified(), table.floor)
+        if sent_by is None or sent_by == IN_ORDER:
+            return max(wall, last + 1)
+        stamp = wall - ceil((now - sent_by) * 1000) - 1
+        if early is not None and cell is not None and early.after == last and stamp > early.before:
+            return last + 1
+        return stamp
+
+    @staticmethod
+    def _is_own_echo(cell: Cell, stamp: int, sender: str) -> bool:
+        """Whether a 6.2 only seems to be older than its own delete or time to live of a moment ago: those
+        have no version, got one by our clock, and its clock is behind. A message that was really overtaken
+        comes T1 (500 ms) later at least."""
+        behind = cell.last_modified() - stamp
+        return bool(cell.flags & PROVISIONAL) and cell.writer == sender and 0 <= behind < OWN_ECHO_MS
+
+    def _is_removed(self, key: str, sender: str, sent_by: float) -> bool:
+        """Whether a removal by pattern came that was sent after a set of a key that was not here yet."""
+        return any(
+            sent_by <= removal.came and sender == removal.sender and removal.matches(key)
+            for removal in self._removals
+        )
+
+    def _left(self, early: EarlyTime) -> float | None:
+        """Seconds that are left of a time to live; None: it was no time."""
+        if early.seconds <= 0:
+            return None
+        return max(0.001, early.seconds - (self.table.clock.now() - early.came))
+
+    def _judge(self, cell: Cell | None, came: State) -> Verdict:
+        """How a set compares with what is held. A tie is noted, unless it is one of mere hearsay: a number of
+        the least version is never written anew with a real one."""
+        if cell is None:
+            return Verdict.NEWER if came.stamp > self.table.floor else Verdict.OLDER
+        verdict = self._compare(cell, came)
+        tie = self.table.floor + 1 < came.stamp == cell.last_modified()
+        if self.watch and tie and verdict is not Verdict.SAME:
+            self.collided(cell, TIE)
+        return verdict
+
+    @staticmethod
+    def _compare(cell: Cell, came: State) -> Verdict:
+        """What a Kamailio shows as it was told it is the same, however much of its time is left. A counter's
+        number is the one that it was told, unless it is later than the last increment."""
+        last = cell.last_modified()
+        if came.stamp == last and came.value == cell.value and type(came.value) is type(cell.value):
+            return Verdict.SAME
+        if cell.counts is None:
+            return merge(state_of(cell), came)[0]
+        return Verdict.NEWER if came.stamp > last else Verdict.OLDER
+
+    def _arrived(self, cell: Cell, sender: str) -> None:
+        cell.writer = sender
+        self.counters.changes[self.table.name, "kamailio"] += 1

@@ -1,0 +1,233 @@
+"""The cells of a table and the books kept beside them: key order, expiry, digest, tombstones, floor.
+
+Every change of a cell goes through ``_enliven`` and ``_bury``, so that the books always agree with the
+cells. Who may change what, and with which version, is decided above, in ``table.py`` and ``arrivals.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from dmqcache.store.table.cell import (
+    EXPIRED,
+    MASK,
+    NEVER,
+    PROVISIONAL,
+    Cell,
+    Value,
+    cell_digest,
+    clamp_shares,
+    counter_digest,
+    key_hash,
+    plain_digest,
+)
+from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.digest import Digest
+from dmqcache.store.table.expiry import ExpiryIndex
+from dmqcache.store.table.graves import Graves
+from dmqcache.store.table.order import KeyOrder
+from dmqcache.store.table.settings import TableSettings
+from dmqcache.store.table.store_counters import TableCounters
+
+#: How many times as many tombstones are kept while a node that is there has not heard of all of them: a burst
+#: of deletes is over in seconds.
+BEHIND_FACTOR: Final = 10
+
+
+class Cells:
+    """Live cells and tombstones by key."""
+
+    def __init__(self, settings: TableSettings, clock: Clock) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.clock = clock
+        self.counters = TableCounters()
+        #: Live cells and tombstones.
+        self.cells: dict[str, Cell] = {}
+        #: Live cells, expired ones that nobody has noticed yet included.
+        self.live = 0
+        #: Bytes of the live cells' keys and values (characters of those that are not ASCII).
+        self.bytes = 0
+        #: A flush: everything with a version up to this one (Unix ms) is dead on every node.
+        self.floor = 0
+        self.order = KeyOrder()
+        self.expiry = ExpiryIndex()
+        self.digest = Digest()
+        self._use_digest()
+        #: The keys of the tombstones.
+        self.graves = Graves()
+        #: Seconds for which a tombstone is remembered at least.
+        self.tombstone_ttl = 900.0
+        self.tombstone_limit = 100_000
+        #: Told of each cell whose time is over, once, when that is noticed.
+        self.on_expire: Callable[[Cell], None] = lambda cell: None
+
+    def live_cell(self, key: str) -> Cell | None:
+        """The cell if it holds a value whose time is not over."""
+        cell = self.cells.get(key)
+        if cell is None or cell.value is None or self._is_over(cell):
+            return None
+        return cell
+
+    def _is_over(self, cell: Cell) -> bool:
+        """Whether the cell's time is over; if so it is buried, with its version kept."""
+        if cell.expires == NEVER or cell.expires > self.clock.now():
+            return False
+        if cell.value is not None:
+            self._expire(cell)
+        return True
+
+    def _expire(self, cell: Cell) -> None:
+        """Bury a cell with its version and, of a counter, its shares: increments made elsewhere in time may
+        still come and bring it back."""
+        self.counters.expirations += 1
+        cell.flags = EXPIRED
+        self._entomb(cell)
+        self.on_expire(cell)
+
+    def generation(self, dead: Cell) -> int:
+        """The version under which all nodes begin to count again in a key that is not there.
+
+        It must be the same on every node that knows the same past, and above that past.
+        """
+        if not dead.stamp or self.graves.buried_at(dead.key) is None:
+            return self.floor + 1
+        return max(dead.last_modified() + max(dead.ttl, 1), self.floor + 1)
+
+    def _new_cell(self, key: str) -> Cell:
+        cell = self.cells[key] = Cell(key, key_hash(key), None, 0)
+        if len(self.cells) > self._roomy:
+            self._deepen()
+        return cell
+
+    def _enliven(self, cell: Cell, value: Value, stamp: int, ttl: int, expires: float, flags: int) -> None:
+        """Give a cell a value and a version, and keep the books. ValueError, and nothing is changed, for a
+        text that no bytes can make. Every write on every node comes through here: it is written for speed."""
+        if cell.counts is None:
+            digest = plain_digest(cell.hash, value, stamp, ttl, flags)
+        else:
+            digest = counter_digest(cell.hash, stamp, cell.counts)
+        held = cell.value
+        if held is None:
+            self.live += 1
+            size = len(cell.key)
+            self.order.add(cell.key)
+            if self.graves:
+                self.graves.remove(cell.key)
+        else:
+            size = -len(held) if held.__class__ is str else -8
+        self.bytes += size + (len(value) if value.__class__ is str else 8)
+        if cell.expires != expires:
+            self.expiry.move(cell.key, cell.expires, expires)
+            cell.expires = expires
+        cell.value = value
+        cell.stamp = stamp
+        cell.ttl = ttl
+        cell.flags = flags
+        leaf = cell.hash >> self._shift
+        leaves = self._leaves
+        leaves[leaf] = (leaves[leaf] + digest - cell.digest) & MASK
+        cell.digest = digest
+
+    def _bury(self, cell: Cell, stamp: int | None = None, flags: int = 0) -> None:
+        """Make a tombstone of a cell; without a version given, with one above all it has had."""
+        wanted = max(self.clock.wall_ms(), cell.last_modified() + 1) if stamp is None else stamp
+        cell.stamp = wanted
+        cell.flags = flags
+        cell.ttl = 0
+        cell.counts = None
+        self._entomb(cell)
+
+    def _entomb(self, cell: Cell) -> None:
+        if cell.value is not None:
+            self.live -= 1
+            self.bytes -= len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8)
+            self.order.discard(cell.key)
+        if cell.expires != NEVER:
+            self.expiry.move(cell.key, cell.expires, NEVER)
+            cell.expires = NEVER
+        cell.value = None
+        self.digest.change(cell.hash, cell.digest, 0)
+        cell.digest = 0
+        self.graves.bury(cell.key, self.clock.now(), bool(cell.flags & EXPIRED))
+
+    def raise_floor(self, floor: int) -> int:
+        """Everything with a version up to ``floor`` (Unix ms) is dead; returns how many cells died.
+        Tombstones below it are not needed any more."""
+        if floor <= self.floor:
+            return 0
+        self.floor = floor
+        dead = [cell for cell in self.cells.values() if cell.stamp <= floor]
+        count = 0
+        for cell in dead:
+            if cell.value is not None:
+                count += 1
+                self._entomb(cell)
+            self.graves.remove(cell.key)
+            del self.cells[cell.key]
+        return count
+
+    def sweep(self, limit: int) -> int:
+        """Bury up to ``limit`` cells whose time is over; returns how many."""
+        now = self.clock.now()
+        count = 0
+        for key in self.expiry.due(now, limit):
+            cell = self.cells.get(key)
+            if cell is not None and cell.value is not None and cell.expires <= now:
+                self._expire(cell)
+                count += 1
+        return count
+
+    def collect(self, limit: int, held: bool, behind: bool = False) -> int:
+        """Forget up to ``limit`` tombstones that are old enough, unless they are ``held`` for a node that
+        has not heard of them; those above the table's limit are forgotten in any case. ``behind``: a node
+        that is there has not heard of all yet: the limit is several times as high."""
+        oldest = self.clock.now() - self.tombstone_ttl * 1.1
+        most = self.tombstone_limit * (BEHIND_FACTOR if behind else 1)
+        forgotten = self.graves.due(limit, oldest, most, held or behind)
+        for key in forgotten:
+            self.graves.remove(key)
+            del self.cells[key]
+        return len(forgotten)
+
+    def worth_telling(self) -> list[Cell]:
+        """The tombstones that a starting node must know. Where all cells have times, those that nobody
+        deleted die on every node by themselves."""
+        everything = not self.settings.autoexpire
+        dead = (self.cells[key] for key in self.graves)
+        return [cell for cell in dead if everything or not cell.flags & EXPIRED]
+
+    def clamp(self, limit: int) -> int:
+        """Pull versions above ``limit`` (Unix ms) back to it, after our own clock was found to be wrong."""
+        count = 0
+        for cell in self.cells.values():
+            if cell.stamp > limit:
+                count += 1
+                cell.stamp = limit
+                if cell.value is not None:
+                    before, cell.digest = cell.digest, cell_digest(cell)
+                    self.digest.change(cell.hash, before, cell.digest)
+            if cell.counts is not None:
+                count += clamp_shares(cell.counts.shares, limit)
+        # A cell always stands above the floor, those just pulled back too.
+        self.floor = min(self.floor, limit - 1)
+        return count
+
+    def _use_digest(self) -> None:
+        """Hold what every write needs of the digest at hand."""
+        self._roomy = self.digest.roomy()
+        self._shift = self.digest.shift
+        self._leaves = self.digest.leaves
+
+    def _deepen(self) -> None:
+        """Give the digest another level of leaves, as the table has outgrown the present ones."""
+        self.digest = Digest(self.digest.depth + 1)
+        self._use_digest()
+        for cell in self.cells.values():
+            if cell.digest:
+                self.digest.change(cell.hash, 0, cell.digest)
+
+    def is_provisional(self, cell: Cell) -> bool:
+        """Whether the cell's version was given on arrival, for want of one from its writer."""
+        return bool(cell.flags & PROVISIONAL)

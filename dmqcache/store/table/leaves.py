@@ -1,0 +1,114 @@
+"""Which cells lie below a part of a table's digest tree: an index made when a repair needs it.
+
+A table keeps only its leaves' sums. Finding the cells of a leaf takes one pass over the table, made in steps
+so that a million cells never hold the loop, and kept for a few seconds as repairs come in series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from dmqcache.bus.runtime import Runtime
+from dmqcache.store.table.cell import Cell
+from dmqcache.store.table.cells import Cells
+from dmqcache.store.table.digest import FANOUT_BITS
+
+#: Cells sorted in at once: about 3 ms.
+STEP: Final = 20_000
+#: Seconds for which an index is kept.
+KEPT_S: Final = 15.0
+
+
+class LeafIndex:
+    """Cells by leaf."""
+
+    def __init__(self, table: Cells) -> None:
+        self._table = table
+        self.depth = table.digest.depth
+        self._shift = table.digest.shift
+        self._leaves: list[list[Cell]] = [[] for _ in table.digest.leaves]
+        self._cells = list(table.cells.values())
+        self._newest = self._cells[-1] if self._cells else None
+        self._done = 0
+
+    def step(self) -> bool:
+        """Sort in some more cells; True when all are in."""
+        leaves, shift = self._leaves, self._shift
+        end = self._done + STEP
+        for cell in self._cells[self._done : end]:
+            leaves[cell.hash >> shift].append(cell)
+        self._done = end
+        if end < len(self._cells):
+            return False
+        self._cells = []
+        return True
+
+    def catch_up(self) -> bool:
+        """Sort in the cells born since; False if they are so many that the index is to be made anew."""
+        born: list[Cell] = []
+        # A dictionary keeps the order of birth: what is new stands at its end.
+        for cell in reversed(self._table.cells.values()):
+            if cell is self._newest:
+                break
+            born.append(cell)
+            if len(born) > STEP:
+                return False
+        else:
+            if self._newest is not None:
+                return False
+        for cell in born:
+            self._leaves[cell.hash >> self._shift].append(cell)
+        if born:
+            self._newest = born[0]
+        return True
+
+    def below(self, depth: int, index: int) -> Iterator[Cell]:
+        """The live cells below a part of the tree, leaf after leaf."""
+        if depth > self.depth:
+            shift = 64 - FANOUT_BITS * depth
+            leaf = index >> FANOUT_BITS * (depth - self.depth)
+            for cell in self._leaves[leaf]:
+                if cell.value is not None and cell.hash >> shift == index:
+                    yield cell
+            return
+        width = 1 << FANOUT_BITS * (self.depth - depth)
+        for leaf in range(index * width, (index + 1) * width):
+            for cell in self._leaves[leaf]:
+                if cell.value is not None:
+                    yield cell
+
+
+class LeafIndexes:
+    """The indexes of a store's tables."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._ready: dict[str, LeafIndex] = {}
+        self._waiting: dict[str, list[Callable[[LeafIndex], None]]] = {}
+
+    def get(self, table: Cells, then: Callable[[LeafIndex], None]) -> None:
+        """Call ``then`` with an index of all cells: at once if there is one, else when it is made."""
+        held = self._ready.get(table.name)
+        if held is not None and held.catch_up():
+            then(held)
+            return
+        if table.name in self._waiting:
+            self._waiting[table.name].append(then)
+            return
+        self._waiting[table.name] = [then]
+        self._build(table, LeafIndex(table))
+
+    def _build(self, table: Cells, index: LeafIndex) -> None:
+        if not index.step():
+            self._runtime.call_later(0, lambda: self._build(table, index))
+            return
+        index.catch_up()
+        self._ready[table.name] = index
+        self._runtime.call_later(KEPT_S, lambda: self._drop(table.name, index))
+        for then in self._waiting.pop(table.name):
+            then(index)
+
+    def _drop(self, name: str, index: LeafIndex) -> None:
+        if self._ready.get(name) is index:
+            del self._ready[name]

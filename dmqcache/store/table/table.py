@@ -1,0 +1,352 @@
+"""One replicated table as its users see it: read, write, expire, count, list.
+
+Every local write gets a version and is told to ``on_change``; what came from other nodes enters through
+``arrivals.py``. Which of two wins is ``version.py``'s; who is told, the store's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final
+
+from dmqcache.store.table.cell import (
+    DEFAULT_TTL,
+    NEVER,
+    PROVISIONAL,
+    Cell,
+    Counts,
+    Share,
+    Value,
+)
+from dmqcache.store.table.cells import Cells
+from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.json_bytes import quote
+from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
+from dmqcache.store.table.settings import TableSettings
+
+#: Characters; Kamailio's keys are far shorter, and a key is repeated in every message.
+MAX_KEY_LENGTH: Final = 4096
+#: Bytes; what one SIP message can carry beside its headers without a second thought about memory.
+MAX_VALUE_BYTES: Final = 1 << 20
+#: Milliseconds by which nodes' versions of one write of a Kamailio's may differ: its way to one of them
+#: may be repeated once (0.5 s). A later one is a write that crossed, and is settled as such.
+PROVISIONAL_LEAD_MS: Final = 1_000
+#: Redis' integers; Kamailio's own end at 31 bits, which its dialect sees to.
+MAX_INTEGER: Final = (1 << 63) - 1
+#: Seconds, a century. Other nodes refuse what lies beyond the year 2248.
+MAX_TTL_S: Final = 100 * 366 * 86_400
+
+
+class Table(Cells):
+    """A table. Keys are ``str``; values ``str`` or ``int``. Bytes that are no UTF-8 stand in strings as
+    ``surrogateescape`` leaves them, so that any bytes survive."""
+
+    def __init__(
+        self,
+        settings: TableSettings,
+        clock: Clock,
+        *,
+        identity: str = "local",
+        max_value_bytes: int = MAX_VALUE_BYTES,
+    ) -> None:
+        super().__init__(settings, clock)
+        #: Under which name this node's increments are kept.
+        self.identity = identity
+        self.max_value_bytes = max_value_bytes
+        #: Characters of key and value together up to which nothing can be too long, escaped or not.
+        self._short = min(1024, max_value_bytes // 6)
+        #: Told of the cell of each local write, after it.
+        self.on_change: Callable[[Cell], None] = lambda cell: None
+        #: Told of a flush, after it, with the keys that died.
+        self.on_flush: Callable[[list[str]], None] = lambda keys: None
+        self._default_ttl = settings.autoexpire * 1000
+        self._default_flags = DEFAULT_TTL if settings.autoexpire else 0
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    def get(self, key: str, default: Value | None = None) -> Value | None:
+        """The value, or ``default`` if there is none or its time is over."""
+        cell = self.cells.get(key)
+        if cell is None or cell.value is None or (cell.expires != NEVER and self._is_over(cell)):
+            self.counters.misses += 1
+            return default
+        self.counters.hits += 1
+        return cell.value
+
+    def __getitem__(self, key: str) -> Value:
+        value = self.get(key)
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self.live_cell(key) is not None
+
+    def __len__(self) -> int:
+        """Cells, among them those whose time ended within the last second and that nobody has read since."""
+        return self.live
+
+    def __iter__(self) -> Iterator[str]:
+        """The keys in order, as they were when the iteration began."""
+        return iter(self.scan())
+
+    def items(self) -> Iterator[tuple[str, Value]]:
+        """Keys and values in the keys' order, without counting hits."""
+        for key in self.scan():
+            cell = self.live_cell(key)
+            if cell is not None and cell.value is not None:
+                yield key, cell.value
+
+    def ttl(self, key: str) -> float | None:
+        """Seconds left, None if it never expires. KeyError where there is no such key."""
+        cell = self.live_cell(key)
+        if cell is None:
+            raise KeyError(key)
+        return None if cell.expires == NEVER else cell.expires - self.clock.now()
+
+    def scan(self, after: str | None = None, prefix: str = "", count: int | None = None) -> list[str]:
+        """Keys in order: those above ``after`` that start with ``prefix``, at most ``count``."""
+        alive = (key for key in self.order.after(after, prefix) if self._is_alive(key))
+        return list(islice(alive, count))
+
+    def _is_alive(self, key: str) -> bool:
+        cell = self.cells[key]
+        return cell.expires == NEVER or cell.expires > self.clock.now()
+
+    def match(self, kind: MatchKind | str, pattern: str, on: MatchOn | str = MatchOn.NAME) -> list[str]:
+        """The keys whose name or string value matches, in order. ``kind`` and ``on`` may be the words
+        themselves. ValueError if one is unknown or the pattern is none (PatternError). As in Kamailio, values
+        that are integers never match."""
+        kind, on = MatchKind(kind), MatchOn(on)
+        matches = compile_pattern(kind, pattern, strict=True)
+        if on is MatchOn.NAME:
+            return [key for key in self.scan() if matches(key)]
+        return [key for key, value in self.items() if isinstance(value, str) and matches(value)]
+
+    # -- writing ----------------------------------------------------------------------------------------
+
+    def takes(self, value: Value) -> bool:
+        """Whether the value is one that :meth:`set` takes."""
+        try:
+            self._checked(value)
+        except ValueError:
+            return False
+        return True
+
+    def set(self, key: str, value: Value | bytes, ttl: float | None = None, keep_ttl: bool = False) -> None:
+        """Write a value. ``ttl`` in seconds: None takes the table's autoexpire, 0 means for ever.
+        ``keep_ttl`` leaves the time of a key that exists as it is. ValueError for what no table holds."""
+        if (
+            key.__class__ is not str
+            or value.__class__ is not str
+            or not (key.isascii() and value.isascii())
+            or not 0 < len(key) <= len(key) + len(value) <= self._short
+        ):
+            key, value = self._checked_key(key), self._checked(value)
+        cell = self.cells.get(key)
+        if ttl is None and not self._default_ttl and (cell is None or cell.expires == NEVER):
+            # No time before, none after: most writes of most tables.
+            self._write(cell, key, value, 0, NEVER, 0)
+            return
+        alive = cell is not None and cell.value is not None and not self._is_over(cell)
+        if alive and (keep_ttl or (ttl is None and not self.settings.updateexpire)):
+            assert cell is not None
+            life, expires, flags = cell.ttl, cell.expires, cell.flags & DEFAULT_TTL
+        else:
+            life, expires, flags = self._life(ttl)
+        self._write(cell, key, value, life, expires, flags)
+
+    def __setitem__(self, key: str, value: Value | bytes) -> None:
+        self.set(key, value)
+
+    def expire(self, key: str, ttl: float) -> bool:
+        """Give a key that exists ``ttl`` seconds more (0: for ever); False if there is none."""
+        cell = self.live_cell(key)
+        if cell is None or cell.value is None:
+            return False
+        life, expires, _ = self._life(ttl)
+        if cell.counts is not None and life > 0 and cell.ttl <= life:
+            self._prolong(cell, life, expires)
+        else:
+            self._write(cell, key, cell.value, life, expires, 0)
+        return True
+
+    def _prolong(self, cell: Cell, life: int, expires: float) -> None:
+        """Give a counter more time and end nothing: what others count meanwhile still counts. Of two nodes'
+        times the longer one counts, so only a shorter one must be a write of its own."""
+        assert cell.counts is not None and cell.value is not None
+        mine = cell.counts.shares.get(self.identity, Share(0, 0, 0))
+        stamp = max(self.clock.wall_ms(), cell.last_modified() + 1)
+        cell.counts.shares[self.identity] = Share(mine.times + 1, mine.total, stamp)
+        self._enliven(cell, cell.value, cell.stamp, life, expires, cell.flags & PROVISIONAL)
+        cell.writer = ""
+        self.counters.sets += 1
+        self.on_change(cell)
+
+    def delete(self, key: str) -> bool:
+        """Delete a key; False if there was none."""
+        cell = self.live_cell(key)
+        if cell is None:
+            return False
+        self._bury(cell)
+        self.counters.deletes += 1
+        self.on_change(cell)
+        return True
+
+    def __delitem__(self, key: str) -> None:
+        if not self.delete(key):
+            raise KeyError(key)
+
+    def delete_matching(self, kind: MatchKind | str, pattern: str, on: MatchOn | str = MatchOn.NAME) -> int:
+        """Delete what :meth:`match` finds; returns how many."""
+        return sum(self.delete(key) for key in self.match(kind, pattern, on))
+
+    def flush(self) -> int:
+        """Delete everything that any node wrote before now; returns how many cells that were here."""
+        keys = [cell.key for cell in self.cells.values() if cell.value is not None]
+        newest = max((cell.last_modified() for cell in self.cells.values()), default=0)
+        count = self.raise_floor(max(self.clock.wall_ms(), newest, self.floor + 1))
+        self.counters.deletes += count
+        self.on_flush(keys)
+        return count
+
+    def incr(self, key: str, by: int = 1) -> int:
+        """Add to an integer (or a string that reads as one) and return the sum. A key that is absent
+        begins at the table's initval, or 0. Simultaneous increments on dmqcache nodes all count.
+
+        ValueError if the value is no integer or the sum would leave 64 bits."""
+        if by.__class__ is not int:
+            raise ValueError("an increment is an integer")
+        live = self.live_cell(key)
+        total = (_as_integer(live.value) if live is not None else self.settings.initval or 0) + by
+        mine = live.counts.shares.get(self.identity) if live is not None and live.counts else None
+        times, sum_so_far = (mine.times, mine.total) if mine is not None else (0, 0)
+        if not _fits(total) or not _fits(sum_so_far + by):
+            raise ValueError("increment or decrement would overflow")
+        cell = self._counter(key, live)
+        counts = cell.counts
+        assert counts is not None
+        stamp = max(self.clock.wall_ms(), cell.last_modified() + 1)
+        counts.shares[self.identity] = Share(times + 1, sum_so_far + by, stamp)
+        if cell.value is None:
+            ttl, expires, flags = self._life(None)
+            self._enliven(cell, total, cell.stamp, ttl, expires, flags)
+        elif self.settings.updateexpire and self._default_ttl:
+            flags = DEFAULT_TTL | (cell.flags & PROVISIONAL)
+            self._enliven(cell, total, cell.stamp, self._default_ttl, self._deadline(), flags)
+        else:
+            flags = cell.flags & (DEFAULT_TTL | PROVISIONAL)
+            self._enliven(cell, total, cell.stamp, cell.ttl, cell.expires, flags)
+        cell.writer = ""
+        self.counters.sets += 1
+        self.on_change(cell)
+        return total
+
+    def _counter(self, key: str, cell: Cell | None) -> Cell:
+        """The key's cell, ready to be counted in. All nodes must choose the same base for one beginning."""
+        if cell is not None:
+            if cell.counts is None:
+                cell.counts = Counts(_as_integer(cell.value), {})
+                if cell.flags & PROVISIONAL and cell.stamp > self.floor + 1:
+                    # Each node gave the Kamailio's number its own version on arrival, some a later one than
+                    # this node: an increment of it needs one that beats them all.
+                    cell.stamp = max(self.clock.wall_ms(), cell.stamp + PROVISIONAL_LEAD_MS)
+            return cell
+        base = self.settings.initval or 0
+        dead = self.cells.get(key)
+        if dead is None:
+            self._checked_key(key)
+            dead = self._new_cell(key)
+        dead.stamp = self.generation(dead)
+        dead.counts = Counts(base, {})
+        return dead
+
+    def _write(self, cell: Cell | None, key: str, value: Value, ttl: int, expires: float, flags: int) -> None:
+        stamp = self.clock.wall_ms()
+        if stamp <= self.floor:
+            stamp = self.floor + 1
+        if cell is None:
+            cell = self._new_cell(key)
+        else:
+            last = cell.stamp if cell.counts is None else cell.last_modified()
+            if stamp <= last:
+                stamp = last + 1
+            cell.counts = None
+            cell.writer = ""
+        self._enliven(cell, value, stamp, ttl, expires, flags)
+        self.counters.sets += 1
+        self.on_change(cell)
+
+    def rewrite(self, cell: Cell) -> None:
+        """Write what is there once more as our own, with a later version: where two Kamailio nodes may hold
+        different values, all nodes get this one."""
+        if cell.value is None:
+            cell.flags |= PROVISIONAL
+            self._bury(cell)
+            cell.writer = ""
+            self.on_change(cell)
+        else:
+            self._write(cell, cell.key, cell.value, cell.ttl, cell.expires, cell.flags & DEFAULT_TTL)
+
+    def _life(self, ttl: float | None) -> tuple[int, float, int]:
+        """Milliseconds to live, the monotonic end, and the flag for the table's own time."""
+        if ttl is None:
+            return self._default_ttl, self._deadline(), self._default_flags
+        if ttl < 0 or ttl != ttl:
+            raise ValueError("a time to live is a positive number of seconds, or 0 for ever")
+        if ttl == 0:
+            return 0, NEVER, 0
+        if ttl > MAX_TTL_S:
+            raise ValueError(f"a time to live is at most {MAX_TTL_S} seconds; 0 means for ever")
+        return max(1, round(ttl * 1000)), self.clock.now() + ttl, 0
+
+    def _deadline(self) -> float:
+        return self.clock.now() + self.settings.autoexpire if self._default_ttl else NEVER
+
+    @staticmethod
+    def _checked_key(key: str) -> str:
+        if not isinstance(key, str) or not key:
+            raise ValueError("a key is a text of at least one character")
+        if len(key) > MAX_KEY_LENGTH:
+            raise ValueError(f"a key has at most {MAX_KEY_LENGTH} characters, this one has {len(key)}")
+        if _canonical(key) != key:
+            raise ValueError("a key's characters are UTF-8, and other bytes as surrogateescape leaves them")
+        return _canonical(key)
+
+    def _checked(self, value: Value | bytes) -> Value:
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "surrogateescape")
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValueError(f"a value is a text, bytes or an integer, not {type(value).__name__}")
+        if isinstance(value, int):
+            if not _fits(value):
+                raise ValueError("an integer has at most 64 bits; store a larger one as text")
+            return int(value)
+        value = _canonical(value)
+        if 6 * len(value) > self.max_value_bytes and (size := len(quote(value))) > self.max_value_bytes:
+            raise ValueError(f"a value takes at most {self.max_value_bytes} bytes in a message, this {size}")
+        return value
+
+
+def _as_integer(value: Value | None) -> int:
+    if isinstance(value, int):
+        return value
+    text = value or ""
+    digits = text[1:] if text[:1] == "-" else text
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 19 or not _fits(int(text)):
+        raise ValueError("value is not an integer or out of range")
+    return int(text)
+
+
+def _fits(number: int) -> bool:
+    return -MAX_INTEGER - 1 <= number <= MAX_INTEGER
+
+
+def _canonical(text: str) -> str:
+    """The one ``str`` for the bytes that a text stands for. Texts put together from parts may spell a
+    character as bytes; two nodes would take one for two. ValueError for a surrogate that is no byte."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise ValueError("a text holds a surrogate that stands for no byte") from None

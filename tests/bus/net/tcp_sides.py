@@ -1,0 +1,97 @@
+"""TCP transports for tests, and a listener of which the test decides every byte."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.net.failure import Failures
+from dmqcache.bus.net.tcp import TcpOptions, TcpTransport
+from dmqcache.bus.sip.uri import Endpoint
+from tests.bus.net.loops import until
+
+
+def sip(body: bytes = b"") -> bytes:
+    """As much of a message as framing needs."""
+    return b"KDMQ sip:x@y SIP/2.0\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+class Side:
+    """A transport and all that it told."""
+
+    def __init__(self, options: TcpOptions | None = None) -> None:
+        self.received: list[tuple[bytes, Endpoint]] = []
+        self.failed: list[tuple[Endpoint, str]] = []
+        self.counters = BusCounters()
+        self.on_message: Callable[[bytes, Endpoint], None] = lambda data, source: None
+        loop = asyncio.get_running_loop()
+        failures = Failures(loop, lambda endpoint, reason: self.failed.append((endpoint, reason)))
+        self.transport = TcpTransport(loop, self.receive, failures, self.counters, options or TcpOptions())
+
+    def receive(self, data: bytes, source: Endpoint) -> None:
+        self.received.append((data, source))
+        self.on_message(data, source)
+
+    async def listen(self, host: str, port: int = 0) -> Endpoint:
+        return await self.transport.listen(ipaddress.ip_address(host), port)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [data for data, _ in self.received]
+
+
+@asynccontextmanager
+async def sides(*hosts: str, options: TcpOptions | None = None) -> AsyncIterator[list[tuple[Side, Endpoint]]]:
+    """Transports that listen on ``hosts``; closed at the end."""
+    made = []
+    for host in hosts:
+        side = Side(options)
+        made.append((side, await side.listen(host)))
+    try:
+        yield made
+    finally:
+        for side, _ in made:
+            await side.transport.close()
+
+
+def unused(host: str = "127.0.0.14") -> Endpoint:
+    """An endpoint where nobody listens."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.bind((host, 0))
+        return Endpoint("tcp", host, sock.getsockname()[1])
+
+
+class Plain:
+    """A listener of which the test decides every byte."""
+
+    def __init__(self) -> None:
+        self.connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def start(self, host: str = "127.0.0.14", port: int = 0) -> Endpoint:
+        self._server = await asyncio.start_server(self._taken, host, port)
+        return Endpoint("tcp", host, self._server.sockets[0].getsockname()[1])
+
+    async def _taken(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.append((reader, writer))
+
+    async def read(self, data: bytes, connection: int = 0) -> None:
+        """Read exactly ``data``."""
+        await until(lambda: len(self.connections) > connection)
+        async with asyncio.timeout(10):
+            assert await self.connections[connection][0].readexactly(len(data)) == data
+
+    def reset(self, connection: int) -> None:
+        writer = self.connections[connection][1]
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    def close(self) -> None:
+        self._server.close()
+        for _, writer in self.connections:
+            writer.close()

@@ -1,0 +1,181 @@
+"""Senders to nodes: names, lookups and addresses of our own."""
+
+from __future__ import annotations
+
+from dmqcache.bus.bus import Bus
+from dmqcache.bus.node import NodeStatus
+from dmqcache.bus.nodes.contacts import MAX_LOOKUPS, MAX_MOVED
+from dmqcache.bus.sip.uri import NodeURI
+from tests.bus.virtual import Cluster, Stranger, kamailio
+
+HERE = "127.0.0.11"
+LINE = b"sip:%s:5060;status=active\r\n"
+
+
+def bench() -> tuple[Cluster, Bus, Stranger]:
+    cluster = Cluster()
+    other = kamailio(cluster, "127.0.0.12")
+    bus = cluster.add(HERE, "127.0.0.12", probe_interval=1000.0)
+    cluster.clock.run(0.1)
+    return cluster, bus, other
+
+
+def test_what_a_node_says_of_itself_is_learnt_from_requests_and_answers() -> None:
+    cluster, bus, other = bench()
+    node = bus.active_nodes()[0]
+    assert node.user_agent.startswith("kamailio (5.6.3") and not node.ours
+    other.server, other.extra = "dmqcache (9)", (("Supported", "path"), ("Supported", "dmqcache-1"))
+    cluster.clock.run(1)
+    other.request(HERE, "htable")
+    other.settle()
+    assert node.user_agent == "dmqcache (9)" and node.supported == {"path", "dmqcache-1"} and node.ours
+    assert node.last_seen is not None and cluster.clock.time - node.last_seen < 0.2
+    other.extra = ()
+    other.request(HERE, "htable")
+    other.settle()
+    assert node.supported == frozenset() and not node.ours
+
+
+def test_a_software_that_hides_its_name_keeps_the_one_it_showed() -> None:
+    _, bus, other = bench()
+    other.server = ""
+    other.request(HERE, "htable")
+    other.settle()
+    assert bus.active_nodes()[0].user_agent.startswith("kamailio")
+
+
+def test_a_stranger_on_any_channel_is_asked_back() -> None:
+    """A Kamailio that joined elsewhere asks for our table before the gossip about it has arrived."""
+    cluster, _, _ = bench()
+    new = kamailio(cluster, "127.0.0.13")
+    new.request(HERE, "htable")
+    new.settle()
+    assert cluster.status(HERE, "127.0.0.13") is NodeStatus.ACTIVE
+
+
+def test_a_node_that_is_down_and_calls_is_asked_at_once() -> None:
+    cluster, bus, other = bench()
+    node = bus.active_nodes()[0]
+    bus.set_status(node.uri, NodeStatus.TIMEOUT)
+    cluster.clock.run(1)
+    other.request(HERE, "htable")
+    other.settle()
+    assert node.active
+
+
+def test_a_call_right_after_a_question_is_answered_with_another_soon() -> None:
+    """The question may have come before the node was up, and be lost."""
+    cluster, bus, other = bench()
+    node = bus.active_nodes()[0]
+    bus.set_status(node.uri, NodeStatus.TIMEOUT)
+    del cluster.net.receivers[other.endpoint]
+    bus.add_node(node.uri)
+    cluster.clock.run(0.05)
+    cluster.net.receivers[other.endpoint] = other._receive
+    other.request(HERE, "htable")
+    took = cluster.clock.run_until(lambda: node.active, 1)
+    assert took < 0.3
+
+
+def test_a_sender_known_by_name_is_looked_up_and_becomes_its_address() -> None:
+    cluster, bus, other = bench()
+    cluster.names.table["kam.example"] = ["127.0.0.12"]
+    for _ in range(3):
+        other.request(HERE, "htable", sender=NodeURI.parse("kam.example"))
+    other.settle()
+    assert len(bus.nodes) == 2 and cluster.names.asked == ["kam.example"]
+    node = bus.nodes.get(NodeURI.parse("kam.example"))
+    assert node is bus.nodes.get(NodeURI.parse("127.0.0.12"))
+
+
+def test_a_name_that_does_not_resolve_is_counted() -> None:
+    _, bus, other = bench()
+    other.request(HERE, "htable", sender=NodeURI.parse("nowhere.example"))
+    other.settle()
+    assert len(bus.nodes) == 2 and bus.counters.drops["unresolved"] == 1
+
+
+def test_a_name_that_leads_to_ourselves_is_ourselves() -> None:
+    cluster, bus, other = bench()
+    cluster.names.table["me.example"] = [HERE]
+    other.request(HERE, body=LINE % b"127.0.0.12" + LINE % b"me.example")
+    other.settle()
+    assert len(bus.nodes) == 2 and bus._membership.is_own(NodeURI.parse("me.example"))
+    other.request(HERE, "htable", sender=NodeURI.parse("me.example"))
+    other.settle()
+    assert other.responses[-1].status == 403
+
+
+def test_a_stranger_that_names_another_address_makes_us_call_nobody() -> None:
+    cluster, bus, _ = bench()
+    cluster.names.table["victim.example"] = ["127.0.0.99"]
+    stranger = Stranger(cluster, "127.0.0.66")
+    for victim in ("127.0.0.99", "victim.example"):
+        stranger.request(HERE, sender=NodeURI.parse(victim))
+    stranger.settle()
+    assert len(bus.nodes) == 2 and not [to for _, _, to, _ in cluster.net.log if to.host == "127.0.0.99"]
+    assert bus.counters.drops == {"sender_not_at_its_address": 2}
+    assert [response.status for response in stranger.responses] == [200, 200]
+
+
+def test_nobody_gives_a_node_a_name_but_the_node() -> None:
+    """A node with a name of its own is kept from Kamailio's list: that is for itself to say."""
+    cluster, bus, _ = bench()
+    cluster.names.table["any.example"] = ["127.0.0.12"]
+    stranger = Stranger(cluster, "127.0.0.66")
+    stranger.request(HERE, sender=NodeURI.parse("any.example"))
+    stranger.settle()
+    (node,) = bus.active_nodes()
+    assert not node.names and not node.named_itself
+
+
+def test_a_name_with_several_addresses_is_the_one_that_calls() -> None:
+    cluster, bus, _ = bench()
+    cluster.names.table["kam.example"] = ["127.0.0.98", "127.0.0.13"]
+    kamailio(cluster, "127.0.0.13").request(HERE, sender=NodeURI.parse("kam.example"))
+    cluster.clock.run(0.1)
+    assert cluster.status(HERE, "127.0.0.13") is NodeStatus.ACTIVE and len(bus.nodes) == 3
+
+
+def test_a_node_known_by_name_that_moves_is_found_at_its_new_address() -> None:
+    cluster, bus, _ = bench()
+    name = NodeURI.parse("kam.example")
+    cluster.names.table["kam.example"] = ["127.0.0.13"]
+    old = kamailio(cluster, "127.0.0.13")
+    old.request(HERE, sender=name)
+    cluster.clock.run(1)
+    cluster.names.table["kam.example"] = ["127.0.0.14"]
+    new = kamailio(cluster, "127.0.0.14")
+    new.request(HERE, sender=name)
+    new.settle()
+    assert cluster.status(HERE, "127.0.0.14") is NodeStatus.ACTIVE
+    assert bus.nodes.get(name) is bus.nodes.get(new.uri)
+
+
+def test_names_are_looked_up_again_for_a_stranger_at_a_pace() -> None:
+    cluster, bus, other = bench()
+    name = NodeURI.parse("kam.example")
+    cluster.names.table["kam.example"] = ["127.0.0.12"]
+    other.request(HERE, sender=name)
+    other.settle()
+    stranger = Stranger(cluster, "127.0.0.66")
+    for _ in range(100):
+        stranger.request(HERE, sender=name)
+        cluster.clock.run(0.1)
+    assert len(cluster.names.asked) <= 1 + 2 and bus.nodes.get(name) is bus.nodes.get(other.uri)
+    for number in range(1000):
+        Stranger(cluster, f"127.1.{number // 250}.{number % 250}").request(HERE, sender=name)
+    cluster.clock.run(1)
+    assert len(bus._contacts._moved) == MAX_MOVED
+
+
+def test_lookups_are_bounded() -> None:
+    cluster, bus, other = bench()
+    cluster.names.delay = 100.0
+    body = b"".join(LINE % b"n%d.example" % number for number in range(500))
+    other.request(HERE, body=LINE % b"127.0.0.12" + body)
+    other.settle()
+    assert len(cluster.names.asked) == MAX_LOOKUPS
+    assert bus.counters.drops == {"too_many_lookups": 500 - MAX_LOOKUPS}
+    cluster.clock.run(200)
+    assert bus.counters.drops["unresolved"] == MAX_LOOKUPS and not bus._contacts._lookups

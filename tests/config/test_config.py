@@ -1,0 +1,174 @@
+"""Three sources, one order, and one line for each thing that can be wrong."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.config.config import Config, ConfigError, HostPort, load, parse_host_port
+from dmqcache.config.options import BY_NAME, OPTIONS
+
+
+def toml(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "dmqcache.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_every_option_is_a_field_and_every_field_an_option() -> None:
+    assert {option.attribute for option in OPTIONS} == {one.name for one in fields(Config)} - {"sources"}
+
+
+def test_the_defaults_of_the_options_are_those_of_the_dataclass() -> None:
+    config = load()
+    bare = Config(config.server_address, tables=config.tables)
+    different = {one.name for one in fields(Config) if getattr(config, one.name) != getattr(bare, one.name)}
+    assert different == {"client_address", "http_address", "sources"}
+
+
+def test_without_anything_a_node_on_loopback_with_one_table() -> None:
+    config = load()
+    assert config.server_address == NodeURI.parse("sip:127.0.0.1:5060")
+    assert [table.name for table in config.tables] == ["cache"]
+    assert config.client_address == HostPort("127.0.0.1", 6380)
+    assert config.http_address == HostPort("127.0.0.1", 9180)
+    assert config.notification_addresses == ()
+    assert config.ping_interval == 60
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    file = toml(tmp_path, 'num_workers = 3\nprobe_interval = 5\nlog_level = "error"')
+    environ = {"DMQCACHE_NUM_WORKERS": "4", "DMQCACHE_PROBE_INTERVAL": "6"}
+    config = load(file, environ, {"num_workers": "5", "probe_interval": None})
+    assert (config.num_workers, config.probe_interval, config.log_level) == (5, 6, "error")
+    assert config.sources["num_workers"] == "--num-workers"
+    assert config.sources["probe_interval"] == "DMQCACHE_PROBE_INTERVAL"
+    assert config.sources["log_level"] == f"{file}: log_level"
+    assert config.sources["t1"] == "default"
+
+
+@pytest.mark.parametrize("name", ["num_workers", "server_address", "listen_address", "client_address", "t1"])
+def test_an_empty_list_is_no_value(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} takes one value, not 0"):
+        load(toml(tmp_path, f"{name} = []"))
+
+
+@pytest.mark.parametrize("name", ["client_address", "http_address"])
+def test_nowhere_is_said_and_not_left_empty(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="'' is empty; 'off' means nowhere"):
+        load(flags={name: ""})
+    with pytest.raises(ConfigError, match="'off' means nowhere"):
+        load(toml(tmp_path, f'{name} = " "'))
+    assert getattr(load(flags={name: "off"}), name) is None
+
+
+@pytest.mark.parametrize("name", ["server_address", "notification_address", "listen_address", "alias"])
+@pytest.mark.parametrize("address", ["sips:10.0.0.1", "sip:10.0.0.1;transport=tls"])
+def test_tls_is_refused_wherever_it_stands(name: str, address: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{address}' is an address over TLS, which is not built yet"):
+        load(flags={name: address})
+
+
+def test_an_unknown_name_among_the_flags() -> None:
+    with pytest.raises(ConfigError, match="unknown option 'tabel'; did you mean 'table'"):
+        load(flags={"tabel": "x"})
+
+
+def test_lists_from_each_source(tmp_path: Path) -> None:
+    file = toml(tmp_path, 'table = ["a", "b=>autoexpire=5"]\nnotification_address = "10.0.0.1:5060"')
+    from_file = load(file)
+    assert [table.name for table in from_file.tables] == ["a", "b"]
+    assert from_file.tables[1].autoexpire == 5
+    assert from_file.notification_addresses == (NodeURI.parse("sip:10.0.0.1:5060"),)
+    environ = {"DMQCACHE_TABLE": "c d=>size=4;autoexpire=7,e"}
+    assert [table.name for table in load(file, environ).tables] == ["c", "d", "e"]
+    assert [table.name for table in load(file, environ, {"table": ["f", "g"]}).tables] == ["f", "g"]
+
+
+def test_tables_declared_as_toml_tables(tmp_path: Path) -> None:
+    file = toml(tmp_path, '[[table]]\nname = "users"\nautoexpire = 3600\nupdateexpire = false\n')
+    (table,) = load(file).tables
+    assert (table.name, table.autoexpire, table.updateexpire) == ("users", 3600, False)
+
+
+def test_servers_can_be_switched_off() -> None:
+    config = load(flags={"client_address": "off", "http_address": "off"})
+    assert config.client_address is None
+    assert config.http_address is None
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    kubernetes = {"DMQCACHE_PORT": "tcp://10.0.0.1:80", "DMQCACHE_SERVICE_HOST": "10.0.0.1"}
+    load(environ=kubernetes | {"DMQCACHE_NODE": "x", "DMQCACHE_CONFIG": "y", "PATH": "z"})
+
+
+def test_an_empty_variable_is_none() -> None:
+    assert load(environ={"DMQCACHE_T1": ""}).t1 == 0.5
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("server_adress = 'x'", "unknown option 'server_adress'; did you mean 'server_address'?"),
+        ("server-address = 'x'", "did you mean 'server_address'?"),
+        ("zzzzzz = 1", "unknown option 'zzzzzz'; the options are server_address, "),
+        ("t1 = ", "is not valid TOML"),
+        ("t1 = true", "t1: True is not a number of seconds"),
+        ("t1 = 'soon'", "t1: 'soon' is not a number of seconds"),
+        ("t1 = nan", "is not a number of seconds"),
+        ("num_workers = 0", "num_workers: 0 is less than the least, 1"),
+        ("num_workers = 1.5", "num_workers: 1.5 is not a whole number"),
+        ("max_value_bytes = 99999999999", "is more than the most, 5.36871e+08 bytes"),
+        ("log_level = 'loud'", "'loud' is not one of debug, info, warning, error"),
+        ("log_level = ['info', 'info']", "log_level takes one value, not 2"),
+        ("client_address = 6380", "client_address: 6380 is not a text in quotes"),
+        ("client_address = 'localhost'", "must be HOST:PORT"),
+        ("server_address = 'http://x'", "is no node's address, like sip:127.0.0.1:5060"),
+        ("server_address = 'sip:0.0.0.0:5060'", "no address that another node can reach"),
+        ("table = ['a', 'a=>autoexpire=1']", "table 'a' is declared 2 times"),
+        ("table = []", "no table is declared"),
+        ("table = ['a=>autoexpir=1']", "unknown field 'autoexpir'"),
+        ("[[table]]\nautoexpire = 1", "a table has no name"),
+        ("t1 = 5", "t2 (4 s) must not be less than t1 (5 s)"),
+        ("client_address = '127.0.0.1:9180'", "client_address and http_address are both 127.0.0.1:9180"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said_in_one_line(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(toml(tmp_path, content))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_variable_is_no_silent_default() -> None:
+    with pytest.raises(ConfigError, match="DMQCACHE_SERVER_ADRESS; did you mean DMQCACHE_SERVER_ADDRESS"):
+        load(environ={"DMQCACHE_SERVER_ADRESS": "sip:10.0.0.1"})
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load(tmp_path / "none.toml")
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="it is not UTF-8"):
+        load(binary)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:6380", "[::1]:0", "node.example:65535"])
+def test_host_and_port_read_as_written(text: str) -> None:
+    assert str(parse_host_port(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", ":1", "a", "a:", "a:b", "a:65536", "::1:5", "a:-1", "a:١"])
+def test_what_is_no_host_and_port(text: str) -> None:
+    with pytest.raises(ValueError, match="must"):
+        parse_host_port(text)
+
+
+def test_help_tells_unit_default_choices_and_repetition() -> None:
+    assert BY_NAME["t1"].full_help.endswith("(unit: seconds; default: 0.5)")
+    assert "one of: text, json" in BY_NAME["log_format"].full_help
+    assert BY_NAME["table"].full_help.endswith("(default: cache; may be repeated)")

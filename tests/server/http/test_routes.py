@@ -1,0 +1,336 @@
+"""The HTTP server: over a real socket where sockets matter, through starlette's test client elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from dmqcache.server.http import routes as http
+from dmqcache.server.http.routes import HttpServer, application
+from tests.server.served import Progress, Row, ServedNode, busy_node
+
+
+class Client:
+    """Asks the application without a socket."""
+
+    def __init__(self, node: ServedNode) -> None:
+        self.application = application(node, "0.1.0")
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.application)
+            async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as browser:
+                return await browser.request(method, path, **options)
+
+        return asyncio.run(ask())
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+
+def client(node: ServedNode) -> Client:
+    return Client(node)
+
+
+def test_metrics() -> None:
+    answer = client(busy_node()).get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert 'dmqcache_table_cells{table="users"} 2.0' in answer.text
+
+
+def test_metrics_in_the_format_that_prometheus_asks_for() -> None:
+    answer = client(busy_node()).get(
+        "/metrics", headers={"accept": "application/openmetrics-text;version=1.0.0"}
+    )
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+
+
+def test_health() -> None:
+    answer = client(ServedNode()).get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"healthy": True})
+
+
+def test_ready_after_the_initial_sync_only() -> None:
+    node = ServedNode()
+    node.ready, node.progress = False, Progress("receiving", 1200, "sip:127.0.0.12:5060")
+    answer = client(node).get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "ready": False,
+        "sync": "receiving",
+        "cells": 1200,
+        "donor": "sip:127.0.0.12:5060",
+        "reason": "the initial sync is not done: receiving",
+    }
+    node.ready, node.progress = True, Progress("done", 5000)
+    answer = client(node).get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"ready": True, "sync": "done", "cells": 5000})
+
+
+@pytest.mark.parametrize("path", ["/rpc", "/RPC"])
+def test_rpc_as_kamailios_scripts_send_it(path: str) -> None:
+    node = busy_node()
+    body = '{"jsonrpc":"2.0","method":"htable.get","params":["users","alice"],"id":1}'
+    # curl -d says so, whatever the body is.
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = client(node).post(path, content=body, headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["result"]["item"]["value"] == "x"
+
+
+def test_rpc_errors_are_http_errors_too() -> None:
+    body = '{"jsonrpc":"2.0","method":"htable.delete","params":["users","nope"],"id":1}'
+    assert client(ServedNode()).post("/rpc", content=body).status_code == 404
+
+
+def test_notifications_get_no_body() -> None:
+    node = ServedNode()
+    body = '{"jsonrpc":"2.0","method":"htable.sets","params":["users","k","v"]}'
+    answer = client(node).post("/rpc", content=body)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert node.tables["users"].get("k") == "v"
+
+
+def test_a_web_page_cannot_write() -> None:
+    node = ServedNode()
+    body = '{"jsonrpc":"2.0","method":"htable.sets","params":["users","k","v"],"id":1}'
+    # DNS rebinding makes Origin and Host equal, so that being equal excuses nothing.
+    for origin in ("https://evil.example", "http://testserver", "null"):
+        assert client(node).post("/rpc", content=body, headers={"origin": origin}).status_code == 403
+    assert "k" not in node.tables["users"]
+
+
+def test_rpc_is_post_only() -> None:
+    assert client(ServedNode()).get("/rpc").status_code == 405
+
+
+def test_a_body_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "MAX_RPC_BODY", 1000)
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 100
+            yield b"x" * 100
+
+    answer = client(ServedNode()).post("/rpc", content=endless())
+    assert answer.status_code == 413
+    assert sent <= 1200
+
+
+def test_a_large_table_is_dumped_whole() -> None:
+    node = ServedNode()
+    expected = {f"key{i:05}": f"\udcff{i}" for i in range(2500)}
+    for key, value in expected.items():
+        node.tables["users"].set(key, value)
+    body = '{"jsonrpc":"2.0","method":"htable.dump","params":["users"],"id":1}'
+    answer = client(node).post("/rpc", content=body)
+    cells = [cell for entry in json.loads(answer.content)["result"] for cell in entry["slot"]]
+    assert {cell["name"]: cell["value"] for cell in cells} == expected
+    assert [cell["name"] for cell in cells] == sorted(expected)
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    answer = client(busy_node()).get("/")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "http://" not in answer.text
+    assert "https://" not in answer.text
+
+
+# -- over a socket ------------------------------------------------------------------------------------------
+
+
+def test_served_in_the_running_loop_without_touching_signals() -> None:
+    async def run() -> None:
+        before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+        server = HttpServer(busy_node(), "127.0.0.1", 0, "0.1.0")
+        await server.start()
+        assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+        host, port = server.address
+        async with httpx.AsyncClient(base_url=f"http://{host}:{port}") as browser:
+            assert (await browser.get("/healthz")).status_code == 200
+            assert b"dmqcache_nodes" in (await browser.get("/metrics")).content
+            assert (await browser.get("/nothing")).status_code == 404
+        await server.close()
+        with pytest.raises(OSError):
+            socket.create_connection((host, port), timeout=1).close()
+
+    asyncio.run(run())
+
+
+def test_an_address_that_is_taken_is_an_error_not_an_exit() -> None:
+    async def run() -> None:
+        first = HttpServer(ServedNode(), "127.0.0.1", 0, "0.1.0")
+        await first.start()
+        with pytest.raises(OSError):
+            await HttpServer(ServedNode(), *first.address, "0.1.0").start()
+        await first.close()
+
+    asyncio.run(run())
+
+
+def test_closing_twice_or_before_the_start_does_nothing() -> None:
+    async def run() -> None:
+        server = HttpServer(ServedNode(), "127.0.0.1", 0, "0.1.0")
+        await server.close()
+        await server.start()
+        await server.close()
+        await server.close()
+
+    asyncio.run(run())
+
+
+def test_ipv6() -> None:
+    async def run() -> None:
+        server = HttpServer(ServedNode(), "::1", 0, "0.1.0")
+        await server.start()
+        async with httpx.AsyncClient() as browser:
+            answer = await browser.get(f"http://[::1]:{server.address[1]}/readyz")
+        assert answer.status_code == 200
+        await server.close()
+
+    asyncio.run(run())
+
+
+def test_the_loop_goes_on_while_a_large_table_is_dumped() -> None:
+    async def run() -> int:
+        node = ServedNode()
+        for i in range(20_000):
+            node.tables["users"].set(f"key{i:05}", "v" * 50)
+        server = HttpServer(node, "127.0.0.1", 0, "0.1.0")
+        await server.start()
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        host, port = server.address
+        body = {"jsonrpc": "2.0", "method": "htable.dump", "params": ["users"], "id": 1}
+        async with httpx.AsyncClient() as browser:
+            before = turns
+            answer = await browser.post(f"http://{host}:{port}/rpc", json=body)
+        assert sum(entry["size"] for entry in answer.json()["result"]) == 20_000
+        counting.cancel()
+        await server.close()
+        return turns - before
+
+    # 40 steps of the dump, and somebody else's turn after each.
+    assert asyncio.run(run()) >= 40
+
+
+def test_rows_of_a_node_list_are_shown() -> None:
+    node = ServedNode()
+    node.rows.append(Row("sip:127.0.0.13:5060", status="timeout"))
+    text = client(node).get("/").text
+    assert "sip:127.0.0.13:5060" in text
+    assert '<span class="pill warn">timeout</span>' in text
+
+
+def test_a_failure_is_a_500_and_one_entry_in_our_log(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(ServedNode):
+        def node_rows(self) -> list[Row]:
+            raise RuntimeError("broken on purpose")
+
+    async def run() -> None:
+        server = HttpServer(Broken(), "127.0.0.1", 0, "0.1.0")
+        await server.start()
+        host, port = server.address
+        async with httpx.AsyncClient(base_url=f"http://{host}:{port}") as browser:
+            assert (await browser.get("/metrics")).status_code == 500
+            assert (await browser.get("/healthz")).status_code == 200
+        await server.close()
+
+    asyncio.run(run())
+    failures = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [record.name for record in failures] == ["dmqcache.http"]
+    assert "broken on purpose" in caplog.text
+
+
+async def served(node: ServedNode) -> AsyncIterator[HttpServer]:
+    server = HttpServer(node, "127.0.0.1", 0, "0.1.0")
+    await server.start()
+    yield server
+    await server.close()
+
+
+async def say(server: HttpServer, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection(*server.address)
+    writer.write(data)
+    await writer.drain()
+    return reader, writer
+
+
+async def healthy(server: HttpServer) -> bool:
+    reader, writer = await say(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    return answer.startswith(b"HTTP/1.1 200")
+
+
+HALF_A_REQUEST = b"POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", HALF_A_REQUEST])
+def test_connections_that_wait_keep_nobody_out(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "MAX_CONNECTIONS", 5)
+
+    async def run() -> None:
+        async for server in served(ServedNode()):
+            held = [await say(server, begun) for _ in range(8)]
+            assert await healthy(server)
+            # Those that have waited longest made room.
+            for reader, _ in held[:3]:
+                with contextlib.suppress(ConnectionResetError):
+                    assert await asyncio.wait_for(reader.read(), 10) == b""
+            for _, writer in held:
+                writer.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", HALF_A_REQUEST])
+def test_a_connection_that_brings_no_request_is_closed(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "PATIENCE_S", 0.05)
+
+    async def run() -> None:
+        async for server in served(ServedNode()):
+            reader, writer = await say(server, begun)
+            await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+
+    asyncio.run(run())
+
+
+def test_a_client_that_goes_in_its_own_request_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        async for server in served(ServedNode()):
+            _, writer = await say(server, HALF_A_REQUEST)
+            writer.close()
+            await writer.wait_closed()
+            reader, writer = await say(server, b"no HTTP at all\r\n\r\n")
+            assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 400")
+            writer.close()
+            assert await healthy(server)
+
+    asyncio.run(run())
+    assert [record.getMessage() for record in caplog.records if record.name != "dmqcache.http"] == []
+    assert "ClientDisconnect" not in caplog.text

@@ -1,0 +1,309 @@
+"""JSON-RPC: the same forms as Kamailio 5.6.3 (its answers below were taken from a running one), and no input
+that breaks it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+
+from dmqcache.bus.node import NodeStatus
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.server.http.rpc import MAX_BATCH, answer
+from dmqcache.server.http.rpc_methods import methods_of
+from tests.server.served import Row, ServedNode
+
+
+def send(node: ServedNode, body: bytes | str) -> tuple[int, Any]:
+    """HTTP status and the answer's JSON (None: no body)."""
+    found = answer(methods_of(node, "0.1.0"), body.encode() if isinstance(body, str) else body)
+    if found.pieces is None:
+        return found.status, None
+    pieces = found.pieces
+
+    async def join() -> str:
+        return "".join([piece async for piece in pieces])
+
+    return found.status, json.loads(asyncio.run(join()))
+
+
+def call(node: ServedNode, method: str, *params: object) -> Any:
+    """The result."""
+    status, found = send(node, json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": 1}))
+    assert (status, found["id"], found["jsonrpc"]) == (200, 1, "2.0"), found
+    return found["result"]
+
+
+def fail(node: ServedNode, method: str, *params: object) -> tuple[int, int, str]:
+    """HTTP status, code and message."""
+    status, found = send(node, json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": 1}))
+    return status, found["error"]["code"], found["error"]["message"]
+
+
+# -- as Kamailio --------------------------------------------------------------------------------------------
+
+
+def test_set_and_get() -> None:
+    node = ServedNode()
+    assert call(node, "htable.sets", "users", "alice", 'x "q"') == "Ok. Key set to new value."
+    assert call(node, "htable.seti", "users", "n", 5) == "Ok. Key set to new value."
+    item = call(node, "htable.get", "users", "alice")["item"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", item.pop("expire"))
+    assert item == {"name": "alice", "value": 'x "q"', "flags": 2}
+    item = call(node, "htable.get", "users", "n")["item"]
+    assert (item["value"], item["flags"]) == (5, 0)
+    call(node, "htable.sets", "plain", "y", "v")
+    assert call(node, "htable.get", "plain", "y")["item"]["expire"] == "NEVER"
+
+
+def test_a_text_may_come_without_quotes_and_a_number_with_them() -> None:
+    node = ServedNode()
+    call(node, "htable.sets", "users", "text", 7)
+    call(node, "htable.seti", "users", "number", "-7")
+    assert node.tables["users"].get("text") == "7"
+    assert node.tables["users"].get("number") == -7
+
+
+def test_times() -> None:
+    node = ServedNode()
+    assert call(node, "htable.setxs", "plain", "b", "v", 60) == "Ok. Key set to new value."
+    assert call(node, "htable.setxi", "plain", "c", 1, "60") == "Ok. Key set to new value."
+    assert call(node, "htable.setex", "plain", "b", 600) == "Ok"
+    plain = node.tables["plain"]
+    assert 590 < (plain.ttl("b") or 0) <= 600
+    assert 50 < (plain.ttl("c") or 0) <= 60
+
+
+def test_dump() -> None:
+    node = ServedNode()
+    assert call(node, "htable.dump", "users") == []
+    call(node, "htable.sets", "users", "é", "ÿ")
+    call(node, "htable.seti", "users", "n", 5)
+    cells = [{"name": "n", "value": 5, "type": "int"}, {"name": "é", "value": "ÿ", "type": "str"}]
+    assert call(node, "htable.dump", "users") == [{"entry": 0, "size": 2, "slot": cells}]
+    assert node.tables["users"].counters.hits == 0
+
+
+def test_delete_and_flush() -> None:
+    node = ServedNode()
+    call(node, "htable.sets", "users", "a", "x")
+    assert call(node, "htable.delete", "users", "a") == "Ok. Key deleted."
+    assert fail(node, "htable.delete", "users", "a") == (404, 404, "Key not found in htable.")
+    call(node, "htable.sets", "users", "b", "x")
+    assert call(node, "htable.flush", "users") == "Ok. Htable flushed."
+    assert len(node.tables["users"]) == 0
+
+
+def test_lists_of_tables() -> None:
+    node = ServedNode("users=>size=4;autoexpire=3600", "plain=>dmqreplicate=0")
+    call(node, "htable.sets", "users", "a", "x")
+    assert call(node, "htable.stats")[0] == {"name": "users", "slots": 1, "all": 1, "min": 1, "max": 1}
+    users, plain = call(node, "htable.listTables")
+    assert users == {
+        "name": "users",
+        "dbtable": "",
+        "dbmode": 0,
+        "expire": 3600,
+        "updateexpire": 1,
+        "size": 16,
+        "dmqreplicate": 1,
+    }
+    assert (plain["name"], plain["dmqreplicate"]) == ("plain", 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "error"),
+    [
+        ("htable.get", ["users", "nope"], (500, 500, "Key name doesn't exist in htable.")),
+        ("htable.get", ["nosuch", "nope"], (500, 500, "No such htable")),
+        ("htable.dump", ["nosuch"], (500, 500, "No such htable")),
+        ("htable.flush", ["nosuch"], (500, 500, "No such htable")),
+        ("htable.sets", ["users", "a"], (500, 500, "Not enough parameters (htable, key, value)")),
+        ("htable.sets", [], (500, 500, "Not enough parameters (htable, key, value)")),
+        ("htable.sets", ["users", "a", None], (500, 500, "Not enough parameters (htable, key, value)")),
+        ("htable.setex", ["users", "nope", 5], (404, 404, "Key not found in htable.")),
+        ("htable.seti", ["users", "n", "abc"], (400, -32602, "Invalid params: value is no integer")),
+        ("htable.seti", ["users", "n", "1_0"], (400, -32602, "Invalid params: value is no integer")),
+        (
+            "htable.seti",
+            ["users", "n", 1.5],
+            (400, -32602, "Invalid params: value is neither a text nor an integer"),
+        ),
+        (
+            "htable.sets",
+            ["users", ["a"], "v"],
+            (400, -32602, "Invalid params: key is neither a text nor an integer"),
+        ),
+        (
+            "htable.sets",
+            ["users", "a", True],
+            (400, -32602, "Invalid params: value is neither a text nor an integer"),
+        ),
+        (
+            "htable.sets",
+            ["users", "a", "\ud800"],
+            (400, -32602, "Invalid params: value has a lone surrogate"),
+        ),
+        ("no.such", [], (404, -32601, "Method Not Found")),
+        ("dmq.remove", ["sip:127.0.0.99:5060"], (404, 404, "No such node")),
+        ("dmq.remove", ["sip:127.0.0.11:5060"], (500, 500, "a node cannot remove itself from its own list")),
+        (
+            "dmq.set_status",
+            ["sip:127.0.0.12:5060", "away"],
+            (500, 500, "Invalid status; use one of active, disabled"),
+        ),
+    ],
+)
+def test_errors(method: str, params: list[object], error: tuple[int, int, str]) -> None:
+    assert fail(ServedNode(), method, *params) == error
+
+
+def test_what_a_table_refuses_is_an_error_with_its_text() -> None:
+    status, code, message = fail(ServedNode(), "htable.seti", "users", "n", 10**19)
+    assert (status, code) == (500, 500)
+    assert "64 bits" in message
+
+
+def test_parameters_by_name_in_any_order_or_by_kamailios_order() -> None:
+    node = ServedNode()
+    request = '{"jsonrpc":"2.0","method":"htable.sets","params":%s,"id":"s"}'
+    send(node, request % '{"value":"v","key":"k","htable":"users"}')
+    assert node.tables["users"].get("k") == "v"
+    status, found = send(node, request % '{"a":"users","b":"k2","c":"v2"}')
+    assert (status, found["id"]) == (200, "s")
+    assert node.tables["users"].get("k2") == "v2"
+
+
+def test_too_many_parameters_are_ignored() -> None:
+    node = ServedNode()
+    call(node, "htable.sets", "users", "a", "v", "more")
+    assert node.tables["users"].get("a") == "v"
+
+
+def test_bytes_that_are_no_text_go_round() -> None:
+    node = ServedNode()
+    raw = b'{"jsonrpc":"2.0","method":"htable.sets","params":["users","a","\xff\xc3\xa9"],"id":1}'
+    assert send(node, raw)[0] == 200
+    assert node.tables["users"].get("a") == "\udcffé"
+    assert call(node, "htable.get", "users", "a")["item"]["value"] == "\udcffé"
+    # The same bytes, each as an escape, are the same value.
+    call(node, "htable.sets", "users", "b", "\udcff\udcc3\udca9")
+    assert node.tables["users"].get("b") == "\udcffé"
+
+
+# -- the bus ------------------------------------------------------------------------------------------------
+
+
+def test_list_nodes() -> None:
+    node = ServedNode()
+    node.rows.append(Row("sip:[::1]:5060;transport=tcp", status="disabled", last_seen_s=None, rtt_ms=None))
+    local, other, third = call(node, "dmq.list_nodes")
+    assert (local["host"], local["port"], local["local"], local["status"]) == (
+        "127.0.0.11",
+        "5060",
+        1,
+        "active",
+    )
+    assert local["last_notification"] == 0
+    assert other["resolved_ip"] == "127.0.0.12"
+    assert other["last_notification"] > 1_700_000_000
+    assert (other["backlog"], other["rtt_ms"], other["in_sync"]) == (3, 0.7, "yes")
+    assert (third["host"], third["proto"], third["status"]) == ("::1", "tcp", "disabled")
+
+
+def test_changes_of_the_list() -> None:
+    node = ServedNode()
+    other = NodeURI.parse("sip:127.0.0.12:5060")
+    assert call(node, "dmq.add", "127.0.0.13:5060") == "Ok"
+    assert call(node, "dmq.set_status", "sip:127.0.0.12:5060", "disabled") == "Ok"
+    assert call(node, "dmq.remove", "sip:127.0.0.12:5060") == "Ok"
+    assert node.bus.calls == [
+        ("add", NodeURI.parse("sip:127.0.0.13:5060")),
+        ("set_status", other, NodeStatus.DISABLED),
+        ("remove", other),
+    ]
+    assert fail(node, "dmq.add", "sip:[::1")[:2] == (500, 500)
+
+
+def test_what_there_is() -> None:
+    node = ServedNode()
+    assert call(node, "core.version") == "dmqcache 0.1.0"
+    assert {"htable.get", "dmq.list_nodes"} < set(call(node, "system.listMethods"))
+
+
+# -- the protocol -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"garbage",
+        b'{"jsonrpc":"2.0","method":"core.version","id":1',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"jsonrpc":"2.0","method":"htable.seti","params":["users","n",' + b"9" * 5000 + b'],"id":1}',
+        b'{"jsonrpc":"2.0","method":"core.version","id":NaN}',
+        b"\xff\xfe\x00",
+    ],
+)
+def test_what_is_no_json(body: bytes) -> None:
+    status, found = send(ServedNode(), body)
+    assert (status, found["error"]["code"], found["id"]) == (400, -32700, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"1",
+        b"null",
+        b'"x"',
+        b"[]",
+        b"{}",
+        b'{"jsonrpc":"1.0","method":"core.version","id":1}',
+        b'{"jsonrpc":"2.0","id":1}',
+        b'{"jsonrpc":"2.0","method":5,"id":1}',
+        b"[" + b",".join([b"1"] * (MAX_BATCH + 1)) + b"]",
+    ],
+)
+def test_what_is_no_request(body: bytes) -> None:
+    status, found = send(ServedNode(), body)
+    assert (status, found["error"]["code"]) == (400, -32600)
+
+
+def test_parameters_that_are_neither_list_nor_object() -> None:
+    _, found = send(ServedNode(), b'{"jsonrpc":"2.0","method":"core.version","params":"x","id":1}')
+    assert found["error"]["code"] == -32602
+
+
+@pytest.mark.parametrize("id_", [b'{"a":1}', b"true", b"1e999", b"-1e999"])
+def test_an_id_that_is_none_is_null(id_: bytes) -> None:
+    body = b'{"jsonrpc":"2.0","method":"core.version","id":%b}' % id_
+    assert send(ServedNode(), body)[1]["id"] is None
+    assert send(ServedNode(), b"[%b]" % body)[1][0]["id"] is None
+
+
+def test_a_batch_is_answered_in_order_without_its_notifications() -> None:
+    node = ServedNode()
+    batch = [
+        {"jsonrpc": "2.0", "method": "htable.sets", "params": ["users", "a", "v"], "id": 1},
+        {"jsonrpc": "2.0", "method": "htable.sets", "params": ["users", "b", "v"]},
+        {"jsonrpc": "2.0", "method": "htable.dump", "params": ["users"], "id": 2},
+        {"jsonrpc": "2.0", "method": "no.such", "id": 3},
+        5,
+    ]
+    status, found = send(node, json.dumps(batch))
+    assert status == 200
+    assert [each["id"] for each in found] == [1, 2, 3, None]
+    assert [cell["name"] for cell in found[1]["result"][0]["slot"]] == ["a", "b"]
+    assert [each["error"]["code"] for each in found[2:]] == [-32601, -32600]
+
+
+def test_a_batch_of_notifications_is_run_and_not_answered() -> None:
+    node = ServedNode()
+    batch = [{"jsonrpc": "2.0", "method": "htable.sets", "params": ["users", "b", "v"]}]
+    assert send(node, json.dumps(batch)) == (204, None)
+    assert node.tables["users"].get("b") == "v"

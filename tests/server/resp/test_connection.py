@@ -1,0 +1,210 @@
+"""Connections: order, limits, slow readers, WAIT, and a real Redis client."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+import redis
+
+from dmqcache.server.resp import connection as resp
+from dmqcache.server.resp.connection import RespServer
+from dmqcache.server.stats import sections
+from tests.server.fakes import FakeNode
+from tests.server.serving import serving
+
+#: Seconds after which a condition that should come has not come.
+DEADLINE_S = 10.0
+
+
+@contextmanager
+def connected(server: RespServer) -> Iterator[socket.socket]:
+    with closing(socket.create_connection(server.address, DEADLINE_S)) as connection:
+        yield connection
+
+
+def read(connection: socket.socket, size: int) -> bytes:
+    """Exactly ``size`` bytes, or what came before the end."""
+    data = b""
+    while len(data) < size and (more := connection.recv(size - len(data))):
+        data += more
+    return data
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never came"
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def node() -> FakeNode:
+    return FakeNode()
+
+
+def test_a_pipeline_is_answered_in_order(node: FakeNode) -> None:
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(b"SET a 1\r\nGET a\r\n*1\r\n$4\r\nPING\r\nBOGUS\r\nDEL a\r\n")
+        expected = (
+            b"+OK\r\n$1\r\n1\r\n+PONG\r\n-ERR unknown command 'BOGUS', with args beginning with: \r\n:1\r\n"
+        )
+        assert read(connection, len(expected)) == expected
+        assert server.counters.commands == 5
+        assert server.counters.bytes_out == len(expected)
+
+
+def test_a_long_pipeline_is_answered_whole(node: FakeNode) -> None:
+    count = 5_000
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n" * count)
+        expected = b"".join(b":%d\r\n" % number for number in range(1, count + 1))
+        assert read(connection, len(expected)) == expected
+
+
+def test_bytes_that_are_no_command_end_the_connection_after_what_came_before(node: FakeNode) -> None:
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(b"SET a 1\r\n*1\r\n+x\r\n")
+        assert read(connection, 1000) == b"+OK\r\n-ERR Protocol error: expected '$', got '+'\r\n"
+        assert server.counters.refused["protocol_error"] == 1
+        assert node.tables["cache"].get("a") == "1"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [b"POST / HTTP/1.1\r\n", b"GET /\r\nhoSt: here\r\n", b"*1\r\n$4\r\npost\r\n", b"MULTI\r\nPOST /\r\n"],
+)
+def test_a_browsers_request_ends_the_connection_and_nothing_of_its_body_is_run(
+    node: FakeNode, request_: bytes
+) -> None:
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(request_ + b"\r\nSET a 1\r\nINFO\r\n")
+        assert b"redis_version" not in read(connection, 1000)
+        until(lambda: server.clients == 0)
+        assert server.counters.refused["http"] == 1
+        assert node.tables["cache"].get("a") is None
+    assert sections(server.shared)["Stats"]["rejected_http_requests"] == 1
+
+
+def test_quit_answers_and_closes_and_nothing_behind_it_is_run(node: FakeNode) -> None:
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(b"QUIT\r\nSET a 1\r\n")
+        assert read(connection, 1000) == b"+OK\r\n"
+        until(lambda: server.clients == 0)
+        assert "a" not in node.tables["cache"]
+
+
+def test_one_client_too_many_is_told_so(node: FakeNode) -> None:
+    with serving(node, max_clients=1) as server, connected(server) as first:
+        first.sendall(b"PING\r\n")
+        assert read(first, 7) == b"+PONG\r\n"
+        with connected(server) as second:
+            assert read(second, 1000) == b"-ERR max number of clients reached\r\n"
+        assert server.counters.refused["max_clients"] == 1
+        first.sendall(b"CLIENT LIST\r\nPING\r\n")
+        assert read(first, 1) == b"$"
+    with serving(node, max_clients=1) as server:
+        with connected(server):
+            until(lambda: server.clients == 1)
+        until(lambda: server.clients == 0)
+        with connected(server) as connection:
+            connection.sendall(b"PING\r\n")
+            assert read(connection, 7) == b"+PONG\r\n"
+
+
+def test_a_command_without_end_is_cut_off(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resp, "MAX_REQUEST_BYTES", 100_000)
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$200000\r\n" + b"x" * 100_001)
+        assert read(connection, 1000) == b"-ERR Protocol error: too big request\r\n"
+        assert server.counters.refused["request_too_large"] == 1
+
+
+def test_a_client_that_does_not_read_is_not_served_without_bound(node: FakeNode) -> None:
+    value = "v" * 100_000
+    node.tables["cache"].set("a", value)
+    count = 500
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(b"GET a\r\n" * count + b"PING\r\n")
+        # What is not taken stays undone: far less than the 50 MB that were asked for are made.
+        until(lambda: server.counters.commands > 0)
+        until(lambda: _settled(lambda: server.counters.bytes_out))
+        assert server.counters.commands < count // 2
+        one = b"$100000\r\n" + value.encode() + b"\r\n"
+        for _ in range(count):
+            assert read(connection, len(one)) == one
+        assert read(connection, 7) == b"+PONG\r\n"
+
+
+def _settled(figure: Callable[[], int]) -> bool:
+    before = figure()
+    time.sleep(0.05)
+    return figure() == before
+
+
+def test_a_node_with_too_much_to_tell_reads_no_more_until_it_has(node: FakeNode) -> None:
+    node.is_congested = True
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(b"INCR a\r\n" * 1000)
+        until(lambda: server.counters.commands == resp.SLICE_COMMANDS)
+        first = b"".join(b":%d\r\n" % number for number in range(1, resp.SLICE_COMMANDS + 1))
+        assert read(connection, len(first)) == first
+        node.is_congested = False
+        rest = b"".join(b":%d\r\n" % number for number in range(resp.SLICE_COMMANDS + 1, 1001))
+        assert read(connection, len(rest)) == rest
+
+
+def test_wait_holds_back_its_own_connection_only(node: FakeNode) -> None:
+    node.acknowledged = asyncio.Event()
+    with serving(node) as server, connected(server) as waiting, connected(server) as other:
+        waiting.sendall(b"SET a 1\r\nWAIT 2 1500\r\nSET b 1\r\n")
+        assert read(waiting, 5) == b"+OK\r\n"
+        until(lambda: node.waits == [(2, 1.5)])
+        waiting.sendall(b"GET b\r\n")
+        other.sendall(b"GET a\r\nGET b\r\n")
+        assert read(other, 12) == b"$1\r\n1\r\n$-1\r\n"
+        server.loop.call_soon_threadsafe(node.acknowledged.set)
+        assert read(waiting, 16) == b":1\r\n+OK\r\n$1\r\n1\r\n"
+
+
+def test_wait_for_ever_ends_with_its_client(node: FakeNode) -> None:
+    node.acknowledged = asyncio.Event()
+    with serving(node) as server:
+        with connected(server) as waiting:
+            waiting.sendall(b"WAIT 1 0\r\n")
+            until(lambda: node.waits == [(1, None)])
+        until(lambda: server.clients == 0)
+
+
+def test_closing_the_server_ends_every_connection(node: FakeNode) -> None:
+    with serving(node) as server:
+        connection = socket.create_connection(server.address, DEADLINE_S)
+        until(lambda: server.clients == 1)
+    with closing(connection):
+        assert connection.recv(10) == b""
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_redis_py_works(node: FakeNode, protocol: int) -> None:
+    with serving(node) as server:
+        host, port = server.address
+        with redis.Redis(host, port, db=1, protocol=protocol, client_name="test") as client:
+            client.set("k", b"\xff\0", ex=10)
+            assert client.get("k") == b"\xff\0"
+            assert client.ttl("k") == 10
+            assert client.incrby("n", 5) == 5
+            assert list(client.scan_iter("*", count=1)) == [b"k", b"n"]
+            assert client.pipeline().set("a", 1).incr("a").execute() == [True, 2]
+            assert client.info("keyspace")["db1"]["keys"] == 3
+            assert client.client_list()[0]["name"] == "test"
+            assert client.command_count() > 50
+            assert client.wait(1, 100) == 1
+            assert client.config_get("save") == {"save": ""}
+            assert client.dbsize() == 3
+            assert "get" in {name.lower() for name in client.command()}
+            with pytest.raises(redis.ResponseError, match="value is not an integer"):
+                client.incr("k")

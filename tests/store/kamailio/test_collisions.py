@@ -1,0 +1,182 @@
+"""Keys written in two places at once, where a Kamailio listens: in the end it holds what all hold."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from dmqcache.bus.peer import SILENCE, Reply
+from dmqcache.store.kamailio.collisions import MAX_WAITING, SETTLE_S
+from dmqcache.store.kamailio.compare import STRAY_S
+from tests.store.harness import NEW, OLD, Played, Sent, Side, World, set_body, shown
+
+
+class LastOne:
+    """A Kamailio that keeps what came last; 6.2: what has the greater version."""
+
+    def __init__(self, world: World, host: str, agent: str = OLD) -> None:
+        self.node = Played(world, host, agent)
+        self.node.answer = self.answer
+        self.cells: dict[str, str | int] = {}
+        self.stamps: dict[str, int] = {}
+
+    def answer(self, sent: Sent) -> Reply:
+        body = sent.json
+        if body.get("action") == 4:
+            self.cells.pop(body["cname"], None)
+        for cell in body.get("cells", [body]):
+            value = cell.get("strval", cell.get("intval"))
+            if value is not None and cell.get("action", 2) == 2:
+                self.set(cell["cname"], value, cell.get("last_modified", 0))
+        return Reply(200)
+
+    def set(self, key: str, value: str | int, stamp: int = 0) -> None:
+        if not stamp or self.stamps.get(key, 0) < stamp:
+            self.cells[key] = value
+            self.stamps[key] = stamp or self.stamps.get(key, 0)
+
+
+def cluster(agent: str = OLD) -> tuple[World, Side, Side, LastOne]:
+    world = World()
+    one, two = world.side("127.0.0.11"), world.side("127.0.0.12")
+    kamailio = LastOne(world, "127.0.0.90", agent)
+    world.mesh(one, two, kamailio.node)
+    world.run(10)
+    kamailio.node.got.clear()
+    return world, one, two, kamailio
+
+
+def held(*sides: Side) -> list[object]:
+    return [side.table.get("a") for side in sides]
+
+
+@pytest.mark.parametrize("agent", [OLD, NEW])
+@pytest.mark.parametrize("gap", [0.0, 0.0004, 0.0009])
+def test_writes_of_two_nodes_that_cross_end_alike(agent: str, gap: float) -> None:
+    world, one, two, kamailio = cluster(agent)
+    one.table["a"] = "of one"
+    world.run(gap)
+    two.table["a"] = "of two"
+    # The first one's message is late.
+    world.run(0.1)
+    kamailio.set("a", "of one")
+    world.run(2)
+    assert held(one, two) == [kamailio.cells["a"]] * 2
+
+
+@pytest.mark.parametrize("agent", [OLD, NEW])
+@pytest.mark.parametrize("gap", [0.0, 0.1, 0.4])
+def test_a_message_that_is_lost_and_repeated_late_does_not_win(agent: str, gap: float) -> None:
+    world, one, two, kamailio = cluster(agent)
+    lost: list[Sent] = []
+
+    def answer(sent: Sent) -> Reply:
+        if b"of one" in sent.body and not lost:
+            lost.append(sent)
+            return Reply(SILENCE)  # It comes again after half a second.
+        return kamailio.answer(sent)
+
+    kamailio.node.answer = answer
+    one.table["a"] = "of one"
+    world.run(gap)
+    two.table["a"] = "of two"
+    world.run(3)
+    assert lost
+    assert held(one, two) == [kamailio.cells["a"]] * 2
+
+
+def cross(world: World, kamailio: LastOne, value: str, *sides: Side, stamp: int = 0) -> None:
+    """The Kamailio's own script writes, and tells the others."""
+    kamailio.set("a", value, stamp)
+    for side in sides:
+        world.later(0.001, partial(kamailio.node.say, side, set_body("a", value, stamp=stamp)))
+
+
+def test_a_kamailios_write_that_crosses_ours_ends_alike() -> None:
+    for pause in (0.0, 0.0005, 0.0012):
+        world, one, two, kamailio = cluster()
+        one.table["a"] = "ours"
+        world.run(pause)
+        cross(world, kamailio, "theirs", one, two)
+        world.run(3)
+        assert held(one, two) == [kamailio.cells["a"]] * 2
+
+
+def test_the_same_version_with_other_content_is_written_anew_with_a_later_one() -> None:
+    world, one, two, kamailio = cluster(NEW)
+    one.table["a"] = "ours"
+    stamp = one.table.cells["a"].stamp
+    cross(world, kamailio, "theirs", one, two, stamp=stamp)
+    world.run(3)
+    assert held(one, two) == [kamailio.cells["a"]] * 2
+    assert one.table.cells["a"].stamp > stamp
+
+
+def test_two_repairing_nodes_come_to_rest() -> None:
+    world, one, two, kamailio = cluster()
+    other = LastOne(world, "127.0.0.91")
+    for side in (one, two):
+        side.meet(other.node)
+    world.run(STRAY_S + 10)  # These play no tables that could be compared with.
+    for number in range(20):
+        one.table["a"] = f"one {number}"
+        two.table["a"] = f"two {number}"
+        cross(world, kamailio, f"kamailio {number}", one, two)
+        world.run(0.01)
+    world.run(3)
+    assert held(one, two) == [kamailio.cells["a"], other.cells["a"]]
+    for side in (one, two):
+        side.bus.sent.clear()
+    world.run(20)
+    for side in (one, two):
+        assert [sent for sent in side.bus.sent if b'"a"' in sent.body] == []
+
+
+def test_a_delete_that_crosses_a_kamailios_write_ends_alike() -> None:
+    world, one, two, kamailio = cluster()
+    one.table["a"] = "x"
+    world.run(5)
+    del one.table["a"]
+    cross(world, kamailio, "theirs", one, two)
+    world.run(3)
+    assert held(one, two) == [kamailio.cells.get("a")] * 2
+
+
+def test_a_write_long_after_another_costs_one_message_to_each() -> None:
+    world, one, two, kamailio = cluster()
+    one.table["a"] = "x"
+    world.run(5)
+    kamailio.node.got.clear()
+    two.table["a"] = "y"
+    world.run(5)
+    assert len(kamailio.node.got) == 1
+
+
+def test_without_a_kamailio_nothing_is_noted() -> None:
+    world = World()
+    one, two = world.side("127.0.0.11"), world.side("127.0.0.12")
+    world.mesh(one, two)
+    world.run(3)
+    one.table["a"] = "x"
+    two.table["a"] = "y"
+    one.table.incr("n")
+    two.table.incr("n")
+    world.run(0.01)
+    for side in (one, two):
+        arrivals = side.store.arrivals["t"]
+        assert not arrivals.collisions and not arrivals.counted
+        assert not side.store.collisions._waiting
+    assert shown(one) == shown(two)
+
+
+def test_so_many_keys_wait_and_no_more() -> None:
+    world, one, _two, _kamailio = cluster()
+    arrivals = one.store.arrivals["t"]
+    for number in range(MAX_WAITING + 500):
+        arrivals.collisions[f"k{number}"] = 1
+    one.store.collisions.collect()
+    assert len(one.store.collisions._waiting) == MAX_WAITING
+    assert not arrivals.collisions
+    world.run(SETTLE_S * 3)
+    assert not one.store.collisions._waiting

@@ -1,0 +1,279 @@
+"""How a Kamailio is told of changes: each version's dialect, order, and what no Kamailio can carry."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from dmqcache.bus.peer import Reply
+from dmqcache.store.kamailio.courier import PARCEL_NAMES, PARCEL_TIMEOUT_S
+from dmqcache.store.table.patterns import MatchKind
+from tests.store.harness import (
+    NEW,
+    Sent,
+    World,
+    all_cells,
+    new_kamailio,
+    old_kamailio,
+    with_kamailio,
+)
+
+
+def test_each_local_change_is_told_in_the_words_of_its_action() -> None:
+    world, side, kamailio = with_kamailio()
+    side.table["a"] = "x"
+    world.run(0.1)
+    side.table["n"] = 7
+    world.run(0.1)
+    del side.table["a"]
+    world.run(0.1)
+    assert kamailio.seen() == [
+        {"action": 2, "htname": "t", "cname": "a", "type": 2, "strval": "x", "mode": 1},
+        {"action": 2, "htname": "t", "cname": "n", "type": 0, "intval": 7, "mode": 1},
+        {"action": 4, "htname": "t", "cname": "a", "mode": 0},
+    ]
+
+
+def test_many_changes_go_in_batches_that_fit_a_datagram_whatever_is_in_them() -> None:
+    world, side, kamailio = with_kamailio()
+    for number in range(2 * PARCEL_NAMES):
+        side.table[f"k{number}"] = "\x01" * 400
+    world.run(5)
+    assert {cell["cname"] for cell in all_cells(kamailio)} == set(side.table)
+    assert max(len(sent.body) for sent in side.bus.sent) < 62_000
+    assert all("strval" in cell and cell["expire"] == 0 for cell in all_cells(kamailio))
+
+
+def test_a_removal_by_pattern_and_a_flush_are_told_key_by_key() -> None:
+    world, side, kamailio = with_kamailio()
+    for key in ("a1", "a2", "b"):
+        side.table[key] = "x"
+    world.run(1)
+    kamailio.got.clear()
+    side.table.delete_matching(MatchKind.SUFFIX, "1")
+    world.run(1)
+    assert [(body["action"], body["cname"]) for body in kamailio.seen()] == [(4, "a1")]
+    kamailio.got.clear()
+    side.table.flush()
+    world.run(1)
+    assert sorted((body["action"], body["cname"]) for body in kamailio.seen()) == [(4, "a2"), (4, "b")]
+
+
+def test_a_time_of_its_own_follows_the_sets_200() -> None:
+    world, side, kamailio = with_kamailio("t=>autoexpire=3600")
+    side.table.set("a", "x", 20)
+    world.run(0.0015)
+    assert [body["action"] for body in kamailio.seen()] == [2]
+    world.run(1)
+    assert [body["action"] for body in kamailio.seen()] == [2, 3]
+    assert kamailio.seen()[1]["intval"] == 20
+    kamailio.got.clear()
+    side.table.set("b", "x", 0)
+    side.table["c"] = "the table's own"
+    world.run(1)
+    assert [(body["cname"], body["intval"]) for body in kamailio.seen() if body.get("action") == 3] == [
+        ("b", 0)
+    ]
+
+
+def test_where_a_set_does_not_renew_the_time_it_is_always_told() -> None:
+    """A Kamailio that has not swept yet what is over would give a new cell the old one's time."""
+    world, side, kamailio = with_kamailio("t=>autoexpire=60;updateexpire=0")
+    side.table["a"] = "x"
+    world.run(1)
+    assert [(body["action"], body.get("intval")) for body in kamailio.seen()] == [(2, None), (3, 60)]
+
+
+def test_without_autoexpire_a_time_is_not_told_but_the_end_is() -> None:
+    world, side, kamailio = with_kamailio()
+    side.table.set("a", "x", 2)
+    world.run(1)
+    assert [body["action"] for body in kamailio.seen()] == [2]
+    world.run(3)
+    assert kamailio.seen()[1:] == [{"action": 4, "htname": "t", "cname": "a", "mode": 0}]
+
+
+def test_a_key_that_changes_while_it_is_told_is_told_again_and_never_out_of_order() -> None:
+    world, side, kamailio = with_kamailio()
+    side.table["a"] = "1"
+    world.run(0.0005)
+    side.table["a"] = "2"
+    side.table["a"] = "3"
+    world.run(1)
+    assert [body["strval"] for body in kamailio.seen()] == ["1", "3"]
+
+
+def test_a_node_that_does_not_answer_is_told_again_after_a_while() -> None:
+    world, side, kamailio = with_kamailio()
+    kamailio.answer = lambda sent: None
+    side.table["a"] = "x"
+    world.run(PARCEL_TIMEOUT_S + 0.1)
+    kamailio.answer = lambda sent: Reply(200)
+    world.run(1)
+    assert [body["strval"] for body in kamailio.seen()] == ["x", "x"]
+    assert side.outbox(kamailio).waiting() == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("a", "x\0y", "nul_in_text"),
+        ("a", 1 << 31, "integer_over_32_bits"),
+        ("a", -(1 << 31) - 1, "integer_over_32_bits"),
+        ("k" * 4000, "x" * 55_990, "too_large"),
+    ],
+)
+def test_what_it_cannot_hold_is_deleted_there_counted_and_logged_once(
+    key: str, value: str | int, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, side, kamailio = with_kamailio(agent=NEW)
+    side.table[key] = "fits"
+    world.run(1)
+    kamailio.got.clear()
+    with caplog.at_level(logging.WARNING, "dmqcache.store"):
+        for _ in range(3):
+            side.table[key] = value
+            world.run(1)
+    assert {(body["action"], body["cname"]) for body in kamailio.seen()} == {(4, key)}
+    assert side.store.counters.withheld["t", reason] == 3
+    assert [record.message for record in caplog.records if reason in record.message] == [caplog.messages[0]]
+
+
+def test_a_key_with_a_nul_is_never_spoken_of_as_it_would_mean_another_there() -> None:
+    world, side, kamailio = with_kamailio()
+    side.table["a"] = "x"
+    side.table["a\0b"] = "y"
+    world.run(1)
+    del side.table["a\0b"]
+    world.run(1)
+    assert [body["cname"] for body in kamailio.seen()] == ["a"]
+    assert side.store.counters.withheld["t", "nul_in_text"] == 1
+    assert side.outbox(kamailio).waiting() == 0
+
+
+def test_a_node_of_6_2_gets_versions() -> None:
+    world, side, kamailio = with_kamailio(agent=NEW)
+    side.table["a"] = "x"
+    world.run(1)
+    side.table["b"] = "y"
+    side.table["c"] = "z"
+    world.run(1)
+    stamps = [kamailio.seen()[0]["last_modified"], *(cell["last_modified"] for cell in all_cells(kamailio))]
+    assert stamps == [side.table.cells[key].last_modified() for key in "abc"]
+
+
+def strict(agent_fields: set[str]) -> Any:
+    """An answer of 400 to a message with one of these fields."""
+
+    def answer(sent: Sent) -> Reply:
+        return Reply(400 if any(field.encode() in sent.body for field in agent_fields) else 200)
+
+    return answer
+
+
+def test_a_400_makes_the_dialect_stricter_for_good_and_nothing_is_lost() -> None:
+    world, side, kamailio = with_kamailio(agent=NEW)
+    kamailio.answer = strict({"last_modified"})
+    side.table["a"] = "x"
+    side.table["b"] = "y"
+    world.run(1)
+    said = [body for body in kamailio.seen() if "last_modified" not in str(body)]
+    assert sorted(body["cname"] for body in said) == ["a", "b"]
+    kamailio.got.clear()
+    side.table["c"] = "z"
+    world.run(1)
+    assert ["last_modified" in body for body in kamailio.seen()] == [False]
+    assert side.outbox(kamailio).waiting() == 0
+    side.lose(kamailio)
+    side.meet(kamailio)  # It may be another version now.
+    side.table["d"] = "z"
+    world.run(2)
+    assert any("last_modified" in body for body in kamailio.seen() if body.get("cname") == "d")
+
+
+def test_one_bad_cell_of_a_batch_does_not_take_the_others_with_it() -> None:
+    world, side, kamailio = with_kamailio()
+    kamailio.answer = lambda sent: Reply(400 if b'"bad"' in sent.body else 200)
+    for key in ("a", "bad", "c"):
+        side.table[key] = "x"
+    world.run(1)
+    accepted = [body["cname"] for body in kamailio.seen() if "cells" not in body and body["cname"] != "bad"]
+    assert sorted(accepted) == ["a", "c"]
+    assert side.store.counters.withheld["", "answered_400"] == 1
+    assert side.outbox(kamailio).waiting() == 0
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_node_without_the_table_is_not_told_again_but_it_is_said(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, side, kamailio = with_kamailio()
+    kamailio.answer = lambda sent: Reply(status)
+    with caplog.at_level(logging.WARNING, "dmqcache.store"):
+        for key in "abc":
+            side.table[key] = "x"
+            world.run(1)
+    assert len(kamailio.got) == 3
+    assert side.store.counters.withheld["", f"answered_{status}"] == 3
+    assert len([line for line in caplog.messages if str(status) in line]) == 1
+    assert side.outbox(kamailio).waiting() == 0
+
+
+def test_a_503_is_tried_again() -> None:
+    world, side, kamailio = with_kamailio()
+    kamailio.answer = lambda sent: Reply(503)
+    side.table["a"] = "x"
+    world.run(3)
+    kamailio.answer = lambda sent: Reply(200)
+    world.run(6)
+    assert side.outbox(kamailio).waiting() == 0
+    assert 3 <= len(kamailio.got) < 12
+
+
+def test_counters_are_shown_by_the_designated_node_alone() -> None:
+    world = World()
+    first, second = world.side("127.0.0.11"), world.side("127.0.0.12")
+    kamailio = old_kamailio(world)
+    world.mesh(first, second, kamailio)
+    world.run(8)
+    kamailio.got.clear()
+    first.bus.sent.clear()
+    second.bus.sent.clear()
+    for _ in range(5):
+        first.table.incr("n")
+        second.table.incr("n")
+    world.run(2)
+    assert second.bus.bodies("htable") == []
+    last = [body for body in kamailio.seen() if body.get("cname") == "n"][-1]
+    assert last["intval"] == first.table["n"] == second.table["n"] == 10
+
+
+def test_two_versions_side_by_side_each_hear_their_own_dialect() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    old, new = old_kamailio(world), new_kamailio(world)
+    world.mesh(side, old, new)
+    world.run(8)
+    old.got.clear()
+    new.got.clear()
+    side.table["a"] = "x"
+    world.run(1)
+    assert [["last_modified" in body for body in node.seen()] for node in (old, new)] == [[False], [True]]
+
+
+def test_a_copy_of_an_older_message_does_not_have_the_last_word() -> None:
+    """A Kamailio that stalls answers a message whose copy it handles after the next one."""
+    world, side, kamailio = with_kamailio()
+    world.retransmissions = 1
+    side.table["a"] = "first"
+    world.run(0.0004)
+    side.table["a"] = "second"
+    world.run(0.2)
+    assert [body["strval"] for body in kamailio.seen()] == ["first", "second"]
+    world.retransmissions = 0
+    world.run(1)  # Meanwhile the copy comes.
+    assert [body["strval"] for body in kamailio.seen()] == ["first", "second", "second"]
+    world.run(5)
+    assert len(kamailio.got) == 3

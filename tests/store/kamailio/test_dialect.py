@@ -1,0 +1,51 @@
+"""Which dialect a node is spoken to in, by what it says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmqcache.store.kamailio.dialect import (
+    DMQCACHE,
+    DMQCACHE_TAG,
+    KAMAILIO5,
+    KAMAILIO6,
+    KAMAILIO62,
+    Dialect,
+    dialect_of,
+    stricter,
+)
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "dialect"),
+    [
+        ("kamailio (5.6.3 (x86_64/linux))", KAMAILIO5),
+        ("kamailio (5.8.0 (aarch64/linux))", KAMAILIO5),
+        ("kamailio (6.0.1 (x86_64/linux))", KAMAILIO6),
+        ("kamailio (6.1.3 (x86_64/linux))", KAMAILIO6),
+        ("kamailio (6.2.0-dev1 (x86_64/linux))", KAMAILIO62),
+        ("Kamailio (6.10.0 (x86_64/linux))", KAMAILIO62),
+        ("kamailio (7.0.0 (x86_64/linux))", KAMAILIO62),
+        ("kamailio (6.2)", KAMAILIO62),
+        ("kamailio (10.0.0)", KAMAILIO62),
+        ("", KAMAILIO5),
+        ("My SBC 6.2.0", KAMAILIO5),
+        ("not kamailio (6.2.0)", KAMAILIO5),
+        ("kamailio (6.2", KAMAILIO5),
+        ("kamailio (" + "9" * 5000, KAMAILIO5),
+    ],
+)
+def test_a_kamailio_is_known_by_its_user_agent(user_agent: str, dialect: Dialect) -> None:
+    assert dialect_of(user_agent, frozenset()) is dialect
+
+
+def test_a_dmqcache_node_is_known_by_its_tag_whatever_its_name() -> None:
+    assert dialect_of("kamailio (5.6.3 (x86_64/linux))", frozenset({DMQCACHE_TAG, "path"})) is DMQCACHE
+    assert dialect_of("dmqcache (0.1.0)", frozenset({"path"})) is KAMAILIO5
+
+
+def test_after_a_400_less_is_said() -> None:
+    assert stricter(KAMAILIO62) is KAMAILIO6
+    assert stricter(KAMAILIO6) is KAMAILIO5
+    assert stricter(KAMAILIO5) is KAMAILIO5
+    assert not stricter(KAMAILIO62).last_modified

@@ -1,0 +1,211 @@
+"""The ``htable`` channel, what comes: every action and batch, and who gets all cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dmqcache.bus.peer import SILENCE, Reply
+from dmqcache.store.kamailio.htable import COPY_S
+from tests.store.harness import (
+    NEW,
+    Played,
+    World,
+    all_cells,
+    cells_body,
+    old_kamailio,
+    set_body,
+    shown,
+    with_kamailio,
+)
+
+
+def action(**fields: Any) -> dict[str, Any]:
+    return {"htname": "t", **fields}
+
+
+def test_every_action_of_a_kamailio_is_applied_and_told_to_nobody() -> None:
+    world, side, kamailio = with_kamailio("t=>autoexpire=60")
+    other = old_kamailio(world, "127.0.0.91")
+    side.meet(other)
+    world.run(6)
+    other.got.clear()
+    for key in ("ann", "anna", "bob", "carl", "dora"):
+        assert kamailio.say(side, set_body(key, f"of {key}")).status == 200
+    kamailio.say(side, set_body("n", 7))
+    kamailio.say(side, action(action=3, cname="bob", type=0, intval=5, mode=0))
+    kamailio.say(side, action(action=4, cname="carl", mode=0))
+    kamailio.say(side, action(action=6, type=2, strval="an", mode=0))
+    kamailio.say(side, action(action=5, type=2, strval="^OF D", mode=1))
+    assert shown(side) == {"bob": "of bob", "n": 7}
+    assert side.table.ttl("bob") == 5
+    assert side.store.counters.changes["t", "kamailio"] == 11
+    world.run(2)
+    assert [body for body in other.seen() if body != {"action": 1}] == []
+
+
+def test_a_batch_is_applied_cell_by_cell_and_the_bad_ones_are_counted() -> None:
+    _world, side, kamailio = with_kamailio("t", "u")
+    body = cells_body(("a", "x"), ("", "no key"), ("k" * 5000, "long"), ("n", 5))
+    assert kamailio.say(side, body).status == 200
+    assert kamailio.say(side, cells_body(("a", "x"), table="none")).status == 200
+    broken = b'{"cells":[{"htname":"u","cname":"b","type":2,"strval":"y","expire":0},{"htname":5}]}'
+    assert kamailio.say(side, broken).status == 200
+    assert kamailio.say(side, b'{"cells":[]}').status == 200
+    assert shown(side) == {"a": "x", "n": 5}
+    assert shown(side, "u") == {"b": "y"}
+    refused = side.store.counters.refused
+    assert (refused["t", "bad_key"], refused["", "unknown_table"]) == (2, 1)
+    assert sum(refused.values()) == 4
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"nonsense",
+        b'{"action":"2"}',
+        b'{"action":99}',
+        b'{"action":2,"htname":"t","cname":"","type":2,"strval":"x","mode":1}',
+        b'{"action":4,"htname":"t","cname":"","mode":0}',
+        b'{"action":4,"htname":"t","cname":"' + b"k" * 5000 + b'","mode":0}',
+        b'{"action":2,"htname":"t","cname":"k","type":0,"intval":' + b"9" * 5000 + b"}",
+        b'{"cells":' + b"[" * 100_000,
+        b'{"action":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"cells":[{"htname":null}]' + b" " * (1 << 20) + b"}",
+    ],
+)
+def test_what_cannot_be_read_gets_a_400_and_a_named_reason(body: bytes) -> None:
+    _world, side, kamailio = with_kamailio()
+    assert kamailio.say(side, body).status == 400
+    assert sum(side.store.counters.refused.values()) == 1
+    assert not side.table.cells
+
+
+def test_a_table_that_is_not_here_or_a_pattern_that_is_none_gets_a_500(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("WARNING", "dmqcache")
+    _world, side, kamailio = with_kamailio()
+    assert kamailio.say(side, set_body("a", "x", table="none")).status == 500
+    assert kamailio.say(side, action(action=5, type=2, strval="a[", mode=0)).status == 500
+    assert kamailio.say(side, action(action=5, type=2, strval="(a" * 2000, mode=0)).status == 500
+    assert side.store.counters.refused == {("", "unknown_table"): 1, ("t", "bad_pattern"): 2}
+    assert caplog.messages == ["table t: a removal by the pattern 'a[' is not done: a '[' is not closed"]
+
+
+def test_a_pattern_is_logged_cut_short(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", "dmqcache")
+    _world, side, kamailio = with_kamailio()
+    kamailio.say(side, action(action=5, type=2, strval="(" + "a" * 1000, mode=0))
+    (message,) = caplog.messages
+    assert "a" * 79 in message and "a" * 80 not in message
+
+
+def test_a_stranger_changes_nothing() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    stranger = old_kamailio(world)
+    for body in (set_body("a", "x"), cells_body(("a", "x"))):
+        assert stranger.say(side, body).status == 403
+    assert not side.table.cells
+    assert side.store.counters.refused["", "unknown_node"] == 2
+
+
+# -- a Kamailio that asks for all ----------------------------------------------------------------------------
+
+
+def test_a_known_node_gets_200_first_and_then_all_cells_in_batches_with_their_times() -> None:
+    world, side, kamailio = with_kamailio("t=>autoexpire=3600", "own=>dmqreplicate=0")
+    for number in range(2_000):
+        side.table[f"k{number}"] = f"v{number}"
+    side.table.set("short", "x", 20)
+    side.store.tables["own"]["a"] = "mine"
+    world.run(10)
+    kamailio.got.clear()
+    assert kamailio.say(side, {"action": 1}).status == 200
+    assert kamailio.got == []
+    world.run(2)
+    cells = {cell["cname"]: cell for cell in all_cells(kamailio)}
+    assert len(cells) == len(all_cells(kamailio)) == 2_001
+    assert abs(cells["short"]["expire"] - (side.store.clock.wall_ms() / 1000 + 8)) < 3
+    assert {cell["htname"] for cell in cells.values()} == {"t"}
+    assert max(len(sent.body) for sent in kamailio.got) < 64_000
+
+
+def test_a_node_that_asks_twice_while_it_is_served_gets_one_stream() -> None:
+    world, side, kamailio = with_kamailio()
+    for number in range(3_000):
+        side.table[f"k{number}"] = "x"
+    world.run(10)
+    kamailio.got.clear()
+    kamailio.say(side, {"action": 1})
+    kamailio.say(side, {"action": 1})
+    world.run(3)
+    assert len(all_cells(kamailio)) == 3_000
+    kamailio.say(side, {"action": 1, "htname": "t"})
+    world.run(3)
+    assert len(all_cells(kamailio)) == 6_000
+
+
+def test_a_stranger_gets_silence_and_when_it_has_answered_its_cells_once() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    side.table["a"] = "x"
+    stranger = old_kamailio(world)
+    assert stranger.say(side, {"action": 1}).status == SILENCE
+    world.run(1)
+    assert stranger.got == []
+    side.meet(stranger)
+    world.run(0.4)
+    assert [cell["cname"] for cell in all_cells(stranger)] == ["a"]
+    assert stranger.say(side, {"action": 1}).status == 200  # The copy of its first question.
+    world.run(0.4)
+    assert len(all_cells(stranger)) == 1
+    assert stranger.say(side, {"action": 1}).status == 200  # A question of its own.
+    world.run(0.4)
+    assert len(all_cells(stranger)) == 2
+
+
+def test_a_question_long_after_is_no_copy() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    side.table["a"] = "x"
+    stranger = old_kamailio(world)
+    stranger.say(side, {"action": 1})
+    side.meet(stranger)
+    world.run(COPY_S + 1)
+    before = len(all_cells(stranger))
+    stranger.say(side, {"action": 1})
+    world.run(0.4)
+    assert len(all_cells(stranger)) == before + 1
+
+
+def test_strangers_who_ask_take_no_room_without_end() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    for number in range(500):
+        Played(world, f"127.0.{number // 250}.{number % 250 + 1}:7000").say(side, {"action": 1})
+    assert len(side.store.compare._wanting) <= 64
+
+
+def test_what_is_kept_of_nodes_that_left_is_nothing() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    for number in range(20):
+        node = Played(world, f"127.0.1.{number}", NEW)
+        node.answer = lambda sent: Reply(400)
+        node.say(side, {"action": 1})
+        side.meet(node)
+        side.table["a"] = str(number)
+        world.run(3)
+        side.part(node)
+    world.run(10)
+    courier = side.store.htable._courier
+    assert not courier._dialects
+    assert not side.store.htable._served
+    assert not side.store.outboxes
+    assert all(not name.startswith("sip:") for name, _ in courier._told)

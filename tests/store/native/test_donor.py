@@ -1,0 +1,153 @@
+"""The giving side: only what is lacking, a bounded number of wants at once, and an honest end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dmqcache.bus.peer import Reply
+from dmqcache.store.native.donor import MAX_PORTIONS
+from dmqcache.store.table.row import MAX_PARTS
+from tests.store.harness import Played, Sent, Side, World
+
+
+def with_asker(cells: int = 0, *tables: str) -> tuple[World, Side, Played]:
+    world = World()
+    side = world.side("127.0.0.11", *tables)
+    for number in range(cells):
+        side.table[f"k{number}"] = "x"
+    asker = Played(world, "127.0.0.12", ours=True)
+    side.meet(asker)
+    world.run(3)
+    asker.got.clear()
+    return world, side, asker
+
+
+def want(asker: Played, side: Side, *parts: list[Any], table: str = "t", number: int = 1) -> Reply:
+    return asker.tell(side, want={"id": number, "table": table, "parts": list(parts)})
+
+
+def given(asker: Played) -> list[str]:
+    return [row[0] for body in asker.seen() for row in body.get("rows", {}).get("t", ())]
+
+
+def ends(asker: Played) -> list[dict[str, Any]]:
+    return [body["done"] for body in asker.seen() if "done" in body]
+
+
+def test_all_of_a_part_is_given_to_one_who_has_nothing_and_then_the_end() -> None:
+    world, side, asker = with_asker(300)
+    assert want(asker, side, [0, 0, []], number=7).status == 200
+    world.run(2)
+    assert sorted(given(asker)) == sorted(side.table)
+    assert ends(asker) == [{"id": 7}]
+    assert "done" in asker.seen()[-1]
+    assert all(body.get("repair") for body in asker.seen()[:-1])
+
+
+def test_what_the_asker_has_is_not_sent_and_what_only_it_has_is_named() -> None:
+    world, side, asker = with_asker(10)
+    held = [cell.digest for key, cell in side.table.cells.items() if key != "k3"]
+    want(asker, side, [0, 0, [*held, 12345]])
+    world.run(1)
+    assert given(asker) == ["k3"]
+    assert ends(asker) == [{"id": 1, "lack": [12345]}]
+
+
+def test_only_the_parts_asked_for_are_given_and_none_twice() -> None:
+    world, side, asker = with_asker(300)
+    part = next(place for place in range(16) if side.table.digest.node(1, place))
+    want(asker, side, [1, part, []], [1, part, []], [1, part, []])
+    world.run(1)
+    assert sorted(given(asker)) == sorted(
+        key for key, cell in side.table.cells.items() if cell.hash >> 60 == part
+    )
+
+
+def test_parts_deeper_than_our_own_leaves_are_told_apart() -> None:
+    world, side, asker = with_asker(300)
+    assert side.table.digest.depth == 2
+    places = {cell.hash >> 48: key for key, cell in side.table.cells.items()}
+    place, key = next(iter(places.items()))
+    want(asker, side, [4, place, []])
+    world.run(1)
+    assert key in given(asker)
+    assert len(given(asker)) < 5
+
+
+def test_the_end_comes_only_after_the_cells_were_acknowledged() -> None:
+    world, side, asker = with_asker(300)
+    asker.answer = lambda sent: None if sent.telegram.rows else Reply(200)
+    want(asker, side, [0, 0, []])
+    world.run(6)
+    assert ends(asker) == []
+    asker.answer = lambda sent: Reply(200)
+    world.run(10)
+    assert len(ends(asker)) == 1
+    assert set(given(asker)) == set(side.table)
+
+
+def test_an_end_that_is_not_answered_is_said_again_but_not_for_ever() -> None:
+    world, side, asker = with_asker(3)
+
+    def answer(sent: Sent) -> Reply | None:
+        return None if sent.telegram.done else Reply(200)
+
+    asker.answer = answer
+    want(asker, side, [0, 0, []])
+    world.run(60)
+    assert len([sent for sent in side.bus.sent if sent.telegram.done]) == 3
+
+
+def test_a_want_of_a_table_that_is_not_shared_ends_at_once_with_nothing() -> None:
+    world, side, asker = with_asker(3, "t", "own=>dmqreplicate=0")
+    side.store.tables["own"]["secret"] = "x"
+    for number, table in enumerate(("own", "none")):
+        assert want(asker, side, [0, 0, []], table=table, number=number).status == 200
+    world.run(1)
+    assert ends(asker) == [{"id": 0}, {"id": 1}]
+    assert b"secret" not in b"".join(sent.body for sent in side.bus.sent)
+
+
+def test_a_node_that_has_not_answered_us_is_told_to_ask_again() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    asker = Played(world, "127.0.0.12", ours=True)
+    side.meet(asker, notify=False)
+    assert want(asker, side, [0, 0, []]).status == 503
+
+
+def test_wants_without_end_take_no_room_without_end() -> None:
+    world, side, asker = with_asker(30_000)
+    asker.answer = lambda sent: None
+    statuses = [want(asker, side, [0, 0, []], number=number).status for number in range(50)]
+    world.run(1)
+    statuses += [want(asker, side, [0, 0, []], number=number).status for number in range(50)]
+    assert statuses.count(200) == MAX_PORTIONS
+    assert len(side.outbox(asker).portions) == MAX_PORTIONS
+    assert not side.store.donor._indexing
+
+
+def test_one_want_never_looks_at_the_whole_table_over_and_over() -> None:
+    world, side, asker = with_asker(120_000)
+    parts = [[0, 0, []], [1, 0, []], [2, 0, []]] + [[1, place, []] for place in range(16)]
+    assert len(parts) <= MAX_PARTS
+    want(asker, side, *parts)
+    world.run(0.5)
+    assert sum(len(portion.cells) + portion.flying for portion in side.outbox(asker).portions) <= 120_000
+
+
+def test_an_asker_that_went_away_meanwhile_is_forgotten() -> None:
+    world, side, asker = with_asker(30_000)
+    want(asker, side, [0, 0, []])
+    side.part(asker)
+    world.run(1)
+    assert asker.got == []
+    assert not side.store.donor._indexing
+
+
+def test_numbers_that_no_cell_has_are_given_back_as_they_came() -> None:
+    world, side, asker = with_asker(3)
+    want(asker, side, [0, 0, [10**30, -5]])
+    world.run(1)
+    assert sorted(ends(asker)[0]["lack"]) == [-5, 10**30]
+    assert len(given(asker)) == 3

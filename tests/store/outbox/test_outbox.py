@@ -1,0 +1,194 @@
+"""An outbox names each key once, keeps its order, forgets only with a mark, and loses nothing that failed."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections import deque
+
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.outbox.outbox import Outbox, Parcel, Portion
+from dmqcache.store.table.table import Table
+from tests.store.fixtures import Hands, make_table
+
+NODE = NodeURI.parse("sip:127.0.0.2:5060")
+
+
+class Carrier:
+    """Takes parcels and keeps them."""
+
+    def __init__(self, budget: int = 10_000) -> None:
+        self.taken: list[Parcel] = []
+        self.budget = budget
+
+    def send(self, outbox: Outbox) -> bool:
+        parcel = outbox.take(self.budget)
+        if parcel is not None:
+            self.taken.append(parcel)
+        return parcel is not None
+
+    def keys(self) -> list[list[str]]:
+        return [[cell.key for _, cell in parcel.cells] for parcel in self.taken]
+
+
+def make_outbox(limit: int = 100, budget: int = 10_000) -> tuple[Outbox, Carrier, Table, Hands]:
+    table, hands = make_table()
+    carrier = Carrier(budget)
+    outbox = Outbox(NODE, carrier, hands.now, limit)
+    lane = outbox.lane(table)
+    numbers = iter(range(1, 10_000))
+    table.on_change = lambda cell: lane.setdefault(cell.key, next(numbers))
+    outbox.reopen()
+    return outbox, carrier, table, hands
+
+
+def test_a_change_replaces_an_unsent_older_one_of_its_key() -> None:
+    outbox, carrier, table, _ = make_outbox()
+    for value in "xyz":
+        table["a"] = value
+    table["b"] = "1"
+    assert outbox.backlog() == 2
+    outbox.pump()
+    assert carrier.keys() == [["a", "b"]]
+    assert outbox.waiting() == 2
+    outbox.delivered(carrier.taken[0])
+    assert outbox.waiting() == 0
+
+
+def test_a_key_on_its_way_waits_others_do_not() -> None:
+    outbox, carrier, table, _ = make_outbox()
+    table["a"] = "1"
+    outbox.pump()
+    table["a"] = "2"
+    table["b"] = "1"
+    outbox.pump()
+    assert carrier.keys() == [["a"], ["b"]]
+    outbox.delivered(carrier.taken[0])
+    outbox.pump()
+    assert carrier.keys() == [["a"], ["b"], ["a"]]
+
+
+def test_a_key_need_not_wait_where_versions_decide() -> None:
+    outbox, carrier, table, _ = make_outbox()
+    outbox.ordered = False
+    table["a"] = "1"
+    outbox.pump()
+    table["a"] = "2"
+    outbox.pump()
+    assert carrier.keys() == [["a"], ["a"]]
+    outbox.delivered(carrier.taken[0])
+    assert outbox.first_unacknowledged() == 2
+    outbox.failed(carrier.taken[1], wait=False)
+    outbox.pump()
+    assert carrier.keys()[2:] == [["a"]]
+
+
+def test_no_more_parcels_than_the_window_are_on_their_way() -> None:
+    outbox, carrier, table, _ = make_outbox(budget=1)
+    outbox.window = 2
+    for key in "abcde":
+        table[key] = "x"
+    outbox.pump()
+    assert carrier.keys() == [["a"], ["b"]]
+    outbox.delivered(carrier.taken[0])
+    outbox.pump()
+    assert carrier.keys() == [["a"], ["b"], ["c"]]
+
+
+def test_a_parcel_that_failed_goes_first_after_a_pause() -> None:
+    outbox, carrier, table, hands = make_outbox()
+    table["a"] = "1"
+    outbox.pump()
+    table["b"] = "1"
+    outbox.failed(carrier.taken[0])
+    outbox.pump()
+    assert len(carrier.taken) == 1
+    hands.seconds += outbox.ready_in()
+    outbox.pump()
+    assert carrier.keys()[1] == ["a", "b"]
+
+
+def test_a_node_that_is_away_costs_each_key_once_up_to_the_limit() -> None:
+    outbox, _carrier, table, _ = make_outbox(limit=3)
+    outbox.shut()
+    for _ in range(3):
+        for key in "abc":
+            table[key] = "x"
+    outbox.pump()
+    assert (outbox.backlog(), outbox.overflowed) == (3, False)
+    table["d"] = "x"
+    outbox.check_limit()
+    assert (outbox.backlog(), outbox.overflowed) == (0, True)
+
+
+def test_what_was_on_its_way_when_the_node_went_is_sent_when_it_is_back() -> None:
+    outbox, carrier, table, _ = make_outbox()
+    table["a"] = "1"
+    outbox.pump()
+    outbox.shut()
+    outbox.delivered(carrier.taken[0])
+    assert outbox.backlog() == 1
+    outbox.reopen()
+    outbox.pump()
+    assert carrier.keys()[1] == ["a"]
+
+
+def test_the_oldest_unacknowledged_change_is_known() -> None:
+    outbox, carrier, table, _ = make_outbox()
+    assert outbox.first_unacknowledged() is None
+    table["a"] = "1"
+    table["b"] = "1"
+    outbox.pump()
+    table["c"] = "1"
+    assert outbox.first_unacknowledged() == 1
+    outbox.delivered(carrier.taken[0])
+    assert outbox.first_unacknowledged() == 3
+
+
+def test_a_repairs_cells_follow_the_changes_and_say_when_they_are_done() -> None:
+    outbox, carrier, table, _ = make_outbox(budget=120)
+    for key in "abc":
+        table[key] = "x"
+    outbox.pump()
+    done: list[bool] = []
+    for parcel in list(carrier.taken):
+        outbox.delivered(parcel)
+    carrier.taken.clear()
+    cells = deque(table.cells.values())
+    outbox.add_portion(Portion(table, cells, lambda: done.append(True)))
+    table["z"] = "1"
+    outbox.pump()
+    assert carrier.keys()[0] == ["z"]
+    assert sorted(functools.reduce(operator.iadd, carrier.keys(), [])) == ["a", "b", "c", "z"]
+    for parcel in carrier.taken[:-1]:
+        outbox.delivered(parcel)
+    assert not done
+    outbox.delivered(carrier.taken[-1])
+    assert done == [True]
+
+
+def test_a_repairs_cells_that_were_not_acknowledged_go_again() -> None:
+    outbox, carrier, table, hands = make_outbox()
+    table["a"] = "x"
+    outbox.pump()
+    outbox.delivered(carrier.taken.pop())
+    done: list[bool] = []
+    outbox.add_portion(Portion(table, deque(table.cells.values()), lambda: done.append(True)))
+    outbox.pump()
+    outbox.failed(carrier.taken[0])
+    hands.seconds += 10
+    outbox.pump()
+    assert carrier.keys() == [["a"], ["a"]]
+    outbox.delivered(carrier.taken[1])
+    assert done == [True]
+
+
+def test_a_key_whose_cell_a_flush_took_away_is_still_told() -> None:
+    outbox, carrier, table, _ = make_outbox()
+    outbox.lane(table).setdefault("gone", 1)
+    outbox.pump()
+    assert [list(parcel.names["t"]) for parcel in carrier.taken] == [["gone"]]
+    assert outbox.waiting() == 1
+    outbox.delivered(carrier.taken[0])
+    assert outbox.waiting() == 0
+    assert not outbox.names_key("t", "gone")

@@ -1,0 +1,57 @@
+"""What is due is found in order and in bounded steps, and leaves the index when it moves."""
+
+from __future__ import annotations
+
+from dmqcache.store.table.cell import NEVER
+from dmqcache.store.table.expiry import ExpiryIndex
+
+
+def test_keys_are_due_when_their_second_is_wholly_over_the_oldest_first() -> None:
+    index = ExpiryIndex()
+    index.move("b", NEVER, 12.5)
+    index.move("a", NEVER, 10.1)
+    assert index.due(10.5, 10) == []
+    assert index.due(11, 10) == ["a"]
+    assert index.due(13, 10) == ["a", "b"]
+    assert index.next_due() == 11
+
+
+def test_a_step_finds_no_more_than_it_may() -> None:
+    index = ExpiryIndex()
+    for number in range(10):
+        index.move(str(number), NEVER, 1 + number // 5)
+    assert index.due(100, 3) == ["0", "1", "2"]
+    assert len(index.due(100, 7)) == 7
+    assert index.due(100, 0) == []
+
+
+def test_a_key_that_is_renewed_or_gone_is_not_due() -> None:
+    index = ExpiryIndex()
+    index.move("a", NEVER, 1)
+    index.move("a", 1, 50)
+    index.move("b", NEVER, 1)
+    index.move("b", 1, NEVER)
+    assert index.due(40, 10) == []
+    assert index.due(50, 10) == ["a"]
+    index.move("a", 50, NEVER)
+    assert index.next_due() is None
+
+
+def test_a_million_renewals_leave_one_entry() -> None:
+    index = ExpiryIndex()
+    before = NEVER
+    for number in range(1000):
+        index.move("a", before, number + 0.5)
+        before = number + 0.5
+    assert index.due(1e9, 10) == ["a"]
+    assert index.next_due() == 1000
+    index.clear()
+    assert index.due(1e9, 10) == []
+
+
+def test_a_move_within_a_second_costs_nothing_and_one_of_a_stranger_is_no_error() -> None:
+    index = ExpiryIndex()
+    index.move("a", NEVER, 1.2)
+    index.move("a", 1.2, 1.9)
+    assert index.due(2, 10) == ["a"]
+    index.move("none", 7.5, NEVER)

@@ -1,0 +1,98 @@
+"""The index of a table's leaves: in steps, complete, and never missing what was born since."""
+
+from __future__ import annotations
+
+from dmqcache.store.table.leaves import KEPT_S, STEP, LeafIndex, LeafIndexes
+from dmqcache.store.table.table import Table
+from tests.bus.virtual import Clock, VirtualRuntime
+from tests.store.fixtures import make_table
+
+
+def setup() -> tuple[Table, LeafIndexes, Clock]:
+    clock = Clock()
+    return make_table()[0], LeafIndexes(VirtualRuntime(clock)), clock
+
+
+def keys(index: LeafIndex, depth: int = 0, place: int = 0) -> list[str]:
+    return sorted(cell.key for cell in index.below(depth, place))
+
+
+def take(indexes: LeafIndexes, table: Table, clock: Clock) -> LeafIndex:
+    got: list[LeafIndex] = []
+    indexes.get(table, got.append)
+    clock.run(1)
+    return got[0]
+
+
+def test_every_live_cell_stands_below_its_part_at_every_depth() -> None:
+    table, indexes, clock = setup()
+    for number in range(600):
+        table[f"k{number}"] = number
+    del table["k7"]
+    index = take(indexes, table, clock)
+    assert len(keys(index)) == 599
+    for depth in (1, 2, 3, 4):
+        parts = [keys(index, depth, place) for place in range(16**depth)]
+        assert sum(map(len, parts)) == 599
+        for place in (0, 16**depth - 1):
+            sums = sum(cell.digest for cell in index.below(depth, place)) % (1 << 64)
+            assert depth > table.digest.depth or sums == table.digest.node(depth, place)
+
+
+def test_a_large_table_is_sorted_in_by_steps_and_all_who_ask_get_one_index() -> None:
+    table, indexes, clock = setup()
+    for number in range(STEP + 10):
+        table[f"k{number}"] = number
+    got: list[LeafIndex] = []
+    indexes.get(table, got.append)
+    indexes.get(table, got.append)
+    assert got == []
+    table["born meanwhile"] = 1
+    clock.run(0.1)
+    assert got[0] is got[1]
+    assert len(keys(got[0])) == STEP + 11
+
+
+def test_what_was_born_since_is_there_and_what_died_is_not() -> None:
+    table, indexes, clock = setup()
+    table["a"] = 1
+    first = take(indexes, table, clock)
+    table["b"] = 2
+    del table["a"]
+    second = take(indexes, table, clock)
+    assert second is first
+    assert keys(second) == ["b"]
+    table["c"] = 3
+    table["a"] = 4
+    assert keys(take(indexes, table, clock)) == ["a", "b", "c"]
+
+
+def test_an_index_of_an_empty_table_catches_up() -> None:
+    table, indexes, clock = setup()
+    assert keys(take(indexes, table, clock)) == []
+    table["a"] = 1
+    assert keys(take(indexes, table, clock)) == ["a"]
+
+
+def test_the_index_is_made_anew_after_a_flush_or_very_many_births() -> None:
+    table, indexes, clock = setup()
+    table["a"] = 1
+    first = take(indexes, table, clock)
+    table.flush()
+    table["b"] = 2
+    second = take(indexes, table, clock)
+    assert second is not first
+    assert keys(second) == ["b"]
+    for number in range(STEP + 1):
+        table[f"k{number}"] = number
+    third = take(indexes, table, clock)
+    assert third is not second
+    assert len(keys(third)) == STEP + 2
+
+
+def test_an_index_is_forgotten_after_a_while() -> None:
+    table, indexes, clock = setup()
+    table["a"] = 1
+    first = take(indexes, table, clock)
+    clock.run(KEPT_S + 1)
+    assert take(indexes, table, clock) is not first

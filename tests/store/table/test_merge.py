@@ -1,0 +1,322 @@
+"""What comes from other nodes: rows of dmqcache nodes in any order, writes of Kamailio nodes as they come."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dmqcache.store.kamailio.writes import KamailioArrivals
+from dmqcache.store.table.cell import Share
+from dmqcache.store.table.clock import MAX_AHEAD_MS
+from dmqcache.store.table.row import Row
+from dmqcache.store.table.table import Table
+from tests.store.fixtures import Hands, make_arrivals, rows_of
+
+
+def shown(table: Table) -> dict[str, object]:
+    return {cell.key: (cell.value, cell.last_modified()) for cell in table.cells.values()}
+
+
+def test_a_row_brings_value_version_and_time() -> None:
+    one, hands = make_arrivals()
+    two, _ = make_arrivals(hands=hands)
+    one.table.set("a", "x", ttl=10)
+    one.table["n"] = 5
+    hands.seconds += 4
+    assert two.merge_rows(rows_of(one.table, "a", "n"), "one") == []
+    assert (two.table["a"], two.table["n"]) == ("x", 5)
+    assert two.table.ttl("a") == 6
+    assert two.table.ttl("n") is None
+    assert shown(two.table) == shown(one.table)
+    assert two.table.digest.leaves == one.table.digest.leaves
+
+
+def test_bytes_that_are_no_utf8_come_through() -> None:
+    one, hands = make_arrivals()
+    two, _ = make_arrivals(hands=hands)
+    one.table["k\udcff"] = b"\xff\x00\xe9"
+    two.merge_rows(rows_of(one.table, "k\udcff"), "one")
+    assert shown(two.table) == shown(one.table)
+
+
+def test_an_older_row_changes_nothing_and_is_named() -> None:
+    one, hands = make_arrivals()
+    two, _ = make_arrivals(hands=hands)
+    one.table["a"] = "old"
+    old = rows_of(one.table, "a")
+    hands.seconds += 1
+    two.table["a"] = "new"
+    assert two.merge_rows(old, "one") == ["a"]
+    assert two.table["a"] == "new"
+    assert two.counters.refused["t", "older"] == 1
+
+
+def test_a_late_duplicate_of_an_older_set_does_not_undo_a_delete() -> None:
+    one, hands = make_arrivals()
+    two, _ = make_arrivals(hands=hands)
+    one.table["a"] = "x"
+    late = rows_of(one.table, "a")
+    two.merge_rows(rows_of(one.table, "a"), "one")
+    hands.seconds += 1
+    one.table.delete("a")
+    two.merge_rows(rows_of(one.table, "a"), "one")
+    two.merge_rows(late, "one")
+    assert "a" not in two.table
+
+
+def test_increments_of_two_nodes_are_added_up() -> None:
+    one, hands = make_arrivals(identity="one")
+    two, _ = make_arrivals(hands=hands, identity="two")
+    for _ in range(3):
+        one.table.incr("n")
+        two.table.incr("n", 10)
+    first, second = rows_of(one.table, "n"), rows_of(two.table, "n")
+    one.merge_rows(second, "two")
+    two.merge_rows(first, "one")
+    assert one.table["n"] == two.table["n"] == 33
+    assert one.table.digest.leaves == two.table.digest.leaves
+    assert one.table.incr("n") == 34
+
+
+def test_increments_after_a_set_start_from_it_on_all() -> None:
+    one, hands = make_arrivals(identity="one")
+    two, _ = make_arrivals(hands=hands, identity="two")
+    one.table["n"] = 100
+    two.merge_rows(rows_of(one.table, "n"), "one")
+    one.table.incr("n")
+    two.table.incr("n", 5)
+    one.merge_rows(rows_of(two.table, "n"), "two")
+    assert one.table["n"] == 106
+
+
+def test_a_counter_that_ended_elsewhere_begins_anew_on_all() -> None:
+    one, hands = make_arrivals("t=>autoexpire=10", identity="one")
+    two, _ = make_arrivals("t=>autoexpire=10", hands=hands, identity="two")
+    one.table.incr("n", 7)
+    two.merge_rows(rows_of(one.table, "n"), "one")
+    hands.seconds += 11
+    assert (one.table.incr("n"), two.table.incr("n")) == (1, 1)
+    one.merge_rows(rows_of(two.table, "n"), "two")
+    two.merge_rows(rows_of(one.table, "n"), "one")
+    assert one.table["n"] == two.table["n"] == 2
+
+
+def test_an_ended_counter_comes_back_with_increments_made_in_time_elsewhere() -> None:
+    one, hands = make_arrivals("t=>autoexpire=10", identity="one")
+    two, _ = make_arrivals("t=>autoexpire=10", hands=hands, identity="two")
+    one.table.incr("n", 7)
+    two.merge_rows(rows_of(one.table, "n"), "one")
+    hands.seconds += 8
+    two.table.incr("n")
+    hands.seconds += 4
+    assert "n" not in one.table
+    one.merge_rows(rows_of(two.table, "n"), "two")
+    assert one.table["n"] == 8
+
+
+def test_a_tombstone_of_an_ended_cell_kills_no_cell_of_its_version() -> None:
+    one, _hands = make_arrivals()
+    one.table.set("a", "x", ttl=10)
+    cell = one.table.cells["a"]
+    ended = Row("a", None, cell.stamp, cell.ttl, 0, 4)
+    one.merge_rows([ended], "two")
+    assert one.table["a"] == "x"
+
+
+def test_a_version_far_in_the_future_is_pulled_back_and_counted() -> None:
+    one, hands = make_arrivals()
+    far = hands.wall_ms() + MAX_AHEAD_MS + 1_000_000
+    one.merge_rows([Row("a", "x", far)], "two")
+    assert one.table.cells["a"].stamp == hands.wall_ms() + MAX_AHEAD_MS
+    assert one.counters.clamped["t"] == 1
+
+
+def test_nothing_below_a_flush_comes_back() -> None:
+    one, hands = make_arrivals()
+    two, _ = make_arrivals(hands=hands)
+    one.table["a"] = "x"
+    rows = rows_of(one.table, "a")
+    two.table.flush()
+    assert two.merge_rows(rows, "one") == ["a"]
+    assert "a" not in two.table
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from("ab"), st.integers(0, 9)), max_size=12),
+    st.integers(),
+)
+def test_nodes_agree_whatever_the_order_of_rows(writes: list[tuple[int, str, int]], seed: int) -> None:
+    hands = Hands()
+    nodes = [make_arrivals(hands=hands, identity=f"n{number}")[0] for number in range(3)]
+    rows: list[Row] = []
+    for node, key, number in writes:
+        table = nodes[node].table
+        if number == 0:
+            table.delete(key)
+        elif number < 4 and not isinstance(table.get(key, 0), str):
+            table.incr(key, number)
+        elif number < 7:
+            table.set(key, f"v{number}")
+        else:
+            hands.seconds += 0.001
+        if key in table.cells:
+            rows += rows_of(table, key)
+    chance = random.Random(seed)
+    for arrivals in nodes:
+        mixed = rows * 2
+        chance.shuffle(mixed)
+        arrivals.merge_rows([copied(row) for row in mixed], "somebody")
+    assert shown(nodes[0].table) == shown(nodes[1].table) == shown(nodes[2].table)
+    assert nodes[0].table.digest.leaves == nodes[1].table.digest.leaves == nodes[2].table.digest.leaves
+
+
+def copied(row: Row) -> Row:
+    return Row(row.key, row.value, row.stamp, row.ttl, row.left, row.flags, row.shares and dict(row.shares))
+
+
+# -- Kamailio --------------------------------------------------------------------------------------------
+
+
+def test_increments_from_the_future_are_pulled_back_too() -> None:
+    one, hands = make_arrivals()
+    far = hands.wall_ms() + MAX_AHEAD_MS + 1_000_000
+    one.merge_rows([Row("n", 1, hands.wall_ms(), shares={"x": Share(1, 2, far)})], "two")
+    assert one.table["n"] == 3
+    assert one.counters.clamped["t"] == 1
+    one.table["n"] = 5
+    assert one.table.cells["n"].stamp <= hands.wall_ms() + MAX_AHEAD_MS + 1
+
+
+def test_an_increment_made_in_time_elsewhere_brings_a_dead_number_back() -> None:
+    here, hands = make_arrivals("t=>autoexpire=60", identity="here")
+    there, _ = make_arrivals("t=>autoexpire=60", hands, identity="there")
+    here.table.set("k", 5, ttl=3)
+    there.merge_rows(rows_of(here.table, "k"), "here")
+    hands.seconds += 2
+    there.table.incr("k", -3)
+    hands.seconds += 2
+    assert "k" not in here.table
+    here.merge_rows(rows_of(there.table, "k"), "there")
+    assert here.table["k"] == 2
+    assert here.table.digest.node(0, 0) == there.table.digest.node(0, 0)
+
+
+def test_rivals_of_one_version_are_settled_alike_though_the_time_of_one_is_over() -> None:
+    """A cell that died here lost against one that lives longer, whether that came before or after."""
+    for early in (False, True):
+        here, hands = make_arrivals(identity="here")
+        there, _ = make_arrivals(hands=hands, identity="there")
+        here.table.set("a", 24, ttl=0.5)
+        there.table.set("a", "v26", ttl=1_000)
+        assert here.table.cells["a"].stamp == there.table.cells["a"].stamp
+        if early:
+            here.merge_rows(rows_of(there.table, "a"), "there")
+        hands.seconds += 1
+        here.table.sweep(10)
+        told = here.merge_rows(rows_of(there.table, "a"), "there")
+        assert here.table["a"] == "v26" and told == []
+        there.merge_rows(rows_of(here.table, "a"), "here")
+        assert there.table["a"] == "v26"
+        assert here.table.digest.leaves == there.table.digest.leaves
+
+
+def test_a_cell_that_is_over_does_not_come_back_from_a_node_where_it_is_not_yet() -> None:
+    here, hands = make_arrivals(identity="here")
+    slow, slow_hands = make_arrivals(identity="slow")
+    here.table.set("a", "x", ttl=5)
+    slow.merge_rows(rows_of(here.table, "a"), "here")
+    hands.seconds += 5
+    slow_hands.seconds += 4.9
+    here.table.sweep(10)
+    assert here.merge_rows(rows_of(slow.table, "a"), "slow") == []
+    assert "a" not in here.table
+    assert slow.merge_rows(rows_of(here.table, "a"), "here") == []
+    assert "a" in slow.table
+
+
+def pair(declared: str = "t") -> tuple[KamailioArrivals, KamailioArrivals, Hands]:
+    here, hands = make_arrivals(declared, identity="here")
+    there, _ = make_arrivals(declared, hands, identity="there")
+    return here, there, hands
+
+
+def exchange(one: KamailioArrivals, other: KamailioArrivals, key: str = "n") -> None:
+    """Both tell, as after a cut; then once more what is newer."""
+    rows = {side: rows_of(side.table, key) if key in side.table.cells else [] for side in (one, other)}
+    one.merge_rows(rows[other], "other")
+    other.merge_rows(rows[one], "one")
+    one.merge_rows(rows_of(other.table, key), "other")
+    other.merge_rows(rows_of(one.table, key), "one")
+
+
+def test_a_counter_that_is_begun_anew_long_after_it_was_over_does_not_bring_the_old_sum_back() -> None:
+    here, there, hands = pair("t=>autoexpire=20")
+    for number in range(50):
+        (here, there)[number % 2].table.incr("n")
+    exchange(here, there)
+    hands.seconds += 910
+    for side in (here, there):
+        side.table.sweep(10)
+    for expected in (1, 2, 3):
+        assert here.table.incr("n") == expected
+        exchange(here, there)
+        assert here.table["n"] == there.table["n"] == expected
+
+
+def test_a_node_that_started_after_a_counter_was_over_begins_it_for_all() -> None:
+    here, there, hands = pair("t=>autoexpire=20")
+    here.table.incr("n", 50)
+    there.table.incr("n", 100)
+    exchange(here, there)
+    hands.seconds += 21
+    fresh, _ = make_arrivals("t=>autoexpire=20", hands, identity="fresh")
+    fresh.table.incr("n")
+    exchange(fresh, here)
+    exchange(fresh, there)
+    assert [side.table.get("n") for side in (fresh, here, there)] == [1, 1, 1]
+
+
+def test_a_counter_that_was_begun_when_its_delete_was_forgotten_is_not_lost() -> None:
+    here, there, hands = pair()
+    here.table.incr("n", 5)
+    exchange(here, there)
+    here.table.delete("n")
+    exchange(here, there)
+    hands.seconds += here.table.tombstone_ttl * 1.1 + 1
+    assert here.table.collect(10, held=False) == 1
+    here.table.incr("n", 100)
+    exchange(here, there)
+    assert here.table["n"] == there.table["n"] == 100
+
+
+def test_a_counter_of_a_moment_ago_does_not_survive_its_delete() -> None:
+    here, there, hands = pair()
+    here.table.incr("n", 5)
+    exchange(here, there)
+    there.table.incr("n", 5)
+    hands.seconds += 1
+    here.table.delete("n")
+    exchange(here, there)
+    assert here.table.get("n") is there.table.get("n") is None
+
+
+def test_a_time_to_live_does_not_end_a_counter_that_is_counted_elsewhere() -> None:
+    here, there, hands = pair()
+    for side in (here, there):
+        side.table.incr("n", 10)
+        side.table.expire("n", 60)
+    here.table.incr("n")
+    exchange(here, there)
+    assert here.table["n"] == there.table["n"] == 21
+    assert here.table.ttl("n") == there.table.ttl("n") == 60
+    there.table.incr("n")
+    here.table.expire("n", 90)
+    exchange(here, there)
+    assert (here.table["n"], there.table["n"]) == (22, 22)
+    assert here.table.ttl("n") == there.table.ttl("n") == 90
+    hands.seconds += 1
+    here.table.expire("n", 5)
+    exchange(here, there)
+    assert there.table.ttl("n") == 5 and there.table["n"] == 22
