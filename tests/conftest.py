@@ -1,22 +1,30 @@
-"""What holds for every test: none leaves its logging behind, or the next one's lines go nowhere."""
+"""What holds for every test: it leaves the process as it found it."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 import pytest
 
+from tests.process_state import ProcessState
+
+pytest_plugins = ["pytester"]
+
 
 @pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    """Commands that run inside a test set up logging for the whole process, as they should."""
-    root, ours = logging.getLogger(), logging.getLogger("dmqcache")
-    handlers, level, own_level = list(root.handlers), root.level, ours.level
-    disabled, propagate = logging.root.manager.disable, ours.propagate
+def _leaves_the_process_as_it_was() -> Iterator[None]:
+    """Fail the test that leaves something behind, not one that runs after it by chance."""
+    before = ProcessState.now()
     yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    ours.setLevel(own_level)
-    ours.propagate = propagate
-    logging.disable(disabled)
+    left = before.differences(ProcessState.now())
+    if left:
+        before.restore()
+        pytest.fail("left behind: " + "; ".join(left))
+
+
+@pytest.fixture
+def own_process() -> Iterator[None]:
+    """For tests that set up logging, or run in this process what is made for a process of its own."""
+    before = ProcessState.now()
+    yield
+    before.restore()

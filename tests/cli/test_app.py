@@ -31,7 +31,9 @@ Run = Callable[..., Ran]
 
 
 @pytest.fixture
-def run(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(
+    capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, own_process: None
+) -> Run:
     """Run one command in this process."""
     for name in list(os.environ):
         if name.startswith("DMQCACHE_"):

@@ -5,20 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from dmqcache.config import logs
 
-
-@pytest.fixture(autouse=True)
-def _restore() -> Iterator[None]:
-    root, ours = logging.getLogger(), logging.getLogger("dmqcache")
-    handlers, level, our_level = list(root.handlers), root.level, ours.level
-    yield
-    root.handlers, root.level = handlers, level
-    ours.setLevel(our_level)
+pytestmark = pytest.mark.usefixtures("own_process")
 
 
 def written(form: str, level: str = "info") -> tuple[logging.Logger, io.StringIO]:
