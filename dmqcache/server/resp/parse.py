@@ -1,208 +1,226 @@
-"""Bytes of a client to commands: lists of ``str`` (``surrogateescape``).
+"""Bytes of a client to commands: lists of ``str`` (``surrogateescape``), with Redis' words for what is wrong.
 
-hiredis reads the bulk of a pipeline in C. What it does not do is done here: Redis' limits, its words for
-what is wrong, and commands typed as a line. Only whole commands are given to hiredis: all that stands
-before the last ``\\r\\n*`` of what has arrived. The rest, in most cases one command, is read by
-:func:`_read_array`; so is everything whenever hiredis is not content.
+One reader with a memory: a command is not read anew with each piece of it, and nothing is reserved for what a
+length only announces. A piece is cut at all its line ends at once, and the lengths must then agree
+(:meth:`RequestParser._read_commands`); where they do not, because a value holds a line end or the piece ends
+within a command, arguments are read one by one. Commands typed as a line are ``inline.py``'s.
 """
 
 from __future__ import annotations
 
 import re
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
-import hiredis
+from dmqcache.server.resp.inline import ProtocolError, split_line
 
-#: Redis' own limits (networking.c): arguments of a command, a line, and a bulk string (its default).
+#: Arguments of a command (as Redis up to 6.2; later ones take 2**31).
 MAX_ARGUMENTS: Final = 1024 * 1024
+#: A command typed as a line (Redis' PROTO_INLINE_MAX_SIZE), and a bulk string (Redis' default).
 MAX_LINE_BYTES: Final = 64 * 1024
 MAX_BULK_BYTES: Final = 512 * 1024 * 1024
 #: The longest line that announces a length: a sign and nineteen digits are enough for any.
 MAX_LENGTH_LINE: Final = 32
-#: Digits of a length.
-MAX_DIGITS: Final = 19
-#: The least that an argument which is still to come takes: ``$0\r\n\r\n``.
-LEAST_ARGUMENT_BYTES: Final = 6
+#: What Python needs beside an argument's bytes, about.
+ARGUMENT_OVERHEAD_BYTES: Final = 64
 
 Command = list[str]
 
-_NUMBER = re.compile(rb"-[0-9]{1,19}\Z")
-_INCOMPLETE: Final = object()
-#: One argument of a command typed as a line, Redis' sdssplitargs: quotes may stand within a word.
-_LINE_WORD = re.compile(rb"""(?:[^\s"'\0]|"(?:[^"\\]|\\.)*"(?=\s|\Z)|'(?:[^'\\]|\\.)*'(?=\s|\Z))+""", re.S)
-_LINE_PART = re.compile(rb""""((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^"']+)""", re.S)
-_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.S)
-_ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
+#: Arguments of one command from which on they are cut at their line ends, too.
+MANY: Final = 64
+
+_STAR, _DOLLAR = b"*$"
+#: A number as Redis reads it.
+_NUMBER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 
 
-class ProtocolError(Exception):
-    """Bytes that are no command. The connection cannot go on; the text is Redis'."""
+class _Lengths(dict[str, int]):
+    """``$5`` -> 5. -1 for what is no such line. The lengths that nearly all arguments have are kept."""
+
+    def __missing__(self, line: str) -> int:
+        digits = line[1:].encode("latin-1")
+        return int(digits) if line[:1] == "$" and _NUMBER.fullmatch(digits) else -1
 
 
-class _Incomplete(Exception):
-    """The command's end has not arrived. ``need``: at least so many bytes will be its length."""
-
-    def __init__(self, need: int) -> None:
-        self.need = need
+_LENGTHS: Final = _Lengths({f"${number}": number for number in range(1024)})
+#: ``*2`` -> the lines of such an array: its first, and two for each argument.
+_LINES: Final = {f"*{number}": 1 + 2 * number for number in range(1, MANY)}
 
 
 class RequestParser:
-    """Holds what has arrived of a command that is not complete."""
+    """Turns what arrives into commands, and remembers what has arrived of the one that is not complete."""
 
     def __init__(self, max_bulk_bytes: int = MAX_BULK_BYTES) -> None:
         self._max_bulk = max_bulk_bytes
-        self._pending = bytearray()
+        #: Bytes that wait for more, and how many there must be before it is worth looking.
+        self._buffer = bytearray()
         self._need = 0
-        self._reader = _new_reader()
+        #: The array under way: its arguments so far, how many are to come, and what those here take.
+        self._arguments: Command = []
+        self._missing = 0
+        self._held = 0
         #: What was wrong, once. The commands before it are still to be done.
         self.failed: ProtocolError | None = None
 
     @property
     def pending(self) -> int:
         """Bytes held of an incomplete command."""
-        return len(self._pending)
+        return self._held + len(self._buffer)
 
     def feed(self, data: bytes) -> list[Command]:
         """The commands that are complete now. Look at :attr:`failed` afterwards."""
-        if self._pending:
-            self._pending += data
-            if len(self._pending) < self._need:
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._need:
                 return []
-            data = bytes(self._pending)
-            self._pending.clear()
-        commands, rest = self._read_whole(data)
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        commands: list[Command] = []
         try:
-            self._read_rest(data, rest, commands)
+            rest = self._read(data, commands)
         except ProtocolError as problem:
             self.failed = problem
+        else:
+            if rest < len(data):
+                self._buffer += memoryview(data)[rest:]
         return commands
 
-    def _read_whole(self, data: bytes) -> tuple[list[Command], int]:
-        """By hiredis: the commands before the last one, and where that begins."""
-        end = data.rfind(b"\r\n*") + 2
-        if end < 3 or data[0] != 0x2A:
-            return [], 0
-        reader = self._reader
-        reader.feed(data, 0, end)
-        commands: list[Any] = []
-        try:
-            command = reader.gets()
-            while command.__class__ is list:
-                commands.append(command)
-                command = reader.gets()
-            # A client that sends integers or nested arrays in place of strings is refused further down.
-            plain = not commands or set(map(type, chain.from_iterable(commands))) == {str}
-            if command is _INCOMPLETE and plain and not reader.has_data():
-                return commands, end
-        except (hiredis.HiredisError, MemoryError, UnicodeError):
-            pass
-        # A value holds what looks like a command, or something is wrong: read it all with care.
-        self._reader = _new_reader()
-        return [], 0
-
-    def _read_rest(self, data: bytes, position: int, commands: list[Command]) -> None:
-        size = len(data)
+    def _read(self, data: bytes, commands: list[Command]) -> int:
+        """Read as far as it goes; returns where what must wait for more begins."""
+        position, size, cut = 0, len(data), False
         while position < size:
-            try:
-                if data[position] == 0x2A:
-                    command, position = _read_array(data, position, self._max_bulk)
-                else:
-                    command, position = _read_line(data, position)
-            except _Incomplete as incomplete:
-                self._pending += data[position:]
-                self._need = incomplete.need
-                return
-            if command:
-                commands.append(command)
+            start = position
+            if self._missing:
+                position = self._read_arguments(data, position, commands)
+            elif data[position] == _STAR:
+                if not cut:
+                    position, cut = self._read_commands(data, position, commands), True
+                if position == start:
+                    position = self._begin_array(data, position)
+            else:
+                position = self._read_line(data, position, commands)
+            if position == start:
+                break
+        return position
+
+    def _read_commands(self, data: bytes, start: int, commands: list[Command]) -> int:
+        """The commands from ``start`` on that are whole and whose arguments hold no line end, up to the first
+        that is not so; returns where that begins."""
+        lines = _lines(data, start)
+        found: list[Command] = []
+        heads: list[str] = []
+        at, last = 0, len(lines) - 1
+        while (count := _LINES.get(lines[at])) is not None and (end := at + count) <= last:
+            found.append(lines[at + 2 : end : 2])
+            heads += lines[at + 1 : end : 2]
+            at = end
+        good = self._agreeing(heads, [*chain.from_iterable(found)])
+        if good < len(heads):
+            at = whole = 0
+            while good >= len(found[whole]):
+                good -= len(found[whole])
+                at += 1 + 2 * len(found[whole])
+                whole += 1
+            del found[whole:]
+        commands += found if data.isascii() else (_decoded(command) for command in found)
+        return start + _size(lines, at)
+
+    def _agreeing(self, heads: list[str], arguments: list[str]) -> int:
+        """How many of the arguments have the length that stands before them."""
+        told, sizes = [*map(_LENGTHS.__getitem__, heads)], [*map(len, arguments)]
+        if told == sizes and max(sizes, default=0) <= self._max_bulk:
+            return len(sizes)
+        pairs = enumerate(zip(told, sizes, strict=True))
+        return next((n for n, (a, b) in pairs if a != b or a > self._max_bulk), len(sizes))
+
+    def _begin_array(self, data: bytes, position: int) -> int:
+        """A command as an array of bulk strings: its first line."""
+        count, position = self._read_length(data, position, "multibulk")
+        if count is not None and count > 0:
+            if count > MAX_ARGUMENTS:
+                raise ProtocolError("invalid multibulk length")
+            self._arguments, self._missing, self._held = [], count, 0
+        return position
+
+    def _read_arguments(self, data: bytes, position: int, commands: list[Command]) -> int:
+        """The arguments of the array under way, as far as they are there."""
+        if self._missing >= MANY:
+            position = self._read_many(data, position)
+        size, arguments = len(data), self._arguments
+        while position < size:
+            if data[position] != _DOLLAR:
+                raise ProtocolError(f"expected '$', got '{chr(data[position])}'")
+            length, begin = self._read_length(data, position, "bulk")
+            if length is None:
+                break
+            if not 0 <= length <= self._max_bulk:
+                raise ProtocolError("invalid bulk length")
+            end = begin + length
+            if end + 2 > size:
+                self._need = end + 2 - position
+                break
+            arguments.append(data[begin:end].decode("utf-8", "surrogateescape"))
+            position = end + 2
+            self._held += length + ARGUMENT_OVERHEAD_BYTES
+            self._missing -= 1
+            if not self._missing:
+                commands.append(arguments)
+                self._arguments, self._held = [], 0
+                break
+        return position
+
+    def _read_many(self, data: bytes, start: int) -> int:
+        """As :meth:`_read_commands`, within an array: all but its last arguments."""
+        lines = _lines(data, start)
+        count = min(self._missing - 1, (len(lines) - 1) // 2)
+        arguments = lines[1 : 2 * count : 2]
+        good = self._agreeing(lines[0 : 2 * count : 2], arguments)
+        arguments = arguments[:good]
+        self._arguments += arguments if data.isascii() else _decoded(arguments)
+        size = _size(lines, 2 * good)
+        self._held += size + good * ARGUMENT_OVERHEAD_BYTES
+        self._missing -= good
+        return start + size
+
+    def _read_length(self, data: bytes, position: int, what: str) -> tuple[int | None, int]:
+        """The number after the type byte at ``position`` and where its line ends; None where that is still
+        to come."""
+        end = data.find(b"\r\n", position, position + MAX_LENGTH_LINE)
+        if end < 0:
+            self._need = len(data) - position + 1
+            if self._need > MAX_LENGTH_LINE:
+                raise ProtocolError(f"too big {'mbulk' if what == 'multibulk' else what} count string")
+            return None, position
+        digits = data[position + 1 : end]
+        if not _NUMBER.fullmatch(digits):
+            raise ProtocolError(f"invalid {what} length")
+        return int(digits), end + 2
+
+    def _read_line(self, data: bytes, position: int, commands: list[Command]) -> int:
+        """A command typed as a line (telnet, nc)."""
+        end = data.find(b"\n", position, position + MAX_LINE_BYTES)
+        if end < 0:
+            self._need = len(data) - position + 1
+            if self._need > MAX_LINE_BYTES:
+                raise ProtocolError("too big inline request")
+            return position
+        if words := split_line(data[position:end]):
+            commands.append(words)
+        return end + 1
 
 
-def _new_reader() -> Any:
-    return hiredis.Reader(
-        encoding="utf-8",
-        errors="surrogateescape",
-        notEnoughData=_INCOMPLETE,
-        protocolError=hiredis.ProtocolError,
-    )
+def _lines(data: bytes, start: int) -> list[str]:
+    """Cut at the line ends; the last line is not complete. A character for each byte: lengths count bytes."""
+    return data[start:].decode("latin-1").split("\r\n")
 
 
-def _read_array(data: bytes, start: int, max_bulk: int) -> tuple[Command, int]:
-    """A command as an array of bulk strings, from ``start``, and where it ends."""
-    count, position = _read_length(data, start, start, "multibulk")
-    if count > MAX_ARGUMENTS:
-        raise ProtocolError("invalid multibulk length")
-    command: Command = []
-    for done in range(count):
-        left = (count - done) * LEAST_ARGUMENT_BYTES
-        if position >= len(data):
-            raise _Incomplete(position - start + left)
-        if data[position] != 0x24:
-            raise ProtocolError(f"expected '$', got '{chr(data[position])}'")
-        length, position = _read_length(data, position, start, "bulk")
-        if not 0 <= length <= max_bulk:
-            raise ProtocolError("invalid bulk length")
-        end = position + length
-        if end + 2 > len(data):
-            raise _Incomplete(end + 2 - start + left - LEAST_ARGUMENT_BYTES)
-        command.append(data[position:end].decode("utf-8", "surrogateescape"))
-        position = end + 2
-    return command, position
+def _size(lines: list[str], count: int) -> int:
+    """Bytes of the first ``count`` lines with their ends."""
+    return sum(map(len, lines[:count])) + 2 * count
 
 
-def _read_length(data: bytes, position: int, start: int, what: str) -> tuple[int, int]:
-    """The number after the type byte at ``position``, and where its line ends."""
-    end = data.find(b"\r\n", position, position + MAX_LENGTH_LINE)
-    if end < 0:
-        if len(data) - position >= MAX_LENGTH_LINE:
-            raise ProtocolError(
-                "too big mbulk count string" if what == "multibulk" else "too big bulk count string"
-            )
-        raise _Incomplete(len(data) - start + 1)
-    digits = data[position + 1 : end]
-    # Nearly always plain digits; a sign, and nonsense, take the expression.
-    if not (len(digits) <= MAX_DIGITS and digits.isdigit()) and not _NUMBER.match(digits):
-        raise ProtocolError(f"invalid {what} length")
-    return int(digits), end + 2
-
-
-def _read_line(data: bytes, start: int) -> tuple[Command, int]:
-    """A command typed as a line (telnet, nc), from ``start``, and where it ends."""
-    end = data.find(b"\n", start, start + MAX_LINE_BYTES)
-    if end < 0:
-        if len(data) - start >= MAX_LINE_BYTES:
-            raise ProtocolError("too big inline request")
-        raise _Incomplete(len(data) - start + 1)
-    return split_line(data[start:end]), end + 1
-
-
-def split_line(line: bytes) -> Command:
-    """The words of a line; quotes and, in double quotes, escapes are Redis'."""
-    words: Command = []
-    line = line.strip()
-    position = 0
-    while position < len(line):
-        match = _LINE_WORD.match(line, position)
-        if match is None:
-            raise ProtocolError("unbalanced quotes in request")
-        word = b"".join(map(_unquote, _LINE_PART.finditer(match.group())))
-        words.append(word.decode("utf-8", "surrogateescape"))
-        position = match.end()
-        while position < len(line) and line[position : position + 1].isspace():
-            position += 1
-    return words
-
-
-def _unquote(part: re.Match[bytes]) -> bytes:
-    double, single, plain = part.groups()
-    if double is not None:
-        return _ESCAPE.sub(_unescape, double)
-    if single is not None:
-        return bytes(single).replace(b"\\'", b"'")
-    return bytes(plain)
-
-
-def _unescape(match: re.Match[bytes]) -> bytes:
-    code = match.group(1)
-    if len(code) == 3:
-        return bytes([int(code[1:], 16)])
-    return _ESCAPED.get(code, code)
+def _decoded(arguments: Command) -> Command:
+    return [
+        one if one.isascii() else one.encode("latin-1").decode("utf-8", "surrogateescape")
+        for one in arguments
+    ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hiredis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dmqcache.server.resp import parse as resp_parse
-from dmqcache.server.resp.parse import MAX_ARGUMENTS, MAX_LINE_BYTES, RequestParser, split_line
+from dmqcache.server.resp.parse import MAX_ARGUMENTS, MAX_LINE_BYTES, RequestParser
 
 
 def packed(*command: str) -> bytes:
@@ -28,6 +30,10 @@ GOOD = [
     (packed("PING") * 5, [["PING"]] * 5),
     (b"*0\r\n" + packed("PING"), [["PING"]]),
     (b"*-1\r\n*0\r\n", []),
+    (packed("PING") + b"*0\r\n" + packed("PING") * 2, [["PING"]] * 3),
+    (packed("PING") + b"*-1\r\n" + packed("GET", "\r\n"), [["PING"], ["GET", "\r\n"]]),
+    (packed("SET", "é", "x" * 5000) * 2, [["SET", "é", "x" * 5000]] * 2),
+    (packed("DEL", *"abc" * 100), [["DEL", *"abc" * 100]]),
     (b"PING\r\n", [["PING"]]),
     (b"\r\n\n  \r\nPING\n", [["PING"]]),
     (b'SET a \'b c\' "d\\n\\x41\\""\r\n', [["SET", "a", "b c", 'd\nA"']]),
@@ -77,25 +83,71 @@ def test_what_is_no_command_is_said_after_those_before_it(data: bytes, said: str
     assert str(parser.failed) == said
 
 
-def test_a_long_command_is_not_read_again_with_each_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    reads = 0
-    real = resp_parse._read_array
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["SET", "k", "v" * 1_000_000],
+        ["MSET", *(f"key{number}" for number in range(20_000))],
+        ["MSET", *(f"key{number}\r\n" for number in range(20_000))],
+        ["MSET", *("v" * 50_000 for number in range(20))],
+    ],
+    ids=["one long", "many short", "many with line ends", "many long"],
+)
+def test_a_long_command_is_not_read_again_with_each_piece(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = lengths = 0
+    real_lines, real_length = resp_parse._lines, RequestParser._read_length
 
-    def counted(*args: object) -> object:
-        nonlocal reads
-        reads += 1
-        return real(*args)  # type: ignore[arg-type]
+    def counted_lines(data: bytes, start: int) -> list[str]:
+        nonlocal cut
+        cut += len(data) - start
+        return real_lines(data, start)
 
-    monkeypatch.setattr(resp_parse, "_read_array", counted)
-    parser, data = RequestParser(), packed("SET", "k", "v" * 1_000_000)
-    found = [command for at in range(0, len(data), 1000) for command in parser.feed(data[at : at + 1000])]
-    assert [len(command[2]) for command in found] == [1_000_000]
-    assert reads <= 3
-    reads = 0
-    data = packed("MSET", *(f"key{number}" for number in range(20_000)))
-    found = [command for at in range(0, len(data), 1000) for command in parser.feed(data[at : at + 1000])]
-    assert [len(command) for command in found] == [20_001]
-    assert reads <= 30
+    def counted_length(*args: Any) -> Any:
+        nonlocal lengths
+        lengths += 1
+        return real_length(*args)
+
+    monkeypatch.setattr(resp_parse, "_lines", counted_lines)
+    monkeypatch.setattr(RequestParser, "_read_length", counted_length)
+    parser, data = RequestParser(), packed(*command)
+    pieces = [data[at : at + 1000] for at in range(0, len(data), 1000)]
+    assert [one for piece in pieces for one in parser.feed(piece)] == [command]
+    assert cut <= 2 * len(data)
+    assert lengths <= len(command) + 3 * len(pieces)
+
+
+def test_what_is_announced_takes_no_memory() -> None:
+    parser = RequestParser()
+    parser.feed(b"*%d\r\n" % MAX_ARGUMENTS + packed("x" * 1000)[4:])
+    assert 1000 < parser.pending < 1200
+    parser.feed(b"$%d\r\n" % (1 << 28))
+    assert parser.pending < 1200
+
+
+def test_the_memory_of_short_arguments_counts() -> None:
+    parser = RequestParser()
+    parser.feed(b"*200001\r\n" + b"$2\r\nab\r\n" * 200_000)
+    assert parser.pending > 200_000 * 50
+
+
+HALF = [
+    # An announced array, and then other commands: they are not its arguments.
+    (b"*2147483647\r\n" + packed("PING"), "invalid multibulk length"),
+    (b"*1000000\r\n" + packed("PING") * 5, "expected '$', got '*'"),
+    (b"*5\r\n" + packed("PING") * 5, "expected '$', got '*'"),
+    (b"*2\r\n$4\r\nPING\r\n" + packed("PING"), "expected '$', got '*'"),
+    (b"*1\r\n$01\r\na\r\n", "invalid bulk length"),
+    (b"*01\r\n", "invalid multibulk length"),
+]
+
+
+@pytest.mark.parametrize(("data", "said"), HALF)
+def test_an_array_that_does_not_hold_what_it_announces(data: bytes, said: str) -> None:
+    parser = RequestParser()
+    assert parser.feed(packed("PING") + data) == [["PING"]]
+    assert str(parser.failed) == said
 
 
 def test_the_longest_argument_can_be_limited() -> None:
@@ -126,9 +178,3 @@ def test_any_bytes_end_in_commands_or_in_a_named_error(data: bytes) -> None:
     parser = RequestParser()
     for command in parser.feed(data):
         assert command and all(type(word) is str for word in command)
-
-
-def test_words_of_a_line() -> None:
-    assert split_line(b"  a\tb 'c d' \"e\\t\\\\\" f'g h'  ") == ["a", "b", "c d", "e\t\\", "fg h"]
-    assert split_line(b"") == []
-    assert split_line(b"''") == [""]
