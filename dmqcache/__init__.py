@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from dmqcache.store.table.settings import TableSettings
     from dmqcache.store.table.table import Table
 
-__version__ = "0.1.0"
+    __version__: str
 
 #: Where each public name lives.
 _HOMES: Final[Mapping[str, str]] = {
@@ -91,6 +91,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("dmqcache.release").VERSION
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'dmqcache' has no attribute {name!r}")

@@ -12,49 +12,21 @@ import logging
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from dmqcache import __version__
 from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.net.aio import AsyncioRuntime
-from dmqcache.bus.node import Node
-from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.config.config import OFF, Config, ConfigError, load
 from dmqcache.config.peer_loading import load_peers, register_peers
+from dmqcache.metrics.node_view import NodeRow, SyncProgress, node_rows, sync_progress
 from dmqcache.open_bus import OpenBus
+from dmqcache.release import SOFTWARE, VERSION
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
 
 log = logging.getLogger("dmqcache")
-
-
-@dataclass(frozen=True, slots=True)
-class NodeRow:
-    """One node of the bus as this node sees it, for lists and metrics."""
-
-    uri: str
-    status: str
-    local: bool
-    #: What it says of itself, e.g. ``kamailio (5.6.3 (x86_64/linux))``.
-    software: str
-    last_seen_s: float | None
-    rtt_ms: float | None
-    #: ``yes``, ``behind`` (something is not acknowledged), ``repair`` (it must be compared with), ``-``.
-    in_sync: str
-    #: Changed keys that it has not acknowledged.
-    backlog: int
-
-
-@dataclass(frozen=True, slots=True)
-class SyncProgress:
-    """How far the initial sync is."""
-
-    state: str
-    cells: int
-    donor: str
 
 
 class CacheNode:
@@ -107,7 +79,7 @@ class CacheNode:
             t1=config.t1,
             t2=config.t2,
             probe_interval=config.probe_interval,
-            user_agent=f"dmqcache ({__version__})",
+            user_agent=SOFTWARE,
             aliases=config.aliases,
         )
         # The servers first, with all that is to be imported for them: a node that cannot be whole, or is slow
@@ -146,7 +118,7 @@ class CacheNode:
             from dmqcache.server.http.routes import HttpServer
 
             await self._open(
-                HttpServer(self, *config.http_address, __version__), "http_address", config.http_address
+                HttpServer(self, *config.http_address, VERSION), "http_address", config.http_address
             )
 
     async def _open(self, server: Any, option: str, address: Any) -> None:
@@ -235,31 +207,11 @@ class CacheNode:
 
     def sync_progress(self) -> SyncProgress:
         """How far the initial sync is."""
-        join = self.store.join
-        cells = self.store.counters.sync_cells["in"] + self.store.counters.repair_cells["in"]
-        return SyncProgress(str(join.state), cells, str(join.donor or ""))
+        return sync_progress(self.store)
 
     def node_rows(self) -> list[NodeRow]:
         """All nodes of the bus, this one first."""
-        now = self.store.clock.now()
-        return [self._row(node, now) for node in self.bus.nodes]
-
-    def _row(self, node: Node, now: float) -> NodeRow:
-        outbox = self.store.outboxes.get(node.uri)
-        waiting = outbox.waiting() if outbox is not None else 0
-        in_sync = "-"
-        if outbox is not None and outbox.open:
-            in_sync = "repair" if outbox.overflowed else "behind" if waiting else "yes"
-        return NodeRow(
-            uri=str(node.uri),
-            status=str(node.status),
-            local=node.local,
-            software=f"dmqcache ({__version__})" if node.local else node.user_agent,
-            last_seen_s=None if node.last_seen is None or node.local else max(0.0, now - node.last_seen),
-            rtt_ms=None if node.rtt.srtt is None else node.rtt.srtt * 1000,
-            in_sync=in_sync,
-            backlog=waiting,
-        )
+        return node_rows(self.store, SOFTWARE)
 
 
 def _embedded(options: dict[str, Any]) -> Config:
@@ -319,6 +271,3 @@ async def _serve(node: CacheNode) -> None:
     log.info("leaving the bus")
     await node.stop()
     log.info("stopped")
-
-
-__all__ = ["CacheNode", "NodeRow", "NodeURI", "SyncProgress", "run"]

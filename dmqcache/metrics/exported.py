@@ -8,12 +8,13 @@ tables' own); nothing is converted before somebody asks. How it is written is th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
-from dmqcache.server.store_face import NodeLike, NodeRowLike, TableLike
-from dmqcache.store.table.store_counters import Histogram, StoreCounters
+from dmqcache.metrics.node_view import NodeRow, NodeView
+from dmqcache.store.table.store_counters import Histogram
+from dmqcache.store.table.table import Table
 
 #: Nodes that have series of their own; the limit keeps a forged list of thousands out of Prometheus.
 MAX_NODES: Final = 100
@@ -24,26 +25,10 @@ STATUSES: Final = ("active", "disabled", "timeout", "pending")
 Samples = Iterable[tuple[tuple[str, ...], float]]
 
 
-class MeteredTable(TableLike, Protocol):
-    """A table whose tombstones can be counted, too."""
-
-    @property
-    def graves(self) -> Sized: ...
-
-
-class MeteredNode(NodeLike, Protocol):
-    """What is read of a node; :class:`dmqcache.cache_node.CacheNode` is one."""
-
-    @property
-    def tables(self) -> Mapping[str, MeteredTable]: ...
-    @property
-    def counters(self) -> StoreCounters: ...
-
-
 class Reading:
     """What one scrape looks at; the node list is asked for once."""
 
-    def __init__(self, node: MeteredNode, version: str) -> None:
+    def __init__(self, node: NodeView, version: str) -> None:
         self.node = node
         self.version = version
         self.bus = node.bus.counters
@@ -54,10 +39,10 @@ class Reading:
         others = (row for row in rows if not row.local)
         self.rows = sorted(others, key=lambda row: (row.status != "active", row.uri))
 
-    def each_table(self, number: Callable[[MeteredTable], float]) -> Samples:
+    def each_table(self, number: Callable[[Table], float]) -> Samples:
         return [((name,), number(table)) for name, table in self.node.tables.items()]
 
-    def each_node(self, number: Callable[[NodeRowLike], float | None]) -> Samples:
+    def each_node(self, number: Callable[[NodeRow], float | None]) -> Samples:
         numbers = ((row.uri, number(row)) for row in self.rows[:MAX_NODES])
         return [((uri,), value) for uri, value in numbers if value is not None]
 
@@ -87,7 +72,7 @@ def _both_ways(numbers: Mapping[str, int]) -> Samples:
     return [((direction,), numbers.get(direction, 0)) for direction in ("in", "out")]
 
 
-def _rtt(row: NodeRowLike) -> float | None:
+def _rtt(row: NodeRow) -> float | None:
     return None if row.rtt_ms is None else row.rtt_ms / 1000
 
 

@@ -14,7 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from dmqcache.metrics.exported import EXPORTS, OTHER, Export, MeteredNode, Reading, Samples
+from dmqcache.metrics.exported import EXPORTS, OTHER, Export, Reading, Samples
+from dmqcache.metrics.node_view import NodeView
 from dmqcache.store.table.store_counters import Histogram
 
 #: Label sets that one metric may have; what comes later is added up under ``other``. Reasons, codes and
@@ -64,7 +65,7 @@ def family(export: Export, found: Samples | Histogram) -> Metric:
 class NodeCollector(Collector):
     """Reads one node at each scrape."""
 
-    def __init__(self, node: MeteredNode, version: str) -> None:
+    def __init__(self, node: NodeView, version: str) -> None:
         self.node = node
         self.version = version
 
@@ -82,7 +83,7 @@ class NodeCollector(Collector):
 class Metrics:
     """One node's metrics in Prometheus' formats."""
 
-    def __init__(self, node: MeteredNode, version: str) -> None:
+    def __init__(self, node: NodeView, version: str) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(NodeCollector(node, version))
         # Memory, CPU time, open files and start time of the process, read from /proc.

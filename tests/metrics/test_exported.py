@@ -8,16 +8,17 @@ import subprocess
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dmqcache.metrics.exported import EXPORTS, MAX_NODES, OTHER, STATUSES, MeteredNode
+from dmqcache.metrics.exported import EXPORTS, MAX_NODES, OTHER, STATUSES
 from dmqcache.metrics.exposition import MAX_SERIES, Metrics, bounded, label_text
+from dmqcache.metrics.node_view import NodeView
 from tests.server.served import Row, ServedNode, busy_node
 
 
-def text_of(node: MeteredNode) -> str:
+def text_of(node: NodeView) -> str:
     return Metrics(node, "0.1.0").render()[0].decode()
 
 
-def values(node: MeteredNode) -> dict[tuple[str, tuple[str, ...]], float]:
+def values(node: NodeView) -> dict[tuple[str, tuple[str, ...]], float]:
     """Sample name and label values, in the order of the table -> number."""
     order = {export.name: export.labels for export in EXPORTS}
     found = {}

@@ -6,10 +6,13 @@ import asyncio
 from dataclasses import dataclass, field
 
 from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.metrics.node_view import NodeRow, SyncProgress
+from dmqcache.server.resp.command_table import execute
 from dmqcache.server.resp.cursors import Cursors
 from dmqcache.server.resp.session import Session, Shared
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.settings import TableSettings
+from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
 
 #: Unix time at which the tests' world begins.
@@ -32,23 +35,8 @@ class FakeTime:
         return round(self.wall() * 1000)
 
 
-@dataclass
-class Row:
-    uri: str
-    status: str = "active"
-    local: bool = False
-    software: str = "dmqcache (0.1.0)"
-    last_seen_s: float | None = None
-    rtt_ms: float | None = None
-    in_sync: str = "yes"
-    backlog: int = 0
-
-
-@dataclass
-class Progress:
-    state: str = "done"
-    cells: int = 3
-    donor: str = ""
+def row(uri: str, local: bool = False, rtt_ms: float | None = None) -> NodeRow:
+    return NodeRow(uri, "active", local, "dmqcache (0.1.0)", None, rtt_ms, "yes", 0)
 
 
 @dataclass
@@ -65,17 +53,18 @@ class FakeNode:
         settings = [TableSettings.parse(text) for text in declared or ("cache", "users=>autoexpire=60")]
         self.tables = {one.name: Table(one, clock) for one in settings}
         self.bus = FakeBus()
+        self.counters = StoreCounters()
         self.ready = True
-        self.rows = [Row("sip:127.0.0.11:5060", local=True), Row("sip:127.0.0.12:5060", rtt_ms=0.4)]
+        self.rows = [row("sip:127.0.0.11:5060", local=True), row("sip:127.0.0.12:5060", rtt_ms=0.4)]
         self.is_congested = False
         self.waits: list[tuple[int | None, float | None]] = []
         self.acknowledged: asyncio.Event | None = None
 
-    def node_rows(self) -> list[Row]:
+    def node_rows(self) -> list[NodeRow]:
         return self.rows
 
-    def sync_progress(self) -> Progress:
-        return Progress()
+    def sync_progress(self) -> SyncProgress:
+        return SyncProgress("done", 3, "")
 
     def congested(self) -> bool:
         return self.is_congested
@@ -89,6 +78,6 @@ class FakeNode:
 
 def make_session(node: FakeNode | None = None) -> Session:
     node = node or FakeNode()
-    session = Session(Shared(node, node.time.wall, node.time.now, Cursors()), "127.0.0.1:1")
+    session = Session(Shared(node, node.time.wall, node.time.now, Cursors(), execute), "127.0.0.1:1")
     session.shared.sessions[session.id] = session
     return session

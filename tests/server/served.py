@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.node import NodeStatus
 from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.metrics.node_view import NodeRow, SyncProgress
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import StoreCounters
@@ -16,8 +17,9 @@ from dmqcache.store.table.table import Table
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    uri: str
+class Row(NodeRow):
+    """A row of which a test says what matters to it."""
+
     status: str = "active"
     local: bool = False
     software: str = "dmqcache (0.1.0)"
@@ -28,7 +30,9 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(SyncProgress):
+    """The same."""
+
     state: str = "done"
     cells: int = 0
     donor: str = ""
@@ -59,7 +63,7 @@ class Bus:
 
 
 class ServedNode:
-    """Fits the protocols of ``dmqcache.metrics.exported`` and ``dmqcache.server``."""
+    """A ``NodeView`` as the servers want it."""
 
     def __init__(self, *declared: str) -> None:
         clock = Clock(time.monotonic, lambda: time.time_ns() // 1_000_000)
@@ -68,7 +72,7 @@ class ServedNode:
         self.bus = Bus()
         self.counters = StoreCounters()
         self.ready = True
-        self.progress = Progress()
+        self.progress: SyncProgress = Progress()
         self.rows: list[Row] = [
             Row("sip:127.0.0.11:5060", local=True, last_seen_s=None, rtt_ms=None),
             Row("sip:127.0.0.12:5060", software="kamailio (5.6.3 (x86_64/linux))", backlog=3),
@@ -77,7 +81,7 @@ class ServedNode:
     def node_rows(self) -> Sequence[Row]:
         return self.rows
 
-    def sync_progress(self) -> Progress:
+    def sync_progress(self) -> SyncProgress:
         return self.progress
 
     async def wait_replicated(self, nodes: int | None, timeout: float | None) -> int:

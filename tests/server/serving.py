@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dmqcache.server.resp.connection import RespServer
-from dmqcache.server.store_face import NodeLike
+from dmqcache.server.resp.session import ServedNode
 
 
 class Serving(RespServer):
@@ -18,7 +18,7 @@ class Serving(RespServer):
 
 
 @contextmanager
-def serving(node: NodeLike, **options: int) -> Iterator[Serving]:
+def serving(node: ServedNode, **options: int) -> Iterator[Serving]:
     """The server, listening on a free port of 127.0.0.1."""
     loop = asyncio.new_event_loop()
     server = Serving(node, "127.0.0.1", 0, **options)

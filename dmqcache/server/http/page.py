@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Final
 
-from dmqcache.metrics.exported import MeteredNode, MeteredTable
+from dmqcache.metrics.node_view import NodeRow, NodeView
 from dmqcache.server.http.page_assets import SCRIPT, STYLE
-from dmqcache.server.store_face import NodeRowLike
 from dmqcache.store.table.store_counters import Histogram
+from dmqcache.store.table.table import Table
 
 #: Lines of a list; a node list that somebody forged shall not make a page of megabytes.
 MAX_ROWS: Final = 100
@@ -24,7 +24,7 @@ _UNITS: Final = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1,
 _Column = tuple[str, bool]
 
 
-def render(node: MeteredNode, version: str, uptime_s: float) -> str:
+def render(node: NodeView, version: str, uptime_s: float) -> str:
     """The whole page."""
     rows = node.node_rows()
     own = next((row.uri for row in rows if row.local), "")
@@ -42,7 +42,7 @@ def render(node: MeteredNode, version: str, uptime_s: float) -> str:
     )
 
 
-def _header(node: MeteredNode, own: str) -> str:
+def _header(node: NodeView, own: str) -> str:
     if node.ready:
         state = '<span class="pill ok">ready</span>'
     else:
@@ -53,7 +53,7 @@ def _header(node: MeteredNode, own: str) -> str:
     return f"<header><h1>{_text(own)}</h1>{state}</header>"
 
 
-def _figures(node: MeteredNode, rows: Sequence[NodeRowLike]) -> str:
+def _figures(node: NodeView, rows: Sequence[NodeRow]) -> str:
     active = sum(row.status == "active" for row in rows)
     delay = node.counters.delay
     figures = {
@@ -71,7 +71,7 @@ def _figures(node: MeteredNode, rows: Sequence[NodeRowLike]) -> str:
     )
 
 
-def _nodes(rows: Sequence[NodeRowLike]) -> str:
+def _nodes(rows: Sequence[NodeRow]) -> str:
     columns = [
         ("Node", False),
         ("Status", False),
@@ -101,12 +101,12 @@ def _nodes(rows: Sequence[NodeRowLike]) -> str:
     return _section("Nodes", columns, lines, "", len(rows), stack=True)
 
 
-def _status(row: NodeRowLike) -> str:
+def _status(row: NodeRow) -> str:
     colour = {"active": "ok", "disabled": "bad"}.get(row.status, "warn")
     return f'<span class="pill {colour}">{_text(row.status)}</span>'
 
 
-def _tables(tables: Mapping[str, MeteredTable]) -> str:
+def _tables(tables: Mapping[str, Table]) -> str:
     columns = [
         ("Table", False),
         ("Cells", True),
@@ -137,7 +137,7 @@ def _tables(tables: Mapping[str, MeteredTable]) -> str:
     return _section("Tables", columns, lines[:MAX_ROWS], "No table is declared.", len(lines), stack=True)
 
 
-def _traffic(node: MeteredNode) -> str:
+def _traffic(node: NodeView) -> str:
     bus = node.bus.counters
     messages = [
         (_text(channel), direction, _text(code), number(count))
@@ -160,7 +160,7 @@ def _traffic(node: MeteredNode) -> str:
     )
 
 
-def _losses(node: MeteredNode) -> str:
+def _losses(node: NodeView) -> str:
     store = node.counters
     columns = [("Table", False), ("Reason", False), ("Count", True)]
     kinds = {"Changes not applied": store.refused, "Changes withheld from nodes": store.withheld}

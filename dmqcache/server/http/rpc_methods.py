@@ -14,10 +14,10 @@ from typing import Any, Final, Protocol
 
 from dmqcache.bus.node import NodeStatus
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.metrics.exported import MeteredNode, MeteredTable
+from dmqcache.metrics.node_view import BusView, NodeRow, NodeView
 from dmqcache.server.http.rpc import FAILED, NOT_FOUND, Method, RpcError
-from dmqcache.server.store_face import BusLike, NodeRowLike
 from dmqcache.store.table.cell import Cell
+from dmqcache.store.table.table import Table
 
 #: Cells of one entry of a dump. Others get their turn after each: it takes about a millisecond.
 DUMP_STEP: Final = 500
@@ -26,7 +26,7 @@ STRING_FLAG: Final = 2
 STATUS_WORDS: Final = (NodeStatus.ACTIVE, NodeStatus.DISABLED)
 
 
-class ServedBus(BusLike, Protocol):
+class ServedBus(BusView, Protocol):
     """What the methods need of a bus."""
 
     def add_node(self, uri: NodeURI, /) -> object: ...
@@ -37,19 +37,11 @@ class ServedBus(BusLike, Protocol):
         """As :meth:`remove_node`."""
 
 
-class ServedTable(MeteredTable, Protocol):
-    """What the methods need of a table."""
-
-    def live_cell(self, key: str) -> Cell | None: ...
-
-
-class ServedNode(MeteredNode, Protocol):
+class ServedNode(NodeView, Protocol):
     """What the HTTP server needs of a node."""
 
     @property
     def bus(self) -> ServedBus: ...
-    @property
-    def tables(self) -> Mapping[str, ServedTable]: ...
 
 
 def methods_of(node: ServedNode, version: str) -> Mapping[str, Method]:
@@ -87,7 +79,7 @@ def _table_methods(node: ServedNode) -> dict[str, Method]:
     }
 
 
-def _get(table: ServedTable, key: str) -> dict[str, Any]:
+def _get(table: Table, key: str) -> dict[str, Any]:
     value = table.get(key)
     if value is None:
         raise RpcError(FAILED, "Key name doesn't exist in htable.")
@@ -99,29 +91,29 @@ def _get(table: ServedTable, key: str) -> dict[str, Any]:
     return {"item": {"name": key, "value": value, "flags": flags, "expire": until}}
 
 
-def _set(table: ServedTable, key: str, value: str | int, expire: int | None = None) -> str:
+def _set(table: Table, key: str, value: str | int, expire: int | None = None) -> str:
     table.set(key, value, ttl=expire)
     return "Ok. Key set to new value."
 
 
-def _expire(table: ServedTable, key: str, expire: int) -> str:
+def _expire(table: Table, key: str, expire: int) -> str:
     if not table.expire(key, expire):
         raise RpcError(NOT_FOUND, "Key not found in htable.")
     return "Ok"
 
 
-def _delete(table: ServedTable, key: str) -> str:
+def _delete(table: Table, key: str) -> str:
     if not table.delete(key):
         raise RpcError(NOT_FOUND, "Key not found in htable.")
     return "Ok. Key deleted."
 
 
-def _flush(table: ServedTable) -> str:
+def _flush(table: Table) -> str:
     table.flush()
     return "Ok. Htable flushed."
 
 
-async def _dump(table: ServedTable) -> AsyncIterator[dict[str, Any]]:
+async def _dump(table: Table) -> AsyncIterator[dict[str, Any]]:
     """All cells in the keys' order. An entry is a run of keys, not a slot of a hash."""
     entry, after = 0, None
     while keys := table.scan(after=after, count=DUMP_STEP):
@@ -137,13 +129,13 @@ def _dumped(cell: Cell) -> dict[str, Any]:
     return {"name": cell.key, "value": cell.value, "type": kind}
 
 
-def _stats(name: str, table: ServedTable) -> dict[str, Any]:
+def _stats(name: str, table: Table) -> dict[str, Any]:
     """There are no slots here: one of them holds all."""
     cells = len(table)
     return {"name": name, "slots": 1, "all": cells, "min": cells, "max": cells}
 
 
-def _declared(name: str, table: ServedTable) -> dict[str, Any]:
+def _declared(name: str, table: Table) -> dict[str, Any]:
     settings = table.settings
     return {
         "name": name,
@@ -186,7 +178,7 @@ def _listed(change: Callable[..., object], *arguments: object) -> str:
     return "Ok"
 
 
-def _node(row: NodeRowLike) -> dict[str, Any]:
+def _node(row: NodeRow) -> dict[str, Any]:
     """A node as Kamailio shows it, and after that what it does not know."""
     uri = NodeURI.parse(row.uri)
     seen = row.last_seen_s

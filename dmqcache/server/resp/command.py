@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from dmqcache.server.resp.reply import CommandError, not_an_integer, syntax_error
-from dmqcache.server.resp.session import Session
+from dmqcache.server.resp.session import Answer, Session
 
 #: Redis' integers.
 MIN_INTEGER: Final = -(1 << 63)
 MAX_INTEGER: Final = (1 << 63) - 1
 
-Handler = Callable[[Session, list[str]], bytes | Coroutine[Any, Any, bytes]]
+Handler = Callable[[Session, list[str]], Answer]
 
 
 @dataclass(frozen=True, slots=True)

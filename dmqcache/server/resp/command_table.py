@@ -7,8 +7,6 @@ What the commands do stands in the files beside: ``commands_string.py``, ``comma
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine
-from typing import Any
 
 from dmqcache.server.resp import (
     commands_connection,
@@ -20,12 +18,9 @@ from dmqcache.server.resp import (
 )
 from dmqcache.server.resp.command import Command
 from dmqcache.server.resp.reply import CommandError, error, wrong_arity
-from dmqcache.server.resp.session import Session
+from dmqcache.server.resp.session import Answer, Session
 
 log = logging.getLogger("dmqcache.server.resp.connection")
-
-#: A reply that is there, or one to wait for.
-Answer = bytes | Coroutine[Any, Any, bytes]
 
 #: How a web page's request begins that a browser was made to send here: a page may write to any port of the
 #: machine that it is shown on. As Redis does, nothing of what follows is run.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dmqcache.server.resp.command import Command, Options
+from dmqcache.server.resp.info import REDIS_VERSION
 from dmqcache.server.resp.reply import (
     OK,
     PONG,
@@ -16,7 +17,6 @@ from dmqcache.server.resp.reply import (
     wrong_arity,
 )
 from dmqcache.server.resp.session import Session
-from dmqcache.server.stats import REDIS_VERSION
 
 _NO_PASSWORD = (
     "ERR AUTH <password> called without any password configured for the default user. "

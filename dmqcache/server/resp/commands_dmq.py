@@ -9,6 +9,7 @@ import msgspec
 
 from dmqcache.server.resp.command import ONE_KEY, Command, Options
 from dmqcache.server.resp.commands_key import next_keys
+from dmqcache.server.resp.info import node_rows, sections, table_rows
 from dmqcache.server.resp.reply import (
     CommandError,
     bulks,
@@ -18,7 +19,6 @@ from dmqcache.server.resp.reply import (
     syntax_error,
 )
 from dmqcache.server.resp.session import Session
-from dmqcache.server.stats import node_rows, sections, table_rows
 from dmqcache.store.table.patterns import MatchKind, MatchOn
 
 #: Cells that one DMQ.SCAN returns when the client names no COUNT.

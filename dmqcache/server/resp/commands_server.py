@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from dmqcache.server.resp.command import Command
 from dmqcache.server.resp.globs import compile_glob
+from dmqcache.server.resp.info import REDIS_VERSION, sections
 from dmqcache.server.resp.reply import CommandError, bulk, encode, integer, simple, wrong_arity
 from dmqcache.server.resp.session import Session
-from dmqcache.server.stats import REDIS_VERSION, sections
 
 
 def info(session: Session, args: list[str]) -> bytes:

@@ -39,16 +39,13 @@ def discard(session: Session, args: list[str]) -> bytes:
 
 
 def execute_all(session: Session, args: list[str]) -> bytes:
-    # The command table holds this function, so it can be asked for only when it is called.
-    from dmqcache.server.resp.command_table import execute
-
     commands, failed = session.transaction, session.transaction_failed
     if commands is None:
         raise CommandError("ERR EXEC without MULTI")
     session.transaction = None
     if failed:
         raise CommandError("EXECABORT Transaction discarded because of previous errors.")
-    replies = [execute(session, command) for command in commands]
+    replies = [session.shared.execute(session, command) for command in commands]
     return b"*%d\r\n" % len(replies) + b"".join(reply for reply in replies if isinstance(reply, bytes))
 
 

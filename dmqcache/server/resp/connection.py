@@ -1,4 +1,5 @@
-"""The Redis protocol's server: connections, their order, their limits. What commands do: ``commands.py``.
+"""The Redis protocol's server: connections, their order, their limits. What commands do:
+``command_table.py``.
 
 All commands that one read brings are run at once and answered with one write: a pipeline costs two system
 calls, however long it is. A connection is read on only while its client takes the replies and the node keeps
@@ -22,8 +23,7 @@ from dmqcache.server.resp.command_table import execute
 from dmqcache.server.resp.cursors import Cursors
 from dmqcache.server.resp.parse import RequestParser
 from dmqcache.server.resp.reply import error
-from dmqcache.server.resp.session import RespCounters, Session, Shared
-from dmqcache.server.store_face import NodeLike
+from dmqcache.server.resp.session import RespCounters, ServedNode, Session, Shared
 
 log = logging.getLogger("dmqcache.server.resp.connection")
 
@@ -54,7 +54,7 @@ class RespServer:
 
     def __init__(
         self,
-        node: NodeLike,
+        node: ServedNode,
         host: str,
         port: int,
         *,
@@ -65,7 +65,7 @@ class RespServer:
         self.max_clients = max_clients
         self.max_argument = max(MAX_ARGUMENT_BYTES, 2 * max_value_bytes)
         cursors = Cursors(random.randrange(1, 1 << 31))
-        self.shared = Shared(node, time.time, time.monotonic, cursors, started=time.monotonic())
+        self.shared = Shared(node, time.time, time.monotonic, cursors, execute, started=time.monotonic())
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
 

@@ -1,16 +1,32 @@
 """What one client's connection is and shares with the others: the state that commands read and change.
 
-No bytes and no asyncio: ``resp.py`` moves those.
+No bytes and no asyncio: ``connection.py`` moves those.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from dmqcache.metrics.node_view import NodeView
 from dmqcache.server.resp.cursors import Cursors
-from dmqcache.server.store_face import NodeLike, TableLike
+from dmqcache.store.table.table import Table
+
+#: A reply that is there, or one to wait for.
+Answer = bytes | Coroutine[Any, Any, bytes]
+
+
+class ServedNode(NodeView, Protocol):
+    """What clients need of a node beside its tables and figures."""
+
+    async def wait_replicated(self, nodes: int | None, timeout: float | None) -> int:
+        """Wait until ``nodes`` active nodes (None: all) have acknowledged every write made here so far, or
+        ``timeout`` seconds (None: for ever). Returns how many have."""
+
+    def congested(self) -> bool:
+        """True while so much waits to be sent to other nodes that clients should be read more slowly."""
 
 
 @dataclass(slots=True)
@@ -31,12 +47,14 @@ class RespCounters:
 class Shared:
     """What all clients of one server share."""
 
-    node: NodeLike
+    node: ServedNode
     #: Unix time in seconds.
     wall: Callable[[], float]
     #: Monotonic seconds.
     clock: Callable[[], float]
     cursors: Cursors
+    #: Runs one command; EXEC runs those of its transaction with it.
+    execute: Callable[[Session, list[str]], Answer]
     port: int = 0
     started: float = 0.0
     counters: RespCounters = field(default_factory=RespCounters)
@@ -81,7 +99,7 @@ class Session:
         self.transaction: list[list[str]] | None = None
         self.transaction_failed = False
         self.table_name: str = next(iter(self.shared.node.tables), "")
-        self.table: TableLike = self.shared.node.tables[self.table_name]
+        self.table: Table = self.shared.node.tables[self.table_name]
 
     def select(self, name: str) -> bool:
         """Go over to another table, by its name or by its place in the order of declaration."""

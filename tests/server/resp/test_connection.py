@@ -13,7 +13,7 @@ import redis
 
 from dmqcache.server.resp import connection as resp
 from dmqcache.server.resp.connection import RespServer
-from dmqcache.server.stats import sections
+from dmqcache.server.resp.info import sections
 from tests.server.fakes import FakeNode
 from tests.server.serving import serving
 

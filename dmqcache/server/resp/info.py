@@ -7,22 +7,13 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
+from dmqcache.release import VERSION
 from dmqcache.server.resp.session import Shared
 
 #: What is told to clients that ask which Redis this is: the protocol as of this version.
 REDIS_VERSION = "7.2.0"
 
 Section = dict[str, Any]
-
-
-def software_version() -> str:
-    """This package's version."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("dmqcache")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def sections(shared: Shared) -> dict[str, Section]:
@@ -41,7 +32,7 @@ def _server(shared: Shared) -> Section:
     return {
         "redis_version": REDIS_VERSION,
         "redis_mode": "standalone",
-        "dmqcache_version": software_version(),
+        "dmqcache_version": VERSION,
         "os": f"{platform.system()} {platform.release()} {platform.machine()}",
         "arch_bits": 64,
         "process_id": os.getpid(),

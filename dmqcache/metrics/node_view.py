@@ -1,0 +1,105 @@
+"""What a node shows of itself to metrics, pages and clients: :class:`NodeView`, and the rows that it gives.
+
+``CacheNode`` is a :class:`NodeView`; so are the stand-ins of the tests. Nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.node import Node
+from dmqcache.store.store import Store
+from dmqcache.store.table.store_counters import StoreCounters
+from dmqcache.store.table.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """One node of the bus as this node sees it, for lists and metrics."""
+
+    uri: str
+    status: str
+    local: bool
+    #: What it says of itself, e.g. ``kamailio (5.6.3 (x86_64/linux))``.
+    software: str
+    last_seen_s: float | None
+    rtt_ms: float | None
+    #: ``yes``, ``behind`` (something is not acknowledged), ``repair`` (it must be compared with), ``-``.
+    in_sync: str
+    #: Changed keys that it has not acknowledged.
+    backlog: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyncProgress:
+    """How far the initial sync is."""
+
+    state: str
+    cells: int
+    donor: str
+
+
+class BusView(Protocol):
+    """The bus, as far as figures go."""
+
+    @property
+    def counters(self) -> BusCounters: ...
+
+
+class NodeView(Protocol):
+    """A node that can be looked at."""
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """In the order of their declaration: the order of Redis' database numbers."""
+
+    @property
+    def bus(self) -> BusView:
+        """Only to read its counters."""
+
+    @property
+    def counters(self) -> StoreCounters:
+        """What replication counts."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the initial sync is done."""
+
+    def sync_progress(self) -> SyncProgress:
+        """How far the initial sync is."""
+
+    def node_rows(self) -> Sequence[NodeRow]:
+        """All nodes of the bus, this one among them."""
+
+
+def sync_progress(store: Store) -> SyncProgress:
+    """How far a store's initial sync is."""
+    cells = store.counters.sync_cells["in"] + store.counters.repair_cells["in"]
+    return SyncProgress(str(store.join.state), cells, str(store.join.donor or ""))
+
+
+def node_rows(store: Store, software: str) -> list[NodeRow]:
+    """All nodes of a store's bus, this one first. ``software``: what this node says of itself."""
+    return [_row(store, node, software) for node in store.bus.nodes]
+
+
+def _row(store: Store, node: Node, software: str) -> NodeRow:
+    outbox = store.outboxes.get(node.uri)
+    waiting = outbox.waiting() if outbox is not None else 0
+    in_sync = "-"
+    if outbox is not None and outbox.open:
+        in_sync = "repair" if outbox.overflowed else "behind" if waiting else "yes"
+    unseen = node.last_seen is None or node.local
+    return NodeRow(
+        uri=str(node.uri),
+        status=str(node.status),
+        local=node.local,
+        software=software if node.local else node.user_agent,
+        last_seen_s=None if unseen else max(0.0, store.clock.now() - (node.last_seen or 0.0)),
+        rtt_ms=None if node.rtt.srtt is None else node.rtt.srtt * 1000,
+        in_sync=in_sync,
+        backlog=waiting,
+    )
