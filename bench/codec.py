@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from dmqcache.bus.sip.message import build_request, build_response, parse_message
 from dmqcache.store.kamailio.dialect import KAMAILIO5
-from dmqcache.store.kamailio.wire import read, write_set
-from dmqcache.store.table.row import decode, encode_rows
+from dmqcache.store.kamailio.wire_read import read
+from dmqcache.store.kamailio.wire_write import write_set
+from dmqcache.store.native.message import decode, encode_rows
 
 _ROWS = [(f"user{number:06}", f"value-{number}", 1_700_000_000_000 + number) for number in range(300)]
 

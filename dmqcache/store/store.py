@@ -22,6 +22,7 @@ from dmqcache.store.kamailio.htable import Htable
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.native.donor import Donor
 from dmqcache.store.native.initial_sync import Join
+from dmqcache.store.native.message import NativeMessage, encode
 from dmqcache.store.native.repair import Repair
 from dmqcache.store.native.replica import Replica
 from dmqcache.store.outbox.numbering import Numbering
@@ -30,13 +31,10 @@ from dmqcache.store.outbox.waiters import Waiters
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.clock import MAX_AHEAD_MS, Clock
 from dmqcache.store.table.leaves import LeafIndexes
-from dmqcache.store.table.row import Telegram, encode
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import MAX_VALUE_BYTES, Table
 
-#: The option tag with which a node says that it speaks the ``dmqcache`` channel.
-OPTION_TAG: Final = "dmqcache-1"
 #: Bytes of a value in JSON that fit one datagram (65,507) with a key and the SIP head. A larger one is
 #: refused when it is written, not lost on its way; over TCP the operator's limit counts.
 MAX_UDP_VALUE_BYTES: Final = 56_000
@@ -252,9 +250,9 @@ class Store:
     def send_floor(self, table: Table, node: NodeURI) -> None:
         """Tell a dmqcache node of a flush. Lost, it is found again by the next comparison."""
         if table.floor:
-            telegram = Telegram(now=self.clock.raw_ms(), floors={table.name: table.floor})
+            message = NativeMessage(now=self.clock.raw_ms(), floors={table.name: table.floor})
             self.bus.send_message(
-                self.replica, encode(telegram), node, content_type="application/json", fast=True
+                self.replica, encode(message), node, content_type="application/json", fast=True
             )
 
     def shares(self, name: str) -> bool:
@@ -310,7 +308,7 @@ class Store:
         """A node answers: new, or back, or started anew."""
         if node.local:
             return
-        speaks = OPTION_TAG in node.supported
+        speaks = node.ours
         courier: Any = self.replica if speaks else self.htable
         outbox = self.outboxes.get(node.uri)
         returned = outbox is not None

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dmqcache.store.kamailio.dialect import KAMAILIO5, KAMAILIO62
-from dmqcache.store.kamailio.wire import carriable
+from dmqcache.store.kamailio.wire_write import carriable
 from dmqcache.store.table.cell import MASK, NEVER, cell_digest
 from dmqcache.store.table.table import Table
 from tests.simulation.cluster import Cluster, Machine
@@ -62,7 +61,7 @@ def disagreement(cluster: Cluster, forgotten: bool, slack: float) -> list[str]:
             theirs = contents(machine.store.tables[name])
             found += _differences(name, first.host, held, machine.host, theirs, slack)
         for machine in cluster.kamailios():
-            wanted = _as_carried(held, machine.kind, settings.autoexpire)
+            wanted = _as_carried(held, settings.autoexpire)
             theirs = kamailio_contents(machine, name, shown=False)
             if forgotten:
                 kept_back = theirs.keys() - kamailio_contents(machine, name, shown=True).keys()
@@ -72,13 +71,12 @@ def disagreement(cluster: Cluster, forgotten: bool, slack: float) -> list[str]:
     return found
 
 
-def _as_carried(held: Contents, kind: str, autoexpire: int) -> Contents:
+def _as_carried(held: Contents, autoexpire: int) -> Contents:
     """What a Kamailio can hold of it, and with which time."""
-    dialect = KAMAILIO5 if kind == "kamailio5" else KAMAILIO62
     return {
         key: (value, left if autoexpire else None)
         for key, (value, left) in held.items()
-        if carriable(key, value, dialect) is None
+        if carriable(key, value) is None
     }
 
 

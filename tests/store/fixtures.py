@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dmqcache.store.kamailio.writes import KamailioArrivals
+from dmqcache.store.native.message import decode, encode_rows
 from dmqcache.store.table.clock import Clock
-from dmqcache.store.table.row import Row, decode, encode_rows, escaped, row_of
+from dmqcache.store.table.row import Row, escaped, row_of
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table

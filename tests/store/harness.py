@@ -15,9 +15,9 @@ from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.node import OWN_TAG, Node, NodeList, NodeStatus
 from dmqcache.bus.peer import SILENCE, Message, OnResponse, Peer, Reply, Response
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.store.native.message import NativeMessage, decode
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.store import Store, StoreOptions
-from dmqcache.store.table.row import Telegram, decode
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.table import Table
 from tests.bus.virtual import Clock, VirtualRuntime
@@ -49,7 +49,7 @@ class Sent:
         return json.loads(self.body)
 
     @property
-    def telegram(self) -> Telegram:
+    def message(self) -> NativeMessage:
         return decode(self.body)
 
 
@@ -131,7 +131,7 @@ class Played:
         return reply
 
     def tell(self, to: Side, **fields: Any) -> Reply:
-        """The same with a telegram."""
+        """The same with a message."""
         return self.say(to, {"now": to.store.clock.raw_ms(), **fields}, "dmqcache")
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.kamailio.shown_cells import Inquiry, KamailioCells
-from dmqcache.store.kamailio.wire import CellBatch, carriable, write_sync_request
+from dmqcache.store.kamailio.wire_types import CellBatch
+from dmqcache.store.kamailio.wire_write import SYNC_REQUEST, carriable
 from dmqcache.store.table.cell import NEVER, Cell
 from dmqcache.store.table.table import Table
 
@@ -219,7 +220,6 @@ class KamailioCompare:
     def _question(self, inquiry: Inquiry) -> None:
         """Ask, once: a Kamailio sends all its cells anew for each copy of the question."""
         store, node = self._store, inquiry.node
-        outbox = store.outboxes[node]
         inquiry.asked = store.clock.now()
         if inquiry.sending is not None:
             inquiry.sending.cancel()
@@ -231,10 +231,9 @@ class KamailioCompare:
             if not inquiry.answered:
                 self._end(inquiry, False)
 
-        body = write_sync_request(None, store.htable.dialect(outbox))
         inquiry.sending = store.bus.send_message(
             store.htable,
-            body,
+            SYNC_REQUEST,
             node,
             content_type="application/json",
             on_response=answered,
@@ -332,7 +331,6 @@ class KamailioCompare:
             store.runtime.call_later(DRAIN_S, lambda: self._look_for_lacking(inquiry, cells))
             return
         some = list(islice(cells, min(STEP, max(1, outbox.limit // 4))))
-        dialect = store.htable.dialect(outbox)
         for table, cell in some:
             lacks = cell.key not in inquiry.seen.get(table.name, ())
             if not lacks or cell.value is None or cell.last_modified() >= inquiry.began_ms:
@@ -340,7 +338,7 @@ class KamailioCompare:
             if table.settings.autoexpire and cell.expires == NEVER:
                 # A Kamailio shows no cell that has no time where others have one: it may hold it.
                 self._tell(inquiry, table, cell.key)
-            elif carriable(cell.key, cell.value, dialect) is None:
+            elif carriable(cell.key, cell.value) is None:
                 self._ours_wins(inquiry, table, cell.key)
         if some:
             store.runtime.call_later(0, lambda: self._look_for_lacking(inquiry, cells))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from dmqcache.bus.peer import Peer, Response, Sending
 from dmqcache.store.kamailio.dialect import Dialect, dialect_of, stricter
-from dmqcache.store.kamailio.wire import (
+from dmqcache.store.kamailio.wire_write import (
     BATCH_OVERHEAD_BYTES,
     MAX_CELL_BYTES,
     carriable,
@@ -100,8 +100,8 @@ class KamailioCourier:
             return known
         node = self._store.bus.nodes.get(outbox.node)
         if node is None:
-            return dialect_of("", frozenset())
-        return dialect_of(node.user_agent, node.supported)
+            return dialect_of("")
+        return dialect_of(node.user_agent)
 
     def forget_dialect(self, name: str) -> None:
         """A node came (back): it may be another version now."""
@@ -117,10 +117,7 @@ class KamailioCourier:
         parcel = outbox.take(BATCH_BYTES, PARCEL_NAMES)
         if parcel is None:
             return False
-        if parcel.portion is not None:
-            rounds = [self._portion(parcel, self.dialect(outbox))]
-        else:
-            rounds = self._changes(outbox, parcel, self.dialect(outbox))
+        rounds = [self._portion(parcel)] if parcel.portion is not None else self._changes(outbox, parcel)
         run = _Run(outbox, parcel, deque(deque(errands) for errands in rounds))
         parcel.sending = run
         self._go_on(run)
@@ -128,16 +125,16 @@ class KamailioCourier:
 
     # -- what there is to say ----------------------------------------------------------------------------
 
-    def _portion(self, parcel: Parcel, dialect: Dialect) -> list[_Errand]:
+    def _portion(self, parcel: Parcel) -> list[_Errand]:
         """Cells for a node that asked for all: in batches."""
         names = [
             (table, cell.key)
             for table, cell in parcel.cells
-            if cell.value is not None and not self._withheld(table, cell, dialect)
+            if cell.value is not None and not self._withheld(table, cell)
         ]
         return [_Errand(names)] if names else []
 
-    def _changes(self, outbox: Outbox, parcel: Parcel, dialect: Dialect) -> list[list[_Errand]]:
+    def _changes(self, outbox: Outbox, parcel: Parcel) -> list[list[_Errand]]:
         """Changed cells: values together and deletes one by one, then the times."""
         together: list[Name] = []
         singly: list[_Errand] = []
@@ -149,8 +146,8 @@ class KamailioCourier:
                 if "\0" in key:
                     # To a Kamailio the key ends there: a delete would hit another one.
                     if cell is not None and cell.value is not None:
-                        self._withheld(table, cell, dialect)
-                elif cell is None or cell.value is None or self._withheld(table, cell, dialect):
+                        self._withheld(table, cell)
+                elif cell is None or cell.value is None or self._withheld(table, cell):
                     singly.append(_Errand([(table, key)]))
                 elif cell.counts is None or self._store.designated:
                     together.append((table, key))
@@ -168,10 +165,10 @@ class KamailioCourier:
             return True
         return abs(cell.expires - self._store.clock.now() - autoexpire) > TIME_SLACK
 
-    def _withheld(self, table: Cells, cell: Cell, dialect: Dialect) -> bool:
+    def _withheld(self, table: Cells, cell: Cell) -> bool:
         """Whether the node cannot hold the cell. What it has under the key is deleted there: it is wrong."""
         assert cell.value is not None
-        reason = carriable(cell.key, cell.value, dialect)
+        reason = carriable(cell.key, cell.value)
         if reason is None:
             return False
         self._store.counters.withheld[table.name, reason] += 1
@@ -244,7 +241,7 @@ class KamailioCourier:
 
     def _single(self, run: _Run, table: Cells, key: str, dialect: Dialect) -> bytes:
         cell = table.cells.get(key)
-        if cell is None or cell.value is None or carriable(key, cell.value, dialect) is not None:
+        if cell is None or cell.value is None or carriable(key, cell.value) is not None:
             run.said[table.name, key] = None if cell is None else cell.last_modified()
             return write_delete(table.name, key)
         run.said[table.name, key] = cell.last_modified()

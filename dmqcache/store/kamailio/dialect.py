@@ -10,9 +10,6 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-#: The option tag in ``Supported:`` by which a dmqcache node shows itself.
-DMQCACHE_TAG: Final = "dmqcache-1"
-
 #: ``kamailio (6.2.0-dev1 (x86_64/linux))`` in User-Agent or Server: Kamailio's default, unless changed.
 _KAMAILIO = re.compile(r"kamailio \((\d{1,3})\.(\d{1,3})[. )-]", re.IGNORECASE)
 
@@ -24,32 +21,25 @@ class Dialect:
     name: str
     #: Whether sets and cells may carry ``last_modified``. Where not, it costs the whole action (400).
     last_modified: bool
-    #: Whether a sync request may name one table; others accept the name and send all tables.
-    one_table_sync: bool
     #: Whether a cell's time to live is kept when the cell replaces an integer or a shorter string. Where
     #: not: a set and, after its 200, a time.
     ttl_in_cells: bool
-    #: Whether integers go beyond a C int and strings beyond a NUL.
-    binary_safe: bool
 
 
 #: 5.5 to 5.8, and whoever does not say what it is.
-KAMAILIO5: Final = Dialect("kamailio5", False, False, False, False)
+KAMAILIO5: Final = Dialect("kamailio5", False, False)
 #: 6.0 and 6.1: strict as 5. (6.0.7 and 6.1.3 keep a cell's time; earlier ones do not.)
-KAMAILIO6: Final = Dialect("kamailio6", False, True, False, False)
+KAMAILIO6: Final = Dialect("kamailio6", False, False)
 #: From 6.2: knows ``last_modified`` and ignores unknown fields.
-KAMAILIO62: Final = Dialect("kamailio62", True, True, True, False)
-DMQCACHE: Final = Dialect("dmqcache", True, True, True, True)
+KAMAILIO62: Final = Dialect("kamailio62", True, True)
 
 
-def dialect_of(user_agent: str, supported: frozenset[str]) -> Dialect:
-    """The dialect of a node by its ``User-Agent`` or ``Server`` text and its ``Supported`` tags.
+def dialect_of(user_agent: str) -> Dialect:
+    """The dialect of a node by its ``User-Agent`` or ``Server`` text.
 
     Strangers, Kamailio nodes with that header switched off among them, count as Kamailio 5: that is
     understood by all.
     """
-    if DMQCACHE_TAG in supported:
-        return DMQCACHE
     found = _KAMAILIO.match(user_agent)
     if found is None:
         return KAMAILIO5

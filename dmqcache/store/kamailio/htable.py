@@ -2,7 +2,7 @@
 
 Reads every action and batch. Nothing that arrives is sent on. What Kamailio nodes are told of changes here is
 ``kamailio_courier.py``'s business; when a Kamailio's whole table is asked for, and what follows from it,
-``compare.py``'s; how bytes look, ``wire.py``'s.
+``compare.py``'s; how bytes look, ``wire_read.py`` and ``wire_write.py``'s.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.kamailio.courier import KamailioCourier
 from dmqcache.store.kamailio.dialect import Dialect
 from dmqcache.store.kamailio.overtaking import SendingOrder
-from dmqcache.store.kamailio.wire import (
+from dmqcache.store.kamailio.wire_read import read
+from dmqcache.store.kamailio.wire_types import (
     Action,
     CellBatch,
     Delete,
@@ -25,7 +26,6 @@ from dmqcache.store.kamailio.wire import (
     SetExpire,
     SyncRequest,
     WireError,
-    read,
 )
 from dmqcache.store.outbox.outbox import Outbox, Portion
 from dmqcache.store.table.merge import is_key

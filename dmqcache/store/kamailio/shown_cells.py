@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Final
 
 from dmqcache.bus.peer import Sending
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.store.kamailio.wire import Cell as WireCell
-from dmqcache.store.kamailio.wire import CellBatch
+from dmqcache.store.kamailio.wire_types import Cell as WireCell
+from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.table.cell import NEVER, PROVISIONAL, Cell
 from dmqcache.store.table.merge import TIE, is_key

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from dmqcache.store.kamailio.dialect import Dialect
-from dmqcache.store.kamailio.wire_types import Cell
 from dmqcache.store.table.json_bytes import quote
 from dmqcache.store.table.settings import MAX_TABLE_NAME_LENGTH
 
@@ -23,26 +22,27 @@ _CELL_OVERHEAD_BYTES: Final = 120 + MAX_TABLE_NAME_LENGTH
 _MAX_BYTES_PER_CHARACTER: Final = 6
 #: ``{"cells":[`` and ``]}``: what :func:`join_cells` adds, beside a comma between two cells.
 BATCH_OVERHEAD_BYTES: Final = 12
+#: Ask for all tables. (A 6.2 would take the name of one as well; others send all whatever it says.)
+SYNC_REQUEST: Final = b'{"action":1}'
 
 #: Integers are a C int in every Kamailio that was tried (5.6.3, 6.2).
 _MIN_C_INT, _MAX_C_INT = -(2**31), 2**31 - 1
 
 
-def carriable(key: str, value: str | int, dialect: Dialect) -> str | None:
-    """Why a cell cannot be sent in this dialect, as a name for a counter; None if it can.
+def carriable(key: str, value: str | int) -> str | None:
+    """Why a cell cannot be sent to a Kamailio, as a name for a counter; None if it can.
 
     ``empty_key``: Kamailio takes it in a set but skips it in cells, so no sync would ever bring it.
     ``nul_in_text``: its strings end there. ``integer_over_32_bits``: it would arrive as -2147483648.
     ``too_large``: beyond MAX_CELL_BYTES encoded.
     """
     text = value if isinstance(value, str) else ""
-    if not dialect.binary_safe:
-        if not key:
-            return "empty_key"
-        if "\0" in key or "\0" in text:
-            return "nul_in_text"
-        if not isinstance(value, str) and not _MIN_C_INT <= value <= _MAX_C_INT:
-            return "integer_over_32_bits"
+    if not key:
+        return "empty_key"
+    if "\0" in key or "\0" in text:
+        return "nul_in_text"
+    if not isinstance(value, str) and not _MIN_C_INT <= value <= _MAX_C_INT:
+        return "integer_over_32_bits"
     return None if _fits(key, text) else "too_large"
 
 
@@ -53,13 +53,6 @@ def _fits(key: str, text: str) -> bool:
     if len(key) + len(text) > room:
         return False
     return len(quote(key)) + len(quote(text)) <= room
-
-
-def write_sync_request(table: str | None, dialect: Dialect) -> bytes:
-    """Ask for all tables, or for one where the dialect knows that."""
-    if table is None or not dialect.one_table_sync:
-        return b'{"action":1}'
-    return b'{"action":1,"htname":%b}' % quote(table)
 
 
 def write_set(table: str, key: str, value: str | int, last_modified: int | None, dialect: Dialect) -> bytes:
@@ -112,14 +105,6 @@ def cell_bytes(
 def join_cells(cells: Iterable[bytes]) -> bytes:
     """A batch of encoded cells. ``cells`` is its first key: Kamailio looks at no other."""
     return b'{"cells":[%b]}' % b",".join(cells)
-
-
-def write_cells(cells: Iterable[Cell], dialect: Dialect) -> bytes:
-    """A batch of cells."""
-    return join_cells(
-        cell_bytes(cell.htname, cell.cname, cell.value, cell.expire, cell.last_modified, dialect)
-        for cell in cells
-    )
 
 
 def _typed(value: str | int) -> bytes:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.native.message import Done, NativeMessage, Part, Want, encode
 from dmqcache.store.native.replica import CONTENT_TYPE
 from dmqcache.store.outbox.outbox import Portion
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.leaves import LeafIndex
-from dmqcache.store.table.row import Done, Part, Telegram, Want, encode
 
 if TYPE_CHECKING:
     from dmqcache.store.store import Store
@@ -99,7 +99,7 @@ class Donor:
             if response.status != 200 and tries > 1 and node in self.store.outboxes:
                 self._say_done(node, done, tries - 1)
 
-        body = encode(Telegram(now=self.store.clock.raw_ms(), done=done))
+        body = encode(NativeMessage(now=self.store.clock.raw_ms(), done=done))
         self.store.bus.send_message(
             self.store.replica,
             body,

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.native.message import Done, NativeMessage, Part, Summary, Want, decode, encode
 from dmqcache.store.native.replica import CONTENT_TYPE
 from dmqcache.store.outbox.outbox import Portion
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.digest import FANOUT_BITS, MAX_DEPTH
 from dmqcache.store.table.leaves import LeafIndex
-from dmqcache.store.table.row import Done, Part, RowError, Summary, Telegram, Want, decode, encode
+from dmqcache.store.table.row import RowError
 
 if TYPE_CHECKING:
     from dmqcache.store.store import Store
@@ -104,7 +105,7 @@ class Session:
 
     # -- asking ------------------------------------------------------------------------------------------
 
-    def _ask(self, parts: dict[str, list[tuple[int, int]]], then: Callable[[Telegram], None]) -> None:
+    def _ask(self, parts: dict[str, list[tuple[int, int]]], then: Callable[[NativeMessage], None]) -> None:
         def answered(response: Response) -> None:
             self._asking -= 1
             if self.ended:
@@ -113,21 +114,21 @@ class Session:
                 self.end("failed")
                 return
             try:
-                telegram = decode(response.body)
+                message = decode(response.body)
             except RowError:
                 self.end("failed")
                 return
             self._heard = self.store.clock.now()
-            self.store.heard_clock(self.node, telegram.now)
-            then(telegram)
+            self.store.heard_clock(self.node, message.now)
+            then(message)
 
         self._asking += 1
-        self._send(Telegram(now=self.store.clock.raw_ms(), ask=parts), answered)
+        self._send(NativeMessage(now=self.store.clock.raw_ms(), ask=parts), answered)
 
-    def _send(self, telegram: Telegram, answered: Callable[[Response], None]) -> None:
+    def _send(self, message: NativeMessage, answered: Callable[[Response], None]) -> None:
         self.store.bus.send_message(
             self.store.replica,
-            encode(telegram),
+            encode(message),
             self.node,
             content_type=CONTENT_TYPE,
             on_response=answered,
@@ -141,9 +142,9 @@ class Session:
                 {name: [] for name in self.store.tables if self.store.shares(name)}, self._compare_roots
             )
 
-    def _compare_roots(self, telegram: Telegram) -> None:
-        self._theirs = telegram.sums or {}
-        self.donor_ready = telegram.ready
+    def _compare_roots(self, message: NativeMessage) -> None:
+        self._theirs = message.sums or {}
+        self.donor_ready = message.ready
         if self.initial and not self._graves_wanted:
             self._want_graves()
         different: list[str] = []
@@ -159,7 +160,7 @@ class Session:
                 self.end("repaired" if self._moved else "equal")
             return
         outbox = self.store.outboxes.get(self.node)
-        waiting = telegram.waiting + (outbox.waiting() if outbox is not None else 0)
+        waiting = message.waiting + (outbox.waiting() if outbox is not None else 0)
         if waiting and self._looks < PATIENCE and not self.initial:
             self._looks += 1
             self.store.runtime.call_later(PATIENCE_S, self._look)
@@ -204,9 +205,9 @@ class Session:
             parts.setdefault(name, []).append((depth, index))
             places.append((name, depth, index))
 
-        def compare(telegram: Telegram) -> None:
+        def compare(message: NativeMessage) -> None:
             for name, asked in parts.items():
-                summary = (telegram.sums or {}).get(name)
+                summary = (message.sums or {}).get(name)
                 for (depth, index), sums in zip(asked, summary.sums if summary else (), strict=False):
                     self._compare_children(name, depth, index, sums)
             self._advance()
@@ -290,7 +291,7 @@ class Session:
                 self.end("failed")
 
         if not self.ended:
-            self._send(Telegram(now=self.store.clock.raw_ms(), want=want), answered)
+            self._send(NativeMessage(now=self.store.clock.raw_ms(), want=want), answered)
 
     def done(self, done: Done) -> None:
         """The donor has sent all of one want."""

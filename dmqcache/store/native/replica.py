@@ -1,6 +1,6 @@
 """The ``dmqcache`` channel: how dmqcache nodes tell each other of changes, ordered by versions alone.
 
-This peer reads and answers telegrams and carries outboxes to dmqcache nodes. What two nodes hold
+This peer reads and answers messages and carries outboxes to dmqcache nodes. What two nodes hold
 differently is found by ``repair.py`` and given by ``donor.py``; what a Kamailio is told is ``htable.py``'s.
 """
 
@@ -11,20 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from dmqcache.bus.peer import Message, Peer, Reply, Response
 from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.native.message import NativeMessage, Summary, decode, encode, encode_rows
 from dmqcache.store.outbox.outbox import Outbox, Parcel
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.cells import Cells
-from dmqcache.store.table.row import (
-    RowError,
-    Summary,
-    Telegram,
-    decode,
-    encode,
-    encode_rows,
-    escaped,
-    grave_row,
-    row_of,
-)
+from dmqcache.store.table.row import RowError, escaped, grave_row, row_of
 
 if TYPE_CHECKING:
     from dmqcache.bus.node import Node
@@ -71,49 +62,51 @@ class Replica(Peer):
             store.counters.refused["", "unknown_node"] += 1
             return Reply(403, "Unknown Node")
         try:
-            telegram = decode(message.body)
+            came = decode(message.body)
         except RowError as error:
             store.counters.refused["", error.reason] += 1
             return Reply(400)
         node = message.node.uri
         sender = str(node)
-        store.heard_clock(node, telegram.now)
-        if telegram.repair or telegram.done is not None:
+        store.heard_clock(node, came.now)
+        if came.repair or came.done is not None:
             store.heard_from(node)
-        for name, floor in telegram.floors.items():
+        for name, floor in came.floors.items():
             if store.shares(name):
                 store.hear_floor(name, floor)
-        for name, rows in telegram.rows.items():
+        for name, rows in came.rows.items():
             if not store.shares(name):
                 reason = "not_replicated" if name in store.tables else "unknown_table"
                 store.counters.refused["", reason] += len(rows)
                 continue
             arrivals = store.arrivals[name]
             newer = arrivals.merge_rows(rows, sender)
-            if telegram.repair:
+            if came.repair:
                 store.counters.repair_cells["in"] += len(rows)
                 if newer:
                     store.tell_back(name, newer, node)
-        if telegram.rows:
+        if came.rows:
             store.merged()
-        if telegram.want is not None and not store.donor.wanted(node, telegram.want):
+        if came.want is not None and not store.donor.wanted(node, came.want):
             return Reply(503)
-        if telegram.done is not None:
-            store.repair.done(node, telegram.done)
-        if telegram.ask is not None:
-            return Reply(200, body=encode(self._answer(node, telegram)), content_type=CONTENT_TYPE)
+        if came.done is not None:
+            store.repair.done(node, came.done)
+        if came.ask is not None:
+            return Reply(200, body=encode(self._answer(node, came)), content_type=CONTENT_TYPE)
         return Reply(200)
 
-    def _answer(self, node: NodeURI, telegram: Telegram) -> Telegram:
+    def _answer(self, node: NodeURI, came: NativeMessage) -> NativeMessage:
         """The sums asked for."""
-        assert telegram.ask is not None
+        assert came.ask is not None
         outbox = self.store.outboxes.get(node)
         waiting = outbox.waiting() if outbox is not None else 0
         sums: dict[str, Summary] = {}
-        for name, parts in telegram.ask.items():
+        for name, parts in came.ask.items():
             if self.store.shares(name):
                 sums[name] = summary_of(self.store.tables[name], parts)
-        return Telegram(now=self.store.clock.raw_ms(), sums=sums, waiting=waiting, ready=self.store.ready)
+        return NativeMessage(
+            now=self.store.clock.raw_ms(), sums=sums, waiting=waiting, ready=self.store.ready
+        )
 
     # -- what goes ---------------------------------------------------------------------------------------
 

@@ -172,10 +172,6 @@ class Outbox:
         first = self.first_unacknowledged()
         return first is None or first > number
 
-    def names_key(self, table: str, key: str) -> bool:
-        """Whether a change of this key is not acknowledged yet."""
-        return key in self.lanes.get(table, ()) or key in self._busy.get(table, ())
-
     # -- sending ---------------------------------------------------------------------------------------
 
     def ready_in(self) -> float:

@@ -13,7 +13,6 @@ from dmqcache.store.table.cell import (
     EXPIRED,
     MASK,
     NEVER,
-    PROVISIONAL,
     Cell,
     Value,
     cell_digest,
@@ -227,7 +226,3 @@ class Cells:
         for cell in self.cells.values():
             if cell.digest:
                 self.digest.change(cell.hash, 0, cell.digest)
-
-    def is_provisional(self, cell: Cell) -> bool:
-        """Whether the cell's version was given on arrival, for want of one from its writer."""
-        return bool(cell.flags & PROVISIONAL)

@@ -50,10 +50,3 @@ class ExpiryIndex:
                 if len(found) >= limit:
                     break
         return found
-
-    def next_due(self) -> float | None:
-        """Monotonic seconds of the first bucket, or None."""
-        return float(self._buckets.peekitem(0)[0]) if self._buckets else None
-
-    def clear(self) -> None:
-        self._buckets.clear()

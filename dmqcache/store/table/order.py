@@ -1,13 +1,11 @@
 """The order of a table's keys, kept lazily: a write costs a dictionary entry, the sorting waits for a reader.
 
-Most tables are written far more often than they are listed. ``settle`` may also be called now and then, a
-few keys at a time, so that the first listing of a large table finds little left to do.
+Most tables are written far more often than they are listed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Final
 
 from sortedcontainers import SortedList
@@ -50,34 +48,20 @@ class KeyOrder:
             self._born = living
         self._tidy_at = 2 * len(died) + TIDY_DEAD
 
-    def clear(self) -> None:
-        self._sorted.clear()
+    def _settle(self) -> None:
+        """Sort in the waiting keys."""
+        self._sorted.update(self._born)
         self._born.clear()
-        self._died.clear()
-
-    def settle(self, limit: int | None = None) -> int:
-        """Sort in up to ``limit`` of the waiting keys (None: all); returns how many."""
-        born = self._born[:limit]
-        self._sorted.update(born)
-        del self._born[: len(born)]
-        if self._born:
-            return len(born)
-        died = list(islice(self._died, None if limit is None else max(0, limit - len(born))))
-        if limit is None and len(died) * REBUILD_SHARE > len(self._sorted):
+        if len(self._died) * REBUILD_SHARE > len(self._sorted):
             self._sorted = SortedList(key for key in self._sorted if key not in self._died)
-            self._died.clear()
         else:
-            for key in died:
+            for key in self._died:
                 self._sorted.remove(key)
-                del self._died[key]
-        return len(born) + len(died)
-
-    def unsettled(self) -> int:
-        return len(self._born) + len(self._died)
+        self._died.clear()
 
     def after(self, key: str | None, prefix: str = "") -> Iterator[str]:
         """The keys above ``key`` that start with ``prefix``, in order. Nothing may change meanwhile."""
-        self.settle()
+        self._settle()
         if key is None or key < prefix:
             start = self._sorted.bisect_left(prefix)
         else:
@@ -86,11 +70,3 @@ class KeyOrder:
             if not found.startswith(prefix):
                 return
             yield found
-
-    def any_key(self, fraction: float) -> str | None:
-        """The key at a place between 0 and 1 of the order; None from an empty table."""
-        self.settle()
-        if not self._sorted:
-            return None
-        key: str = self._sorted[int(fraction * len(self._sorted))]
-        return key

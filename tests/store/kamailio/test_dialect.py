@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 
 from dmqcache.store.kamailio.dialect import (
-    DMQCACHE,
-    DMQCACHE_TAG,
     KAMAILIO5,
     KAMAILIO6,
     KAMAILIO62,
@@ -36,12 +34,7 @@ from dmqcache.store.kamailio.dialect import (
     ],
 )
 def test_a_kamailio_is_known_by_its_user_agent(user_agent: str, dialect: Dialect) -> None:
-    assert dialect_of(user_agent, frozenset()) is dialect
-
-
-def test_a_dmqcache_node_is_known_by_its_tag_whatever_its_name() -> None:
-    assert dialect_of("kamailio (5.6.3 (x86_64/linux))", frozenset({DMQCACHE_TAG, "path"})) is DMQCACHE
-    assert dialect_of("dmqcache (0.1.0)", frozenset({"path"})) is KAMAILIO5
+    assert dialect_of(user_agent) is dialect
 
 
 def test_after_a_400_less_is_said() -> None:

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmqcache.store.kamailio.wire import (
-    MAX_BAD_CELLS,
-    MAX_BODY_BYTES,
+from dmqcache.store.kamailio.wire_read import MAX_BAD_CELLS, MAX_BODY_BYTES, read
+from dmqcache.store.kamailio.wire_types import (
     Action,
     CellBatch,
     Delete,
@@ -23,7 +22,6 @@ from dmqcache.store.kamailio.wire import (
     SyncRequest,
     TextCell,
     WireError,
-    read,
 )
 from dmqcache.store.table.patterns import MatchKind, MatchOn
 

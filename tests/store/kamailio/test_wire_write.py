@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +11,48 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmqcache.store.kamailio.wire import (
-    BATCH_OVERHEAD_BYTES,
-    DMQCACHE,
-    KAMAILIO5,
-    KAMAILIO6,
-    KAMAILIO62,
-    MAX_CELL_BYTES,
+from dmqcache.store.kamailio.dialect import KAMAILIO5, KAMAILIO6, KAMAILIO62, Dialect
+from dmqcache.store.kamailio.wire_read import read
+from dmqcache.store.kamailio.wire_types import (
+    Cell,
     CellBatch,
     Delete,
-    Dialect,
     NumberCell,
     Remove,
     Set,
     SetExpire,
     SyncRequest,
     TextCell,
+)
+from dmqcache.store.kamailio.wire_write import (
+    BATCH_OVERHEAD_BYTES,
+    MAX_CELL_BYTES,
+    SYNC_REQUEST,
     carriable,
     cell_bytes,
     join_cells,
-    read,
-    write_cells,
     write_delete,
     write_expire,
     write_set,
-    write_sync_request,
 )
 from dmqcache.store.table.json_bytes import quote
 from dmqcache.store.table.patterns import MatchKind, MatchOn
 from dmqcache.store.table.settings import MAX_TABLE_NAME_LENGTH
 
 VECTORS = Path(__file__).parents[2] / "vectors"
-DIALECTS = [KAMAILIO5, KAMAILIO6, KAMAILIO62, DMQCACHE]
+DIALECTS = [KAMAILIO5, KAMAILIO6, KAMAILIO62]
 
 texts = st.binary(max_size=30).map(lambda data: data.decode("utf-8", "surrogateescape"))
 values = st.one_of(texts, st.integers(-(2**63), 2**63 - 1))
 stamps = st.none() | st.integers(1, 2**63 - 1)
+
+
+def write_cells(cells: Iterable[Cell], dialect: Dialect) -> bytes:
+    """A batch of cells."""
+    return join_cells(
+        cell_bytes(cell.htname, cell.cname, cell.value, cell.expire, cell.last_modified, dialect)
+        for cell in cells
+    )
 
 
 # -- exact bytes -----------------------------------------------------------------------------------------
@@ -56,9 +63,8 @@ def test_a_set_in_each_dialect() -> None:
     stamped = b'{"action":2,"htname":"users","cname":"a","type":2,"strval":"b","last_modified":7,"mode":1}'
     for dialect in (KAMAILIO5, KAMAILIO6):
         assert write_set("users", "a", "b", 7, dialect) == plain, "a stamp would cost the set: 400"
-    for dialect in (KAMAILIO62, DMQCACHE):
-        assert write_set("users", "a", "b", 7, dialect) == stamped
-        assert write_set("users", "a", "b", None, dialect) == plain
+    assert write_set("users", "a", "b", 7, KAMAILIO62) == stamped
+    assert write_set("users", "a", "b", None, KAMAILIO62) == plain
     integer = b'{"action":2,"htname":"perm","cname":"n","type":0,"intval":-5,"mode":1}'
     assert write_set("perm", "n", -5, None, KAMAILIO5) == integer
 
@@ -82,11 +88,8 @@ def test_a_time_beyond_a_c_int_is_the_longest_one() -> None:
     assert read(write_expire("t", "k", 2**31)) == SetExpire("t", "k", 2**31 - 1)
 
 
-def test_a_sync_request_names_a_table_only_where_that_is_known() -> None:
-    for dialect in DIALECTS:
-        assert write_sync_request(None, dialect) == b'{"action":1}'
-    assert write_sync_request("users", KAMAILIO5) == b'{"action":1}'
-    assert write_sync_request("users", KAMAILIO62) == b'{"action":1,"htname":"users"}'
+def test_a_sync_request_is_read_as_one() -> None:
+    assert read(SYNC_REQUEST) == SyncRequest()
 
 
 def test_a_batch_begins_with_cells_and_has_every_field_in_each_cell() -> None:
@@ -136,7 +139,8 @@ def removal(meant: Remove) -> bytes:
 def rewritten(meant: Any, dialect: Dialect) -> bytes | None:
     match meant:
         case SyncRequest():
-            return write_sync_request(meant.htname, dialect)
+            assert meant.htname is None
+            return SYNC_REQUEST
         case Set():
             return write_set(meant.htname, meant.cname, meant.value, meant.last_modified, dialect)
         case SetExpire():
@@ -168,7 +172,7 @@ def test_what_real_nodes_sent_is_read_and_written_to_the_byte() -> None:
 
 @given(texts, texts, values, stamps)
 def test_a_set_of_any_bytes_comes_back(table: str, key: str, value: str | int, stamp: int | None) -> None:
-    assert read(write_set(table, key, value, stamp, DMQCACHE)) == Set(table, key, value, stamp)
+    assert read(write_set(table, key, value, stamp, KAMAILIO62)) == Set(table, key, value, stamp)
     assert read(write_set(table, key, value, stamp, KAMAILIO5)) == Set(table, key, value)
 
 
@@ -188,7 +192,7 @@ def test_cells_of_any_bytes_come_back(rows: list[tuple[str, str, str | int, int,
         else NumberCell(table, key, value, expire, stamp)
         for table, key, value, expire, stamp in rows
     ]
-    assert read(write_cells(cells, DMQCACHE)) == CellBatch(cells)
+    assert read(write_cells(cells, KAMAILIO62)) == CellBatch(cells)
 
 
 # -- what cannot be carried ------------------------------------------------------------------------------
@@ -213,9 +217,7 @@ def test_cells_of_any_bytes_come_back(rows: list[tuple[str, str, str | int, int,
     ],
 )
 def test_what_a_kamailio_cannot_carry_has_a_name(key: str, value: str | int, reason: str | None) -> None:
-    for dialect in (KAMAILIO5, KAMAILIO6, KAMAILIO62):
-        assert carriable(key, value, dialect) == reason
-    assert carriable(key, value, DMQCACHE) == ("too_large" if reason == "too_large" else None)
+    assert carriable(key, value) == reason
 
 
 @pytest.mark.parametrize("character", ["x", '"', "\x01", "é", "😀", "\udcff"])
@@ -224,7 +226,7 @@ def test_a_carriable_cell_never_exceeds_the_limit(character: str) -> None:
     low, high = 0, MAX_CELL_BYTES + 1
     while high - low > 1:
         middle = (low + high) // 2
-        if carriable("k", character * middle, KAMAILIO62) is None:
+        if carriable("k", character * middle) is None:
             low = middle
         else:
             high = middle

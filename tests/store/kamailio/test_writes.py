@@ -6,6 +6,7 @@ import pytest
 
 from dmqcache.store.kamailio.overtaking import IN_ORDER, KEPT_S, SendingOrder
 from dmqcache.store.kamailio.writes import MAX_REMOVALS, KamailioArrivals
+from dmqcache.store.table.cell import PROVISIONAL
 from dmqcache.store.table.merge import MINE, SEEN, TIE
 from dmqcache.store.table.patterns import MatchKind, MatchOn
 from dmqcache.store.table.row import Row
@@ -17,7 +18,7 @@ def test_a_write_without_version_gets_ours_and_the_tables_time() -> None:
     one, hands = make_arrivals("t=>autoexpire=60")
     assert one.arrive_set("a", "x", None, "k") is Verdict.NEWER
     cell = one.table.cells["a"]
-    assert (cell.stamp, one.table.is_provisional(cell), one.table.ttl("a")) == (hands.wall_ms(), True, 60)
+    assert (cell.stamp, cell.flags & PROVISIONAL, one.table.ttl("a")) == (hands.wall_ms(), PROVISIONAL, 60)
     assert one.arrive_set("a", "y", None, "k") is Verdict.NEWER
     assert (one.table["a"], cell.stamp) == ("y", hands.wall_ms() + 1)
 

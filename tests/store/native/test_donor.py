@@ -6,7 +6,7 @@ from typing import Any
 
 from dmqcache.bus.peer import Reply
 from dmqcache.store.native.donor import MAX_PORTIONS
-from dmqcache.store.table.row import MAX_PARTS
+from dmqcache.store.native.message import MAX_PARTS
 from tests.store.harness import Played, Sent, Side, World
 
 
@@ -76,7 +76,7 @@ def test_parts_deeper_than_our_own_leaves_are_told_apart() -> None:
 
 def test_the_end_comes_only_after_the_cells_were_acknowledged() -> None:
     world, side, asker = with_asker(300)
-    asker.answer = lambda sent: None if sent.telegram.rows else Reply(200)
+    asker.answer = lambda sent: None if sent.message.rows else Reply(200)
     want(asker, side, [0, 0, []])
     world.run(6)
     assert ends(asker) == []
@@ -90,12 +90,12 @@ def test_an_end_that_is_not_answered_is_said_again_but_not_for_ever() -> None:
     world, side, asker = with_asker(3)
 
     def answer(sent: Sent) -> Reply | None:
-        return None if sent.telegram.done else Reply(200)
+        return None if sent.message.done else Reply(200)
 
     asker.answer = answer
     want(asker, side, [0, 0, []])
     world.run(60)
-    assert len([sent for sent in side.bus.sent if sent.telegram.done]) == 3
+    assert len([sent for sent in side.bus.sent if sent.message.done]) == 3
 
 
 def test_a_want_of_a_table_that_is_not_shared_ends_at_once_with_nothing() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from dmqcache.bus.peer import Reply
 from dmqcache.store.native.initial_sync import JoinState
+from dmqcache.store.native.message import NativeMessage, Summary, encode
 from dmqcache.store.native.repair import PATIENCE, PATIENCE_S, ROUNDS, SILENCE_S
-from dmqcache.store.table.row import Summary, Telegram, encode
 from tests.store.harness import Played, Sent, Side, World, equal, shown
 
 
@@ -33,7 +33,7 @@ def rejoin(world: World, one: Side, two: Side) -> None:
 
 
 def rows_sent(*sides: Side) -> int:
-    return sum(len(rows) for side in sides for sent in side.bus.sent for rows in sent.telegram.rows.values())
+    return sum(len(rows) for side in sides for sent in side.bus.sent for rows in sent.message.rows.values())
 
 
 def test_equal_tables_are_compared_by_one_question() -> None:
@@ -45,7 +45,7 @@ def test_equal_tables_are_compared_by_one_question() -> None:
         side.bus.sent.clear()
     one.store.repair.want(two.uri)
     world.run(1)
-    assert [sent.telegram.ask for sent in one.bus.sent] == [{"t": []}]
+    assert [sent.message.ask for sent in one.bus.sent] == [{"t": []}]
     assert two.bus.sent == []
     assert one.store.counters.repairs["equal"] >= 1
 
@@ -195,10 +195,10 @@ def test_a_donor_that_says_nothing_any_more_is_given_up() -> None:
     other.table["a"] = "x"
 
     def answer(sent: Sent) -> Reply | None:
-        if sent.telegram.ask is None:
+        if sent.message.ask is None:
             return Reply(200)
-        sums = {"t": Summary(10, 0, 2, [[1] * 16 for _ in sent.telegram.ask["t"]], 16)}
-        return Reply(200, body=encode(Telegram(now=young.store.clock.raw_ms(), sums=sums)))
+        sums = {"t": Summary(10, 0, 2, [[1] * 16 for _ in sent.message.ask["t"]], 16)}
+        return Reply(200, body=encode(NativeMessage(now=young.store.clock.raw_ms(), sums=sums)))
 
     mute.answer = answer
     young.meet(mute)
@@ -236,15 +236,15 @@ def test_a_comparison_waits_for_changes_that_are_on_their_way_but_not_for_ever()
     wants: list[float] = []
 
     def answer(sent: Sent) -> Reply:
-        telegram = sent.telegram
-        if telegram.want is not None:
+        message = sent.message
+        if message.want is not None:
             wants.append(sent.time)
-        if telegram.ask is None:
+        if message.ask is None:
             return Reply(200)
         looks.append(sent.time)
-        sums = {"t": Summary(1, 0, 2, [[0] * 15 + [1] for _ in telegram.ask["t"]], 1)}
+        sums = {"t": Summary(1, 0, 2, [[0] * 15 + [1] for _ in message.ask["t"]], 1)}
         now = side.store.clock.raw_ms()
-        return Reply(200, body=encode(Telegram(now=now, sums=sums, waiting=5)))
+        return Reply(200, body=encode(NativeMessage(now=now, sums=sums, waiting=5)))
 
     other.answer = answer
     side.meet(other)
@@ -259,15 +259,15 @@ def test_a_node_whose_sums_never_agree_is_left_alone_after_some_rounds() -> None
     asked: list[Sent] = []
 
     def answer(sent: Sent) -> Reply:
-        telegram = sent.telegram
-        if telegram.want is not None:
-            want = telegram.want.id
+        message = sent.message
+        if message.want is not None:
+            want = message.want.id
             world.later(0.001, lambda: liar.tell(side, done={"id": want, "lack": [1, 2, 3]}))
-        if telegram.ask is None:
+        if message.ask is None:
             return Reply(200)
         asked.append(sent)
-        sums = {"t": Summary(-5, -1, 99, [[7] * 3 for _ in telegram.ask["t"]], 7), "none": Summary(1, 1, 2)}
-        return Reply(200, body=encode(Telegram(now=side.store.clock.raw_ms(), sums=sums)))
+        sums = {"t": Summary(-5, -1, 99, [[7] * 3 for _ in message.ask["t"]], 7), "none": Summary(1, 1, 2)}
+        return Reply(200, body=encode(NativeMessage(now=side.store.clock.raw_ms(), sums=sums)))
 
     liar.answer = answer
     side.meet(liar)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.peer import Reply
+from dmqcache.store.native.message import decode
 from dmqcache.store.native.replica import CEILING, FLOOR, PARCEL_TIMEOUT_S
-from dmqcache.store.table.row import decode
 from tests.store.harness import Played, Side, World, equal, shown
-from tests.store.table.test_row import HOSTILE
+from tests.store.native.test_message import HOSTILE
 
 
 def with_node(*tables: str, **options: Any) -> tuple[World, Side, Played]:

@@ -191,4 +191,3 @@ def test_a_key_whose_cell_a_flush_took_away_is_still_told() -> None:
     assert outbox.waiting() == 1
     outbox.delivered(carrier.taken[0])
     assert outbox.waiting() == 0
-    assert not outbox.names_key("t", "gone")

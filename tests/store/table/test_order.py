@@ -8,18 +8,14 @@ from hypothesis import strategies as st
 from dmqcache.store.table.order import TIDY_DEAD, KeyOrder
 
 keys = st.text(alphabet="ab\udcffé", min_size=1, max_size=3)
-steps = st.lists(st.tuples(st.sampled_from(["toggle", "toggle", "toggle", "settle", "some", "list"]), keys))
+steps = st.lists(st.tuples(st.sampled_from(["toggle", "toggle", "toggle", "list"]), keys))
 
 
 @given(steps)
 def test_the_order_is_that_of_a_sorted_set(steps: list[tuple[str, str]]) -> None:
     order, alive = KeyOrder(), set[str]()
     for step, key in steps:
-        if step == "settle":
-            order.settle()
-        elif step == "some":
-            order.settle(1)
-        elif step == "list":
+        if step == "list":
             assert list(order.after(None)) == sorted(alive)
         elif key in alive:
             alive.discard(key)
@@ -36,46 +32,26 @@ def test_the_order_is_that_of_a_sorted_set(steps: list[tuple[str, str]]) -> None
 def test_a_key_that_dies_and_comes_again_without_being_listed_waits_once() -> None:
     order = KeyOrder()
     order.add("a")
-    order.settle()
+    assert list(order.after(None)) == ["a"]
     for _ in range(100):
         order.discard("a")
         order.add("a")
-    assert order.unsettled() == 0
+    assert not order._born and not order._died
     assert list(order.after(None)) == ["a"]
-
-
-def test_settling_goes_in_steps() -> None:
-    order = KeyOrder()
-    for number in range(10):
-        order.add(str(number))
-    assert order.settle(4) == 4
-    assert order.unsettled() == 6
-    assert order.settle() == 6
 
 
 def test_many_deaths_at_once_are_taken_out_in_one_pass() -> None:
     order = KeyOrder()
     for number in range(3000):
         order.add(f"{number:04}")
-    order.settle()
+    assert len(list(order.after(None))) == 3000
     for number in range(2990):
         order.discard(f"{number:04}")
-    assert order.settle() == 2990
     assert list(order.after(None)) == [f"{number:04}" for number in range(2990, 3000)]
     order.add("0000")
     order.discard("2999")
     assert list(order.after(None, "0")) == ["0000"]
     assert list(order.after("2997")) == ["2998"]
-
-
-def test_a_key_by_chance() -> None:
-    order = KeyOrder()
-    assert order.any_key(0.5) is None
-    for key in "abcd":
-        order.add(key)
-    assert [order.any_key(fraction) for fraction in (0.0, 0.3, 0.99)] == ["a", "b", "d"]
-    order.clear()
-    assert order.any_key(0.5) is None
 
 
 def test_keys_that_come_and_go_unlisted_cost_no_memory() -> None:
@@ -84,5 +60,5 @@ def test_keys_that_come_and_go_unlisted_cost_no_memory() -> None:
     for number in range(5 * TIDY_DEAD):
         order.add(f"k{number}")
         order.discard(f"k{number}")
-    assert order.unsettled() <= 3 * TIDY_DEAD
+    assert len(order._born) + len(order._died) <= 3 * TIDY_DEAD
     assert list(order.after(None)) == ["stays"]
