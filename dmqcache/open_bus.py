@@ -14,9 +14,10 @@ from dataclasses import replace
 
 from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.net.aio import AsyncioRuntime
-from dmqcache.bus.net.resolver import Answer, AsyncResolver, Resolver
+from dmqcache.bus.net.resolver import AsyncResolver
 from dmqcache.bus.net.tcp import TcpOptions
 from dmqcache.bus.net.transport import TransportOptions, Transports
+from dmqcache.bus.runtime import Resolved, Resolver
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 log = logging.getLogger("dmqcache.bus")
@@ -36,8 +37,8 @@ class SeedResolver:
         self._seeds = frozenset(seeds)
         self._lost: set[NodeURI] = set()
 
-    def resolve(self, uri: NodeURI, callback: Answer) -> None:
-        """See :meth:`dmqcache.bus.net.resolver.Resolver.resolve`."""
+    def resolve(self, uri: NodeURI, callback: Resolved) -> None:
+        """See :meth:`dmqcache.bus.runtime.Resolver.resolve`."""
         if uri not in self._seeds:
             self._resolver.resolve(uri, callback)
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.bus.net.resolver import Answer
+from dmqcache.bus.runtime import Resolved
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.open_bus import SeedResolver
 
@@ -18,7 +18,7 @@ class Told:
     def __init__(self) -> None:
         self.endpoints: list[Endpoint] = []
 
-    def resolve(self, uri: NodeURI, callback: Answer) -> None:
+    def resolve(self, uri: NodeURI, callback: Resolved) -> None:
         callback(self.endpoints)
 
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.exchange.dispatch import Dispatcher
+from dmqcache.bus.exchange.letter import Letter
 from dmqcache.bus.exchange.replay import REMEMBERED, Replays
 from dmqcache.bus.exchange.transaction import ClientTransactions, Outcome
 from dmqcache.bus.incoming import Incoming
@@ -30,14 +30,11 @@ from dmqcache.bus.nodes.notification import Notification
 from dmqcache.bus.nodes.probe import FailureDetector
 from dmqcache.bus.nodes.resolution import Addresses
 from dmqcache.bus.nodes.verify import KNOCK_CHANNEL, Verifier
-from dmqcache.bus.outgoing import Identity, Letter, Outgoing
+from dmqcache.bus.outgoing import Identity, Outgoing
 from dmqcache.bus.peer import Message, OnResponse, Peer, Sending
-from dmqcache.bus.runtime import Runtime, Timer
+from dmqcache.bus.runtime import Resolver, Runtime, Timer
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.bus.timers import T1, T2, TIMEOUT
-
-if TYPE_CHECKING:
-    from dmqcache.bus.net.resolver import Resolver
 
 log = logging.getLogger(__name__)
 

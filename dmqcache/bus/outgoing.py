@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.exchange.transaction import SEND_PARAM, ClientTransaction, ClientTransactions, Outcome, Plan
+from dmqcache.bus.exchange.letter import Letter, Posted
+from dmqcache.bus.exchange.transaction import SEND_PARAM, ClientTransactions, Outcome, Plan
 from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.membership import Membership
 from dmqcache.bus.nodes.resolution import Addresses
@@ -21,7 +22,6 @@ from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.message import build_request
 from dmqcache.bus.sip.stream import MAX_STREAM_MESSAGE
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
-from dmqcache.bus.timers import TIMEOUT
 
 log = logging.getLogger(__name__)
 
@@ -53,59 +53,6 @@ class Identity:
     def extra_headers(self) -> tuple[tuple[str, str], ...]:
         """``Supported``, or nothing."""
         return (("Supported", ", ".join(self.supported)),) if self.supported else ()
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """What goes to one node."""
-
-    channel: str
-    node: NodeURI
-    body: bytes
-    content_type: str = "text/plain"
-    max_forwards: int = 1
-    timeout: float = TIMEOUT
-    #: Repeat by the node's measured round trip.
-    fast: bool = False
-    #: False: send once.
-    repeat: bool = True
-
-
-class Posted:
-    """A letter on its way: the :class:`~dmqcache.bus.peer.Sending` that a peer holds."""
-
-    __slots__ = ("_ended", "_on_response", "_transaction", "letter")
-
-    def __init__(self, letter: Letter, on_response: OnResponse | None) -> None:
-        self.letter = letter
-        self._on_response = on_response
-        self._transaction: ClientTransaction | None = None
-        self._ended = False
-
-    @property
-    def ended(self) -> bool:
-        """Whether it was cancelled or answered."""
-        return self._ended
-
-    def cancel(self) -> None:
-        """See :class:`~dmqcache.bus.peer.Sending`."""
-        self._ended = True
-        self._on_response = None
-        if self._transaction is not None:
-            self._transaction.cancel()
-            self._transaction = None
-
-    def under_way(self, transaction: ClientTransaction) -> None:
-        """It was sent."""
-        self._transaction = transaction
-
-    def end(self, response: Response) -> None:
-        """Give the final answer to whoever waits for it. What that raises, this raises."""
-        self._ended = True
-        self._transaction = None
-        on_response, self._on_response = self._on_response, None
-        if on_response is not None:
-            on_response(response)
 
 
 class Outgoing:

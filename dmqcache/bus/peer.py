@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from dmqcache.bus.node import Node
-    from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.bus.node import Node
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 
 @dataclass(frozen=True, slots=True)

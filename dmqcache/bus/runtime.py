@@ -1,4 +1,4 @@
-"""What the sans-I/O core is given from outside: time, chance, timers and somebody to run coroutines.
+"""What the sans-I/O core is given from outside: time, chance, timers, addresses, somebody to run coroutines.
 
 Nothing under ``dmqcache.bus`` (but the transports) or ``dmqcache.store`` imports asyncio, socket, time or
 random. It is handed a :class:`Runtime` instead: the real one is ``dmqcache.bus.net.aio``, the tests' one runs
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
+
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 
 class Timer(Protocol):
@@ -45,3 +47,17 @@ class Runtime(Protocol):
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> Running:
         """Run a coroutine to its end beside everything else. It reports its own failures."""
+
+
+#: Called with the endpoints of a name, best first.
+Resolved = Callable[[list[Endpoint]], None]
+
+
+class Resolver(Protocol):
+    """Where the names of nodes lead."""
+
+    def resolve(self, uri: NodeURI, callback: Resolved) -> None:
+        """Call ``callback`` once, on a later turn, with the endpoints of ``uri``, best first.
+
+        Never blocks and never raises. An empty list: the name does not resolve, or not in time.
+        """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dmqcache.bus.bounded import Bounded
 from dmqcache.bus.sip.uri import Endpoint
 
 #: Seconds after the first failure, doubled by each further one, and their bound.
@@ -24,7 +25,7 @@ class Backoff:
     """What is known of endpoints that failed."""
 
     def __init__(self) -> None:
-        self._rests: dict[Endpoint, _Rest] = {}
+        self._rests: Bounded[Endpoint, _Rest] = Bounded(MAX_ENDPOINTS)
 
     def blocks(self, endpoint: Endpoint, now: float) -> str:
         """Why ``endpoint`` must not be tried at ``now``, or an empty text when it may."""
@@ -33,10 +34,8 @@ class Backoff:
 
     def failed(self, endpoint: Endpoint, reason: str, now: float) -> None:
         """Another attempt was in vain: the next rest is twice as long."""
-        before = self._rests.pop(endpoint, None)
+        before = self._rests.get(endpoint)
         seconds = FIRST_SECONDS if before is None else min(2 * before.seconds, LONGEST_SECONDS)
-        while len(self._rests) >= MAX_ENDPOINTS:
-            del self._rests[next(iter(self._rests))]
         self._rests[endpoint] = _Rest(now + seconds, seconds, reason)
 
     def forget(self, endpoint: Endpoint) -> None:

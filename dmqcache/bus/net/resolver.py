@@ -13,8 +13,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
+from dmqcache.bus.bounded import Bounded
+from dmqcache.bus.runtime import Resolved
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 log = logging.getLogger(__name__)
@@ -32,19 +33,8 @@ THREADS = 8
 #: Names that may wait for a thread; one more gets an empty list.
 WAITING_NAMES = 1024
 
-Answer = Callable[[list[Endpoint]], None]
 #: A blocking lookup: a host name to the texts of its addresses, best first. OSError or UnicodeError if none.
 Lookup = Callable[[str], Sequence[str]]
-
-
-class Resolver(Protocol):
-    """What the bus needs to know where a node's name leads."""
-
-    def resolve(self, uri: NodeURI, callback: Answer) -> None:
-        """Call ``callback`` once, on a later turn, with the endpoints of ``uri``, best first.
-
-        Never blocks and never raises. An empty list: the name does not resolve, or not in time.
-        """
 
 
 def system_lookup(host: str) -> list[str]:
@@ -54,7 +44,7 @@ def system_lookup(host: str) -> list[str]:
 
 
 class AsyncResolver:
-    """:class:`Resolver` over the system's blocking one.
+    """:class:`~dmqcache.bus.runtime.Resolver` over the system's blocking one.
 
     The threads are daemons of its own: a name server that is down must neither fill the loop's common pool
     nor keep the process from ending.
@@ -75,15 +65,15 @@ class AsyncResolver:
         self._now = now
         self._closed = False
         #: host -> (addresses, when they are too old)
-        self._cache: dict[str, tuple[Sequence[str], float]] = {}
+        self._cache: Bounded[str, tuple[Sequence[str], float]] = Bounded(CACHE_NAMES)
         #: host -> who waits for it
-        self._asking: dict[str, list[tuple[NodeURI, Answer]]] = {}
+        self._asking: dict[str, list[tuple[NodeURI, Resolved]]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._queue: deque[str] = deque()
         self._threads = 0
 
-    def resolve(self, uri: NodeURI, callback: Answer) -> None:
-        """See :meth:`Resolver.resolve`. Askers of one name share one lookup."""
+    def resolve(self, uri: NodeURI, callback: Resolved) -> None:
+        """See :meth:`dmqcache.bus.runtime.Resolver.resolve`. Askers of one name share one lookup."""
         literal = uri.endpoint
         if literal is not None:
             self._answer(callback, [literal])
@@ -101,17 +91,17 @@ class AsyncResolver:
             self._ask(host, uri, callback)
 
     def close(self) -> None:
-        """Answer whoever waits with an empty list. Threads that hang in the system end by themselves."""
+        """Resolved whoever waits with an empty list. Threads that hang in the system end by themselves."""
         self._closed = True
         self._queue.clear()
         for host in list(self._asking):
             self._finish(host, [])
 
-    def _answer(self, callback: Answer, endpoints: list[Endpoint]) -> None:
+    def _answer(self, callback: Resolved, endpoints: list[Endpoint]) -> None:
         # Always on a later turn, so that who asks meets one order of events only.
         self._loop.call_soon(callback, endpoints)
 
-    def _ask(self, host: str, uri: NodeURI, callback: Answer) -> None:
+    def _ask(self, host: str, uri: NodeURI, callback: Resolved) -> None:
         self._asking[host] = [(uri, callback)]
         self._timers[host] = self._loop.call_later(self._timeout, self._timed_out, host)
         self._queue.append(host)
@@ -160,9 +150,6 @@ class AsyncResolver:
             self._answer(callback, _endpoints(uri, addresses))
 
     def _remember(self, host: str, addresses: Sequence[str]) -> None:
-        self._cache.pop(host, None)
-        while len(self._cache) >= CACHE_NAMES:
-            del self._cache[next(iter(self._cache))]
         lifetime = CACHE_SECONDS if addresses else NEGATIVE_CACHE_SECONDS
         self._cache[host] = (addresses, self._now() + lifetime)
 

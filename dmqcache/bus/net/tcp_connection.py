@@ -16,7 +16,7 @@ from typing import cast
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.net.failure import CLOSED, FRAMING, REFUSED, RESET, SHUT, TIMEOUT, reason_of
-from dmqcache.bus.net.seldom import Seldom
+from dmqcache.bus.net.log_limit import LogLimit
 from dmqcache.bus.net.sockaddr import endpoint_of
 from dmqcache.bus.sip.headers import MessageError
 from dmqcache.bus.sip.stream import MAX_STREAM_MESSAGE, StreamFramer
@@ -85,7 +85,7 @@ class TcpContext:
     #: A connection is gone: why, and whether anybody must be told.
     lost: Callable[[TcpConnection, str], None]
     #: Anybody may call and send nonsense, thousands of times.
-    complaints: Seldom = field(default_factory=Seldom)
+    complaints: LogLimit = field(default_factory=LogLimit)
 
 
 class TcpConnection(asyncio.Protocol):

@@ -1,14 +1,13 @@
 """Bytes between this node and others, over whichever transport an endpoint names.
 
 Owns the choice between UDP and TCP and the addresses that a node listens on. Knows nothing of what a message
-says. TLS has its place here (``TransportOptions.tls``) and is not built yet.
+says.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -28,8 +27,6 @@ class TransportOptions:
 
     udp: UdpOptions = field(default_factory=UdpOptions)
     tcp: TcpOptions = field(default_factory=TcpOptions)
-    #: Certificates and rules for ``tls`` endpoints. Not supported yet: must be None.
-    tls: ssl.SSLContext | None = None
 
 
 class Transports:
@@ -71,8 +68,6 @@ class Transports:
         """Bind every address. OSError with a text that names the one that is not to be had; then none is
         left bound."""
         try:
-            if self._options.tls is not None:
-                raise OSError("TLS is not supported yet: leave the TLS context out")
             self._bound = tuple([await self._bind(uri) for uri in self._listen])
         except BaseException:
             await self.close()

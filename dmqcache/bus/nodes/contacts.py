@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dmqcache.bus.bounded import Bounded
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.membership import Membership
@@ -55,8 +56,8 @@ class Contacts:
         self._counters = counters
         self._verify = verify
         self._lookups: set[NodeURI] = set()
-        #: (name, host that calls itself so) -> when that was looked into. In that order.
-        self._moved: dict[tuple[NodeURI, str], float] = {}
+        #: (name, host that calls itself so) -> when that was looked into.
+        self._moved: Bounded[tuple[NodeURI, str], float] = Bounded(MAX_MOVED)
 
     def sender(self, uri: NodeURI, source: Endpoint, message: SipMessage) -> Node | None:
         """The node that sent a request, if its source is the node's own address; else None, and whoever it
@@ -108,10 +109,7 @@ class Contacts:
         now, key = self._runtime.now(), (uri, source.host)
         if uri.endpoint is not None or now - self._moved.get(key, float("-inf")) < MOVED_GAP:
             return
-        self._moved.pop(key, None)
         self._moved[key] = now
-        if len(self._moved) > MAX_MOVED:
-            del self._moved[next(iter(self._moved))]
         self._stranger(uri, source)
 
     def _resolved(

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 
+from dmqcache.bus.bounded import Bounded
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.node import Node, NodeList, NodeStatus
 from dmqcache.bus.nodes.events import Events, Happening
@@ -91,9 +92,9 @@ class Membership:
         self._ping_interval = ping_interval
         #: The forms of our own address that we were told at the start, and those that turned out to be so.
         self._own: set[NodeURI] = {nodes.local.uri}
-        self._own_learnt: dict[NodeURI, None] = {}
-        #: URI -> when it was removed. In that order.
-        self._departed: dict[NodeURI, float] = {}
+        self._own_learnt: Bounded[NodeURI, None] = Bounded(MAX_OWN_LEARNT)
+        #: URI -> when it was removed.
+        self._departed: Bounded[NodeURI, float] = Bounded(MAX_DEPARTED)
         #: Called with a node that just became active, before the peers hear of it.
         self.on_up: Callable[[Node], None] = lambda node: None
         #: Called with a node that just stopped being active.
@@ -112,10 +113,7 @@ class Membership:
     def add_own(self, uri: NodeURI) -> None:
         """``uri`` turned out to be another form of our own address, so it is no other node."""
         if uri not in self._own:
-            self._own_learnt.pop(uri, None)
             self._own_learnt[uri] = None
-            if len(self._own_learnt) > MAX_OWN_LEARNT:
-                del self._own_learnt[next(iter(self._own_learnt))]
         node = self.nodes.get(uri)
         if node is not None and not node.local:
             log.info("%s is this node itself", uri)
@@ -148,10 +146,7 @@ class Membership:
         """Take a node out of the list. Peers hear that it left."""
         if node.local:
             raise ValueError("a node cannot remove itself from its own list")
-        self._departed.pop(node.uri, None)
         self._departed[node.uri] = self._runtime.now()
-        while len(self._departed) > MAX_DEPARTED:
-            del self._departed[next(iter(self._departed))]
         log.info("node %s is removed (it was %s)", node.uri, node.status)
         self._forget(node)
 

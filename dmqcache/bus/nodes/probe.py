@@ -19,11 +19,11 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from dmqcache.bus.exchange.letter import Letter, Posted
 from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.membership import Evidence, Membership
 from dmqcache.bus.nodes.notification import Notification
 from dmqcache.bus.nodes.verify import KNOCK_CHANNEL
-from dmqcache.bus.outgoing import Letter, Posted
 from dmqcache.bus.peer import OnResponse, Response, Sending
 from dmqcache.bus.runtime import Runtime, Timer
 

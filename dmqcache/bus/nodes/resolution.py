@@ -5,13 +5,8 @@ Keeps no list of its own: the resolver caches, and who wants a fresh answer asks
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
+from dmqcache.bus.runtime import Resolved, Resolver
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
-
-if TYPE_CHECKING:
-    from dmqcache.bus.net.resolver import Resolver
 
 
 class Addresses:
@@ -20,7 +15,7 @@ class Addresses:
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
 
-    def find(self, uri: NodeURI, found: Callable[[list[Endpoint]], None]) -> None:
+    def find(self, uri: NodeURI, found: Resolved) -> None:
         """Call ``found`` with the endpoints of ``uri``: from inside this call for an IP address, later for
         a name. An empty list: it does not resolve now."""
         literal = uri.endpoint

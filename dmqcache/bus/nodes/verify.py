@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from dmqcache.bus.bounded import Bounded
+from dmqcache.bus.exchange.letter import Letter, Posted
 from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.membership import Evidence, Membership
 from dmqcache.bus.nodes.notification import Notification
 from dmqcache.bus.nodes.resolution import node_uri
-from dmqcache.bus.outgoing import Letter, Posted
 from dmqcache.bus.peer import OnResponse, Response
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import NodeURI
@@ -60,7 +61,7 @@ class Verifier:
         self._post = post
         #: Nodes to ask, oldest first.
         self._queue: dict[Node, None] = {}
-        self._asked: dict[NodeURI, float] = {}
+        self._asked: Bounded[NodeURI, float] = Bounded(MAX_GHOSTS)
         self._tokens = BURST
         self._filled = runtime.now()
         self._armed = False
@@ -100,10 +101,7 @@ class Verifier:
         now = self._runtime.now()
         if self._stopped or now - self._asked.get(uri, float("-inf")) < GHOST_GAP:
             return
-        self._asked.pop(uri, None)
         self._asked[uri] = now
-        if len(self._asked) > MAX_GHOSTS:
-            del self._asked[next(iter(self._asked))]
         self._notification.ask_address(uri, TIMEOUT, partial(self._ghost_answered, uri))
 
     def _due(self, node: Node) -> None:

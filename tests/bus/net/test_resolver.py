@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from dmqcache.bus.net import resolver as module
-from dmqcache.bus.net.resolver import CACHE_SECONDS, NEGATIVE_CACHE_SECONDS, THREADS, AsyncResolver, Resolver
+from dmqcache.bus.net.resolver import CACHE_SECONDS, NEGATIVE_CACHE_SECONDS, THREADS, AsyncResolver
+from dmqcache.bus.runtime import Resolver
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from tests.bus.net.loops import Loop, both_loops, run, turns, until
 

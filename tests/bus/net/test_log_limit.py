@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dmqcache.bus.net.seldom import GAP, MAX_HOSTS, Seldom
+from dmqcache.bus.net.log_limit import GAP, MAX_HOSTS, LogLimit
 
 
 def test_each_host_is_complained_of_once_a_minute() -> None:
-    seldom = Seldom()
+    seldom = LogLimit()
     assert seldom.may("127.0.0.1", 0.0) and not seldom.may("127.0.0.1", GAP - 1)
     assert seldom.may("127.0.0.2", 1.0)
     assert seldom.may("127.0.0.1", GAP) and not seldom.may("127.0.0.1", GAP + 1)
 
 
 def test_hosts_are_remembered_within_bounds() -> None:
-    seldom = Seldom()
+    seldom = LogLimit()
     for number in range(10_000):
         assert seldom.may(str(number), 0.0)
     assert len(seldom._said) == MAX_HOSTS and not seldom.may("9999", 1.0) and seldom.may("0", 1.0)
