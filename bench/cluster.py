@@ -11,7 +11,8 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 
-from dmqcache.cache_node import CacheNode, loop_factory, tune_collector
+from dmqcache.cache_node import CacheNode
+from dmqcache.cli.run_node import loop_factory, tune_collector
 
 TABLE = "users"
 HOSTS = ("127.0.0.71", "127.0.0.72", "127.0.0.73")

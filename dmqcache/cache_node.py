@@ -1,15 +1,12 @@
 """One whole node: builds the bus, the store, the peers and the servers, starts and stops them.
 
-The only place that knows all the parts; each part knows only what it needs. ``run`` is what
-``dmqcache serve`` does.
+The only place that knows all the parts; each part knows only what it needs. How a process runs one until it
+is told to stop is ``cli/run_node.py``'s business.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
-import signal
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -17,7 +14,7 @@ from typing import Any, Self
 
 from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.net.aio import AsyncioRuntime
-from dmqcache.config.config import OFF, Config, ConfigError, load
+from dmqcache.config.config import Config, ConfigError, embedded
 from dmqcache.config.peer_loading import load_peers, register_peers
 from dmqcache.metrics.node_view import NodeRow, SyncProgress, node_rows, sync_progress
 from dmqcache.open_bus import OpenBus
@@ -25,8 +22,6 @@ from dmqcache.release import SOFTWARE, VERSION
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
-
-log = logging.getLogger("dmqcache")
 
 
 class CacheNode:
@@ -48,7 +43,7 @@ class CacheNode:
         and HTTP run only where an address is given. ConfigError says what is wrong."""
         if config is not None and options:
             raise ConfigError(f"a Config and options of their own, {', '.join(options)}: give one of the two")
-        self.config = config if config is not None else _embedded(options)
+        self.config = config if config is not None else embedded(options)
         self.started_at = time.time()
         self._shell: OpenBus | None = None
         self._store: Store | None = None
@@ -212,62 +207,3 @@ class CacheNode:
     def node_rows(self) -> list[NodeRow]:
         """All nodes of the bus, this one first."""
         return node_rows(self.store, SOFTWARE)
-
-
-def _embedded(options: dict[str, Any]) -> Config:
-    """The configuration of an embedded node: no servers unless asked for."""
-    given = dict(options)
-    for plural, name in (("tables", "table"), ("notification_addresses", "notification_address")):
-        if plural in given:
-            given[name] = given.pop(plural)
-    for address in ("client_address", "http_address"):
-        if given.get(address) is None:
-            given[address] = OFF
-    return load(flags=given)
-
-
-def run(config: Config) -> None:
-    """Run a node until SIGTERM, SIGHUP or Ctrl-C. ConfigError or OSError if it cannot start."""
-    node = CacheNode(config)
-    runner = asyncio.Runner(loop_factory=loop_factory())
-    with runner:
-        runner.run(_serve(node))
-
-
-def loop_factory() -> Any:
-    """uvloop's, where it is installed; else None: asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
-def tune_collector() -> None:
-    """Let Python's cyclic collector look rarely, and never again at what is there now: cells are not tracked,
-    and what the servers make holds few cycles. For processes that are a node and nothing else."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
-async def _serve(node: CacheNode) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a terminal may go
-            loop.add_signal_handler(number, stop.set)
-    await node.start()
-    tune_collector()
-    config = node.config
-    log.info(
-        "node %s started: tables %s; clients %s; http %s",
-        config.server_address,
-        ", ".join(node.tables),
-        config.client_address or "off",
-        config.http_address or "off",
-    )
-    await stop.wait()
-    log.info("leaving the bus")
-    await node.stop()
-    log.info("stopped")

@@ -57,6 +57,7 @@ SHELL = frozenset(
         "dmqcache.__main__",
         "dmqcache.cli.client",
         "dmqcache.cli.demo",
+        "dmqcache.cli.run_node",
         "dmqcache.config.logs",
         "dmqcache.cache_node",
         "dmqcache.open_bus",

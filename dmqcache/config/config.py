@@ -35,28 +35,28 @@ SEPARATOR = re.compile(r"[\s,]+")
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What ``options.py`` describes, as typed values."""
+    """What ``options.py`` describes, as typed values; the defaults are those of the options."""
 
     server_address: NodeURI
-    notification_addresses: tuple[NodeURI, ...] = ()
-    listen_address: NodeURI | None = None
-    aliases: tuple[NodeURI, ...] = ()
-    tables: tuple[TableSettings, ...] = ()
-    client_address: HostPort | None = None
-    http_address: HostPort | None = None
-    ping_interval: float = 60.0
-    probe_interval: float = 1.0
-    num_workers: int = 2
-    t1: float = 0.5
-    t2: float = 4.0
-    peers: tuple[str, ...] = ()
-    max_value_bytes: int = 1048576
-    outbox_limit: int = 100_000
-    repair_interval: float = 5.0
-    tombstone_ttl: float = 900.0
-    tombstone_limit: int = 100_000
-    log_level: str = "info"
-    log_format: str = "text"
+    notification_addresses: tuple[NodeURI, ...]
+    listen_address: NodeURI | None
+    aliases: tuple[NodeURI, ...]
+    tables: tuple[TableSettings, ...]
+    client_address: HostPort | None
+    http_address: HostPort | None
+    ping_interval: float
+    probe_interval: float
+    num_workers: int
+    t1: float
+    t2: float
+    peers: tuple[str, ...]
+    max_value_bytes: int
+    outbox_limit: int
+    repair_interval: float
+    tombstone_ttl: float
+    tombstone_limit: int
+    log_level: str
+    log_format: str
     #: Where each value came from, for the log: option -> "default", "file", the variable or the flag.
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -84,6 +84,18 @@ def load(
     config = Config(**values, sources={name: source for name, (source, _) in given.items()})
     _check_together(config)
     return config
+
+
+def embedded(options: Mapping[str, Any]) -> Config:
+    """The configuration of an embedded node: no servers unless asked for."""
+    given = dict(options)
+    for plural, name in (("tables", "table"), ("notification_addresses", "notification_address")):
+        if plural in given:
+            given[name] = given.pop(plural)
+    for address in ("client_address", "http_address"):
+        if given.get(address) is None:
+            given[address] = OFF
+    return load(flags=given)
 
 
 def _default(option: Option) -> Sequence[Any]:

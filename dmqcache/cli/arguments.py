@@ -1,0 +1,68 @@
+"""What several commands take and do alike: a node's address, tables, keys, patterns; the codes that they end
+with; the line in which a failure is told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from dmqcache.cli import render
+from dmqcache.cli.client import Client, CommandFailed
+
+#: The answer is no: no such key, too few nodes in time. And: it could not be done.
+NO = 1
+FAILED = 2
+#: Longer than any node remembers anything (``store/table/table.py``), and still a number that sockets take.
+CENTURY_S = 100 * 366 * 86_400
+
+NodeFlag = Annotated[
+    str,
+    typer.Option("--node", envvar="DMQCACHE_NODE", metavar="HOST:PORT", help="The node's client address."),
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TableName = Annotated[str, typer.Argument(metavar="TABLE", help="The table, by name or number.")]
+KeyName = Annotated[str, typer.Argument(metavar="KEY", help="The key.")]
+
+
+class Entry(NamedTuple):
+    """A command as ``app.py`` registers it."""
+
+    function: Callable[..., None]
+    settings: Mapping[str, Any] = {}
+
+
+#: Of commands whose values and increments may begin with a minus sign.
+MINUS: Mapping[str, Any] = {"ignore_unknown_options": True}
+
+
+def number(seconds: float | None) -> float | None:
+    """What is not a number lies within any limits."""
+    if seconds != seconds:
+        raise typer.BadParameter("nan is no number of seconds")
+    return seconds
+
+
+def connect(node: str, table: str | None = None) -> Client:
+    client = Client(node)
+    if table is not None:
+        client.select(table)
+    return client
+
+
+def one_pattern(**patterns: str) -> tuple[str, str] | None:
+    given = [(kind, text) for kind, text in patterns.items() if text]
+    if len(given) > 1:
+        raise CommandFailed("only one pattern at a time")
+    return given[0] if given else None
+
+
+def complain(text: str) -> None:
+    line = f"dmqcache: {text}".replace("\n", " ")
+    try:
+        sys.stderr.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
+        sys.stderr.flush()
+    except OSError:
+        render.abandon(2)  # nobody can be told; the exit code still says it

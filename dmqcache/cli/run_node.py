@@ -1,0 +1,61 @@
+"""A process that is one node and nothing else: its event loop, its signals, its garbage collector."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+from typing import Any
+
+from dmqcache.cache_node import CacheNode
+from dmqcache.config.config import Config
+
+log = logging.getLogger("dmqcache")
+
+
+def run(config: Config) -> None:
+    """Run a node until SIGTERM, SIGHUP or Ctrl-C. ConfigError or OSError if it cannot start."""
+    node = CacheNode(config)
+    runner = asyncio.Runner(loop_factory=loop_factory())
+    with runner:
+        runner.run(_serve(node))
+
+
+def loop_factory() -> Any:
+    """uvloop's, where it is installed; else None: asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def tune_collector() -> None:
+    """Let Python's cyclic collector look rarely, and never again at what is there now: cells are not tracked,
+    and what the servers make holds few cycles. For processes that are a node and nothing else."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+async def _serve(node: CacheNode) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a terminal may go
+            loop.add_signal_handler(number, stop.set)
+    await node.start()
+    tune_collector()
+    config = node.config
+    log.info(
+        "node %s started: tables %s; clients %s; http %s",
+        config.server_address,
+        ", ".join(node.tables),
+        config.client_address or "off",
+        config.http_address or "off",
+    )
+    await stop.wait()
+    log.info("leaving the bus")
+    await node.stop()
+    log.info("stopped")

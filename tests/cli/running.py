@@ -1,0 +1,32 @@
+"""One command run in this process: what it prints and the code that it ends with."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from typing import NamedTuple
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+
+
+def one_line(ran: Ran) -> str:
+    assert ran.code == 2
+    assert ran.out == ""
+    assert ran.err.startswith("dmqcache: ")
+    assert ran.err.count("\n") == 1
+    return ran.err
+
+
+def free_port(host: str) -> int:
+    """A port that is free for SIP now."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
