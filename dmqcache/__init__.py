@@ -3,28 +3,44 @@
 Every node holds every table. Nodes are equal: there is no master, no quorum and no disk; any of them may be
 a Kamailio server, whose ``htable`` tables are then the same as ours.
 
-The map
-    ``dmqcache.cache_node``      :class:`CacheNode`: builds all that follows, starts and stops it
-    ``dmqcache.open_bus``  ``open_bus``: the bus on real sockets, for programs that want no cache
-    ``dmqcache.bus``       the bus: SIP messages, transactions, transports, who is there; knows no cache
-    ``dmqcache.store``     the replicated tables: data, versions, outboxes, sync and repair
-    ``dmqcache.server``    the Redis protocol, HTTP with metrics and JSON-RPC
-    ``dmqcache.cli.app``       the commands, with ``options`` (all options, once) and ``client``
+The map, from the top down; each folder says in its ``__init__`` what it owns and which file to read first
+    ``cli``          the commands; ``python -m dmqcache`` is ``dmqcache``
+    ``cache_node``   :class:`CacheNode`: builds all that follows, starts and stops it
+    ``server``       the Redis protocol (``resp``); HTTP with JSON-RPC and the status page (``http``)
+    ``metrics``      what a node shows of itself, and how Prometheus reads it
+    ``config``       the options, once, and their sources: flags, environment, file
+    ``store``        the replicated tables: ``table``, ``outbox``, ``native`` (dmqcache nodes), ``kamailio``
+    ``open_bus``     the bus on real sockets, for programs that want no cache
+    ``bus``          the bus: ``sip``, ``net``, ``exchange`` (transactions), ``nodes``; knows no cache
 
 Data climbs from the transport to the table; imports only go down: the bus knows nothing of the store, and
 the store nothing of the servers. ``docs/architecture.md`` tells more.
 
 The words
     node        one process on the bus, known by its SIP address
-    peer        a consumer on the bus, known by its channel (``htable``); a node is never called a peer
+    peer        a consumer on the bus, known by its channel; a node is never called a peer
     channel     the name before the @ of a message's address: which peer it is for
     table       a named set of cells, declared alike on all nodes
     cell        one key with its value, version and time to live
+    version     when a cell was written, by its writer's clock; the higher one wins on every node
     change      one set or delete with its version
     tombstone   a delete that is remembered, so that no node brings the key back
+    floor       a flush: everything with an older version is dead
+    expired     a cell whose time to live has passed
+    counter     a cell that ``incr`` adds to: a base and a share for each node that counted
+    share       what one node has added to a counter
+    row         a cell as dmqcache nodes send it to each other
+    merge       take a row or leave it, so that all nodes end alike in whatever order rows come
     outbox      the keys that one other node has still to be told
+    courier     what empties an outbox in the language of its node
+    digest      sums over a table's cells by which two nodes find what differs
     repair      two nodes compare their tables and exchange what differs
     donor       the node that answers an initial sync or a repair
+    designated  the dmqcache node that looks after the Kamailio nodes
+    dialect     what a Kamailio of a certain version understands
+    pending     a node that was heard of and has not answered yet
+    ready       a node that has all that the others had when it started
+    drop        a message that is not handled, counted under a named reason
 
 The public names below are imported when they are first used: ``import dmqcache`` loads nothing else.
 """

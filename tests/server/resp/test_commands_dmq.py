@@ -1,0 +1,49 @@
+"""Our own commands."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.server.fakes import FakeNode, make_session
+from tests.server.resp.saying import OK, Transcript, hold, say
+
+TRANSCRIPTS: dict[str, Transcript] = {
+    "patterns of our own": [
+        ("MSET call-1 alice call-2 bob x-call carol", OK),
+        ("DMQ.MATCH prefix name call", ["call-1", "call-2"]),
+        ("DMQ.MATCH suffix name call", ["x-call"]),
+        ("DMQ.MATCH REGEX NAME ^CALL-[12]$", ["call-1", "call-2"]),
+        ("DMQ.MATCH contains value o", ["call-2", "x-call"]),
+        ("DMQ.MATCH glob name x", "ERR DMQ.MATCH takes regex|prefix|suffix|contains name|value PATTERN"),
+        ("DMQ.REMOVE prefix name call", 2),
+        ("KEYS *", ["x-call"]),
+        ("SET t v EX 5", OK),
+        ("DMQ.CELL t", ["v", 5000]),
+        ("DMQ.CELL nope", None),
+        ("DMQ.SCAN 0", ["0", ["t", "v", 5000, "x-call", "carol", -1]]),
+        ("DMQ.SCAN 0 PREFIX x COUNT 5", ["0", ["x-call", "carol", -1]]),
+        ("DMQ.SCAN 0 COUNT 0", "ERR syntax error"),
+        ("DMQ.SCAN 0 MATCH x", "ERR syntax error"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", TRANSCRIPTS)
+def test_transcript(name: str) -> None:
+    hold(TRANSCRIPTS[name])
+
+
+def test_the_node_tells_its_rows_as_json() -> None:
+
+    session = make_session(FakeNode("cache", "users=>autoexpire=60;initval=5"))
+    nodes = json.loads(str(say(session, "DMQ.NODES")))
+    assert [row["uri"] for row in nodes] == ["sip:127.0.0.11:5060", "sip:127.0.0.12:5060"]
+    tables = json.loads(str(say(session, "DMQ.TABLES")))
+    assert [(row["table"], row["autoexpire"], row["initval"]) for row in tables] == [
+        ("cache", 0, None),
+        ("users", 60, 5),
+    ]
+    stats = json.loads(str(say(session, "DMQ.STATS")))
+    assert stats["replication"]["sync_state"] == "done"
