@@ -52,7 +52,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from dmqcache.bus.bus import Bus, BusSettings
+    from dmqcache.bus.bus import Bus
+    from dmqcache.bus.bus_settings import BusSettings
     from dmqcache.bus.node import Node, NodeStatus
     from dmqcache.bus.peer import Message, Peer, PeerBus, Reply, Response
     from dmqcache.bus.sip.uri import NodeURI, URIError
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
 #: Where each public name lives.
 _HOMES: Final[Mapping[str, str]] = {
     "Bus": "dmqcache.bus.bus",
-    "BusSettings": "dmqcache.bus.bus",
+    "BusSettings": "dmqcache.bus.bus_settings",
     "CacheNode": "dmqcache.cache_node",
     "ConfigError": "dmqcache.config.options",
     "MatchKind": "dmqcache.store.table.patterns",

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from dmqcache.bus.bus import Bus, BusSettings
+from dmqcache.bus.bus import Bus
+from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.net.aio import AsyncioRuntime
 from dmqcache.config.config import Config, ConfigError, embedded
 from dmqcache.config.peer_loading import load_peers, register_peers

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-from dmqcache.bus.bus import Bus, BusSettings
+from dmqcache.bus.bus import Bus
+from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.net.aio import AsyncioRuntime
 from dmqcache.bus.net.resolver import AsyncResolver
 from dmqcache.bus.net.tcp import TcpOptions

@@ -1,74 +1,30 @@
 """The bus: builds its parts, and is what peers, nodes and operators talk to.
 
-Owns wiring and the public face. Each part has its file: ``incoming.py`` and ``outgoing.py`` carry messages;
-``notification.py`` with ``membership.py``, ``contacts.py``, ``join.py``, ``verify.py`` and ``probe.py`` know
-who is there; ``dispatch.py`` runs handlers; ``events.py`` tells peers; ``leave.py`` says goodbye. No
-I/O here: bytes come in by :meth:`Bus.receive`, go out by the ``send`` that it is given, and time is the
-runtime's.
+Owns the public face. ``incoming.py`` and ``outgoing.py`` carry messages; ``nodes/directory.py`` knows who is
+there; ``exchange/`` has the workers, the memory of answers and the requests under way. No I/O here: bytes
+come in by :meth:`Bus.receive`, go out by the ``send`` that it is given, and time is the runtime's.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.exchange.dispatch import Dispatcher
-from dmqcache.bus.exchange.letter import Letter
+from dmqcache.bus.exchange.letter import Letter, Posted
 from dmqcache.bus.exchange.replay import REMEMBERED, Replays
-from dmqcache.bus.exchange.transaction import ClientTransactions, Outcome
+from dmqcache.bus.exchange.transaction import ClientTransactions
 from dmqcache.bus.incoming import Incoming
-from dmqcache.bus.node import OWN_TAG, Node, NodeList, NodeStatus
-from dmqcache.bus.nodes.contacts import Contacts, learn
-from dmqcache.bus.nodes.events import Events
-from dmqcache.bus.nodes.join import Joiner
-from dmqcache.bus.nodes.leave import Farewell
-from dmqcache.bus.nodes.membership import Membership
-from dmqcache.bus.nodes.notification import CHANNEL as NOTIFICATION_CHANNEL
-from dmqcache.bus.nodes.notification import Notification
-from dmqcache.bus.nodes.probe import FailureDetector
-from dmqcache.bus.nodes.resolution import Addresses
-from dmqcache.bus.nodes.verify import KNOCK_CHANNEL, Verifier
+from dmqcache.bus.node import Node, NodeStatus
+from dmqcache.bus.nodes.directory import Directory
 from dmqcache.bus.outgoing import Identity, Outgoing
 from dmqcache.bus.peer import Message, OnResponse, Peer, Sending
 from dmqcache.bus.runtime import Resolver, Runtime, Timer
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
-from dmqcache.bus.timers import T1, T2, TIMEOUT
 
-log = logging.getLogger(__name__)
-
-#: Seconds. Kamailio documents no less; a lower setting is raised to it.
-MIN_PING_INTERVAL = 60.0
-#: Bytes of a node list that a Kamailio can build (its buffer has 1,024; longer ones are read well).
-KAMAILIO_LIST_BYTES = 1_000
 #: Failures of a transport that say nothing about the node at the other end, nor about other messages.
 MESSAGE_FAULTS = frozenset({"too_large", "framing"})
-
-
-@dataclass(frozen=True, slots=True)
-class BusSettings:
-    """How a bus behaves. Times are in seconds."""
-
-    #: Our address as the others are told it: an IP address (a name is resolved before the bus is built).
-    server_address: NodeURI
-    #: Nodes through which to join.
-    notification_addresses: tuple[NodeURI, ...] = ()
-    #: How often every node gets our list.
-    ping_interval: float = MIN_PING_INTERVAL
-    #: Coroutine handlers that may run at once.
-    num_workers: int = 2
-    t1: float = T1
-    t2: float = T2
-    #: Until a message that nobody answers ends with a local 408.
-    transaction_timeout: float = TIMEOUT
-    #: How often one node, in turn, is asked whether it is there.
-    probe_interval: float = 1.0
-    user_agent: str = "dmqcache"
-    #: Option tags that we show.
-    supported: tuple[str, ...] = (OWN_TAG,)
-    #: Further forms of our own address.
-    aliases: tuple[NodeURI, ...] = ()
 
 
 class Bus:
@@ -84,9 +40,7 @@ class Bus:
     ) -> None:
         """``send`` takes the bytes of one message and never raises; ``connected`` tells whether a connection
         still stands. ValueError for an impossible address."""
-        if settings.server_address.endpoint is None:
-            raise ValueError(f"the server address must be an IP address, not {settings.server_address}")
-        self.settings = settings
+        self.settings = settings = settings.checked()
         self.counters = BusCounters()
         self._runtime = runtime
         self._send = send
@@ -94,52 +48,26 @@ class Bus:
         self._housekeeping: Timer | None = None
         self._leaving = False
         self._closed = False
-        self._warned_of_list = False
-        identity = _identity(settings, runtime)
-        self.local = _local_node(settings, runtime, identity)
-        self.nodes = NodeList(self.local)
-        ping_interval = _ping_interval(settings)
-        addresses = Addresses(resolver)
-        self._events = Events(runtime, self.counters)
-        self._membership = Membership(runtime, self.nodes, self._events, self.counters, ping_interval)
-        for alias in settings.aliases:
-            self._membership.configure_own(alias)
+        identity = Identity.drawn(settings, runtime)
+        self.local = _local_node(settings, identity, runtime.now())
+        self._directory = Directory(self.local, settings, runtime, resolver, self._post, self.counters)
+        self.nodes = self._directory.nodes
         self._transactions = ClientTransactions(
-            runtime, self._transmit, self.counters, t1=settings.t1, t2=settings.t2, on_silence=self._silence
-        )
-        self._outgoing = Outgoing(
-            identity, runtime, self._transactions, addresses, self._membership, self.counters, self._evidence
-        )
-        self._contacts = Contacts(
-            runtime, self._membership, addresses, self.counters, lambda node: self._verifier.caller(node)
-        )
-        self._notification = Notification(
-            runtime, self._membership, self._contacts, self.counters, identity.instance
-        )
-        self._verifier = Verifier(runtime, self._membership, self._notification, self._outgoing.post)
-        self._detector = FailureDetector(
             runtime,
-            self._membership,
-            self._notification,
-            self._outgoing.post,
-            settings.probe_interval,
-            ping_interval,
+            self._transmit,
+            self.counters,
+            t1=settings.t1,
+            t2=settings.t2,
+            on_silence=self._directory.silent,
         )
-        self._joiner = Joiner(
-            runtime,
-            self._membership,
-            self._notification,
-            addresses,
-            settings.notification_addresses,
-            ping_interval,
-        )
+        self._outgoing = Outgoing(identity, runtime, self._transactions, self._directory, self.counters)
         self._replays = Replays(runtime.now, self.counters)
         self._dispatcher = Dispatcher(runtime, self.counters, settings.num_workers)
         self._incoming = Incoming(
             identity,
             self._peers,
-            self._membership,
-            self._contacts,
+            self._directory.membership,
+            self._directory.contacts,
             self._transactions,
             self._replays,
             self._dispatcher,
@@ -147,25 +75,13 @@ class Bus:
             self._transmit,
             connected,
         )
-        self._connect()
-        self.register_peer(self._notification)
-
-    def _connect(self) -> None:
-        """Who hears from whom."""
-        self._membership.on_up = self._notification.node_up
-        self._membership.on_lost = self._node_lost
-        self._notification.is_suspect = self._detector.is_suspect
-        self._notification.on_suspicion = self._detector.suspected
-        self._notification.on_doubt = self._verifier.doubt
-        self._notification.on_hearsay = self._verifier.hearsay
-        self._notification.on_ghost = self._verifier.ghost
+        self.register_peer(self._directory.notification)
 
     # -- life
 
     def start(self) -> None:
         """Join the bus."""
-        self._joiner.start()
-        self._detector.start()
+        self._directory.start()
         self._housekeeping = self._runtime.call_later(REMEMBERED, self._keep_house)
 
     def leave(self, done: Callable[[], None]) -> None:
@@ -176,23 +92,18 @@ class Bus:
         if self._leaving:
             return
         self._leaving = True
-        self._joiner.stop()
-        self._verifier.stop()
-        self._detector.stop()
 
         def finish() -> None:
             if not self._closed:
                 self.close()
                 done()
 
-        Farewell(self._runtime, self.nodes, self._notification, finish).start()
+        self._directory.leave(finish)
 
     def close(self) -> None:
         """Stop everything at once, without a word. Nothing is sent or handled any more."""
         self._closed = True
-        self._joiner.stop()
-        self._verifier.stop()
-        self._detector.stop()
+        self._directory.stop()
         if self._housekeeping is not None:
             self._housekeeping.cancel()
         self._transactions.cancel_all()
@@ -206,7 +117,7 @@ class Bus:
             raise ValueError(f"channel {peer.channel!r} is taken or empty")
         peer.bus = self
         self._peers[peer.channel] = peer
-        self._events.add_peer(peer, self.active_nodes)
+        self._directory.events.add_peer(peer, self.active_nodes)
 
     def send_message(
         self,
@@ -268,24 +179,18 @@ class Bus:
 
     def add_node(self, uri: NodeURI) -> None:
         """Ask a node first-hand; it is pending until it answers. Our own address changes nothing."""
-        self._contacts.meet_named(uri, self._verifier.hearsay)
+        self._directory.add(uri)
 
     def remove_node(self, uri: NodeURI) -> None:
         """Take a node out of the list. It comes back when it calls. LookupError if it is not there."""
-        self._membership.remove(self._known(uri))
+        self._directory.membership.remove(self._directory.known(uri))
 
     def set_status(self, uri: NodeURI, status: NodeStatus) -> None:
         """Change a node's status by hand. LookupError if it is not there.
 
         ``disabled`` holds until it is changed again, any other status until there is evidence.
         """
-        self._membership.set_status(self._known(uri), status)
-
-    def _known(self, uri: NodeURI) -> Node:
-        node = self.nodes.get(uri)
-        if node is None:
-            raise LookupError(f"{uri} is not in the node list")
-        return node
+        self._directory.membership.set_status(self._directory.known(uri), status)
 
     # -- the transport's side
 
@@ -302,84 +207,22 @@ class Bus:
         if reason in MESSAGE_FAULTS:
             return
         self._transactions.transport_failed(endpoint)
-        node = self.nodes.at(endpoint)
-        if node is not None and not node.local:
-            self._detector.refused(node)
+        self._directory.refused(endpoint)
 
     def _transmit(self, data: bytes, endpoint: Endpoint) -> None:
         if not self._closed:
             self._send(data, endpoint)
 
-    # -- what happens
-
-    def _evidence(self, node: Node, channel: str, outcome: Outcome) -> None:
-        """A letter to ``node`` has ended: what does that say of it?"""
-        answer = outcome.response
-        if answer is None:
-            unheard = node.last_answer is None or node.last_answer < outcome.sent_at
-            if outcome.status == 408 and unheard:
-                self._detector.unanswered(node)
-            return
-        now = self._runtime.now()
-        learn(node, answer, now)
-        if outcome.rtt is not None:
-            node.rtt.sample(outcome.rtt)
-        if channel == NOTIFICATION_CHANNEL and outcome.status not in (200, 202, 503):
-            # It speaks SIP, but knows nothing of the bus.
-            self._detector.unanswered(node)
-            return
-        node.last_answer = now
-        self._detector.answered(node)
-        if not node.active and channel not in (NOTIFICATION_CHANNEL, KNOCK_CHANNEL):
-            self._verifier.caller(node)
-
-    def _silence(self, endpoint: Endpoint) -> None:
-        node = self.nodes.at(endpoint)
-        if node is not None:
-            self._detector.unanswered(node)
-
-    def _node_lost(self, node: Node) -> None:
-        self._detector.forget(node)
-        self._joiner.lost(node)
+    def _post(self, letter: Letter, on_response: OnResponse | None = None) -> Posted:
+        return self._outgoing.post(letter, on_response)
 
     def _keep_house(self) -> None:
         self._housekeeping = self._runtime.call_later(REMEMBERED, self._keep_house)
         self._replays.rotate()
-        self._warn_of_list()
-
-    def _warn_of_list(self) -> None:
-        """Once: from about twenty nodes on, a Kamailio cannot build its own list any more."""
-        foreign = next((node for node in self.active_nodes() if not node.ours), None)
-        if foreign is None or self._warned_of_list:
-            return
-        size = len(self._notification.body_for(foreign))
-        if size > KAMAILIO_LIST_BYTES:
-            self._warned_of_list = True
-            log.warning(
-                "the node list (%d bytes) is longer than a Kamailio can send: expect %s not to answer pings",
-                size,
-                foreign.uri,
-            )
+        self._directory.notification.warn_of_length()
 
 
-def _ping_interval(settings: BusSettings) -> float:
-    if settings.ping_interval < MIN_PING_INTERVAL:
-        log.warning("ping_interval %g s is raised to %g s", settings.ping_interval, MIN_PING_INTERVAL)
-    return max(settings.ping_interval, MIN_PING_INTERVAL)
-
-
-def _identity(settings: BusSettings, runtime: Runtime) -> Identity:
-    return Identity(
-        settings.server_address,
-        settings.user_agent,
-        settings.supported,
-        instance=runtime.token()[:8],
-        call_id_prefix=f"{runtime.token()}-",
-        tag=runtime.token(),
-    )
-
-
-def _local_node(settings: BusSettings, runtime: Runtime, identity: Identity) -> Node:
+def _local_node(settings: BusSettings, identity: Identity, now: float) -> Node:
     return Node(
         uri=settings.server_address,
         status=NodeStatus.ACTIVE,
@@ -389,5 +232,5 @@ def _local_node(settings: BusSettings, runtime: Runtime, identity: Identity) -> 
         user_agent=settings.user_agent,
         supported=frozenset(settings.supported),
         instance=identity.instance,
-        since=runtime.now(),
+        since=now,
     )

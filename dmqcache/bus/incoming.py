@@ -114,7 +114,7 @@ class Incoming:
             return
         node = self._membership.nodes.at(source)
         if node is not None and self._transactions.is_ours(response.via.branch):
-            node.last_seen = self._contacts.now()
+            self._contacts.heard(node)
 
     # -- requests
 

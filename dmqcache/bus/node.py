@@ -32,9 +32,12 @@ class NodeStatus(StrEnum):
     PENDING = "pending"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Node:
-    """One node. Two records are the same node only if they are the same object."""
+    """One node. Two records are the same node only if they are the same object.
+
+    What a part of the bus notes about a node for itself alone, it keeps in a book of its own.
+    """
 
     #: Canonical: an IP address, the port, the transport. Unique in the list.
     uri: NodeURI
@@ -63,27 +66,14 @@ class Node:
     last_seen: float | None = None
     #: Monotonic seconds: it answered one of our messages.
     last_answer: float | None = None
-    #: Monotonic seconds: it sent a request on the notification channel.
-    last_call: float | None = None
-    #: Its place in the order in which ``probe.py`` asks; None until it has one.
-    turn: float | None = None
-    #: Monotonic seconds: we last sent it our list.
-    last_ping: float | None = None
-    #: Monotonic seconds: ``verify.py`` last asked it; and whether that is to be done soon.
-    last_verify: float | None = None
-    verify_due: bool = False
     #: Monotonic seconds: it last became active, or said that it started anew.
     last_up: float = 0.0
     #: Monotonic seconds: it last sent a start-up notification, as a Kamailio does (ours draw an instance).
     started: float | None = None
     #: Monotonic seconds when the status began.
     since: float = 0.0
-    #: Messages in a row that nobody answered while the node was not active.
-    misses: int = 0
     #: Monotonic seconds: we gave it up, and it has answered nothing since.
     lost_at: float | None = None
-    #: Once it is active, our list goes on with so many hops: it came with a list that had hops to spare.
-    gossip_hops: int = 0
     rtt: RoundTrip = field(default_factory=RoundTrip)
     #: Host names under which it was met (a Kamailio's own server_address, a notification address).
     #: In the order in which they were learnt.

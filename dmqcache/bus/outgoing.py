@@ -2,21 +2,20 @@
 
 Owns building the request, finding the address, and turning a transaction's end into the peer's
 :class:`~dmqcache.bus.peer.Response`. Repetition is ``transaction.py``'s; what an answer says of the node is
-told to ``on_evidence``.
+told to ``nodes/directory.py``.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.exchange.letter import Letter, Posted
 from dmqcache.bus.exchange.transaction import SEND_PARAM, ClientTransactions, Outcome, Plan
 from dmqcache.bus.node import Node
-from dmqcache.bus.nodes.membership import Membership
-from dmqcache.bus.nodes.resolution import Addresses
+from dmqcache.bus.nodes.directory import Directory
 from dmqcache.bus.peer import OnResponse, Response
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.message import build_request
@@ -49,6 +48,18 @@ class Identity:
     call_id_prefix: str
     tag: str
 
+    @classmethod
+    def drawn(cls, settings: BusSettings, runtime: Runtime) -> Identity:
+        """That of a start: nobody can guess what is drawn for it."""
+        return cls(
+            settings.server_address,
+            settings.user_agent,
+            settings.supported,
+            instance=runtime.token()[:8],
+            call_id_prefix=f"{runtime.token()}-",
+            tag=runtime.token(),
+        )
+
     @property
     def extra_headers(self) -> tuple[tuple[str, str], ...]:
         """``Supported``, or nothing."""
@@ -63,40 +74,36 @@ class Outgoing:
         identity: Identity,
         runtime: Runtime,
         transactions: ClientTransactions,
-        addresses: Addresses,
-        membership: Membership,
+        directory: Directory,
         counters: BusCounters,
-        on_evidence: Callable[[Node, str, Outcome], None],
     ) -> None:
-        """``on_evidence(node, channel, outcome)`` hears how each letter to a listed node ended."""
+        """``directory`` hears how each letter to a listed node ended."""
         self._identity = identity
         self._runtime = runtime
         self._transactions = transactions
-        self._addresses = addresses
-        self._membership = membership
+        self._directory = directory
         self._counters = counters
-        self._on_evidence = on_evidence
         self._extra = identity.extra_headers
         self._count = 0
 
     def post(self, letter: Letter, on_response: OnResponse | None = None) -> Posted:
         """Send a letter. ``on_response`` is called once, and never from inside this call."""
         posted = Posted(letter, on_response)
-        if self._membership.is_own(letter.node):
+        if self._directory.membership.is_own(letter.node):
             self._refuse(posted, "to_self")
             return posted
-        node = self._membership.nodes.get(letter.node)
+        node = self._directory.nodes.get(letter.node)
         if node is not None and node.endpoint is not None:
             self._start(posted, node, node.endpoint)
         else:
-            self._addresses.find(letter.node, lambda endpoints: self._found(posted, endpoints))
+            self._directory.addresses.find(letter.node, lambda endpoints: self._found(posted, endpoints))
         return posted
 
     def _found(self, posted: Posted, endpoints: list[Endpoint]) -> None:
         if posted.ended:
             return
         if endpoints:
-            self._start(posted, self._membership.nodes.get(posted.letter.node), endpoints[0])
+            self._start(posted, self._directory.nodes.get(posted.letter.node), endpoints[0])
         else:
             self._refuse(posted, "unresolved")
 
@@ -154,9 +161,9 @@ class Outgoing:
             self._counters.timeouts[channel] += 1
         elif outcome.status == 503:
             self._counters.drops["undeliverable"] += 1
-        node = self._membership.nodes.get(letter.node)
+        node = self._directory.nodes.get(letter.node)
         if node is not None and not node.local:
-            self._on_evidence(node, channel, outcome)
+            self._directory.answered(node, channel, outcome)
         response = Response(
             outcome.status,
             letter.node,

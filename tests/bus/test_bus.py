@@ -7,7 +7,8 @@ from collections.abc import Awaitable
 
 import pytest
 
-from dmqcache.bus.bus import Bus, BusSettings
+from dmqcache.bus.bus import Bus
+from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.node import Node, NodeStatus
 from dmqcache.bus.peer import Message, Peer, PeerBus, Reply, Response
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
@@ -197,7 +198,7 @@ def test_a_short_ping_interval_is_raised_with_a_warning(caplog: pytest.LogCaptur
     cluster = Cluster()
     with caplog.at_level(logging.WARNING, logger="dmqcache"):
         bus = cluster.add(HERE, ping_interval=5.0)
-    assert "raised to 60" in caplog.text and bus._joiner._ping_interval == 60.0
+    assert "raised to 60" in caplog.text and bus.settings.ping_interval == 60.0
 
 
 def test_a_list_that_outgrows_a_kamailios_buffer_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 import pytest
 
 from dmqcache.bus.bus import Bus
+from dmqcache.bus.nodes.contacts import Contacts
 from dmqcache.bus.peer import Message, Peer, Reply
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from tests.bus.virtual import Cluster, Gate, Stranger, kamailio
@@ -234,9 +235,9 @@ def test_a_broken_via_is_dropped() -> None:
     assert bus.counters.drops == {"bad_via": 1} and not recorder.messages
 
 
-def test_a_failure_of_our_own_never_reaches_the_transport() -> None:
+def test_a_failure_of_our_own_never_reaches_the_transport(monkeypatch: pytest.MonkeyPatch) -> None:
     _, bus, _, other = bench()
-    bus._incoming._contacts = None  # type: ignore[assignment]
+    monkeypatch.setattr(Contacts, "sender", lambda *args: 1 / 0)
     other.request(HERE, "htable")
     other.settle()
     assert bus.counters.drops == {"internal_error": 1}

@@ -13,7 +13,8 @@ import random
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from dmqcache.bus.bus import Bus, BusSettings
+from dmqcache.bus.bus import Bus
+from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.node import NodeStatus
 from dmqcache.bus.sip.headers import reply_endpoint
 from dmqcache.bus.sip.message import SipRequest, SipResponse, build_request, build_response, parse_message

@@ -6,6 +6,7 @@ repeating it ``transaction.py``'s.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dmqcache.bus.exchange.transaction import ClientTransaction
@@ -65,3 +66,7 @@ class Posted:
         on_response, self._on_response = self._on_response, None
         if on_response is not None:
             on_response(response)
+
+
+#: Sends a letter; the callback gets the final answer, and never from inside the call.
+Post = Callable[[Letter, OnResponse], Posted]

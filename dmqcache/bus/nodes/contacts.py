@@ -7,6 +7,7 @@ its source can be forged, so whoever is not active and calls is asked back first
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 from dmqcache.bus.bounded import Bounded
 from dmqcache.bus.bus_counters import BusCounters
@@ -56,6 +57,8 @@ class Contacts:
         self._counters = counters
         self._verify = verify
         self._lookups: set[NodeURI] = set()
+        #: Monotonic seconds when a node last sent a request on the notification channel.
+        self._calls: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
         #: (name, host that calls itself so) -> when that was looked into.
         self._moved: Bounded[tuple[NodeURI, str], float] = Bounded(MAX_MOVED)
 
@@ -77,9 +80,17 @@ class Contacts:
             self._verify(node)
         return node
 
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return self._runtime.now()
+    def heard(self, node: Node) -> None:
+        """Something came from ``node`` that says nothing else."""
+        node.last_seen = self._runtime.now()
+
+    def called(self, node: Node) -> None:
+        """``node`` sends a request on the notification channel."""
+        self._calls[node] = self._runtime.now()
+
+    def last_call(self, node: Node) -> float:
+        """Monotonic seconds when ``node`` last did; minus infinity: never."""
+        return self._calls.get(node, float("-inf"))
 
     def meet_named(self, uri: NodeURI, met: Callable[[Node], None], source: Endpoint | None = None) -> None:
         """Find and take in the node behind a URI of any form; ``met`` gets it, if there is one. With
@@ -98,7 +109,7 @@ class Contacts:
 
         def met(node: Node) -> None:
             node.named_itself = uri.endpoint is None
-            node.last_call = self._runtime.now()
+            self.called(node)
             self._verify(node)
 
         self.meet_named(uri, met, source)

@@ -10,8 +10,10 @@ which is then asked first-hand; it never revives one that was found dead.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
+from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from dmqcache.bus.bounded import Bounded
 from dmqcache.bus.bus_counters import BusCounters
@@ -74,6 +76,16 @@ TABLE: Mapping[tuple[NodeStatus, Evidence], NodeStatus] = {
 }
 
 
+class MembershipListener(Protocol):
+    """Who must hear of a change before the peers do."""
+
+    def node_up(self, node: Node) -> None:
+        """``node`` became active, or is active and has started anew."""
+
+    def node_lost(self, node: Node) -> None:
+        """``node`` stopped being active."""
+
+
 class Membership:
     """The judge over one node's list."""
 
@@ -84,21 +96,22 @@ class Membership:
         events: Events,
         counters: BusCounters,
         ping_interval: float,
+        listener: MembershipListener,
     ) -> None:
+        """``ping_interval``: seconds."""
         self.nodes = nodes
         self._runtime = runtime
         self._events = events
         self._counters = counters
         self._ping_interval = ping_interval
+        self._listener = listener
         #: The forms of our own address that we were told at the start, and those that turned out to be so.
         self._own: set[NodeURI] = {nodes.local.uri}
         self._own_learnt: Bounded[NodeURI, None] = Bounded(MAX_OWN_LEARNT)
         #: URI -> when it was removed.
         self._departed: Bounded[NodeURI, float] = Bounded(MAX_DEPARTED)
-        #: Called with a node that just became active, before the peers hear of it.
-        self.on_up: Callable[[Node], None] = lambda node: None
-        #: Called with a node that just stopped being active.
-        self.on_lost: Callable[[Node], None] = lambda node: None
+        #: Messages in a row that nobody answered while the node was not active.
+        self._misses: WeakKeyDictionary[Node, int] = WeakKeyDictionary()
 
     # -- ourselves
 
@@ -193,7 +206,7 @@ class Membership:
             return
         if evidence is Evidence.ANSWERED:
             node.confirmed = True
-            node.misses = 0
+            self._misses.pop(node, None)
         if node.held:
             return
         status = TABLE[node.status, evidence]
@@ -205,8 +218,8 @@ class Membership:
         """A ping to a node that is not active was not answered: maybe its time is over."""
         if node.active or node.held or self.nodes.get(node.uri) is not node:
             return
-        node.misses += 1
-        if node.seed or node.misses < REMOVAL_MISSES:
+        self._misses[node] = misses = self._misses.get(node, 0) + 1
+        if node.seed or misses < REMOVAL_MISSES:
             return
         if self._runtime.now() - node.since >= self._patience(node):
             self.remove(node)
@@ -216,7 +229,7 @@ class Membership:
         if node.active:
             log.info("node %s has restarted", node.uri)
             node.last_up = self._runtime.now()
-            self.on_up(node)
+            self._listener.node_up(node)
             self._events.post(Happening.UP, node)
 
     def says_it_started(self, node: Node) -> None:
@@ -246,14 +259,14 @@ class Membership:
             return
         node.status = status
         node.since = self._runtime.now()
-        node.misses = 0
+        self._misses.pop(node, None)
         log.info("node %s is %s (it was %s)", node.uri, status, before)
         if status is NodeStatus.ACTIVE:
             node.last_up = node.since
-            self.on_up(node)
+            self._listener.node_up(node)
             self._events.post(Happening.UP, node)
         elif before is NodeStatus.ACTIVE:
-            self.on_lost(node)
+            self._listener.node_lost(node)
             self._events.post(Happening.LEFT if status is NodeStatus.DISABLED else Happening.DOWN, node)
         elif status is NodeStatus.DISABLED and node.confirmed:
             self._events.post(Happening.LEFT, node)

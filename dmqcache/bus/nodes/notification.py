@@ -9,7 +9,10 @@ on to all active nodes with one hop less. Here a node changes our list when it h
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
+from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.node import Node, NodeStatus
@@ -21,6 +24,8 @@ from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.bus.timers import TIMEOUT
 
+log = logging.getLogger(__name__)
+
 CHANNEL = "notification_peer"
 #: Hops of a start-up notification and of a ping, as Kamailio sends them.
 START_HOPS = 2
@@ -29,6 +34,27 @@ PING_HOPS = 1
 GOSSIP_DELAY = 0.05
 #: Seconds between two news of a suspicion, whatever is suspected.
 NEWS_GAP = 2.0
+#: Bytes of a node list that a Kamailio can build (its buffer has 1,024; longer ones are read well).
+KAMAILIO_LIST_BYTES = 1_000
+
+
+class NotificationListener(Protocol):
+    """Who knows whether a node is suspect, and looks into what lists say."""
+
+    def is_suspect(self, node: Node) -> bool:
+        """Whether ``node`` has left us without answers just now, so that others should look at it."""
+
+    def suspected(self, node: Node) -> None:
+        """Another node says that ``node`` does not answer it."""
+
+    def doubted(self, node: Node) -> None:
+        """``node`` calls and seems to have started anew."""
+
+    def heard_of(self, node: Node) -> None:
+        """Another node holds ``node`` active."""
+
+    def heard_of_removed(self, uri: NodeURI) -> None:
+        """Another node lists this address, which was removed here not long ago."""
 
 
 class Notification(Peer):
@@ -41,7 +67,9 @@ class Notification(Peer):
         contacts: Contacts,
         counters: BusCounters,
         instance: str,
+        listener: NotificationListener,
     ) -> None:
+        """``instance``: what our own line says of this start of ours."""
         super().__init__(CHANNEL)
         self._runtime = runtime
         self._membership = membership
@@ -50,16 +78,12 @@ class Notification(Peer):
         self._instance = instance
         self._gossip_hops = 0
         self._last_news = float("-inf")
-        #: Whether a node has left us without answers just now, so that others should look at it.
-        self.is_suspect: Callable[[Node], bool] = lambda node: False
-        #: Another node suspects this one.
-        self.on_suspicion: Callable[[Node], None] = lambda node: None
-        #: A node calls and seems to have started anew.
-        self.on_doubt: Callable[[Node], None] = lambda node: None
-        #: Another node holds this one active.
-        self.on_hearsay: Callable[[Node], None] = lambda node: None
-        #: Another node lists this address, which was removed here not long ago.
-        self.on_ghost: Callable[[NodeURI], None] = lambda uri: None
+        self._warned_of_length = False
+        self._listener = listener
+        #: Monotonic seconds when we last sent a node our list.
+        self._pinged: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
+        #: Nodes that came with a list that had hops to spare: once active, they are told on with so many.
+        self._hops: WeakKeyDictionary[Node, int] = WeakKeyDictionary()
 
     # -- what comes
 
@@ -68,7 +92,7 @@ class Notification(Peer):
         ping, its address may be forged, and what it gets is small."""
         node = message.node
         if node is not None:
-            node.last_call = self._runtime.now()
+            self._contacts.called(node)
             lines = self._lines.read(message.body)
             self._read_own_line(node, lines, message.max_forwards)
             if node.confirmed:
@@ -76,7 +100,7 @@ class Notification(Peer):
         # One that was met by this very message is in the list, but was not when the message came.
         caller = node or self._just_met(message)
         if caller is not None and not caller.active and message.max_forwards > 1:
-            caller.gossip_hops = message.max_forwards - 1
+            self._hops[caller] = message.max_forwards - 1
         return Reply(200, body=self.body_for(node))
 
     def _just_met(self, message: Message) -> Node | None:
@@ -92,7 +116,7 @@ class Notification(Peer):
         elif line is not None and line.instance:
             # A request can be forged; the answer to our ping will carry the new instance if it is true.
             if node.instance and line.instance != node.instance:
-                self.on_doubt(node)
+                self._listener.doubted(node)
         elif hops >= START_HOPS and not node.ours:
             node.started = self._runtime.now()
             if node.active:
@@ -112,19 +136,19 @@ class Notification(Peer):
                 if not line.suspect:
                     self._meet(line.uri, hops)
             elif line.suspect:
-                self.on_suspicion(node)
+                self._listener.suspected(node)
             elif not node.active:
-                self.on_hearsay(node)
+                self._listener.heard_of(node)
 
     def _meet(self, uri: NodeURI, hops: int) -> None:
         if self._membership.departed(uri):
-            self.on_ghost(uri)
+            self._listener.heard_of_removed(uri)
             return
 
         def met(node: Node) -> None:
             if hops > 0 and not node.active:
-                node.gossip_hops = hops
-            self.on_hearsay(node)
+                self._hops[node] = hops
+            self._listener.heard_of(node)
 
         self._contacts.meet_named(uri, met)
 
@@ -142,11 +166,15 @@ class Notification(Peer):
         for other in self._membership.nodes:
             if other.local or not other.confirmed:
                 continue
-            if for_ours and self.is_suspect(other):
+            if for_ours and self._listener.is_suspect(other):
                 yield NodeLine(other.uri, suspect=True)
             # Nodes that call themselves by name are for those who look at addresses only.
             elif other.active and (for_ours or not other.named_itself):
                 yield NodeLine(other.uri)
+
+    def last_ping(self, node: Node) -> float:
+        """Monotonic seconds when ``node`` last got our list; minus infinity: never."""
+        return self._pinged.get(node, float("-inf"))
 
     def ping(
         self,
@@ -160,7 +188,7 @@ class Notification(Peer):
     ) -> Sending:
         """Send our list to one node and learn from its answer. ``done`` hears the answer afterwards."""
         assert self.bus is not None
-        node.last_ping = self._runtime.now()
+        self._pinged[node] = self._runtime.now()
 
         def answered(response: Response) -> None:
             self._answered(node, response)
@@ -203,7 +231,7 @@ class Notification(Peer):
 
     def node_up(self, node: Node) -> None:
         """``node`` became active: tell it on if the list that named it had hops to spare."""
-        hops, node.gossip_hops = node.gossip_hops, 0
+        hops = self._hops.pop(node, 0)
         if hops <= 0:
             return
         if not self._gossip_hops:
@@ -225,6 +253,20 @@ class Notification(Peer):
         for node in self._membership.nodes.active():
             if node.ours and node is not suspect:
                 self.ping(node, timeout=NEWS_GAP, fast=True)
+
+    def warn_of_length(self) -> None:
+        """Once: from about twenty nodes on, a Kamailio cannot build its own list any more."""
+        foreign = next((node for node in self._membership.nodes.active() if not node.ours), None)
+        if foreign is None or self._warned_of_length:
+            return
+        size = len(self.body_for(foreign))
+        if size > KAMAILIO_LIST_BYTES:
+            self._warned_of_length = True
+            log.warning(
+                "the node list (%d bytes) is longer than a Kamailio can send: expect %s not to answer pings",
+                size,
+                foreign.uri,
+            )
 
     def ask_address(self, uri: NodeURI, timeout: float, done: Callable[[Response], None]) -> None:
         """Ask an address that is not in the list whether a node is there."""

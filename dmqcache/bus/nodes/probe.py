@@ -16,15 +16,16 @@ A round to a node of our kind consists of pings, so that suspicions travel; to o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
+from weakref import WeakKeyDictionary
 
-from dmqcache.bus.exchange.letter import Letter, Posted
+from dmqcache.bus.exchange.letter import Letter, Post
 from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.membership import Evidence, Membership
 from dmqcache.bus.nodes.notification import Notification
 from dmqcache.bus.nodes.verify import KNOCK_CHANNEL
-from dmqcache.bus.peer import OnResponse, Response, Sending
+from dmqcache.bus.peer import Response, Sending
 from dmqcache.bus.runtime import Runtime, Timer
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class FailureDetector:
         runtime: Runtime,
         membership: Membership,
         notification: Notification,
-        post: Callable[[Letter, OnResponse], Posted],
+        post: Post,
         probe_interval: float,
         ping_interval: float,
     ) -> None:
@@ -93,8 +94,9 @@ class FailureDetector:
         self._interval = probe_interval
         self._ping_interval = ping_interval
         self._rounds: dict[Node, _Round] = {}
-        #: Turns taken so far.
+        #: Turns taken so far, and the place of each node in the order in which they are asked.
         self._turns = 0
+        self._turn: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -170,12 +172,12 @@ class FailureDetector:
         that the nodes of a cluster do not all ask the same one at a time."""
         candidates = list(nodes)
         for node in candidates:
-            if node.turn is None:
-                node.turn = self._turns - self._runtime.random() * len(candidates)
-        chosen = min(candidates, key=_turn_of, default=None)
+            if node not in self._turn:
+                self._turn[node] = self._turns - self._runtime.random() * len(candidates)
+        chosen = min(candidates, key=self._turn.__getitem__, default=None)
         if chosen is not None:
             self._turns += 1
-            chosen.turn = self._turns
+            self._turn[chosen] = self._turns
         return chosen
 
     # -- rounds
@@ -218,7 +220,7 @@ class FailureDetector:
             round_.told = True
 
     def _ping_is_due(self, node: Node) -> bool:
-        return node.last_ping is None or self._runtime.now() - node.last_ping >= self._ping_interval
+        return self._runtime.now() - self._notification.last_ping(node) >= self._ping_interval
 
     def _verdict(self, node: Node, round_: _Round) -> None:
         calls = node.last_seen is not None and node.last_seen >= round_.began
@@ -241,10 +243,6 @@ class FailureDetector:
         if round_ is not None:
             round_.close()
         return round_
-
-
-def _turn_of(node: Node) -> float:
-    return node.turn if node.turn is not None else 0.0
 
 
 def _ignore(response: Response) -> None:

@@ -10,16 +10,17 @@ reply, two messages of about 400 bytes, and this node sends such questions no fa
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from weakref import WeakKeyDictionary, WeakSet
 
 from dmqcache.bus.bounded import Bounded
-from dmqcache.bus.exchange.letter import Letter, Posted
+from dmqcache.bus.exchange.letter import Letter, Post
 from dmqcache.bus.node import Node
+from dmqcache.bus.nodes.contacts import Contacts
 from dmqcache.bus.nodes.membership import Evidence, Membership
 from dmqcache.bus.nodes.notification import Notification
 from dmqcache.bus.nodes.resolution import node_uri
-from dmqcache.bus.peer import OnResponse, Response
+from dmqcache.bus.peer import Response
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import NodeURI
 
@@ -35,14 +36,14 @@ CALLER_GAP = 0.25
 #: Seconds between two questions to a node because of hearsay: a Kamailio lists a dead node for minutes.
 HEARSAY_GAP = 2.0
 #: Seconds between two questions to an address that was removed from the list.
-GHOST_GAP = 30.0
+REMOVED_GAP = 30.0
 #: Questions a second, and how many at once after a quiet time: a list of fifty nodes is asked at once.
 RATE = 20.0
 BURST = 60.0
 #: Seconds: a node that called so recently and answers no ping is worth a knock.
 CALL_AGE = 180.0
 #: Addresses remembered as asked.
-MAX_GHOSTS = 1_000
+MAX_REMOVED = 1_000
 
 
 class Verifier:
@@ -52,16 +53,21 @@ class Verifier:
         self,
         runtime: Runtime,
         membership: Membership,
+        contacts: Contacts,
         notification: Notification,
-        post: Callable[[Letter, OnResponse], Posted],
+        post: Post,
     ) -> None:
         self._runtime = runtime
         self._membership = membership
+        self._contacts = contacts
         self._notification = notification
         self._post = post
         #: Nodes to ask, oldest first.
         self._queue: dict[Node, None] = {}
-        self._asked: Bounded[NodeURI, float] = Bounded(MAX_GHOSTS)
+        self._removed: Bounded[NodeURI, float] = Bounded(MAX_REMOVED)
+        #: Monotonic seconds when a node was last asked, and the nodes that are to be asked soon.
+        self._asked: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
+        self._soon: WeakSet[Node] = WeakSet()
         self._tokens = BURST
         self._filled = runtime.now()
         self._armed = False
@@ -74,38 +80,39 @@ class Verifier:
 
     def caller(self, node: Node) -> None:
         """``node`` calls and is not active: ask it now, or as soon as it is decent."""
-        if node.stranger and node.last_verify is not None:
+        if node.stranger and node in self._asked:
             return  # its two questions are under way
-        now = self._runtime.now()
-        since = now - (node.last_verify if node.last_verify is not None else float("-inf"))
+        since = self._since_asked(node)
         if since >= CALLER_GAP:
             self._enqueue(node)
-        elif not node.verify_due:
-            node.verify_due = True
+        elif node not in self._soon:
+            self._soon.add(node)
             self._runtime.call_later(CALLER_GAP - since, partial(self._due, node))
 
     def doubt(self, node: Node) -> None:
         """``node`` is active, but not who it was: its answer tells whether it has started anew."""
-        now = self._runtime.now()
-        if not self._stopped and (node.last_verify is None or now - node.last_verify >= CALLER_GAP):
+        if not self._stopped and self._since_asked(node) >= CALLER_GAP:
             self._ask(node)
 
     def hearsay(self, node: Node) -> None:
         """Another node holds ``node`` active, or an operator named it."""
         node.vouched = True
-        if node.last_verify is None or self._runtime.now() - node.last_verify >= HEARSAY_GAP:
+        if self._since_asked(node) >= HEARSAY_GAP:
             self._enqueue(node)
 
-    def ghost(self, uri: NodeURI) -> None:
+    def removed(self, uri: NodeURI) -> None:
         """Another node lists an address that was removed here: ask it now and then, without listing it."""
         now = self._runtime.now()
-        if self._stopped or now - self._asked.get(uri, float("-inf")) < GHOST_GAP:
+        if self._stopped or now - self._removed.get(uri, float("-inf")) < REMOVED_GAP:
             return
-        self._asked[uri] = now
-        self._notification.ask_address(uri, TIMEOUT, partial(self._ghost_answered, uri))
+        self._removed[uri] = now
+        self._notification.ask_address(uri, TIMEOUT, partial(self._removed_answered, uri))
+
+    def _since_asked(self, node: Node) -> float:
+        return self._runtime.now() - self._asked.get(node, float("-inf"))
 
     def _due(self, node: Node) -> None:
-        node.verify_due = False
+        self._soon.discard(node)
         if not node.active:
             self._enqueue(node)
 
@@ -133,7 +140,7 @@ class Verifier:
         self._drain()
 
     def _ask(self, node: Node) -> None:
-        node.last_verify = self._runtime.now()
+        self._asked[node] = self._runtime.now()
         if node.stranger:
             self._notification.ping(
                 node, timeout=STRANGER_TIMEOUT, repeat=False, done=partial(self._stranger_answered, node)
@@ -155,7 +162,7 @@ class Verifier:
         """A Kamailio that calls but answers no ping is mute, not dead: its list outgrew its buffer."""
         if self._stopped or node.active or node.ours or not response.local or response.status != 408:
             return
-        if node.last_call is not None and self._runtime.now() - node.last_call <= CALL_AGE:
+        if self._runtime.now() - self._contacts.last_call(node) <= CALL_AGE:
             self._knock(node, TIMEOUT, repeat=node.confirmed)
 
     def _knock(self, node: Node, timeout: float, *, repeat: bool) -> None:
@@ -168,7 +175,7 @@ class Verifier:
         elif not self._stopped:
             self._membership.drop_stranger(node)
 
-    def _ghost_answered(self, uri: NodeURI, response: Response) -> None:
+    def _removed_answered(self, uri: NodeURI, response: Response) -> None:
         endpoint = uri.endpoint
         if response.local or not 200 <= response.status < 300 or endpoint is None:
             return

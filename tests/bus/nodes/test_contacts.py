@@ -100,7 +100,7 @@ def test_a_name_that_leads_to_ourselves_is_ourselves() -> None:
     cluster.names.table["me.example"] = [HERE]
     other.request(HERE, body=LINE % b"127.0.0.12" + LINE % b"me.example")
     other.settle()
-    assert len(bus.nodes) == 2 and bus._membership.is_own(NodeURI.parse("me.example"))
+    assert len(bus.nodes) == 2 and bus._directory.membership.is_own(NodeURI.parse("me.example"))
     other.request(HERE, "htable", sender=NodeURI.parse("me.example"))
     other.settle()
     assert other.responses[-1].status == 403
@@ -166,7 +166,7 @@ def test_names_are_looked_up_again_for_a_stranger_at_a_pace() -> None:
     for number in range(1000):
         Stranger(cluster, f"127.1.{number // 250}.{number % 250}").request(HERE, sender=name)
     cluster.clock.run(1)
-    assert len(bus._contacts._moved) == MAX_MOVED
+    assert len(bus._directory.contacts._moved) == MAX_MOVED
 
 
 def test_lookups_are_bounded() -> None:
@@ -178,4 +178,4 @@ def test_lookups_are_bounded() -> None:
     assert len(cluster.names.asked) == MAX_LOOKUPS
     assert bus.counters.drops == {"too_many_lookups": 500 - MAX_LOOKUPS}
     cluster.clock.run(200)
-    assert bus.counters.drops["unresolved"] == MAX_LOOKUPS and not bus._contacts._lookups
+    assert bus.counters.drops["unresolved"] == MAX_LOOKUPS and not bus._directory.contacts._lookups

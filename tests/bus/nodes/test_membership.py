@@ -29,18 +29,32 @@ OWN = NodeURI.parse("127.0.0.11")
 OTHER = NodeURI.parse("127.0.0.12")
 
 
+class Changes:
+    """Hears of changes before the peers do."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def node_up(self, node: Node) -> None:
+        self.seen.append(f"up {node.uri.host}")
+
+    def node_lost(self, node: Node) -> None:
+        self.seen.append(f"lost {node.uri.host}")
+
+
 @dataclass
 class Bench:
     clock: Clock = field(default_factory=Clock)
     counters: BusCounters = field(default_factory=BusCounters)
     listener: Listener = field(default_factory=Listener)
+    changes: Changes = field(default_factory=Changes)
 
     def __post_init__(self) -> None:
         runtime = VirtualRuntime(self.clock)
         events = Events(runtime, self.counters)
         events.add_peer(self.listener, list)
         local = Node(uri=OWN, status=NodeStatus.ACTIVE, endpoint=OWN.endpoint, local=True, confirmed=True)
-        self.rules = Membership(runtime, NodeList(local), events, self.counters, 60.0)
+        self.rules = Membership(runtime, NodeList(local), events, self.counters, 60.0, self.changes)
 
     def node(self, uri: NodeURI = OTHER, *, seed: bool = False, status: NodeStatus | None = None) -> Node:
         node = self.rules.meet(uri, seed=seed)
@@ -92,6 +106,9 @@ def test_a_node_comes_goes_and_comes_back() -> None:
     assert str(node.status) == "disabled" and bench.heard() == ["left"]
     bench.rules.judge(node, Evidence.ANSWERED)
     assert node.active and bench.heard() == ["up"]
+    # Before the peers, whoever must hear first.
+    host = OTHER.host
+    assert bench.changes.seen == [f"{what} {host}" for what in ("up", "lost", "up", "lost", "up")]
 
 
 def test_a_node_that_is_down_and_says_goodbye_has_left() -> None:

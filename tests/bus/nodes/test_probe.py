@@ -62,7 +62,7 @@ def test_a_refused_message_is_enough_to_look_twice_and_see() -> None:
     cluster = Cluster()
     one, two = cluster.full(2, probe_interval=1000.0)
     cluster.kill(THERE, refuses=True)
-    one.send_message(one._notification, b"", two.local.uri)
+    one.send_message(one._directory.notification, b"", two.local.uri)
     assert cluster.clock.run_until(cluster.meshed, 1) < 0.2
 
 
@@ -85,7 +85,10 @@ def test_a_message_that_could_not_be_sent_says_nothing_of_the_node_and_of_other_
     cluster.kill(THERE, refuses=True)
     ended: list[int] = []
     one.send_message(
-        one._notification, b"", two.local.uri, on_response=lambda answer: ended.append(answer.status)
+        one._directory.notification,
+        b"",
+        two.local.uri,
+        on_response=lambda answer: ended.append(answer.status),
     )
     assert two.local.endpoint is not None
     one.transport_failed(two.local.endpoint, reason)
@@ -145,7 +148,7 @@ def test_ordinary_traffic_that_nobody_answers_starts_the_watch() -> None:
     cluster = Cluster()
     one, two = cluster.full(2, probe_interval=1000.0)
     cluster.kill(THERE)
-    one.send_message(one._notification, b"", two.local.uri)
+    one.send_message(one._directory.notification, b"", two.local.uri)
     assert cluster.clock.run_until(cluster.meshed, 60) < 4
 
 
@@ -196,11 +199,11 @@ def test_any_answer_on_any_channel_ends_a_suspicion() -> None:
     htable = Peer("htable")
     bus.register_peer(htable)
     node = bus.active_nodes()[0]
-    bus._detector.unanswered(node)
+    bus._directory._detector.unanswered(node)
     for _ in range(20):
         cluster.clock.run(1)
         bus.send_message(htable, b"", node.uri)
-        bus._detector.unanswered(node)
+        bus._directory._detector.unanswered(node)
     assert not downs.seen and node.active
 
 
@@ -367,6 +370,6 @@ def test_nothing_is_left_over_when_the_cluster_is_quiet() -> None:
     cluster.net.loss = 0.0
     cluster.clock.run(70)
     for bus in cluster.buses.values():
-        assert len(bus._transactions) <= 1 and not bus._detector._rounds
+        assert len(bus._transactions) <= 1 and not bus._directory._detector._rounds
     # A handful of timers for each node: a turn, a call to each seed, the housekeeping.
     assert cluster.clock.pending <= 5 * 6

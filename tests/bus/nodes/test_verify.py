@@ -1,11 +1,11 @@
-"""Asking first-hand: at what pace, and what ghosts get."""
+"""Asking first-hand: at what pace, and what removed nodes get."""
 
 from __future__ import annotations
 
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.node import Node, NodeStatus
 from dmqcache.bus.nodes.membership import Evidence
-from dmqcache.bus.nodes.verify import BURST, GHOST_GAP, RATE, TIMEOUT
+from dmqcache.bus.nodes.verify import BURST, RATE, REMOVED_GAP, TIMEOUT
 from dmqcache.bus.sip.uri import NodeURI
 from tests.bus.virtual import Cluster, Stranger, kamailio
 
@@ -39,10 +39,10 @@ def tell(teller: Stranger, *hosts: str) -> None:
 def down(bus: Bus, cluster: Cluster, host: str) -> Node:
     """A node that was active and is dead."""
     uri = NodeURI.parse(host)
-    node = bus._membership.meet(uri)
+    node = bus._directory.membership.meet(uri)
     assert node is not None
-    bus._membership.judge(node, Evidence.ANSWERED)
-    bus._membership.judge(node, Evidence.LOST)
+    bus._directory.membership.judge(node, Evidence.ANSWERED)
+    bus._directory.membership.judge(node, Evidence.LOST)
     assert node.status is NodeStatus.TIMEOUT
     return node
 
@@ -77,40 +77,40 @@ def test_hearsay_of_a_dead_node_asks_it_now_and_then_and_revives_it_only_by_its_
     assert node.active
 
 
-def test_a_ghost_is_not_listed_again_on_hearsay() -> None:
+def test_a_removed_node_is_not_listed_again_on_hearsay() -> None:
     cluster, bus, teller = bench()
-    bus._membership.remove(down(bus, cluster, "127.0.0.13"))
+    bus._directory.membership.remove(down(bus, cluster, "127.0.0.13"))
     mark = len(cluster.net.log)
     for _ in range(20):
         tell(teller, "127.0.0.13")
         cluster.clock.run(4.9)
         assert cluster.status(HERE, "127.0.0.13") is None
     # 100 s: asked every 30 s, four sends each.
-    assert len(sends_to(cluster, "127.0.0.13", mark)) <= 4 * (100 / GHOST_GAP + 1)
+    assert len(sends_to(cluster, "127.0.0.13", mark)) <= 4 * (100 / REMOVED_GAP + 1)
 
 
-def test_a_ghost_that_answers_is_back() -> None:
+def test_a_removed_node_that_answers_is_back() -> None:
     cluster, bus, teller = bench()
-    bus._membership.remove(down(bus, cluster, "127.0.0.13"))
+    bus._directory.membership.remove(down(bus, cluster, "127.0.0.13"))
     kamailio(cluster, "127.0.0.13")
     tell(teller, "127.0.0.13")
     assert cluster.status(HERE, "127.0.0.13") is NodeStatus.ACTIVE
 
 
-def test_a_ghost_that_calls_is_back() -> None:
+def test_a_removed_node_that_calls_is_back() -> None:
     cluster, bus, _ = bench()
-    bus._membership.remove(down(bus, cluster, "127.0.0.13"))
+    bus._directory.membership.remove(down(bus, cluster, "127.0.0.13"))
     back = kamailio(cluster, "127.0.0.13")
     back.request(HERE, body=LINE % b"127.0.0.13", hops=2)
     back.settle()
     assert cluster.status(HERE, "127.0.0.13") is NodeStatus.ACTIVE
 
 
-def test_what_is_remembered_of_ghosts_is_bounded() -> None:
+def test_what_is_remembered_of_removed_nodes_is_bounded() -> None:
     _, bus, _ = bench()
     for number in range(3000):
-        bus._verifier.ghost(NodeURI("127.0.1.1", 1000 + number))
-    assert len(bus._verifier._asked) == 1000
+        bus._directory._verifier.removed(NodeURI("127.0.1.1", 1000 + number))
+    assert len(bus._directory._verifier._removed) == 1000
 
 
 def test_a_node_that_never_answers_is_forgotten() -> None:
@@ -192,9 +192,9 @@ def test_a_flood_of_strangers_keeps_no_node_out() -> None:
 
 def test_after_stop_nobody_is_asked() -> None:
     cluster, bus, _ = bench()
-    bus._verifier.stop()
+    bus._directory._verifier.stop()
     mark = len(cluster.net.log)
     bus.add_node(NodeURI.parse("127.0.0.99"))
-    bus._verifier.ghost(NodeURI.parse("127.0.0.98"))
+    bus._directory._verifier.removed(NodeURI.parse("127.0.0.98"))
     cluster.clock.run(1)
     assert not sends_to(cluster, "127.0.0.99", mark) and not sends_to(cluster, "127.0.0.98", mark)

@@ -1,0 +1,53 @@
+"""How a bus behaves: its options, with their units and defaults, and what follows from them at once.
+
+Owns the numbers that a user may set. Limits that nobody sets stand beside what they limit.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from dmqcache.bus.node import OWN_TAG
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.bus.timers import T1, T2, TIMEOUT
+
+log = logging.getLogger(__name__)
+
+#: Seconds. Kamailio documents no less; a lower setting is raised to it.
+MIN_PING_INTERVAL = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class BusSettings:
+    """How a bus behaves. Times are in seconds."""
+
+    #: Our address as the others are told it: an IP address (a name is resolved before the bus is built).
+    server_address: NodeURI
+    #: Nodes through which to join.
+    notification_addresses: tuple[NodeURI, ...] = ()
+    #: How often every node gets our list.
+    ping_interval: float = MIN_PING_INTERVAL
+    #: Coroutine handlers that may run at once.
+    num_workers: int = 2
+    t1: float = T1
+    t2: float = T2
+    #: Until a message that nobody answers ends with a local 408.
+    transaction_timeout: float = TIMEOUT
+    #: How often one node, in turn, is asked whether it is there.
+    probe_interval: float = 1.0
+    user_agent: str = "dmqcache"
+    #: Option tags that we show.
+    supported: tuple[str, ...] = (OWN_TAG,)
+    #: Further forms of our own address.
+    aliases: tuple[NodeURI, ...] = ()
+
+    def checked(self) -> BusSettings:
+        """The same with a ping interval that Kamailio bears. ValueError for a server address that is a name:
+        what the other nodes are told must mean one node."""
+        if self.server_address.endpoint is None:
+            raise ValueError(f"the server address must be an IP address, not {self.server_address}")
+        if self.ping_interval >= MIN_PING_INTERVAL:
+            return self
+        log.warning("ping_interval %g s is raised to %g s", self.ping_interval, MIN_PING_INTERVAL)
+        return replace(self, ping_interval=MIN_PING_INTERVAL)

@@ -1,0 +1,181 @@
+"""Who is there: builds the parts of this room, and carries word from one to another.
+
+Owns the wiring, and what an answer, a silence and a refusal mean for the node at the other end. The rules for
+a node's status are ``membership.py``'s; lists, ``notification.py``'s; when to ask, that of ``join.py``,
+``verify.py`` and ``probe.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.bus_settings import BusSettings
+from dmqcache.bus.exchange.letter import Post
+from dmqcache.bus.exchange.transaction import Outcome
+from dmqcache.bus.node import Node, NodeList
+from dmqcache.bus.nodes.contacts import Contacts, learn
+from dmqcache.bus.nodes.events import Events
+from dmqcache.bus.nodes.join import Joiner
+from dmqcache.bus.nodes.leave import Farewell
+from dmqcache.bus.nodes.membership import Membership
+from dmqcache.bus.nodes.notification import CHANNEL, Notification
+from dmqcache.bus.nodes.probe import FailureDetector
+from dmqcache.bus.nodes.resolution import Addresses
+from dmqcache.bus.nodes.verify import KNOCK_CHANNEL, Verifier
+from dmqcache.bus.runtime import Resolver, Runtime
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
+
+#: Answers on the notification channel that only a node of the bus gives; 503: it is one, and is busy.
+BUS_ANSWERS = (200, 202, 503)
+
+
+class Directory:
+    """The nodes of the bus, for everybody above this room.
+
+    Also the one listener of its parts: each tells it what happened, and it tells whom that concerns
+    (:class:`~dmqcache.bus.nodes.membership.MembershipListener`,
+    :class:`~dmqcache.bus.nodes.notification.NotificationListener`).
+    """
+
+    def __init__(
+        self,
+        local: Node,
+        settings: BusSettings,
+        runtime: Runtime,
+        resolver: Resolver,
+        post: Post,
+        counters: BusCounters,
+    ) -> None:
+        """``post`` sends a letter."""
+        self._runtime = runtime
+        self.nodes = NodeList(local)
+        self.addresses = Addresses(resolver)
+        self.events = Events(runtime, counters)
+        self.membership = Membership(runtime, self.nodes, self.events, counters, settings.ping_interval, self)
+        for alias in settings.aliases:
+            self.membership.configure_own(alias)
+        self.contacts = Contacts(runtime, self.membership, self.addresses, counters, self.caller)
+        self.notification = Notification(
+            runtime, self.membership, self.contacts, counters, local.instance, self
+        )
+        self._verifier = Verifier(runtime, self.membership, self.contacts, self.notification, post)
+        self._detector = FailureDetector(
+            runtime,
+            self.membership,
+            self.notification,
+            post,
+            settings.probe_interval,
+            settings.ping_interval,
+        )
+        self._joiner = Joiner(
+            runtime,
+            self.membership,
+            self.notification,
+            self.addresses,
+            settings.notification_addresses,
+            settings.ping_interval,
+        )
+
+    # -- life
+
+    def start(self) -> None:
+        """Join the bus and begin to watch it."""
+        self._joiner.start()
+        self._detector.start()
+
+    def leave(self, done: Callable[[], None]) -> None:
+        """Say goodbye to all nodes; ``done`` when they have heard, or have had time enough."""
+        self.stop()
+        Farewell(self._runtime, self.nodes, self.notification, done).start()
+
+    def stop(self) -> None:
+        """Ask nobody anything more."""
+        self._joiner.stop()
+        self._verifier.stop()
+        self._detector.stop()
+
+    # -- what operators and programs want
+
+    def add(self, uri: NodeURI) -> None:
+        """Ask a node first-hand; it is pending until it answers."""
+        self.contacts.meet_named(uri, self._verifier.hearsay)
+
+    def known(self, uri: NodeURI) -> Node:
+        """The node with this URI. LookupError if there is none."""
+        node = self.nodes.get(uri)
+        if node is None:
+            raise LookupError(f"{uri} is not in the node list")
+        return node
+
+    # -- evidence
+
+    def answered(self, node: Node, channel: str, outcome: Outcome) -> None:
+        """A letter to ``node`` has ended: what does that say of it?"""
+        answer = outcome.response
+        if answer is None:
+            unheard = node.last_answer is None or node.last_answer < outcome.sent_at
+            if outcome.status == 408 and unheard:
+                self._detector.unanswered(node)
+            return
+        now = self._runtime.now()
+        learn(node, answer, now)
+        if outcome.rtt is not None:
+            node.rtt.sample(outcome.rtt)
+        if channel == CHANNEL and outcome.status not in BUS_ANSWERS:
+            # It speaks SIP, but knows nothing of the bus.
+            self._detector.unanswered(node)
+            return
+        node.last_answer = now
+        self._detector.answered(node)
+        if not node.active and channel not in (CHANNEL, KNOCK_CHANNEL):
+            self._verifier.caller(node)
+
+    def silent(self, endpoint: Endpoint) -> None:
+        """Whoever listens at ``endpoint`` lets a request wait."""
+        node = self.nodes.at(endpoint)
+        if node is not None:
+            self._detector.unanswered(node)
+
+    def refused(self, endpoint: Endpoint) -> None:
+        """What was sent to ``endpoint`` was refused or could not leave."""
+        node = self.nodes.at(endpoint)
+        if node is not None and not node.local:
+            self._detector.refused(node)
+
+    def caller(self, node: Node) -> None:
+        """``node`` calls and is not active."""
+        self._verifier.caller(node)
+
+    # -- as the listener of membership
+
+    def node_up(self, node: Node) -> None:
+        """See :class:`~dmqcache.bus.nodes.membership.MembershipListener`."""
+        self.notification.node_up(node)
+
+    def node_lost(self, node: Node) -> None:
+        """See :class:`~dmqcache.bus.nodes.membership.MembershipListener`."""
+        self._detector.forget(node)
+        self._joiner.lost(node)
+
+    # -- as the listener of notification
+
+    def is_suspect(self, node: Node) -> bool:
+        """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
+        return self._detector.is_suspect(node)
+
+    def suspected(self, node: Node) -> None:
+        """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
+        self._detector.suspected(node)
+
+    def doubted(self, node: Node) -> None:
+        """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
+        self._verifier.doubt(node)
+
+    def heard_of(self, node: Node) -> None:
+        """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
+        self._verifier.hearsay(node)
+
+    def heard_of_removed(self, uri: NodeURI) -> None:
+        """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
+        self._verifier.removed(uri)
