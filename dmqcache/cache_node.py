@@ -201,6 +201,10 @@ class CacheNode:
         self.store.waiters.wait(nodes, timeout, finish)
         return await done
 
+    def acknowledged(self) -> int:
+        """How many other nodes have acknowledged every write made on this node so far."""
+        return self.store.waiters.acknowledged(self.store.number())
+
     def sync_progress(self) -> SyncProgress:
         """How far the initial sync is."""
         return sync_progress(self.store)

@@ -58,7 +58,7 @@ class FakeNode:
         self.rows = [row("sip:127.0.0.11:5060", local=True), row("sip:127.0.0.12:5060", rtt_ms=0.4)]
         self.is_congested = False
         self.waits: list[tuple[int | None, float | None]] = []
-        self.acknowledged: asyncio.Event | None = None
+        self.answered: asyncio.Event | None = None
 
     def node_rows(self) -> list[NodeRow]:
         return self.rows
@@ -66,13 +66,16 @@ class FakeNode:
     def sync_progress(self) -> SyncProgress:
         return SyncProgress("done", 3, "")
 
+    def acknowledged(self) -> int:
+        return 0
+
     def congested(self) -> bool:
         return self.is_congested
 
     async def wait_replicated(self, nodes: int | None, timeout: float | None) -> int:
         self.waits.append((nodes, timeout))
-        if self.acknowledged is not None:
-            await self.acknowledged.wait()
+        if self.answered is not None:
+            await self.answered.wait()
         return 1
 
 

@@ -87,6 +87,9 @@ class ServedNode:
     async def wait_replicated(self, nodes: int | None, timeout: float | None) -> int:
         return 0
 
+    def acknowledged(self) -> int:
+        return 0
+
     def congested(self) -> bool:
         return False
 

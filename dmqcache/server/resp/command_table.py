@@ -1,23 +1,30 @@
 """The command table and how one command is run: name, number of arguments, handler, reply.
 
-What the commands do stands in the files beside: ``commands_string.py``, ``commands_key.py``,
-``commands_connection.py``, ``commands_server.py``, ``commands_dmq.py``.
+What the commands do stands in the files beside, ``commands_*.py``.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from typing import Final
 
 from dmqcache.server.resp import (
+    commands_bytes,
+    commands_client,
     commands_connection,
     commands_dmq,
+    commands_expiry,
     commands_key,
+    commands_number,
+    commands_scan,
     commands_server,
     commands_string,
     commands_transaction,
 )
 from dmqcache.server.resp.command import Command
-from dmqcache.server.resp.reply import CommandError, error, wrong_arity
+from dmqcache.server.resp.commands_command import CommandList
+from dmqcache.server.resp.reply import CommandError, Rejected, error, wrong_arity
 from dmqcache.server.resp.session import Answer, Session
 
 log = logging.getLogger("dmqcache.server.resp.connection")
@@ -29,15 +36,26 @@ HTTP_WORDS = frozenset({"POST", "HOST:"})
 MAX_SHOWN = 128
 
 
+#: The files by the group under which COMMAND tells of their commands (Redis' names).
+GROUPS: Final = (
+    ("string", (commands_string, commands_number, commands_bytes)),
+    ("generic", (commands_key, commands_expiry, commands_scan)),
+    ("connection", (commands_connection, commands_client)),
+    ("transactions", (commands_transaction,)),
+    ("server", (commands_server, commands_dmq)),
+)
+
+
 def _table() -> dict[str, Command]:
-    commands = (
-        *commands_string.COMMANDS,
-        *commands_key.COMMANDS,
-        *commands_connection.COMMANDS,
-        *commands_transaction.COMMANDS,
-        *commands_dmq.COMMANDS,
-    )
-    everything = (*commands, *commands_server.make(commands))
+    listed = CommandList()
+    everything = [
+        replace(command, group=group)
+        for group, files in GROUPS
+        for file in files
+        for command in file.COMMANDS
+    ]
+    everything.append(replace(listed.entry(), group="server"))
+    listed.fill(everything)
     by_name = {command.name: command for command in everything}
     # Both cases that clients use are found at once; any other is looked up again.
     return by_name | {name.lower(): command for name, command in by_name.items()}
@@ -55,15 +73,17 @@ def execute(session: Session, args: list[str]) -> Answer:
             if args[0].upper() in HTTP_WORDS:
                 return _hang_up(session)
             raise _unknown(args)
+        if command.subcommands and len(args) > 1:
+            command = _subcommand(command, args[1])
         arity = command.arity
         if len(args) != arity and (arity > 0 or len(args) < -arity):
             raise wrong_arity(command.name)
         if session.transaction is not None and not command.immediate:
-            return commands_transaction.queue(session, command, args)
+            return commands_transaction.queue(session.transaction, args)
         return command.handler(session, args)
+    except Rejected as problem:
+        return _rejected(session, command, problem)
     except CommandError as problem:
-        if session.transaction is not None:
-            session.transaction_failed = True
         return _failed(session, str(problem))
     except ValueError as problem:
         # The tables' own words for what they do not hold.
@@ -71,6 +91,24 @@ def execute(session: Session, args: list[str]) -> Answer:
     except Exception:
         log.exception("a command failed", extra={"command": args[0][:MAX_SHOWN]})
         return _failed(session, "ERR internal error, see the node's log")
+
+
+def _subcommand(command: Command, word: str) -> Command:
+    found = command.subcommands.get(word) or command.subcommands.get(word.upper())
+    if found is None:
+        raise Rejected(f"ERR unknown subcommand '{word[:MAX_SHOWN]}'. Try {command.name} HELP.")
+    return found
+
+
+def _rejected(session: Session, command: Command | None, problem: Rejected) -> bytes:
+    """Not even begun: after MULTI, EXEC will not run the others; an EXEC itself ends the transaction."""
+    if session.transaction is not None:
+        if command is not None and command.name == "EXEC":
+            session.transaction = None
+            reason = str(problem).removeprefix("ERR ")
+            return _failed(session, f"EXECABORT Transaction discarded because of: {reason}")
+        session.transaction.failed = True
+    return _failed(session, str(problem))
 
 
 def _hang_up(session: Session) -> bytes:
@@ -84,10 +122,10 @@ def _failed(session: Session, text: str) -> bytes:
     return error(text)
 
 
-def _unknown(args: list[str]) -> CommandError:
+def _unknown(args: list[str]) -> Rejected:
     shown = ""
     for argument in args[1:]:
         if len(shown) >= MAX_SHOWN:
             break
         shown += f"'{argument[: MAX_SHOWN - len(shown)]}' "
-    return CommandError(f"ERR unknown command '{args[0][:MAX_SHOWN]}', with args beginning with: {shown}")
+    return Rejected(f"ERR unknown command '{args[0][:MAX_SHOWN]}', with args beginning with: {shown}")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from dmqcache.server.resp.command import ONE_KEY, Command, Options
-from dmqcache.server.resp.commands_key import next_keys
+from dmqcache.server.resp.commands_scan import next_keys
 from dmqcache.server.resp.info import node_rows, sections, table_rows
 from dmqcache.server.resp.reply import (
     CommandError,

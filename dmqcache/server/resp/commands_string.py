@@ -1,4 +1,4 @@
-"""Commands that read and write values: GET, SET and their kin, counters."""
+"""Commands that read and write whole values: GET, SET and their kin."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from dmqcache.server.resp.reply import (
     CommandError,
     bulk,
     encode,
-    integer,
-    not_an_integer,
     null,
     syntax_error,
-    to_bytes,
     wrong_arity,
 )
 from dmqcache.server.resp.session import Session
@@ -40,23 +37,24 @@ def set_(session: Session, args: list[str]) -> bytes:
 
 def _set_with_options(session: Session, args: list[str]) -> bytes:
     _, key, text, *_ = args
-    value: str | int = text
-    condition = ttl = None
-    keep = old_wanted = False
+    condition = time = None
+    integer = keep = old_wanted = False
     options = Options(args, 3)
     for word in options:
         if word in ("NX", "XX") and condition in (None, word):
             condition = word
-        elif word == "KEEPTTL" and ttl is None:
+        elif word == "KEEPTTL" and time is None:
             keep = True
         elif word == "GET":
             old_wanted = True
         elif word == "INT":
-            value = parse_integer(text)
-        elif word in _TIMES and ttl is None and not keep:
-            ttl = _life(session, options.value(), word, "set")
+            integer = True
+        elif word in _TIMES and (time is None or time[0] == word) and not keep:
+            time = (word, options.value())
         else:
             raise syntax_error()
+    value = parse_integer(text) if integer else text
+    ttl = None if time is None else _life(session, *time, "set")
     table = session.table
     old = table.get(key) if old_wanted else None
     nothing = null(session.resp3)
@@ -68,7 +66,7 @@ def _set_with_options(session: Session, args: list[str]) -> bytes:
     return OK
 
 
-def _life(session: Session, text: str, unit: str, command: str) -> float:
+def _life(session: Session, unit: str, text: str, command: str) -> float:
     """Seconds to live. A time to live must be positive; a point in time may have passed."""
     if parse_integer(text) <= 0:
         raise CommandError(f"ERR invalid expire time in '{command}' command")
@@ -84,12 +82,12 @@ def _store(session: Session, key: str, value: str | int, ttl: float | None, keep
 
 
 def setex(session: Session, args: list[str]) -> bytes:
-    _store(session, args[1], args[3], _life(session, args[2], "EX", "setex"))
+    _store(session, args[1], args[3], _life(session, "EX", args[2], "setex"))
     return OK
 
 
 def psetex(session: Session, args: list[str]) -> bytes:
-    _store(session, args[1], args[3], _life(session, args[2], "PX", "psetex"))
+    _store(session, args[1], args[3], _life(session, "PX", args[2], "psetex"))
     return OK
 
 
@@ -113,21 +111,23 @@ def getdel(session: Session, args: list[str]) -> bytes:
 
 
 def getex(session: Session, args: list[str]) -> bytes:
-    ttl: float | None = None
+    time: tuple[str, str] | None = None
+    persist = False
     options = Options(args, 2)
     for word in options:
-        if ttl is not None:
-            raise syntax_error()
-        if word in _TIMES:
-            ttl = _life(session, options.value(), word, "getex")
-            if ttl <= 0:
-                return getdel(session, args)
-        elif word == "PERSIST":
-            ttl = 0.0
+        if word in _TIMES and (time is None or time[0] == word) and not persist:
+            time = (word, options.value())
+        elif word == "PERSIST" and time is None:
+            persist = True
         else:
             raise syntax_error()
+    if args[1] not in session.table:
+        return get(session, args)
+    ttl = _life(session, *time, "getex") if time is not None else 0.0
+    if time is not None and ttl <= 0:
+        return getdel(session, args)
     value = get(session, args)
-    if ttl is not None:
+    if time is not None or persist:
         session.table.expire(args[1], ttl)
     return value
 
@@ -143,62 +143,20 @@ def _as_text(value: str | int | None) -> str | None:
 def mset(session: Session, args: list[str]) -> bytes:
     if len(args) % 2 == 0:
         raise wrong_arity(args[0])
+    table = session.table
+    # All or nothing: what the table does not hold is refused before anything is written.
     for position in range(1, len(args), 2):
-        session.table.set(args[position], args[position + 1])
+        table.check(args[position], args[position + 1])
+    for position in range(1, len(args), 2):
+        table.set(args[position], args[position + 1])
     return OK
 
 
 def msetnx(session: Session, args: list[str]) -> bytes:
-    if len(args) % 2 == 0:
-        raise wrong_arity(args[0])
-    if any(key in session.table for key in args[1::2]):
+    if len(args) % 2 and any(key in session.table for key in args[1::2]):
         return ZERO
     mset(session, args)
     return ONE
-
-
-def incr(session: Session, args: list[str]) -> bytes:
-    return integer(session.table.incr(args[1], 1))
-
-
-def decr(session: Session, args: list[str]) -> bytes:
-    return integer(session.table.incr(args[1], -1))
-
-
-def incrby(session: Session, args: list[str]) -> bytes:
-    return integer(session.table.incr(args[1], parse_integer(args[2])))
-
-
-def decrby(session: Session, args: list[str]) -> bytes:
-    number = parse_integer(args[2])
-    if -number > (1 << 63) - 1:
-        raise CommandError("ERR decrement would overflow")
-    return integer(session.table.incr(args[1], -number))
-
-
-def append(session: Session, args: list[str]) -> bytes:
-    old = session.table.get(args[1])
-    value = args[2] if old is None else f"{old}{args[2]}"
-    session.table.set(args[1], value, keep_ttl=True)
-    return integer(len(to_bytes(value)))
-
-
-def strlen(session: Session, args: list[str]) -> bytes:
-    value = session.table.get(args[1])
-    return ZERO if value is None else integer(len(to_bytes(str(value))))
-
-
-def getrange(session: Session, args: list[str]) -> bytes:
-    try:
-        start, end = parse_integer(args[2]), parse_integer(args[3])
-    except CommandError:
-        raise not_an_integer() from None
-    value = session.table.get(args[1])
-    data = b"" if value is None else to_bytes(str(value))
-    start = max(0, start + len(data)) if start < 0 else start
-    end = end + len(data) if end < 0 else end
-    part = data[start : end + 1] if end >= 0 else b""
-    return b"$%d\r\n%b\r\n" % (len(part), part)
 
 
 COMMANDS = (
@@ -213,11 +171,4 @@ COMMANDS = (
     Command("MGET", mget, -2, "readonly fast", "Returns the values of several keys.", ALL_KEYS),
     Command("MSET", mset, -3, "write", "Sets several keys.", (1, -1, 2)),
     Command("MSETNX", msetnx, -3, "write", "Sets several keys if none of them exists.", (1, -1, 2)),
-    Command("INCR", incr, 2, "write fast", "Adds one.", ONE_KEY),
-    Command("DECR", decr, 2, "write fast", "Takes one away.", ONE_KEY),
-    Command("INCRBY", incrby, 3, "write fast", "Adds a number.", ONE_KEY),
-    Command("DECRBY", decrby, 3, "write fast", "Takes a number away.", ONE_KEY),
-    Command("APPEND", append, 3, "write fast", "Appends to a value.", ONE_KEY),
-    Command("STRLEN", strlen, 2, "readonly fast", "Returns a value's length in bytes.", ONE_KEY),
-    Command("GETRANGE", getrange, 4, "readonly", "Returns a part of a value.", ONE_KEY),
 )

@@ -1,5 +1,7 @@
 """Redis' glob patterns (KEYS, SCAN MATCH, CONFIG GET): ``*``, ``?``, ``[abc]``, ``[^a-z]`` and ``\\``.
 
+Patterns and keys are compared by their bytes, as Redis does: ``?`` is one byte.
+
 Each ``*`` takes the shortest stretch that lets the next fixed piece match and never comes back to it
 (an atomic group), so a hostile pattern costs at most pattern times text.
 """
@@ -9,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Final
+
+from dmqcache.server.resp.reply import to_bytes
 
 #: Characters of a pattern, as many as a key has: compiling a longer one would hold the loop for seconds.
 MAX_GLOB_LENGTH: Final = 4096
@@ -20,10 +24,11 @@ def literal_prefix(pattern: str) -> tuple[str, bool]:
     position = 0
     while position < len(pattern):
         char = pattern[position]
-        if char == "\\" and position + 1 < len(pattern):
+        if char == "\\" and pattern[position + 1 : position + 2].isascii() and position + 1 < len(pattern):
             position += 1
             char = pattern[position]
-        elif char in "*?[":
+        elif char in "\\*?[" or char > "\x7f":
+            # Of a character that is not ASCII a pattern may hold a part.
             return "".join(prefix), pattern[position:].strip("*") == ""
         prefix.append(char)
         position += 1
@@ -34,6 +39,7 @@ def compile_glob(pattern: str) -> Callable[[str], bool]:
     """A function that says whether a text matches as a whole. ValueError if the pattern is too long."""
     if len(pattern) > MAX_GLOB_LENGTH:
         raise ValueError(f"a pattern has at most {MAX_GLOB_LENGTH} characters, this one has {len(pattern)}")
+    pattern = _bytewise(pattern)
     pieces = [""]
     position = 0
     while position < len(pattern):
@@ -52,7 +58,12 @@ def compile_glob(pattern: str) -> Callable[[str], bool]:
                 position += 1
             pieces[-1] += re.escape(char)
     expression = re.compile(_join(pieces), re.DOTALL)
-    return lambda text: expression.fullmatch(text) is not None
+    return lambda text: expression.fullmatch(_bytewise(text)) is not None
+
+
+def _bytewise(text: str) -> str:
+    """A character for each byte."""
+    return text if text.isascii() else to_bytes(text).decode("latin-1")
 
 
 def _join(pieces: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Replies in the Redis protocol, RESP2 and RESP3: values to bytes. Reading requests is ``resp_parse.py``'s.
+"""Replies in the Redis protocol, RESP2 and RESP3: values to bytes. Reading requests is ``parse.py``'s.
 
 RESP3 has types of its own for what RESP2 writes with arrays and bulk strings: maps, null, booleans, doubles.
 Errors are made here too, with Redis' own words, because clients compare them.
@@ -22,19 +22,23 @@ class CommandError(Exception):
     """A command that cannot be done. The text is the reply, with its code: ``ERR no such key``."""
 
 
+class Rejected(CommandError):
+    """A command that is not even begun: unknown, or with too few words. It spoils a transaction."""
+
+
 def syntax_error() -> CommandError:
     """What Redis says to an option that it does not know."""
     return CommandError("ERR syntax error")
 
 
-def not_an_integer() -> CommandError:
+def not_an_integer(what: str = "value") -> CommandError:
     """What Redis says to a number that is none, or needs more than 64 bits."""
-    return CommandError("ERR value is not an integer or out of range")
+    return CommandError(f"ERR {what} is not an integer or out of range")
 
 
 def wrong_arity(command: str) -> CommandError:
     """What Redis says to too few or too many arguments. ``command`` as ``get`` or ``client|setname``."""
-    return CommandError(f"ERR wrong number of arguments for '{command.lower()}' command")
+    return Rejected(f"ERR wrong number of arguments for '{command.lower()}' command")
 
 
 def to_bytes(text: str) -> bytes:
@@ -66,6 +70,14 @@ def error(text: str) -> bytes:
 def null(resp3: bool) -> bytes:
     """Nothing there."""
     return NULL_3 if resp3 else NULL_2
+
+
+def verbatim(text: str, resp3: bool) -> bytes:
+    """A long text for people: RESP3 has a type for it."""
+    if not resp3:
+        return bulk(text)
+    data = to_bytes(text)
+    return b"=%d\r\ntxt:%b\r\n" % (len(data) + 4, data)
 
 
 def bulks(values: Sequence[str | int]) -> bytes:

@@ -25,6 +25,9 @@ class ServedNode(NodeView, Protocol):
         """Wait until ``nodes`` active nodes (None: all) have acknowledged every write made here so far, or
         ``timeout`` seconds (None: for ever). Returns how many have."""
 
+    def acknowledged(self) -> int:
+        """How many active nodes have acknowledged every write made here so far."""
+
     def congested(self) -> bool:
         """True while so much waits to be sent to other nodes that clients should be read more slowly."""
 
@@ -62,6 +65,17 @@ class Shared:
     next_id: int = 1
 
 
+@dataclass(slots=True)
+class Transaction:
+    """What a client said since MULTI."""
+
+    commands: list[list[str]] = field(default_factory=list)
+    #: What they take, about.
+    size: int = 0
+    #: One of them was rejected: EXEC will not run the others.
+    failed: bool = False
+
+
 class Session:
     """One connection."""
 
@@ -69,6 +83,7 @@ class Session:
         "address",
         "closing",
         "connected",
+        "executing",
         "id",
         "library",
         "library_version",
@@ -78,7 +93,6 @@ class Session:
         "table",
         "table_name",
         "transaction",
-        "transaction_failed",
     )
 
     def __init__(self, shared: Shared, address: str) -> None:
@@ -95,17 +109,18 @@ class Session:
         """As a new connection is (RESET)."""
         self.name = ""
         self.resp3 = False
-        #: Commands since MULTI, or None outside of it.
-        self.transaction: list[list[str]] | None = None
-        self.transaction_failed = False
+        #: None outside of MULTI and EXEC.
+        self.transaction: Transaction | None = None
+        #: Commands are those of a transaction: none of them may wait.
+        self.executing = False
         self.table_name: str = next(iter(self.shared.node.tables), "")
         self.table: Table = self.shared.node.tables[self.table_name]
 
     def select(self, name: str) -> bool:
         """Go over to another table, by its name or by its place in the order of declaration."""
         tables = self.shared.node.tables
-        if name not in tables and name.isascii() and name.isdigit() and int(name) < len(tables):
-            name = list(tables)[int(name)]
+        if name not in tables:
+            name = next((one for place, one in enumerate(tables) if name == str(place)), name)
         if name not in tables:
             return False
         self.table_name, self.table = name, tables[name]

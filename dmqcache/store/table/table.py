@@ -134,6 +134,11 @@ class Table(Cells):
             return False
         return True
 
+    def check(self, key: str, value: Value | bytes) -> None:
+        """ValueError, in the same words, for what :meth:`set` would refuse."""
+        self._checked_key(key)
+        self._checked(value)
+
     def set(self, key: str, value: Value | bytes, ttl: float | None = None, keep_ttl: bool = False) -> None:
         """Write a value. ``ttl`` in seconds: None takes the table's autoexpire, 0 means for ever.
         ``keep_ttl`` leaves the time of a key that exists as it is. ValueError for what no table holds."""

@@ -80,8 +80,8 @@ def test_hello_changes_the_version_and_greets() -> None:
         (["4"], "NOPROTO unsupported protocol version"),
         (["x"], "ERR Protocol version is not an integer or out of range"),
         (["3", "AUTH", "bob", "x"], "WRONGPASS invalid username-password pair or user is disabled."),
-        (["3", "AUTH", "bob"], "ERR syntax error"),
-        (["3", "FOO"], "ERR Syntax error in HELLO option 'foo'"),
+        (["3", "AUTH", "bob"], "ERR Syntax error in HELLO option 'AUTH'"),
+        (["3", "FOO"], "ERR Syntax error in HELLO option 'FOO'"),
         (["3", "SETNAME", "a b"], "ERR Client names cannot contain spaces, newlines or special characters."),
     ],
 )

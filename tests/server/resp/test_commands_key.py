@@ -46,7 +46,7 @@ TRANSCRIPTS: dict[str, Transcript] = {
         ("TTL a", 5),
         ("EXPIRE a 5 NX GT", "ERR NX and XX, GT or LT options at the same time are not compatible"),
         ("EXPIRE a 5 LT GT", "ERR GT and LT options at the same time are not compatible"),
-        ("EXPIRE a 5 FOO", "ERR Unsupported option foo"),
+        ("EXPIRE a 5 FOO", "ERR Unsupported option FOO"),
         ("PERSIST a", 1),
         ("EXPIRE a 5 NX", 1),
     ],

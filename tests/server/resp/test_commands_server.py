@@ -11,10 +11,10 @@ TRANSCRIPTS: dict[str, Transcript] = {
     "settings": [
         ("CONFIG GET save appendonly", ["save", "", "appendonly", "no"]),
         ("CONFIG GET databases", ["databases", "2"]),
-        ("CONFIG SET save x", "ERR only CONFIG GET is supported: options are set when the node starts"),
+        ("CONFIG SET save x", "ERR unknown subcommand 'SET'. Try CONFIG HELP."),
         ("CONFIG GET", "ERR wrong number of arguments for 'config|get' command"),
         ("WAIT x 1", NOT_INTEGER),
-        ("WAIT -1 1", NOT_INTEGER),
+        ("WAIT -1 1", 0),
         ("WAIT 1 -1", "ERR timeout is negative"),
     ],
 }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.fakes import EPOCH
-from tests.server.resp.saying import NOT_INTEGER, OK, Transcript, hold
+from tests.server.fakes import EPOCH, make_session
+from tests.server.resp.saying import NOT_INTEGER, OK, Transcript, hold, say
 
 TRANSCRIPTS: dict[str, Transcript] = {
     "get and set": [
@@ -117,7 +117,7 @@ TRANSCRIPTS: dict[str, Transcript] = {
         ("SET s 5", OK),
         ("DMQ.CELL s", ["5", -1]),
         ("OBJECT ENCODING n", "int"),
-        ("OBJECT ENCODING s", "raw"),
+        ("OBJECT ENCODING s", "int"),
         ("OBJECT ENCODING nope", None),
         ("STRLEN n", 1),
         ("SET b x INT", NOT_INTEGER),
@@ -131,7 +131,7 @@ TRANSCRIPTS: dict[str, Transcript] = {
         ("STRLEN nope", 0),
         ("GETRANGE a 1 3", "ell"),
         ("GETRANGE a -3 -1", "llo"),
-        ("GETRANGE a 0 -9", ""),
+        ("GETRANGE a 0 -9", "h"),
         ("GETRANGE a 3 99", "lo"),
         ("GETRANGE nope 0 1", ""),
         ("GETRANGE a x 1", NOT_INTEGER),
@@ -145,3 +145,18 @@ TRANSCRIPTS: dict[str, Transcript] = {
 @pytest.mark.parametrize("name", TRANSCRIPTS)
 def test_transcript(name: str) -> None:
     hold(TRANSCRIPTS[name])
+
+
+@pytest.mark.parametrize("command", ["MSET", "MSETNX"])
+def test_what_the_table_refuses_of_many_leaves_nothing_of_them(command: str) -> None:
+    session = make_session()
+    assert str(say(session, command, "a", "1", "b", "x" * (1 << 21))).startswith("ERR a value takes at most")
+    assert str(say(session, command, "a", "1", "", "2")).startswith("ERR a key is a text")
+    assert say(session, "EXISTS", "a", "b") == 0
+
+
+def test_a_getex_that_is_not_understood_deletes_nothing() -> None:
+    session = make_session()
+    say(session, "SET", "k", "v")
+    assert say(session, "GETEX", "k", "PXAT", "5", "junk") == "ERR syntax error"
+    assert say(session, "GET", "k") == "v"

@@ -7,7 +7,25 @@ import pytest
 from tests.server.fakes import make_session
 from tests.server.resp.saying import OK, Transcript, hold, say
 
+DISCARDED = "EXECABORT Transaction discarded because"
+
 TRANSCRIPTS: dict[str, Transcript] = {
+    "a MULTI within one is refused and spoils nothing": [
+        ("MULTI", OK),
+        ("MULTI", "ERR MULTI calls can not be nested"),
+        ("SET a 1", "QUEUED"),
+        ("EXEC", [OK]),
+    ],
+    "a word too many ends it": [
+        ("MULTI", OK),
+        ("EXEC x", f"{DISCARDED} of: wrong number of arguments for 'exec' command"),
+        ("EXEC", "ERR EXEC without MULTI"),
+    ],
+    "a subcommand that there is not is not kept": [
+        ("MULTI", OK),
+        ("CLIENT BOGUS", "ERR unknown subcommand 'BOGUS'. Try CLIENT HELP."),
+        ("EXEC", "EXECABORT Transaction discarded because of previous errors."),
+    ],
     "transactions": [
         ("EXEC", "ERR EXEC without MULTI"),
         ("DISCARD", "ERR DISCARD without MULTI"),
@@ -25,8 +43,8 @@ TRANSCRIPTS: dict[str, Transcript] = {
         ("EXEC", "EXECABORT Transaction discarded because of previous errors."),
         ("GET a", "2"),
         ("MULTI", OK),
-        ("WAIT 1 1", "ERR WAIT is not allowed in transactions"),
-        ("DISCARD", OK),
+        ("WAIT 1 1", "QUEUED"),
+        ("EXEC", [0]),
         ("SET a x", OK),
     ],
 }
@@ -45,3 +63,17 @@ def test_a_transaction_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert say(session, "PING") == "QUEUED"
     assert say(session, "PING") == "ERR a transaction has at most 3 commands"
     assert str(say(session, "EXEC")).startswith("EXECABORT")
+
+
+def test_a_transaction_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dmqcache.server.resp.commands_transaction.MAX_QUEUED_BYTES", 10_000)
+    session = make_session()
+    say(session, "MULTI")
+    assert say(session, "SET", "a", "x" * 5000) == "QUEUED"
+    assert (
+        say(session, "SET", "b", "x" * 5000) == "ERR the commands of a transaction take at most 10000 bytes"
+    )
+    assert session.transaction is not None and not session.transaction.commands
+    assert say(session, "SET", "c", "x" * 5000).startswith("ERR the commands of a transaction")
+    assert str(say(session, "EXEC")).startswith("EXECABORT")
+    assert say(session, "EXISTS", "a", "b", "c") == 0

@@ -90,6 +90,23 @@ def test_a_browsers_request_ends_the_connection_and_nothing_of_its_body_is_run(
     assert sections(server.shared)["Stats"]["rejected_http_requests"] == 1
 
 
+def test_an_empty_command_in_a_pipeline_is_nothing(node: FakeNode) -> None:
+    with serving(node) as server, connected(server) as connection:
+        ping = b"*1\r\n$4\r\nPING\r\n"
+        connection.sendall(ping + b"*0\r\n*-1\r\n" + ping * 2)
+        assert read(connection, 21) == b"+PONG\r\n" * 3
+
+
+def test_arguments_of_a_command_that_is_not_there_yet_are_counted(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resp, "MAX_REQUEST_BYTES", 60_000)
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(b"*1000000\r\n" + b"$2\r\nab\r\n" * 1000)
+        assert read(connection, 1000) == b"-ERR Protocol error: too big request\r\n"
+        assert server.counters.refused["request_too_large"] == 1
+
+
 def test_quit_answers_and_closes_and_nothing_behind_it_is_run(node: FakeNode) -> None:
     with serving(node) as server, connected(server) as connection:
         connection.sendall(b"QUIT\r\nSET a 1\r\n")
@@ -159,7 +176,7 @@ def test_a_node_with_too_much_to_tell_reads_no_more_until_it_has(node: FakeNode)
 
 
 def test_wait_holds_back_its_own_connection_only(node: FakeNode) -> None:
-    node.acknowledged = asyncio.Event()
+    node.answered = asyncio.Event()
     with serving(node) as server, connected(server) as waiting, connected(server) as other:
         waiting.sendall(b"SET a 1\r\nWAIT 2 1500\r\nSET b 1\r\n")
         assert read(waiting, 5) == b"+OK\r\n"
@@ -167,12 +184,12 @@ def test_wait_holds_back_its_own_connection_only(node: FakeNode) -> None:
         waiting.sendall(b"GET b\r\n")
         other.sendall(b"GET a\r\nGET b\r\n")
         assert read(other, 12) == b"$1\r\n1\r\n$-1\r\n"
-        server.loop.call_soon_threadsafe(node.acknowledged.set)
+        server.loop.call_soon_threadsafe(node.answered.set)
         assert read(waiting, 16) == b":1\r\n+OK\r\n$1\r\n1\r\n"
 
 
 def test_wait_for_ever_ends_with_its_client(node: FakeNode) -> None:
-    node.acknowledged = asyncio.Event()
+    node.answered = asyncio.Event()
     with serving(node) as server:
         with connected(server) as waiting:
             waiting.sendall(b"WAIT 1 0\r\n")

@@ -35,7 +35,9 @@ MATCHES = [
     ("(", "(", True),
     ("", "", True),
     ("", "a", False),
-    ("ä?", "äö", True),
+    ("ä?", "äö", False),
+    ("ä??", "äö", True),
+    ("?", "ä", False),
     ("a?", "a\udcff", True),
     ("**", "x", True),
 ]
