@@ -70,6 +70,7 @@ SHELL = frozenset(
 #: What the store may know of the bus: a peer's view of it.
 BUS_FACE = frozenset(
     {
+        "dmqcache.bus.bounded",
         "dmqcache.bus.peer",
         "dmqcache.bus.sip.uri",
         "dmqcache.bus.runtime",

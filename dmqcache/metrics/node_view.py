@@ -78,7 +78,7 @@ class NodeView(Protocol):
 def sync_progress(store: Store) -> SyncProgress:
     """How far a store's initial sync is."""
     cells = store.counters.sync_cells["in"] + store.counters.repair_cells["in"]
-    return SyncProgress(str(store.join.state), cells, str(store.join.donor or ""))
+    return SyncProgress(str(store.initial_sync.state), cells, str(store.initial_sync.donor or ""))
 
 
 def node_rows(store: Store, software: str) -> list[NodeRow]:

@@ -138,17 +138,17 @@ def leftovers(machine: Machine) -> Iterator[str]:
             yield f"{where} has {outbox.waiting()} waiting"
         if outbox.open and outbox.overflowed:
             yield f"{where} still needs a repair"
-        if outbox.open and (outbox.parcels or outbox.portions or any(outbox._busy.values())):
-            yield f"{where} has parcels under way"
-        if len(outbox.lanes) > len(store.tables):
-            yield f"{where} has {len(outbox.lanes)} lanes"
+        if outbox.open and (outbox.flying or outbox.transfers or any(outbox._busy.values())):
+            yield f"{where} has batches under way"
+        if len(outbox.changed) > len(store.tables):
+            yield f"{where} has {len(outbox.changed)} tables"
     yield from (f"{machine.host}: {line}" for line in machine.cache.repeats[:3])
     if store.waiters._waiting:
         yield f"{machine.host}: {len(store.waiters._waiting)} waiters"
     if store.collisions._waiting:
         yield f"{machine.host}: {len(store.collisions._waiting)} collisions wait"
-    if store.compare._wanting:
-        yield f"{machine.host}: {len(store.compare._wanting)} Kamailios wait for cells"
+    if store.sync_requests._unproven:
+        yield f"{machine.host}: {len(store.sync_requests._unproven)} Kamailios wait for cells"
     if bus.counters.handler_errors:
         yield f"{machine.host}: handlers failed: {dict(bus.counters.handler_errors)}"
     for reason in ("internal_error", "queue_full", "replay_evicted", "too_many_strangers"):

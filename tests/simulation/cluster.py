@@ -18,6 +18,7 @@ from dmqcache.store.table.settings import TableSettings
 from tests.simulation.kamailio_model import Kamailio
 from tests.simulation.network import Network, Socket
 from tests.simulation.runtime import VirtualRuntime, World
+from tests.store_options import store_options
 
 PORT = 5060
 
@@ -262,7 +263,7 @@ class Cluster:
         self.world = world
         self.network = Network(world)
         self.tables = [TableSettings.parse(declared) for declared in tables]
-        self.options = options or StoreOptions()
+        self.options = options or store_options()
         self.machines = [Machine(self, number, kind) for number, kind in enumerate(kinds)]
         self.seeds = tuple(machine.uri for machine in self.machines[:seeds])
         self.network.fragile = {machine.host for machine in self.machines if not machine.is_cache}

@@ -12,6 +12,7 @@ from typing import Any
 from dmqcache.store.store import StoreOptions
 from tests.simulation.network import Weather
 from tests.simulation.operations import Operations
+from tests.store_options import store_options
 
 #: Seconds at the beginning in which the nodes of the first hour start.
 START_S = 3.0
@@ -133,7 +134,7 @@ class _Draw:
 
     def _options(self, kamailio: bool) -> StoreOptions:
         chance = self.chance
-        return StoreOptions(
+        return store_options(
             outbox_limit=chance.choice((200_000, 200_000, 10, 100)),
             # With Kamailio nodes they must outlive the routine comparison, which is made every 300 s.
             tombstone_ttl=900.0 if kamailio else chance.choice((900.0, 900.0, 60.0)),

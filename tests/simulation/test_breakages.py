@@ -73,17 +73,17 @@ def tombstones_are_dropped(patch: Patch) -> None:
 
 def the_order_of_an_outbox_is_lost(patch: Patch) -> None:
     """A key's next change does not wait for the answer to the one before, nor is it told again."""
-    taken = Outbox._take_named
+    taken = Outbox._take_changed
 
     def wrong(self: Outbox, *args: Any) -> None:
         self.ordered = False
         taken(self, *args)
 
-    def delivered(self: KamailioCourier, run: Any) -> None:
-        run.outbox.delivered(run.parcel)
-        self._store.runtime.call_later(0, lambda: self._store.pump(run.outbox))
+    def delivered(self: KamailioCourier, delivery: Any) -> None:
+        delivery.outbox.delivered(delivery.batch)
+        self._ground.runtime.call_later(0, lambda: self._outboxes.pump(delivery.outbox))
 
-    patch.setattr(Outbox, "_take_named", wrong)
+    patch.setattr(Outbox, "_take_changed", wrong)
     patch.setattr(KamailioCourier, "_delivered", delivered)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from dmqcache.store.store import StoreOptions
 from dmqcache.store.table.table import Table
 from tests.simulation.checks import contents, disagreement, leftovers
 from tests.simulation.cluster import Cluster, Machine
 from tests.simulation.network import Weather
 from tests.simulation.runtime import World
+from tests.store_options import store_options
 
 CACHE, K5, K62 = "dmqcache", "kamailio5", "kamailio62"
 LOSSY = Weather(loss=0.2)
@@ -19,7 +19,7 @@ LOSSY = Weather(loss=0.2)
 
 def make(*kinds: str, seed: int = 1, tables: tuple[str, ...] = ("t",), seeds: int = 2) -> Cluster:
     """A cluster that has found itself."""
-    cluster = Cluster(World(seed), kinds, tables, StoreOptions(), seeds)
+    cluster = Cluster(World(seed), kinds, tables, store_options(), seeds)
     cluster.start()
     cluster.run_until(lambda: meshed(cluster), 60)
     return cluster
@@ -257,7 +257,7 @@ def test_an_initial_sync_goes_on_with_another_donor_when_the_first_dies() -> Non
     late.start()
     cluster.run_until(lambda: len(table(late)) > 4_000, 5, step=0.001)
     assert not late.store.ready
-    donor = late.store.join.donor
+    donor = late.store.initial_sync.donor
     next(machine for machine in cluster.machines if machine.uri == donor).crash()
     cluster.run_until(lambda: late.store.ready, 20)
     assert len(table(late)) == 20_000

@@ -21,6 +21,7 @@ from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.table import Table
 from tests.bus.virtual import Clock, VirtualRuntime
+from tests.store_options import store_options
 
 #: Seconds one way.
 DELAY = 0.001
@@ -200,7 +201,7 @@ class World:
     def side(self, host: str, *tables: str, ready: bool = True, **options: Any) -> Side:
         """A dmqcache node; ``ready``: it has no seeds, else it waits to be synced."""
         options.setdefault("repair_interval", 1e9)
-        side = Side(self, host, tables or ("t",), StoreOptions(**options))
+        side = Side(self, host, tables or ("t",), store_options(**options))
         side.store.start(seeds=not ready)
         return side
 
@@ -296,7 +297,7 @@ def shown(side: Side, table: str = "t") -> dict[str, object]:
 def equal(*sides: Side) -> bool:
     """Whether all hold the same, by content and by digest."""
     first, *others = sides
-    names = [name for name in first.store.tables if first.store.shares(name)]
+    names = [name for name in first.store.tables if first.store.tables[name].settings.dmqreplicate]
 
     def sums(side: Side) -> list[int]:
         return [side.store.tables[name].digest.node(0, 0) for name in names]

@@ -6,7 +6,8 @@ import pytest
 
 from dmqcache.bus.node import OWN_TAG
 from dmqcache.bus.peer import Reply
-from dmqcache.store.store import CONGESTED, MAX_UDP_VALUE_BYTES, SWEEP_S
+from dmqcache.store.outbox.outboxes import CONGESTED
+from dmqcache.store.store import MAX_UDP_VALUE_BYTES, SWEEP_S
 from dmqcache.store.table.clock import MAX_AHEAD_MS
 from tests.store.harness import NEW, Played, World, equal, old_kamailio, shown
 
@@ -137,10 +138,10 @@ def test_the_least_address_is_designated_and_another_takes_over() -> None:
     world = World()
     sides = [world.side(f"127.0.0.{host}") for host in (11, 12, 13)]
     world.mesh(*sides)
-    assert [side.store.designated for side in sides] == [True, False, False]
+    assert [side.store.outboxes.designated for side in sides] == [True, False, False]
     for side in sides[1:]:
         side.lose(sides[0])
-    assert [side.store.designated for side in sides[1:]] == [True, False]
+    assert [side.store.outboxes.designated for side in sides[1:]] == [True, False]
 
 
 def test_writers_are_asked_to_wait_when_too_much_is_waiting_for_live_nodes() -> None:
@@ -179,7 +180,7 @@ def test_a_write_to_a_table_that_is_not_shared_is_no_change() -> None:
     world = World()
     side = world.side("127.0.0.11", "own=>dmqreplicate=0")
     side.store.tables["own"]["a"] = "x"
-    assert side.store.number() == 0
+    assert side.store.outboxes.number() == 0
     assert not side.store.counters.changes
 
 
@@ -213,10 +214,10 @@ def test_hostile_and_long_traffic_leaves_nothing_behind() -> None:
         side.part(node)
     world.run(60)
     store = side.store
-    assert not store.outboxes and not store._heard and not store.clock._ahead
+    assert not store.outboxes and not store.clock._ahead
     assert not store.repair._due and store.repair.session is None
     assert not store.compare._due and not store.donor._indexing
-    assert all(not lanes for lanes in store._lanes.values())
+    assert all(not lanes for lanes in store.outboxes._named_in.values())
     assert len(store.counters.refused) < 10
     assert shown(side) == {"a": "299"}
 

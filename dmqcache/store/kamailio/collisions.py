@@ -8,14 +8,16 @@ Kamailio wrote it), or the same one as the loser, is written anew with a later v
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
+from dmqcache.store.ground import Ground
+from dmqcache.store.kamailio.dialect import Dialects
+from dmqcache.store.kamailio.writes import KamailioArrivals
+from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import PROVISIONAL, Cell
 from dmqcache.store.table.merge import MINE, REPEATED, SHOWN, TIE
 from dmqcache.store.table.table import Table
-
-if TYPE_CHECKING:
-    from dmqcache.store.store import Store
 
 #: Seconds of quiet: longer than what is under way takes to land on a network that loses nothing.
 SETTLE_S: Final = 0.4
@@ -26,18 +28,26 @@ MAX_WAITING: Final = 10_000
 class Collisions:
     """The keys that wait for quiet."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(
+        self,
+        ground: Ground,
+        outboxes: Outboxes,
+        arrivals: Mapping[str, KamailioArrivals],
+        dialects: Dialects,
+    ) -> None:
+        self._ground = ground
+        self._outboxes = outboxes
+        self._arrivals = arrivals
+        self._dialects = dialects
         self._waiting: dict[tuple[str, str], tuple[float, int]] = {}
         self._timed = False
 
     def collect(self) -> None:
         """Take over what the arrivals noticed."""
-        store = self._store
-        due = store.clock.now() + SETTLE_S
-        for name, arrivals in store.arrivals.items():
+        due = self._ground.clock.now() + SETTLE_S
+        for name, arrivals in self._arrivals.items():
             if arrivals.counted:
-                self._tell_counters(store.tables[name], arrivals.counted)
+                self._tell_counters(arrivals.table, arrivals.counted)
                 arrivals.counted = {}
             for key, kind in arrivals.collisions.items():
                 before = self._waiting.pop((name, key), (0.0, 0))[1]
@@ -46,47 +56,46 @@ class Collisions:
             arrivals.collisions.clear()
         if self._waiting and not self._timed:
             self._timed = True
-            store.runtime.call_later(SETTLE_S, self._settle)
+            self._ground.runtime.call_later(SETTLE_S, self._settle)
 
     def _tell_counters(self, table: Table, keys: dict[str, None]) -> None:
         """Merged counters: one node alone shows them to the Kamailio nodes, so the last sum comes last."""
-        store = self._store
-        if not store.designated:
+        if not self._outboxes.designated:
             return
-        outboxes = store.kamailio_outboxes()
-        if any(store.htable.dialect(outbox).last_modified for outbox in outboxes):
+        outboxes = self._outboxes.of_kamailios()
+        if any(self._dialects.of(outbox.node).last_modified for outbox in outboxes):
             # The sum may be new and its version not: a 6.2 would keep what it has.
             for key in keys:
                 cell = table.live_cell(key)
                 if cell is not None and cell.counts is not None:
                     table.incr(key, 0)
-        store.name_keys(table, keys, outboxes)
+        self._outboxes.name_keys(table, keys, outboxes)
 
     def _settle(self) -> None:
-        now = self._store.clock.now()
+        now = self._ground.clock.now()
         self._timed = False
         for (name, key), (due, kind) in list(self._waiting.items()):
             if due > now:
                 break
             del self._waiting[name, key]
-            table = self._store.tables[name]
+            table = self._ground.tables[name]
             cell = table.cells.get(key)
             if cell is not None:
                 self._agree(table, cell, kind)
         if self._waiting:
             self._timed = True
             due = next(iter(self._waiting.values()))[0]
-            self._store.runtime.call_later(max(0.01, due - now), self._settle)
+            self._ground.runtime.call_later(max(0.01, due - now), self._settle)
 
     def _agree(self, table: Table, cell: Cell, kind: int) -> None:
-        store = self._store
+        designated = self._outboxes.designated
         if cell.counts is not None:
             self._tell_counters(table, {cell.key: None})
         elif (
             kind & SHOWN
-            or (kind & TIE and (store.designated or not cell.writer))
-            or (cell.flags & PROVISIONAL and (store.designated or kind & MINE))
+            or (kind & TIE and (designated or not cell.writer))
+            or (cell.flags & PROVISIONAL and (designated or kind & MINE))
         ):
             table.rewrite(cell)
         elif kind & REPEATED or not cell.writer:
-            store.name_keys(table, [cell.key], store.kamailio_outboxes())
+            self._outboxes.name_keys(table, [cell.key], self._outboxes.of_kamailios())

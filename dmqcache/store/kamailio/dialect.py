@@ -1,7 +1,7 @@
 """What the software of a node understands on the ``htable`` channel.
 
-One constant for each dialect and the choice among them by what a node says of itself. The bytes are made in
-``wire_write.py``.
+One constant for each dialect, the choice among them by what a node says of itself, and what was learnt of
+nodes that say it wrongly. The bytes are made in ``wire_write.py``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
+
+from dmqcache.bus.node import NodeList
+from dmqcache.bus.sip.uri import NodeURI
 
 #: ``kamailio (6.2.0-dev1 (x86_64/linux))`` in User-Agent or Server: Kamailio's default, unless changed.
 _KAMAILIO = re.compile(r"kamailio \((\d{1,3})\.(\d{1,3})[. )-]", re.IGNORECASE)
@@ -53,3 +56,33 @@ def stricter(dialect: Dialect) -> Dialect:
     """What to speak to a node that answered 400 to a message in ``dialect``: an early 6.2, or a node that
     does not say its true version."""
     return KAMAILIO6 if dialect is KAMAILIO62 else KAMAILIO5
+
+
+class Dialects:
+    """The dialect of each node."""
+
+    def __init__(self, nodes: NodeList) -> None:
+        self._nodes = nodes
+        #: Of nodes that answered 400.
+        self._learnt: dict[NodeURI, Dialect] = {}
+
+    def of(self, node: NodeURI) -> Dialect:
+        """What this node understands."""
+        learnt = self._learnt.get(node)
+        if learnt is not None:
+            return learnt
+        known = self._nodes.get(node)
+        return dialect_of(known.user_agent if known is not None else "")
+
+    def refused(self, node: NodeURI) -> bool:
+        """The node answered 400. Returns whether less can be said to it from now on."""
+        dialect = self.of(node)
+        strict = stricter(dialect)
+        if dialect == strict:
+            return False
+        self._learnt[node] = strict
+        return True
+
+    def forget(self, node: NodeURI) -> None:
+        """The node came (back), it may be another version now; or it is gone for good."""
+        self._learnt.pop(node, None)

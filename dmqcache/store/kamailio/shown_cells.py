@@ -17,23 +17,22 @@ here gets the least version of all, so that whatever any of us knows of the key 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
-from dmqcache.bus.peer import Sending
+from dmqcache.bus.node import NodeList
 from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.ground import Ground
+from dmqcache.store.kamailio.inquiry import Inquiry
 from dmqcache.store.kamailio.wire_types import Cell as WireCell
 from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.writes import KamailioArrivals
+from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import NEVER, PROVISIONAL, Cell
 from dmqcache.store.table.merge import TIE, is_key
 from dmqcache.store.table.settings import MAX_AUTOEXPIRE_S
 from dmqcache.store.table.table import Table
 from dmqcache.store.table.version import Verdict
-
-if TYPE_CHECKING:
-    from dmqcache.store.store import Store
 
 #: Milliseconds in which what one of us told a Kamailio has reached the others too.
 RECENT_MS: Final = 2_000
@@ -41,47 +40,35 @@ RECENT_MS: Final = 2_000
 TIME_SLACK_S: Final = 3.0
 
 
-@dataclass(slots=True)
-class Inquiry:
-    """One question to a Kamailio for all that it has."""
-
-    node: NodeURI
-    #: Take what comes without sending anything: the initial sync of this node.
-    adopt: bool
-    then: Callable[[bool], None]
-    began: float
-    began_ms: int
-    heard: float
-    #: Monotonic seconds when the question was put last.
-    asked: float = 0.0
-    answered: bool = False
-    seen: dict[str, set[str]] = field(default_factory=dict)
-    differences: int = 0
-    #: Not all that differs could be named at once.
-    cut_short: bool = False
-    ended: bool = False
-    sending: Sending | None = None
-
-
-class KamailioCells:
+class ShownCells:
     """Takes cells in, and finds out which of ours a Kamailio is to be told."""
 
-    def __init__(self, store: Store, ours_wins: Callable[[Inquiry, Table, str], None]) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        outboxes: Outboxes,
+        arrivals: Mapping[str, KamailioArrivals],
+        nodes: NodeList,
+        ours_wins: Callable[[Inquiry, Table, str], None],
+    ) -> None:
         """``ours_wins(inquiry, table, key)``: the Kamailio holds something else than it should."""
-        self._store = store
+        self._ground = ground
+        self._outboxes = outboxes
+        self._arrivals = arrivals
+        self._nodes = nodes
         self._ours_wins = ours_wins
 
     def came(self, inquiry: Inquiry | None, batch: CellBatch, sender: str) -> None:
         """Cells of ``sender``; ``inquiry``: we had asked for them."""
-        wall = self._store.clock.raw_ms() / 1000
+        wall = self._ground.clock.raw_ms() / 1000
         for cell in batch.cells:
-            arrivals = self._store.arrivals.get(cell.htname)
+            arrivals = self._arrivals.get(cell.htname)
             if arrivals is None:
-                self._store.counters.refused["", "unknown_table"] += 1
+                self._ground.counters.refused["", "unknown_table"] += 1
                 continue
             table = arrivals.table
             if not is_key(cell.cname):
-                self._store.counters.refused[table.name, "bad_key"] += 1
+                self._ground.counters.refused[table.name, "bad_key"] += 1
                 continue
             left = cell.expire - wall if cell.expire > wall and table.settings.autoexpire else None
             if inquiry is not None:
@@ -105,7 +92,7 @@ class KamailioCells:
         held = table.cells.get(key)
         is_number = isinstance(value, int)
         if held is None and is_number:
-            if asked or self._store.ready:
+            if asked or self._ground.ready:
                 arrivals.arrive_set(key, value, 0, sender, left)
             if judged is not None:
                 self._tell_others(judged, table, key)
@@ -118,9 +105,9 @@ class KamailioCells:
             self._judge_number(judged, table, held, cell, left)
         elif judged is not None:
             self._judge(judged, table, key, value, left)
-        elif held is None and (asked or self._store.ready):
+        elif held is None and (asked or self._ground.ready):
             arrivals.arrive_set(key, value, 0, sender, left)
-            self._store.counters.sync_cells["in"] += 1
+            self._ground.counters.sync_cells["in"] += 1
         elif held is not None and not asked and not self._is_same(held, value):
             # Sent to all nodes, and older than what we hold: Kamailio nodes have taken it.
             arrivals.collided(held)
@@ -139,20 +126,18 @@ class KamailioCells:
             # Known from Kamailio nodes alone. As a counter's base it can be shown with a later version than
             # theirs, and is still worth less than what any of us knows.
             inquiry.differences += 1
-            self._store.arrivals[table.name].arrive_set(held.key, cell.value, 0, str(inquiry.node), left)
+            self._arrivals[table.name].arrive_set(held.key, cell.value, 0, str(inquiry.node), left)
             table.incr(held.key, 0)
         elif theirs > held.last_modified():
             inquiry.differences += 1
-            recent = self._store.clock.wall_ms() - theirs < RECENT_MS
-            if not recent and not self._store.misses_replicas():
-                self._store.arrivals[table.name].arrive_set(
-                    held.key, cell.value, theirs, str(inquiry.node), left
-                )
+            recent = self._ground.clock.wall_ms() - theirs < RECENT_MS
+            if not recent and not self._outboxes.misses_replicas():
+                self._arrivals[table.name].arrive_set(held.key, cell.value, theirs, str(inquiry.node), left)
             # Else another of us may have told it, and will tell us when it can.
         elif theirs:
             if theirs == held.last_modified():
                 # A 6.2 takes only what is later than what it has.
-                self._store.arrivals[table.name].collided(held, TIE)
+                self._arrivals[table.name].collided(held, TIE)
             self._ours_wins(inquiry, table, held.key)
         else:
             self._judge(inquiry, table, held.key, cell.value, left)
@@ -172,9 +157,9 @@ class KamailioCells:
             return  # It changed meanwhile: the outbox tells it anyway.
         if ours is None and not table.floor:
             if not table.takes(value):
-                self._store.counters.refused[table.name, "too_large"] += 1
+                self._ground.counters.refused[table.name, "too_large"] += 1
                 return
-            self._store.arrivals[table.name].arrive_set(key, value, 0, str(inquiry.node), left)
+            self._arrivals[table.name].arrive_set(key, value, 0, str(inquiry.node), left)
             self._tell_others(inquiry, table, key)
         elif lost_at is not None and written <= lost_at:
             inquiry.differences += 1
@@ -185,15 +170,15 @@ class KamailioCells:
     def _tell_others(self, inquiry: Inquiry, table: Table, key: str) -> None:
         """What only a Kamailio remembered goes to all others, with the least version."""
         inquiry.differences += 1
-        others = [box for box in self._store.outboxes.values() if box.node != inquiry.node]
-        self._store.name_keys(table, [key], others)
+        others = [box for box in self._outboxes.values() if box.node != inquiry.node]
+        self._outboxes.name_keys(table, [key], others)
 
     def _adopt_write(self, table: Table, key: str, value: str | int, left: float | None) -> None:
         """What the Kamailio wrote while nobody heard it becomes a write of ours."""
         try:
             table.set(key, value, None if left is None else min(left, MAX_AUTOEXPIRE_S))
         except ValueError:
-            self._store.counters.refused[table.name, "too_large"] += 1
+            self._ground.counters.refused[table.name, "too_large"] += 1
 
     @staticmethod
     def _is_hearsay(table: Table, held: Cell) -> bool:
@@ -209,15 +194,15 @@ class KamailioCells:
     def _times_differ(self, ours: Cell, left: float | None) -> bool:
         if left is None or ours.expires == NEVER:
             return left is not None
-        return abs(ours.expires - self._store.clock.now() - left) > TIME_SLACK_S
+        return abs(ours.expires - self._ground.clock.now() - left) > TIME_SLACK_S
 
     def _lost_at(self, node: NodeURI) -> int | None:
         """Unix ms when the Kamailio was lost, if it may have written since. One that started anew has
         forgotten what it wrote: what it shows, it was told by others, who may have been behind."""
-        outbox, known = self._store.outboxes.get(node), self._store.bus.nodes.get(node)
+        outbox, known = self._outboxes.get(node), self._nodes.get(node)
         if outbox is None or outbox.lost_at is None:
             return None
-        clock = self._store.clock
+        clock = self._ground.clock
         if known is not None and known.started is not None:
             started = clock.wall_ms() - int((clock.now() - known.started) * 1000)
             if started >= outbox.lost_at:

@@ -5,13 +5,15 @@ Kamailio nodes as well as their flood allows.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from dmqcache.bus.node import NodeList
 from dmqcache.bus.sip.uri import NodeURI
-
-if TYPE_CHECKING:
-    from dmqcache.store.store import Store
+from dmqcache.store.ground import Ground
+from dmqcache.store.native.repair import Repair
+from dmqcache.store.outbox.outboxes import Outboxes
 
 log = logging.getLogger("dmqcache.store")
 
@@ -22,8 +24,12 @@ ALONE_S: Final = 10.0
 #: Seconds between a sync that broke off and the next: a donor that refuses at once is not asked in a frenzy.
 AGAIN_S: Final = 0.2
 
+#: Take over the cells of these Kamailio nodes, the second only for what the first one's flood lost; then say
+#: whether all came.
+Adopt = Callable[[list[NodeURI], Callable[[bool], None]], None]
 
-class JoinState(StrEnum):
+
+class SyncState(StrEnum):
     """How far a starting node is."""
 
     WAITING = "waiting"
@@ -31,12 +37,26 @@ class JoinState(StrEnum):
     READY = "ready"
 
 
-class Join:
+class InitialSync:
     """The initial sync of one node."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.state = JoinState.WAITING
+    def __init__(
+        self,
+        ground: Ground,
+        outboxes: Outboxes,
+        repair: Repair,
+        nodes: NodeList,
+        seeds: tuple[NodeURI, ...],
+        adopt: Adopt,
+    ) -> None:
+        """``seeds``: the notification addresses. ``adopt``: how to have what Kamailio nodes hold."""
+        self._ground = ground
+        self._outboxes = outboxes
+        self._repair = repair
+        self._nodes = nodes
+        self._seeds = seeds
+        self._adopt = adopt
+        self.state = SyncState.WAITING
         #: Who gives the state now, or gave it last.
         self.donor: NodeURI | None = None
         self.started_at = 0.0
@@ -45,34 +65,30 @@ class Join:
         #: dmqcache nodes that had not the whole state either when they were last asked.
         self._unready: set[NodeURI] = set()
 
-    @property
-    def ready(self) -> bool:
-        return self.state is JoinState.READY
-
     def start(self, seeds: bool) -> None:
         """Begin; without seeds there is nobody to ask."""
-        self.started_at = self._store.clock.now()
+        self.started_at = self._ground.clock.now()
         if not seeds:
             self._finish("no other node is configured")
         else:
-            self._store.runtime.call_later(ALONE_S, self._alone)
+            self._ground.runtime.call_later(ALONE_S, self._alone)
 
-    def node_up(self, node: NodeURI, speaks: bool) -> None:
-        """A node answers."""
-        if self.ready:
+    def node_up(self, node: NodeURI, native: bool) -> None:
+        """A node answers. ``native``: it is a dmqcache node."""
+        if self._ground.ready:
             return
-        if speaks:
-            self.state = JoinState.SYNCING
+        if native:
+            self.state = SyncState.SYNCING
             self.donor = node
-            self._store.repair.want(node, first=True)
+            self._repair.want(node, first=True)
         elif node not in self._kamailio:
             self._kamailio.append(node)
-            self._store.runtime.call_later(KAMAILIO_PATIENCE_S, self._ask_kamailio)
+            self._ground.runtime.call_later(KAMAILIO_PATIENCE_S, self._ask_kamailio)
 
     def compared(self, node: NodeURI, outcome: str, ready: bool) -> None:
         """A comparison with a dmqcache node ended. ``ready``: that one has the whole state, so that being
         equal to it means something."""
-        if self.ready or self._store.stopped:
+        if self._ground.ready or self._ground.stopped:
             return
         if outcome == "failed":
             self._unready.discard(node)
@@ -97,59 +113,59 @@ class Join:
     def _is_first(self) -> bool:
         """Whether no node that answers has the whole state, and this is the one among them to begin: the one
         with the least address, once all notification addresses have answered, or have had time to."""
-        store = self._store
-        if not self._unready.issuperset(store.replicas()) or not store.designated:
+        if not self._unready.issuperset(self._outboxes.replicas()) or not self._outboxes.designated:
             return False
-        if store.clock.now() - self.started_at >= ALONE_S:
+        if self._ground.clock.now() - self.started_at >= ALONE_S:
             return True
-        seeds = [store.bus.nodes.get(uri) for uri in store.bus.settings.notification_addresses]
+        seeds = [self._nodes.get(uri) for uri in self._seeds]
         return all(seed is not None and (seed.local or seed.active) for seed in seeds)
 
     def _try_another(self, node: NodeURI) -> None:
-        nodes = self._store.replicas()
+        nodes = self._outboxes.replicas()
         if nodes:
             place = nodes.index(node) + 1 if node in nodes else 0
             donor = self.donor = nodes[place % len(nodes)]
-            self._store.runtime.call_later(AGAIN_S, lambda: self._ask_again(donor))
+            self._ground.runtime.call_later(AGAIN_S, lambda: self._ask_again(donor))
         else:
             self._ask_kamailio()
 
     def _ask_again(self, donor: NodeURI) -> None:
-        if not self.ready:
-            self._store.repair.want(donor, first=True)
+        if not self._ground.ready:
+            self._repair.want(donor, first=True)
 
     def _ask_kamailio(self) -> None:
-        if self.ready or self._store.stopped or self._has_donor() or not self._kamailio:
+        if self._ground.ready or self._ground.stopped or self._has_donor() or not self._kamailio:
             return
-        self.state = JoinState.SYNCING
+        self.state = SyncState.SYNCING
         self.donor = self._kamailio[0]
-        self._store.compare.adopt(self._kamailio[:2], self._kamailio_done)
+        self._adopt(self._kamailio[:2], self._kamailio_done)
 
     def _kamailio_done(self, complete: bool) -> None:
-        if self.ready or self._has_donor():
+        if self._ground.ready or self._has_donor():
             return
         if complete:
             self._finish("synced from Kamailio nodes")
         else:
             self._kamailio = self._kamailio[1:] + self._kamailio[:1]
-            self._store.runtime.call_later(KAMAILIO_PATIENCE_S, self._ask_kamailio)
+            self._ground.runtime.call_later(KAMAILIO_PATIENCE_S, self._ask_kamailio)
 
     def _has_donor(self) -> bool:
         """Whether there is a dmqcache node from which to have the state."""
-        return bool(self._store.replicas()) and not self._is_first()
+        return bool(self._outboxes.replicas()) and not self._is_first()
 
     def _alone(self) -> None:
-        if self.ready or self._store.stopped:
+        if self._ground.ready or self._ground.stopped:
             return
-        if any(outbox.open for outbox in self._store.outboxes.values()):
+        if any(outbox.open for outbox in self._outboxes.values()):
             # Somebody gives us the state, and may die before the end.
-            self._store.runtime.call_later(ALONE_S, self._alone)
+            self._ground.runtime.call_later(ALONE_S, self._alone)
         else:
-            asked = ", ".join(map(str, self._store.bus.settings.notification_addresses))
+            asked = ", ".join(map(str, self._seeds))
             self._finish(f"no other node answers, serving alone; asked were {asked}", logging.WARNING)
 
     def _finish(self, why: str, level: int = logging.INFO) -> None:
-        self.state = JoinState.READY
-        self.ready_at = self._store.clock.now()
-        cells = sum(len(table) for table in self._store.tables.values())
+        self.state = SyncState.READY
+        self._ground.ready = True
+        self.ready_at = self._ground.clock.now()
+        cells = sum(len(table) for table in self._ground.tables.values())
         log.log(level, "ready: %s (%d cells after %.1f s)", why, cells, self.ready_at - self.started_at)

@@ -1,11 +1,13 @@
 """What one remote node has still to be told: the keys that changed, once each, and what a repair adds.
 
 An outbox holds names, not values: what is sent is the state at the time of sending, so that a change
-replaces an unsent older one by itself, and a node that is away costs memory once per key. While a parcel
+replaces an unsent older one by itself, and a node that is away costs memory once per key. While a batch
 with a key is on its way, the key's next change waits for the answer: order holds for each key. Nothing is
 queued without bound: beyond its limit an outbox forgets the names and remembers that the node needs repair.
 
-How a parcel looks on the wire is a courier's business (``replica.py``, ``htable.py``).
+One way out, one way back: :meth:`Outbox.pump` takes a batch and hands it to the courier; the courier says
+once whether it was :meth:`~Outbox.delivered` or has :meth:`~Outbox.failed`. How a batch looks on the wire is
+the courier's business (``native/courier.py``, ``kamailio/courier.py``).
 """
 
 from __future__ import annotations
@@ -22,20 +24,18 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.cells import Cells
 
-#: Keys; at about 100 bytes a name this is 20 MB for a node that is away.
-DEFAULT_LIMIT: Final = 200_000
 #: Bytes of a cell on the wire: assumed before anything was sent, and at least.
 ASSUMED_CELL_BYTES: Final = 64
 MIN_CELL_BYTES: Final = 32
-#: Seconds before a parcel that failed is tried again; doubles up to the second number.
+#: Seconds before a batch that failed is tried again; doubles up to the second number.
 RETRY_S: Final = (0.2, 1.0)
-#: Each so many-th parcel is a repair's, if there is one, whatever else is waiting.
-PORTION_TURN: Final = 4
+#: Each so many-th batch is of a transfer, if there is one, whatever else is waiting.
+TRANSFER_TURN: Final = 4
 
 
 @dataclass(slots=True)
-class Portion:
-    """Cells that a repair sends beside the changes, and what to do when all are acknowledged."""
+class Transfer:
+    """Cells that a sync or a repair sends beside the changes, and what to do when all are acknowledged."""
 
     table: Cells
     cells: deque[Cell]
@@ -48,44 +48,57 @@ class Portion:
 
 
 @dataclass(slots=True, eq=False)
-class Parcel:
-    """What one message carries."""
+class Batch:
+    """What goes to a node at once and is acknowledged as one."""
 
     #: Keys by table with the number of the change that named each.
     names: dict[str, dict[str, int]] = field(default_factory=dict)
     #: The cells themselves, table by table.
-    batches: list[tuple[Cells, list[Cell]]] = field(default_factory=list)
-    portion: Portion | None = None
+    by_table: list[tuple[Cells, list[Cell]]] = field(default_factory=list)
+    transfer: Transfer | None = None
     #: How many names or cells, and their bytes as far as can be foreseen.
     count: int = 0
     bytes: int = 0
     #: Monotonic seconds at which the oldest change in it was made.
     since: float = 0.0
+    #: Bytes that it turned out to have, where the courier tells.
+    size: int = 0
     sending: Sending | None = None
 
     @property
     def cells(self) -> list[tuple[Cells, Cell]]:
         """Each cell with its table; fewer than ``count`` where a flush took cells away and left names."""
-        return [(table, cell) for table, cells in self.batches for cell in cells]
+        return [(table, cell) for table, cells in self.by_table for cell in cells]
 
 
 class Courier(Protocol):
-    """Who carries an outbox's contents to its node."""
+    """Who carries batches to nodes of one kind."""
 
-    def send(self, outbox: Outbox) -> bool:
-        """Take one parcel and send it; False if there is nothing to take now."""
+    @property
+    def first_budget(self) -> int:
+        """Bytes of a node's first batches."""
+
+    @property
+    def most_cells(self) -> int:
+        """Names or cells of one batch at most."""
+
+    def carry(self, outbox: Outbox, batch: Batch) -> bool:
+        """Send a batch. Later, or now, the outbox is told that it was delivered or has failed. False, and
+        nothing is sent: it is too large for one message; fewer cells may fit."""
 
 
 class Outbox:
     """One remote node's outbox."""
 
     def __init__(
-        self, node: NodeURI, courier: Courier, now: Callable[[], float], limit: int = DEFAULT_LIMIT
+        self, node: NodeURI, courier: Courier, now: Callable[[], float], limit: int, *, native: bool = False
     ) -> None:
+        """``limit``: keys that are named at most. ``native``: the node is a dmqcache node."""
         self.node = node
         self.name = str(node)
-        self.courier = courier
+        self.native = native
         self.limit = limit
+        self._courier = courier
         self._now = now
         #: Whether the node takes messages now.
         self.open = False
@@ -104,17 +117,18 @@ class Outbox:
         self.lost_at: int | None = None
         #: Whether a key's next change must wait for the answer to the one before. Where versions decide,
         #: it need not.
-        self.ordered = True
+        self.ordered = not native
+        #: Batches that may be on their way at once, and about how many bytes each may have.
         self.window = 4
-        self.budget = 8192
+        self.budget = courier.first_budget
         #: What a cell took on the wire lately.
         self.cell_bytes = ASSUMED_CELL_BYTES
         #: Changed keys by table, each with the number of its first change that is not yet sent.
-        self.lanes: dict[str, dict[str, int]] = {}
+        self.changed: dict[str, dict[str, int]] = {}
         self.tables: dict[str, Cells] = {}
-        self.portions: deque[Portion] = deque()
+        self.transfers: deque[Transfer] = deque()
         #: What is on its way, oldest first.
-        self.parcels: dict[Parcel, None] = {}
+        self.flying: dict[Batch, None] = {}
         self._busy: dict[str, set[str]] = {}
         self._since = 0.0
         self._turn = 0
@@ -123,30 +137,30 @@ class Outbox:
 
     # -- what is to be sent ------------------------------------------------------------------------------
 
-    def lane(self, table: Cells) -> dict[str, int]:
-        """Where a table's changed keys are named: ``lane.setdefault(key, number)``."""
+    def changed_in(self, table: Cells) -> dict[str, int]:
+        """Where a table's changed keys are named: ``changed.setdefault(key, number)``."""
         self.tables[table.name] = table
         self._busy.setdefault(table.name, set())
-        return self.lanes.setdefault(table.name, {})
+        return self.changed.setdefault(table.name, {})
 
     def backlog(self) -> int:
         """Keys that are named and not sent."""
-        return sum(map(len, self.lanes.values()))
+        return sum(map(len, self.changed.values()))
 
     def waiting(self) -> int:
         """Everything that is not acknowledged yet."""
-        flying = sum(parcel.count for parcel in self.parcels)
-        return self.backlog() + flying + sum(len(portion.cells) for portion in self.portions)
+        flying = sum(batch.count for batch in self.flying)
+        return self.backlog() + flying + sum(len(transfer.cells) for transfer in self.transfers)
 
-    def add_portion(self, portion: Portion) -> None:
-        """Send these cells when no change is waiting."""
-        self.portions.append(portion)
+    def add_transfer(self, transfer: Transfer) -> None:
+        """Send these cells beside the changes."""
+        self.transfers.append(transfer)
 
     def first_unacknowledged(self) -> int | None:
         """The number of the oldest change that the node has not acknowledged; None if it has all."""
-        firsts = [next(iter(lane.values())) for lane in self.lanes.values() if lane]
-        for parcel in self.parcels:
-            firsts.extend(min(names.values()) for names in parcel.names.values() if names)
+        firsts = [next(iter(changed.values())) for changed in self.changed.values() if changed]
+        for batch in self.flying:
+            firsts.extend(min(names.values()) for names in batch.names.values() if names)
         return min(firsts, default=None)
 
     def first_missed(self) -> int | None:
@@ -165,7 +179,7 @@ class Outbox:
 
     def acknowledged(self, number: int) -> bool:
         """Whether the node, which is there, has acknowledged all changes up to ``number``."""
-        if self.compared and not self.portions:
+        if self.compared and not self.transfers:
             self.caught_up = True
         if not self.open or not self.caught_up or self.overflowed:
             return False
@@ -180,133 +194,146 @@ class Outbox:
 
     def pump(self) -> None:
         """Send as much as may be on its way at once."""
-        self.check_limit()
-        if not self._since and any(self.lanes.values()):
+        self._check_limit()
+        if not self._since and any(self.changed.values()):
             self._since = self._now()
         if not self.open or self.ready_in() > 0:
             return
-        while len(self.parcels) < self.window and self.courier.send(self):
-            pass
+        most = self._courier.most_cells
+        while len(self.flying) < self.window:
+            batch = self._take(most)
+            if batch is None:
+                return
+            most = self._courier.most_cells
+            carried = self._courier.carry(self, batch)
+            self._learn_from(batch)
+            if not carried:
+                self.failed(batch, wait=False)
+                most = max(1, batch.count // 2)
 
-    def check_limit(self) -> None:
+    def _check_limit(self) -> None:
         """Forget the names if there are too many."""
         if self.backlog() > self.limit:
             self._forgotten = self.first_missed()
             self.overflowed = True
-            for lane in self.lanes.values():
-                lane.clear()
+            for changed in self.changed.values():
+                changed.clear()
             if self.open:
                 self.on_overflow()
 
-    def take(self, budget: int, most: int = 1_000_000) -> Parcel | None:
-        """The next parcel of about ``budget`` bytes and at most ``most`` cells, but at least one."""
-        parcel = Parcel(since=self._since or self._now())
-        # Writes go first, but one parcel in four is a repair's: writes without end must not starve it.
-        self._turn = (self._turn + 1) % PORTION_TURN
+    def _take(self, most: int) -> Batch | None:
+        """The next batch, at most ``most`` cells, and on its way from now on."""
+        batch = Batch(since=self._since or self._now())
+        # Writes go first, but one batch in four is a transfer's: writes without end must not starve it.
+        self._turn = (self._turn + 1) % TRANSFER_TURN
         if not self._turn:
-            self._take_portion(parcel, budget, most)
-        if parcel.count:
-            self.parcels[parcel] = None
-            return parcel
-        for table, lane in self.lanes.items():
-            if lane:
-                self._take_named(parcel, table, lane, budget, most)
-            if parcel.bytes >= budget or parcel.count >= most:
+            self._take_transferred(batch, most)
+        if batch.count:
+            self.flying[batch] = None
+            return batch
+        for table, changed in self.changed.items():
+            if changed:
+                self._take_changed(batch, table, changed, most)
+            if batch.bytes >= self.budget or batch.count >= most:
                 break
-        # Names alone are a parcel too: of a cell that a flush took away nothing is left but its name.
-        if not parcel.names:
-            self._take_portion(parcel, budget, most)
-            if not parcel.count:
+        # Names alone are a batch too: of a cell that a flush took away nothing is left but its name.
+        if not batch.names:
+            self._take_transferred(batch, most)
+            if not batch.count:
                 return None
-        self._since = self._now() if any(self.lanes.values()) else 0.0
-        self.parcels[parcel] = None
-        return parcel
+        self._since = self._now() if any(self.changed.values()) else 0.0
+        self.flying[batch] = None
+        return batch
 
-    def _take_named(self, parcel: Parcel, name: str, lane: dict[str, int], budget: int, most: int) -> None:
+    def _take_changed(self, batch: Batch, name: str, changed: dict[str, int], most: int) -> None:
         table, busy = self.tables[name], self._busy[name]
-        room = max(1, min(most - parcel.count, (budget - parcel.bytes) // self.cell_bytes))
+        room = max(1, min(most - batch.count, (self.budget - batch.bytes) // self.cell_bytes))
         barred = busy if self.ordered else None
-        if not barred and len(lane) <= room:
-            taken = lane.copy()
-            lane.clear()
+        if not barred and len(changed) <= room:
+            taken = changed.copy()
+            changed.clear()
         else:
-            free = (item for item in lane.items() if item[0] not in barred) if barred else lane.items()
+            free = (item for item in changed.items() if item[0] not in barred) if barred else changed.items()
             taken = dict(islice(free, room))
             for key in taken:
-                del lane[key]
+                del changed[key]
         if not taken:
             return
         busy.update(taken)
-        parcel.names[name] = taken
+        batch.names[name] = taken
         held = table.cells
-        parcel.batches.append((table, [held[key] for key in taken if key in held]))
-        parcel.count += len(taken)
-        parcel.bytes += len(taken) * self.cell_bytes
+        batch.by_table.append((table, [held[key] for key in taken if key in held]))
+        batch.count += len(taken)
+        batch.bytes += len(taken) * self.cell_bytes
 
-    def _take_portion(self, parcel: Parcel, budget: int, most: int) -> None:
-        for portion in self.portions:
-            if portion.cells:
+    def _take_transferred(self, batch: Batch, most: int) -> None:
+        for transfer in self.transfers:
+            if transfer.cells:
                 break
         else:
             return
-        count = min(len(portion.cells), most, max(1, budget // self.cell_bytes))
-        parcel.batches.append((portion.table, [portion.cells.popleft() for _ in range(count)]))
-        parcel.count = count
-        parcel.bytes = count * self.cell_bytes
-        parcel.portion = portion
-        portion.flying += count
+        count = min(len(transfer.cells), most, max(1, self.budget // self.cell_bytes))
+        batch.by_table.append((transfer.table, [transfer.cells.popleft() for _ in range(count)]))
+        batch.count = count
+        batch.bytes = count * self.cell_bytes
+        batch.transfer = transfer
+        transfer.flying += count
 
-    def weighed(self, parcel: Parcel, size: int) -> None:
-        """A parcel turned out to have ``size`` bytes: the next is foreseen better."""
-        self.cell_bytes = max(MIN_CELL_BYTES, (3 * self.cell_bytes + size // max(1, parcel.count)) // 4)
+    def _learn_from(self, batch: Batch) -> None:
+        """A batch turned out to have so many bytes: the next is foreseen better."""
+        if batch.size:
+            mean = (3 * self.cell_bytes + batch.size // max(1, batch.count)) // 4
+            self.cell_bytes = max(MIN_CELL_BYTES, mean)
 
-    def delivered(self, parcel: Parcel) -> None:
-        """The node has acknowledged a parcel."""
-        if not self._close(parcel):
+    # -- what came of it ---------------------------------------------------------------------------------
+
+    def delivered(self, batch: Batch) -> None:
+        """The node has acknowledged a batch."""
+        if not self._close(batch):
             return
         self._retry_delay = RETRY_S[0]
-        portion = parcel.portion
-        if portion is not None:
-            portion.flying -= parcel.count
-            if portion.finished() and portion in self.portions:
-                self.portions.remove(portion)
-                portion.on_done()
+        transfer = batch.transfer
+        if transfer is not None:
+            transfer.flying -= batch.count
+            if transfer.finished() and transfer in self.transfers:
+                self.transfers.remove(transfer)
+                transfer.on_done()
 
-    def failed(self, parcel: Parcel, wait: bool = True) -> None:
-        """A parcel was not acknowledged: what is in it is to be sent again, after a while."""
-        if not self._close(parcel):
+    def failed(self, batch: Batch, wait: bool = True) -> None:
+        """A batch was not acknowledged: what is in it is to be sent again, after a while."""
+        if not self._close(batch):
             return
-        for name, names in parcel.names.items():
-            lane = self.lanes[name]
-            # Oldest first again, whichever parcel failed first: the first number tells who has what.
-            both = sorted([*names.items(), *lane.items()], key=itemgetter(1))
-            lane.clear()
+        for name, names in batch.names.items():
+            changed = self.changed[name]
+            # Oldest first again, whichever batch failed first: the first number tells who has what.
+            both = sorted([*names.items(), *changed.items()], key=itemgetter(1))
+            changed.clear()
             for key, number in both:
-                lane.setdefault(key, number)
-        if parcel.portion is not None:
-            parcel.portion.flying -= parcel.count
-            for _, cells in parcel.batches:
-                parcel.portion.cells.extendleft(reversed(cells))
+                changed.setdefault(key, number)
+        if batch.transfer is not None:
+            batch.transfer.flying -= batch.count
+            for _, cells in batch.by_table:
+                batch.transfer.cells.extendleft(reversed(cells))
         if wait:
             self._retry_at = self._now() + self._retry_delay
             self._retry_delay = min(RETRY_S[1], self._retry_delay * 2)
 
-    def _close(self, parcel: Parcel) -> bool:
-        if parcel not in self.parcels:
+    def _close(self, batch: Batch) -> bool:
+        if batch not in self.flying:
             return False
-        del self.parcels[parcel]
-        for name, names in parcel.names.items():
+        del self.flying[batch]
+        for name, names in batch.names.items():
             self._busy[name].difference_update(names)
         return True
 
     def shut(self) -> None:
         """The node is away: take back what is on its way, and wait."""
         self.open = False
-        for parcel in list(self.parcels):
-            if parcel.sending is not None:
-                parcel.sending.cancel()
-            self.failed(parcel, wait=False)
-        self.portions.clear()
+        for batch in list(self.flying):
+            if batch.sending is not None:
+                batch.sending.cancel()
+            self.failed(batch, wait=False)
+        self.transfers.clear()
 
     def reopen(self, pause: float = 0.0) -> None:
         """The node answers again; it is sent to after ``pause`` seconds."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from dmqcache.bus.runtime import Timer
-
-if TYPE_CHECKING:
-    from dmqcache.store.store import Store
+from dmqcache.bus.runtime import Runtime, Timer
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.outbox.outbox import Outbox
 
 
 @dataclass(slots=True, eq=False)
@@ -24,28 +22,33 @@ class _Waiter:
 class Waiters:
     """The waiters of one store."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(
+        self, runtime: Runtime, outboxes: Mapping[NodeURI, Outbox], latest: Callable[[], int]
+    ) -> None:
+        """``latest``: the number of the latest local change."""
+        self._runtime = runtime
+        self._outboxes = outboxes
+        self._latest = latest
         self._waiting: list[_Waiter] = []
 
     def wait(self, nodes: int | None, timeout: float | None, then: Callable[[int], None]) -> None:
         """Call ``then`` once with the number of nodes that have acknowledged everything written here until
         now: as soon as they are ``nodes`` (None: all active ones), or after ``timeout`` seconds."""
-        waiter = _Waiter(self._store.number(), nodes, then)
+        waiter = _Waiter(self._latest(), nodes, then)
         self._waiting.append(waiter)
         if timeout is not None:
-            waiter.timer = self._store.runtime.call_later(timeout, lambda: self._finish(waiter))
+            waiter.timer = self._runtime.call_later(timeout, lambda: self._finish(waiter))
         self.check()
 
     def acknowledged(self, number: int) -> int:
         """How many nodes have acknowledged all changes up to ``number``."""
-        return sum(outbox.acknowledged(number) for outbox in self._store.outboxes.values())
+        return sum(outbox.acknowledged(number) for outbox in self._outboxes.values())
 
     def check(self) -> None:
         """Something was acknowledged, or a node came or went."""
         if not self._waiting:
             return
-        active = sum(outbox.open for outbox in self._store.outboxes.values())
+        active = sum(outbox.open for outbox in self._outboxes.values())
         for waiter in list(self._waiting):
             wanted = active if waiter.nodes is None else waiter.nodes
             if self.acknowledged(waiter.number) >= wanted:

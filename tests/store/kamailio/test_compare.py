@@ -9,16 +9,8 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.peer import Reply
-from dmqcache.store.kamailio.compare import (
-    ASK_AGAIN_S,
-    DEAF_S,
-    FEW,
-    LOST_ANSWER_S,
-    ROUNDS,
-    ROUTINE_S,
-    SETTLE_S,
-    STRAY_S,
-)
+from dmqcache.store.kamailio.compare import DEAF_S, MAX_UNSENT, ROUNDS, ROUTINE_S, SETTLE_S, STRAY_S
+from dmqcache.store.kamailio.inquirer import ASK_AGAIN_S, LOST_ANSWER_S
 from dmqcache.store.table.cell import PROVISIONAL
 from tests.store.harness import NEW, OLD, Played, Sent, Side, World, cells_body, old_kamailio, shown
 
@@ -130,7 +122,7 @@ def test_ours_goes_there_if_it_was_written_since_deletes_too() -> None:
     holder.cells["a"] = "there"
     side.table["a"] = "ours"
     del side.table["same"]
-    side.outbox(holder.node).lanes["t"].clear()  # As if too much had changed to be kept.
+    side.outbox(holder.node).changed["t"].clear()  # As if too much had changed to be kept.
     again(world, side, holder)
     assert holder.cells == shown(side) == {"a": "ours"}
 
@@ -163,7 +155,7 @@ def test_with_versions_the_later_wins_whenever_it_was_lost() -> None:
     holder.cells["b"], holder.stamps["b"] = "theirs, earlier", now
     world.run(1)
     side.table["b"] = "ours, later"
-    side.outbox(holder.node).lanes["t"].clear()
+    side.outbox(holder.node).changed["t"].clear()
     again(world, side, holder)
     assert shown(side) == holder.cells == {"same": "x", "a": "theirs, later", "b": "ours, later"}
 
@@ -171,7 +163,7 @@ def test_with_versions_the_later_wins_whenever_it_was_lost() -> None:
 def test_a_cell_whose_time_differs_gets_ours() -> None:
     world, side, holder = apart("t=>autoexpire=3600")
     side.table.set("same", "x", 100)
-    side.outbox(holder.node).lanes["t"].clear()
+    side.outbox(holder.node).changed["t"].clear()
     holder.expire = side.store.clock.wall_ms() // 1000 + 3000
     again(world, side, holder, 4)
     assert [(body["action"], body["cname"]) for body in holder.orders()][:2] == [(2, "same"), (3, "same")]
@@ -291,7 +283,7 @@ def test_a_comparison_begins_although_writes_never_stop() -> None:
 
     def write() -> None:
         count[0] += 1
-        side.table[f"hot{count[0] % (FEW // 10)}"] = "x"
+        side.table[f"hot{count[0] % (MAX_UNSENT // 10)}"] = "x"
         side.runtime.call_later(0.002, write)
 
     write()
@@ -468,7 +460,7 @@ def test_cells_whose_200_is_lost_are_as_good() -> None:
     holder.cells = {"same": "wrong"}
     side.table["same"] = "ours"
     side.table["more"] = "x"
-    side.outbox(holder.node).lanes["t"].clear()
+    side.outbox(holder.node).changed["t"].clear()
     again(world, side, holder, SETTLE_S + LOST_ANSWER_S + 2)
     assert holder.cells == {"same": "ours", "more": "x"}
     assert len(holder.asked) <= 2

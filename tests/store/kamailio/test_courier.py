@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.peer import Reply
-from dmqcache.store.kamailio.courier import PARCEL_NAMES, PARCEL_TIMEOUT_S
+from dmqcache.store.kamailio.courier import BATCH_KEYS, BATCH_TIMEOUT_S
 from dmqcache.store.table.patterns import MatchKind
 from tests.store.harness import (
     NEW,
@@ -38,7 +38,7 @@ def test_each_local_change_is_told_in_the_words_of_its_action() -> None:
 
 def test_many_changes_go_in_batches_that_fit_a_datagram_whatever_is_in_them() -> None:
     world, side, kamailio = with_kamailio()
-    for number in range(2 * PARCEL_NAMES):
+    for number in range(2 * BATCH_KEYS):
         side.table[f"k{number}"] = "\x01" * 400
     world.run(5)
     assert {cell["cname"] for cell in all_cells(kamailio)} == set(side.table)
@@ -109,7 +109,7 @@ def test_a_node_that_does_not_answer_is_told_again_after_a_while() -> None:
     world, side, kamailio = with_kamailio()
     kamailio.answer = lambda sent: None
     side.table["a"] = "x"
-    world.run(PARCEL_TIMEOUT_S + 0.1)
+    world.run(BATCH_TIMEOUT_S + 0.1)
     kamailio.answer = lambda sent: Reply(200)
     world.run(1)
     assert [body["strval"] for body in kamailio.seen()] == ["x", "x"]

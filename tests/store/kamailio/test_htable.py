@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.peer import SILENCE, Reply
-from dmqcache.store.kamailio.htable import COPY_S
+from dmqcache.store.kamailio.sync_requests import COPY_S
 from tests.store.harness import (
     NEW,
     Played,
@@ -189,7 +189,7 @@ def test_strangers_who_ask_take_no_room_without_end() -> None:
     side = world.side("127.0.0.11")
     for number in range(500):
         Played(world, f"127.0.{number // 250}.{number % 250 + 1}:7000").say(side, {"action": 1})
-    assert len(side.store.compare._wanting) <= 64
+    assert len(side.store.sync_requests._unproven) <= 64
 
 
 def test_what_is_kept_of_nodes_that_left_is_nothing() -> None:
@@ -205,7 +205,7 @@ def test_what_is_kept_of_nodes_that_left_is_nothing() -> None:
         side.part(node)
     world.run(10)
     courier = side.store.htable._courier
-    assert not courier._dialects
-    assert not side.store.htable._served
+    assert not courier._dialects._learnt
+    assert not side.store.sync_requests._served
     assert not side.store.outboxes
     assert all(not name.startswith("sip:") for name, _ in courier._told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dmqcache.bus.peer import Reply
-from dmqcache.store.native.donor import MAX_PORTIONS
+from dmqcache.store.native.donor import MAX_TRANSFERS
 from dmqcache.store.native.message import MAX_PARTS
 from tests.store.harness import Played, Sent, Side, World
 
@@ -122,8 +122,8 @@ def test_wants_without_end_take_no_room_without_end() -> None:
     statuses = [want(asker, side, [0, 0, []], number=number).status for number in range(50)]
     world.run(1)
     statuses += [want(asker, side, [0, 0, []], number=number).status for number in range(50)]
-    assert statuses.count(200) == MAX_PORTIONS
-    assert len(side.outbox(asker).portions) == MAX_PORTIONS
+    assert statuses.count(200) == MAX_TRANSFERS
+    assert len(side.outbox(asker).transfers) == MAX_TRANSFERS
     assert not side.store.donor._indexing
 
 
@@ -133,7 +133,7 @@ def test_one_want_never_looks_at_the_whole_table_over_and_over() -> None:
     assert len(parts) <= MAX_PARTS
     want(asker, side, *parts)
     world.run(0.5)
-    assert sum(len(portion.cells) + portion.flying for portion in side.outbox(asker).portions) <= 120_000
+    assert sum(len(transfer.cells) + transfer.flying for transfer in side.outbox(asker).transfers) <= 120_000
 
 
 def test_an_asker_that_went_away_meanwhile_is_forgotten() -> None:

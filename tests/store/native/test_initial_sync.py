@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.bus.bus import BusSettings
 from dmqcache.bus.peer import Reply
-from dmqcache.store.native.initial_sync import AGAIN_S, ALONE_S, KAMAILIO_PATIENCE_S, JoinState
+from dmqcache.store.native.initial_sync import AGAIN_S, ALONE_S, KAMAILIO_PATIENCE_S, SyncState
 from tests.store.harness import Played, Sent, Side, World, cells_body, shown
 
 
@@ -40,7 +39,7 @@ def kamailio(world: World, to: Side, host: str, *keys: str, silent: bool = False
 def test_without_seeds_a_node_is_ready_at_once() -> None:
     side = World().side("127.0.0.11")
     assert side.store.ready
-    assert side.store.join.donor is None
+    assert side.store.initial_sync.donor is None
 
 
 def test_with_seeds_that_do_not_answer_it_serves_alone_after_a_while(
@@ -49,7 +48,7 @@ def test_with_seeds_that_do_not_answer_it_serves_alone_after_a_while(
     caplog.set_level("WARNING", "dmqcache")
     world = World()
     side = starting(world)
-    assert side.store.join.state is JoinState.WAITING
+    assert side.store.initial_sync.state is SyncState.WAITING
     world.run(ALONE_S - 0.1)
     assert not side.store.ready
     world.run(0.2)
@@ -65,8 +64,8 @@ def test_a_dmqcache_node_gives_the_state_and_only_then_it_is_ready() -> None:
         old.table[f"k{number}"] = "x"
     old.meet(side)
     side.meet(old)
-    assert side.store.join.state is JoinState.SYNCING
-    assert side.store.join.donor == old.uri
+    assert side.store.initial_sync.state is SyncState.SYNCING
+    assert side.store.initial_sync.donor == old.uri
     world.until(lambda: side.store.ready, 10)
     assert len(side.table) == 5000
 
@@ -227,13 +226,13 @@ def test_when_all_start_at_once_the_least_begins_and_the_others_follow(alone: bo
     sides = starting_together(world, "127.0.0.11", "127.0.0.12", "127.0.0.13", "127.0.0.14")
     if not alone:
         for side in sides:
-            side.bus.settings = BusSettings(side.uri, (sides[1].uri, sides[2].uri))
+            side.store.initial_sync._seeds = (sides[1].uri, sides[2].uri)
     world.mesh(*sides)
     world.run(0.5 if alone else 5)
     sides[3].table["a"] = "x"
     assert all(side.store.ready is not alone for side in sides)
     world.until(lambda: all(side.store.ready for side in sides), ALONE_S + 5)
-    assert min(sides, key=lambda side: side.store.join.ready_at or 0) is sides[0]
+    assert min(sides, key=lambda side: side.store.initial_sync.ready_at or 0) is sides[0]
     world.run(2)
     assert [shown(side) for side in sides] == [{"a": "x"}] * 4
 
@@ -242,7 +241,7 @@ def test_when_all_start_at_once_beside_a_kamailio_the_first_takes_its_cells() ->
     world = World()
     one, two = starting_together(world, "127.0.0.11", "127.0.0.12")
     for side in (one, two):
-        side.bus.settings = BusSettings(side.uri, (one.uri,))
+        side.store.initial_sync._seeds = (one.uri,)
     world.mesh(one, two)
     old = kamailio(world, one, "127.0.0.90", "k1", "k2")
     one.meet(old)

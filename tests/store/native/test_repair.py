@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dmqcache.bus.peer import Reply
-from dmqcache.store.native.initial_sync import JoinState
+from dmqcache.store.native.initial_sync import SyncState
 from dmqcache.store.native.message import NativeMessage, Summary, encode
-from dmqcache.store.native.repair import PATIENCE, PATIENCE_S, ROUNDS, SILENCE_S
+from dmqcache.store.native.session import PATIENCE, PATIENCE_S, ROUNDS, SILENCE_S
 from tests.store.harness import Played, Sent, Side, World, equal, shown
 
 
@@ -117,7 +117,7 @@ def test_a_table_that_is_not_replicated_stays_where_it_is() -> None:
     assert shown(two, "own") == {"b": "theirs"}
 
 
-def test_ten_thousand_cells_come_in_portions_and_a_write_does_not_wait_for_them() -> None:
+def test_ten_thousand_cells_come_in_parts_and_a_write_does_not_wait_for_them() -> None:
     world, one, two = pair()
     for number in range(10_000):
         one.table[f"k{number}"] = f"v{number}"
@@ -127,7 +127,7 @@ def test_ten_thousand_cells_come_in_portions_and_a_write_does_not_wait_for_them(
     world.until(lambda: "urgent" in two.table, 1)
     assert len(two.table) < 10_000
     world.until(lambda: equal(one, two), 30)
-    assert max(len(outbox.parcels) for outbox in one.store.outboxes.values()) <= 4
+    assert max(len(outbox.flying) for outbox in one.store.outboxes.values()) <= 4
     assert max(len(sent.body) for sent in one.bus.sent) < 64_000
 
 
@@ -176,7 +176,7 @@ def test_a_donor_that_dies_is_replaced_and_nothing_is_asked_for_twice() -> None:
     for donor in donors:
         young.meet(donor)
     world.until(lambda: len(young.table) > 3_000)
-    first = next(donor for donor in donors if donor.uri == young.store.join.donor)
+    first = next(donor for donor in donors if donor.uri == young.store.initial_sync.donor)
     world.kill(first)
     world.run(0.05)
     had = len(young.table)
@@ -338,6 +338,6 @@ def test_a_node_that_starts_with_others_that_are_still_syncing_gets_all() -> Non
     world.until(lambda: equal(full, middle), 30)
     # Not after the index that the middle node made when it was half full is forgotten: now.
     before = world.clock.time
-    world.until(lambda: last.store.join.state is JoinState.READY, 30)
+    world.until(lambda: last.store.initial_sync.state is SyncState.READY, 30)
     assert world.clock.time - before < 5
     assert len(last.table) == 10_000

@@ -1,4 +1,4 @@
-"""The ``dmqcache`` channel: changes go in parcels and are merged, questions answered, strangers refused."""
+"""The ``dmqcache`` channel: changes go in batches and are merged, questions answered, strangers refused."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.peer import Reply
+from dmqcache.store.native.courier import BATCH_TIMEOUT_S, CEILING, FLOOR
 from dmqcache.store.native.message import decode
-from dmqcache.store.native.replica import CEILING, FLOOR, PARCEL_TIMEOUT_S
 from tests.store.harness import Played, Side, World, equal, shown
 from tests.store.native.test_message import HOSTILE
 
@@ -39,7 +39,7 @@ def test_a_change_is_sent_at_once_with_its_version() -> None:
     assert other.seen() == [{"now": side.store.clock.raw_ms() - 2, "rows": {"t": [["a", "x", stamp]]}}]
 
 
-def test_what_changes_while_the_window_is_full_goes_together_in_the_next_parcel() -> None:
+def test_what_changes_while_the_window_is_full_goes_together_in_the_next_batch() -> None:
     world, side, other = with_node()
     for number in range(50):
         side.table["a"] = str(number)
@@ -65,7 +65,7 @@ def test_nobody_waits_for_a_node_that_does_not_answer() -> None:
     assert side.outbox(mute).waiting() <= 5
     mute.answer = lambda sent: Reply(200)
     mute.got.clear()
-    world.run(PARCEL_TIMEOUT_S + 1)
+    world.run(BATCH_TIMEOUT_S + 1)
     assert [row[1] for row in rows(mute)][-1] == "99"
 
 
@@ -88,7 +88,7 @@ def test_a_flush_travels_with_everything_sent_after_it() -> None:
     assert told == [{"t": side.table.floor}] * len(told) and len(told) >= 2
 
 
-def test_parcels_grow_while_all_goes_well_and_start_anew_after_a_failure() -> None:
+def test_batches_grow_while_all_goes_well_and_start_anew_after_a_failure() -> None:
     world, side, other = with_node()
     for number in range(3000):
         side.table[f"k{number}"] = "x" * 50
@@ -120,7 +120,7 @@ def test_a_cell_that_no_datagram_holds_holds_up_no_other(caplog: pytest.LogCaptu
     side.store.arrivals["t"].arrive_set("big", "x" * 200_000, None, "elsewhere")
     side.table["a"] = "x"
     with caplog.at_level(logging.WARNING, "dmqcache.store"):
-        side.store.name_keys(side.table, ["big", "a"], [side.outbox(other)])
+        side.store.outboxes.name_keys(side.table, ["big", "a"], [side.outbox(other)])
         world.run(1)
     assert [row[0] for row in rows(other)] == ["a"]
     assert side.store.counters.withheld["t", "too_large"] == 1
@@ -128,12 +128,12 @@ def test_a_cell_that_no_datagram_holds_holds_up_no_other(caplog: pytest.LogCaptu
     assert side.outbox(other).waiting() == 0
 
 
-def test_a_node_that_cannot_read_a_parcel_is_marked_for_repair() -> None:
+def test_a_node_that_cannot_read_a_batch_is_marked_for_repair() -> None:
     world, side, other = with_node()
     other.answer = lambda sent: Reply(400)
     side.table["a"] = "x"
     world.run(0.1)
-    assert side.store.counters.refused["", "parcel_refused"] == 1
+    assert side.store.counters.refused["", "batch_refused"] == 1
     assert side.outbox(other).overflowed
 
 
@@ -171,7 +171,6 @@ def test_a_stranger_gets_a_403_and_is_not_remembered() -> None:
         )
     assert side.store.counters.refused == {("", "unknown_node"): 100}
     assert not side.table.cells
-    assert not side.store._heard
     assert not side.store.clock._ahead
 
 
@@ -182,14 +181,11 @@ def test_of_a_node_that_never_answered_no_clock_is_kept() -> None:
     side.meet(other, notify=False)
     other.say(side, {"now": 8_000_000_000_000, "repair": True}, "dmqcache")
     assert not side.store.clock._ahead
-    assert not side.store._heard
     side.meet(other)
     other.say(side, {"now": 5, "repair": True}, "dmqcache")
     assert side.store.clock._ahead
-    assert side.store._heard
     side.part(other)
     assert not side.store.clock._ahead
-    assert not side.store._heard
 
 
 def test_rows_of_tables_that_are_not_here_or_not_shared_are_counted_under_no_name() -> None:

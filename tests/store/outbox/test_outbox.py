@@ -7,7 +7,7 @@ import operator
 from collections import deque
 
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.store.outbox.outbox import Outbox, Parcel, Portion
+from dmqcache.store.outbox.outbox import Batch, Outbox, Transfer
 from dmqcache.store.table.table import Table
 from tests.store.fixtures import Hands, make_table
 
@@ -15,27 +15,30 @@ NODE = NodeURI.parse("sip:127.0.0.2:5060")
 
 
 class Carrier:
-    """Takes parcels and keeps them."""
+    """Takes batches and keeps them; says of those above ``largest`` cells that they are too large."""
+
+    most_cells = 1_000_000
 
     def __init__(self, budget: int = 10_000) -> None:
-        self.taken: list[Parcel] = []
-        self.budget = budget
+        self.taken: list[Batch] = []
+        self.first_budget = budget
+        self.largest = 1_000_000
 
-    def send(self, outbox: Outbox) -> bool:
-        parcel = outbox.take(self.budget)
-        if parcel is not None:
-            self.taken.append(parcel)
-        return parcel is not None
+    def carry(self, outbox: Outbox, batch: Batch) -> bool:
+        if batch.count > self.largest:
+            return False
+        self.taken.append(batch)
+        return True
 
     def keys(self) -> list[list[str]]:
-        return [[cell.key for _, cell in parcel.cells] for parcel in self.taken]
+        return [[cell.key for _, cell in batch.cells] for batch in self.taken]
 
 
 def make_outbox(limit: int = 100, budget: int = 10_000) -> tuple[Outbox, Carrier, Table, Hands]:
     table, hands = make_table()
     carrier = Carrier(budget)
     outbox = Outbox(NODE, carrier, hands.now, limit)
-    lane = outbox.lane(table)
+    lane = outbox.changed_in(table)
     numbers = iter(range(1, 10_000))
     table.on_change = lambda cell: lane.setdefault(cell.key, next(numbers))
     outbox.reopen()
@@ -83,7 +86,7 @@ def test_a_key_need_not_wait_where_versions_decide() -> None:
     assert carrier.keys()[2:] == [["a"]]
 
 
-def test_no_more_parcels_than_the_window_are_on_their_way() -> None:
+def test_no_more_batches_than_the_window_are_on_their_way() -> None:
     outbox, carrier, table, _ = make_outbox(budget=1)
     outbox.window = 2
     for key in "abcde":
@@ -95,7 +98,7 @@ def test_no_more_parcels_than_the_window_are_on_their_way() -> None:
     assert carrier.keys() == [["a"], ["b"], ["c"]]
 
 
-def test_a_parcel_that_failed_goes_first_after_a_pause() -> None:
+def test_a_batch_that_failed_goes_first_after_a_pause() -> None:
     outbox, carrier, table, hands = make_outbox()
     table["a"] = "1"
     outbox.pump()
@@ -117,7 +120,7 @@ def test_a_node_that_is_away_costs_each_key_once_up_to_the_limit() -> None:
     outbox.pump()
     assert (outbox.backlog(), outbox.overflowed) == (3, False)
     table["d"] = "x"
-    outbox.check_limit()
+    outbox.pump()
     assert (outbox.backlog(), outbox.overflowed) == (0, True)
 
 
@@ -151,17 +154,17 @@ def test_a_repairs_cells_follow_the_changes_and_say_when_they_are_done() -> None
         table[key] = "x"
     outbox.pump()
     done: list[bool] = []
-    for parcel in list(carrier.taken):
-        outbox.delivered(parcel)
+    for batch in list(carrier.taken):
+        outbox.delivered(batch)
     carrier.taken.clear()
     cells = deque(table.cells.values())
-    outbox.add_portion(Portion(table, cells, lambda: done.append(True)))
+    outbox.add_transfer(Transfer(table, cells, lambda: done.append(True)))
     table["z"] = "1"
     outbox.pump()
     assert carrier.keys()[0] == ["z"]
     assert sorted(functools.reduce(operator.iadd, carrier.keys(), [])) == ["a", "b", "c", "z"]
-    for parcel in carrier.taken[:-1]:
-        outbox.delivered(parcel)
+    for batch in carrier.taken[:-1]:
+        outbox.delivered(batch)
     assert not done
     outbox.delivered(carrier.taken[-1])
     assert done == [True]
@@ -173,7 +176,7 @@ def test_a_repairs_cells_that_were_not_acknowledged_go_again() -> None:
     outbox.pump()
     outbox.delivered(carrier.taken.pop())
     done: list[bool] = []
-    outbox.add_portion(Portion(table, deque(table.cells.values()), lambda: done.append(True)))
+    outbox.add_transfer(Transfer(table, deque(table.cells.values()), lambda: done.append(True)))
     outbox.pump()
     outbox.failed(carrier.taken[0])
     hands.seconds += 10
@@ -185,9 +188,9 @@ def test_a_repairs_cells_that_were_not_acknowledged_go_again() -> None:
 
 def test_a_key_whose_cell_a_flush_took_away_is_still_told() -> None:
     outbox, carrier, table, _ = make_outbox()
-    outbox.lane(table).setdefault("gone", 1)
+    outbox.changed_in(table).setdefault("gone", 1)
     outbox.pump()
-    assert [list(parcel.names["t"]) for parcel in carrier.taken] == [["gone"]]
+    assert [list(batch.names["t"]) for batch in carrier.taken] == [["gone"]]
     assert outbox.waiting() == 1
     outbox.delivered(carrier.taken[0])
     assert outbox.waiting() == 0

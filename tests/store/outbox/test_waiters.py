@@ -95,11 +95,11 @@ def test_a_node_that_goes_away_is_waited_for_no_more() -> None:
 def test_a_node_that_is_back_has_nothing_until_it_has_acknowledged_it() -> None:
     world, side, (one, two) = cluster()
     mute(one, two)
-    # Parcels of several sizes, so that the last to fail is not the newest.
+    # Batches of several sizes, so that the last to fail is not the newest.
     for number in range(400):
         side.table[f"k{number:03}"] = "x" * 100
     world.run(0.01)
-    number = side.store.number()
+    number = side.store.outboxes.number()
     for node in (one, two):
         side.lose(node)
     side.table["later"] = "y"
@@ -114,7 +114,7 @@ def test_a_node_that_is_back_has_nothing_until_it_has_acknowledged_it() -> None:
     assert side.store.waiters.acknowledged(number) == 2
 
 
-def test_the_oldest_change_is_known_in_whatever_order_parcels_fail() -> None:
+def test_the_oldest_change_is_known_in_whatever_order_batches_fail() -> None:
     world, side, (one, two) = cluster()
     mute(one, two)
     outbox = side.outbox(one)
@@ -123,12 +123,12 @@ def test_the_oldest_change_is_known_in_whatever_order_parcels_fail() -> None:
         side.table[f"k{number}"] = "x"
         world.run(0.0001)
         outbox.budget = 1
-    assert len(outbox.parcels) == 4
-    for parcel in list(outbox.parcels):
-        outbox.failed(parcel)
+    assert len(outbox.flying) == 4
+    for batch in list(outbox.flying):
+        outbox.failed(batch)
     first = outbox.first_unacknowledged()
-    assert first == min(outbox.lanes["t"].values())
-    assert list(outbox.lanes["t"]) == [f"k{number}" for number in range(4)]
+    assert first == min(outbox.changed["t"].values())
+    assert list(outbox.changed["t"]) == [f"k{number}" for number in range(4)]
 
 
 def test_a_node_that_must_be_repaired_first_does_not_count() -> None:
@@ -136,7 +136,7 @@ def test_a_node_that_must_be_repaired_first_does_not_count() -> None:
     side.table["a"] = "x"
     world.run(1)
     side.outbox(one).overflowed = True
-    assert side.store.waiters.acknowledged(side.store.number()) == 1
+    assert side.store.waiters.acknowledged(side.store.outboxes.number()) == 1
     told: list[int] = []
     side.store.waiters.wait(None, 0.1, told.append)
     world.run(0.2)

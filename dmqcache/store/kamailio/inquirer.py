@@ -1,0 +1,206 @@
+"""Asking a Kamailio for all its cells, and telling it what it lacks or has wrong: one inquiry at a time.
+
+A dump may be incomplete, so a missing cell is never taken for a delete. What a cell means that differs,
+``shown_cells.py`` says; when to ask whom, ``compare.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Final
+
+from dmqcache.bus.node import NodeList
+from dmqcache.bus.peer import Response
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.ground import Channel, Ground
+from dmqcache.store.kamailio.inquiry import Inquiry
+from dmqcache.store.kamailio.shown_cells import ShownCells
+from dmqcache.store.kamailio.wire_types import CellBatch
+from dmqcache.store.kamailio.wire_write import SYNC_REQUEST, carriable
+from dmqcache.store.kamailio.writes import KamailioArrivals
+from dmqcache.store.outbox.outbox import Outbox
+from dmqcache.store.outbox.outboxes import Outboxes
+from dmqcache.store.table.cell import NEVER, Cell
+from dmqcache.store.table.table import Table
+
+#: Seconds of quiet after a Kamailio's 200 until its cells count as all here: its last batches may be lost
+#: and sent again after T1 (0.5 s).
+QUIET_S: Final = 0.8
+#: Seconds of quiet after which cells without a 200 count as all here: the 200 was lost.
+LOST_ANSWER_S: Final = 2.0
+#: Seconds without any sign after which the question is put again: it was lost.
+ASK_AGAIN_S: Final = 1.2
+#: Seconds without a cell after which an inquiry is given up.
+SILENCE_S: Final = 5.0
+#: Seconds until nobody answers the question any more.
+ANSWER_TIMEOUT_S: Final = 60.0
+#: Seconds between two looks at how an inquiry goes.
+WATCH_S: Final = 0.2
+#: Seconds between two looks at an outbox that is to become emptier first.
+DRAIN_S: Final = 0.1
+#: Cells looked at in one step when searching for those that a Kamailio lacks: about 2 ms.
+STEP: Final = 10_000
+
+
+class Inquirer:
+    """The inquiries of one store."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        outboxes: Outboxes,
+        channel: Channel,
+        arrivals: Mapping[str, KamailioArrivals],
+        nodes: NodeList,
+        idle: Callable[[], None],
+    ) -> None:
+        """``idle``: the next may be asked."""
+        self._ground = ground
+        self._outboxes = outboxes
+        self._channel = channel
+        self._cells = ShownCells(ground, outboxes, arrivals, nodes, self._ours_wins)
+        self._idle = idle
+        self._inquiry: Inquiry | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody is asked now."""
+        return self._inquiry is not None
+
+    def ask(self, node: NodeURI, adopt: bool, then: Callable[[bool], None]) -> Inquiry:
+        """Ask a node that has an outbox. ``adopt``: take what comes without sending anything.
+        ``then(clean)``: it is over; whether all came, and none but to be adopted differed."""
+        now = self._ground.clock.now()
+        inquiry = Inquiry(node, adopt, then, now, self._ground.clock.wall_ms(), now)
+        self._inquiry = inquiry
+        self._question(inquiry)
+        self._watch(inquiry)
+        return inquiry
+
+    def forget(self, node: NodeURI) -> None:
+        """A node is gone."""
+        if self._inquiry is not None and self._inquiry.node == node:
+            self._end(self._inquiry, False)
+
+    def stop(self) -> None:
+        """Ask nobody any more."""
+        if self._inquiry is not None:
+            self._end(self._inquiry, False)
+
+    def is_asking(self, node: NodeURI) -> bool:
+        """Whether this node is asked now."""
+        return self._inquiry is not None and self._inquiry.node == node
+
+    def cells_came(self, node: NodeURI, batch: CellBatch) -> None:
+        """A Kamailio sent cells, asked or unasked."""
+        inquiry = self._inquiry if self.is_asking(node) else None
+        if inquiry is not None:
+            inquiry.heard = self._ground.clock.now()
+        self._cells.came(inquiry, batch, str(node))
+
+    def _question(self, inquiry: Inquiry) -> None:
+        """Ask, once: a Kamailio sends all its cells anew for each copy of the question."""
+        inquiry.asked = self._ground.clock.now()
+        if inquiry.sending is not None:
+            inquiry.sending.cancel()
+
+        def answered(response: Response) -> None:
+            if inquiry.ended:
+                return
+            inquiry.answered = response.status == 200
+            if not inquiry.answered:
+                self._end(inquiry, False)
+
+        inquiry.sending = self._channel.send(
+            inquiry.node, SYNC_REQUEST, answered, timeout=ANSWER_TIMEOUT_S, repeat=False
+        )
+
+    def _watch(self, inquiry: Inquiry) -> None:
+        if inquiry.ended:
+            return
+        now = self._ground.clock.now()
+        quiet = now - inquiry.heard
+        came = inquiry.heard > inquiry.began
+        # The 200 comes after the cells, and is lost as easily.
+        if quiet >= (QUIET_S if inquiry.answered else LOST_ANSWER_S) and (inquiry.answered or came):
+            self._find_lacking(inquiry)
+            return
+        if quiet > SILENCE_S:
+            self._end(inquiry, False)
+            return
+        if not came and not inquiry.answered and now - inquiry.asked >= ASK_AGAIN_S:
+            self._question(inquiry)
+        self._ground.runtime.call_later(WATCH_S, lambda: self._watch(inquiry))
+
+    def _end(self, inquiry: Inquiry, complete: bool) -> None:
+        if inquiry.ended:
+            return
+        inquiry.ended = True
+        self._inquiry = None
+        if inquiry.sending is not None:
+            inquiry.sending.cancel()
+        if not inquiry.adopt:
+            clean = complete and not inquiry.differences
+            outcome = "equal" if clean else "repaired" if complete else "failed"
+            self._ground.counters.repairs[outcome] += 1
+            outbox = self._outboxes.get(inquiry.node)
+            if clean and outbox is not None:
+                outbox.lost_at = None
+            complete = clean
+        inquiry.then(complete)
+        self._ground.runtime.call_later(0, self._idle)
+
+    # -- what it is told ---------------------------------------------------------------------------------
+
+    def _ours_wins(self, inquiry: Inquiry, table: Table, key: str) -> None:
+        inquiry.differences += 1
+        if not inquiry.adopt:
+            self._tell(inquiry, table, key)
+
+    def _tell(self, inquiry: Inquiry, table: Table, key: str) -> None:
+        outbox = self._outboxes.get(inquiry.node)
+        if outbox is None:
+            return
+        if _is_full(outbox):
+            # More would make it forget all: the next round finds the rest.
+            inquiry.cut_short = True
+            return
+        self._ground.counters.repair_cells["out"] += 1
+        self._outboxes.name_keys(table, [key], [outbox])
+
+    def _find_lacking(self, inquiry: Inquiry) -> None:
+        if inquiry.adopt:
+            self._end(inquiry, True)
+            return
+        cells = ((table, cell) for table in self._ground.replicated() for cell in list(table.cells.values()))
+        self._look_for_lacking(inquiry, cells)
+
+    def _look_for_lacking(self, inquiry: Inquiry, cells: Iterator[tuple[Table, Cell]]) -> None:
+        if inquiry.ended:
+            return
+        runtime, outbox = self._ground.runtime, self._outboxes[inquiry.node]
+        if _is_full(outbox):
+            runtime.call_later(DRAIN_S, lambda: self._look_for_lacking(inquiry, cells))
+            return
+        some = list(islice(cells, min(STEP, max(1, outbox.limit // 4))))
+        for table, cell in some:
+            self._look_at(inquiry, table, cell)
+        if some:
+            runtime.call_later(0, lambda: self._look_for_lacking(inquiry, cells))
+        else:
+            self._end(inquiry, True)
+
+    def _look_at(self, inquiry: Inquiry, table: Table, cell: Cell) -> None:
+        lacks = cell.key not in inquiry.seen.get(table.name, ())
+        if not lacks or cell.value is None or cell.last_modified() >= inquiry.began_ms:
+            return
+        if table.settings.autoexpire and cell.expires == NEVER:
+            # A Kamailio shows no cell that has no time where others have one: it may hold it.
+            self._tell(inquiry, table, cell.key)
+        elif carriable(cell.key, cell.value) is None:
+            self._ours_wins(inquiry, table, cell.key)
+
+
+def _is_full(outbox: Outbox) -> bool:
+    return outbox.backlog() >= max(1, outbox.limit // 2)
