@@ -6,8 +6,8 @@ BIN    := $(VENV)/bin
 SEEDS  ?= 1000
 JOBS   ?= 2
 # What the tests and benchmarks talk to. Installed where we are root and apt is there; else named.
-DEBIAN := kamailio redis-server prometheus iproute2 iptables procps
-TOOLS  := kamailio redis-server redis-cli redis-benchmark promtool ip iptables
+DEBIAN := kamailio redis-server prometheus iproute2 iptables procps debootstrap debian-archive-keyring
+TOOLS  := kamailio redis-server redis-cli redis-benchmark promtool ip iptables debootstrap
 
 .PHONY: demo test lint bench simulate debian clean
 
@@ -46,6 +46,7 @@ debian:
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	      apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; \
 	  else echo "missing:$$missing - install the packages $(DEBIAN)"; exit 1; fi; fi
+	@$(PYTHON) -m tests.interop.install_kamailio
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from tests.interop.daemon import Daemon, wait_until
 from tests.interop.dmqcache_node import DmqcacheNode
 from tests.interop.kamailio import Kamailio, Value
+from tests.interop.lineups import LINEUPS, ONE
 from tests.interop.netns import Network
 
 TABLES = (
@@ -66,13 +67,15 @@ class Cluster:
 
     `seeding` "all": each node is told of all others; "first": each is told of the first only, as an
     operator does who adds nodes one by one. A `network` puts each node into the namespace of its name.
+    `lineup` names the releases of the Kamailio nodes, and the nodes themselves if `names` does not.
     """
 
     def __init__(
         self,
         net: str,
-        names: Sequence[str] = ("k1", "d1", "k2", "d2"),
+        names: Sequence[str] | None = None,
         *,
+        lineup: str = ONE,
         seeding: Seeding = "all",
         transport: str = "udp",
         tables: Sequence[str] = TABLES,
@@ -80,7 +83,8 @@ class Cluster:
         network: Network | None = None,
         dmqcache_options: Sequence[str] = (),
     ) -> None:
-        self.names = list(names)
+        self.lineup = LINEUPS[lineup]
+        names = self.names = list(names or self.lineup.names)
         suffix = "" if transport == "udp" else f";transport={transport}"
         hosts = {
             name: network.address(name) if network else f"{net}{number}"
@@ -97,7 +101,13 @@ class Cluster:
                 "namespace": network.namespace(name) if network else None,
             }
             if name.startswith("k"):
-                self._nodes[name] = Kamailio(hosts[name], shm_mb=shm_mb, **common)
+                self._nodes[name] = Kamailio(
+                    hosts[name],
+                    release=self.lineup.release(name),
+                    shm_mb=shm_mb,
+                    told_of_unanswered=any(r.unanswered_seed == "active" for r in self.lineup.releases),
+                    **common,
+                )
             else:
                 self._nodes[name] = DmqcacheNode(hosts[name], extra=dmqcache_options, **common)
 

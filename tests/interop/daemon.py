@@ -22,6 +22,9 @@ T = TypeVar("T")
 POLL_S = 0.02
 """How often a condition is asked again while waiting."""
 
+END_TIMEOUT_S = 10.0
+"""Children outlive the leader of their group for as long as their memory takes to be given back."""
+
 LOG_TAIL_BYTES = 6000
 """How much of a process' log goes into an error text."""
 
@@ -120,11 +123,21 @@ class Daemon:
         return status
 
     def kill(self) -> None:
-        """SIGKILL to the whole group, as a power cut: nobody gets to say good-bye."""
+        """SIGKILL to the whole group, as a power cut, and the wait until it is gone with its addresses."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        wait_until(self._group_is_gone, END_TIMEOUT_S, f"the end of {self.name} and its children")
         self._alive.discard(self)
+
+    def _group_is_gone(self) -> bool:
+        """Nothing of it runs; what its parent has yet to notice (a zombie) holds nothing any more."""
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                state, _parent, group = stat.read_text("utf-8", "replace").rpartition(") ")[2].split()[:3]
+                if int(group) == self.process.pid and state not in "ZX":
+                    return False
+        return True
 
     def freeze(self) -> None:
         """SIGSTOP to the whole group: the node keeps its ports and answers nothing."""

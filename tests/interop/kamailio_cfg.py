@@ -1,16 +1,10 @@
-"""The text of a Kamailio 5.6 configuration for kamailio.py: dmq, htable, and the script routes of `/op`.
+"""The text of a Kamailio configuration for kamailio.py: dmq, htable, and the script routes of `/op`.
 
 Table names cannot be variables in `$sht(...)`, so each operation has one branch for each table.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-
-MODULE_PATHS = (
-    Path("/usr/lib/x86_64-linux-gnu/kamailio/modules"),
-    Path("/usr/lib/aarch64-linux-gnu/kamailio/modules"),
-    Path("/usr/lib/kamailio/modules"),
-)
 
 # dmq comes before htable, which registers its peer there while it is loaded.
 MODULES = ("tm", "sl", "pv", "kex", "textops", "xlog", "xhttp", "jsonrpcs", "dmq", "htable")
@@ -51,7 +45,8 @@ request_route {{
   sl_send_reply("405","Method Not Allowed");
 }}
 
-# Body: TABLE_NUMBER/KEY_HEX/ARGUMENT (a number, or a string in hexadecimal).
+# Body: TABLE_NUMBER/KEY_HEX/ARGUMENT (a number, or a string in hexadecimal). "keep" takes a long string by
+# pieces (0 in place of the table: the first one), as a request may be too long for Kamailio itself.
 event_route[xhttp:request] {{
   if($hu =~ "^/rpc") {{ jsonrpc_dispatch(); exit; }}
   $var(op) = $(hu{{s.select,2,/}});
@@ -59,6 +54,13 @@ event_route[xhttp:request] {{
   $var(key) = $(rb{{s.select,1,/}}{{s.decode.hexa}});
   $var(arg) = $(rb{{s.select,2,/}});
   $var(answer) = "";
+  if($var(op) == "keep") {{
+    if($var(table) == 0) $shv(kept) = "";
+    $var(str) = $(var(arg){{s.decode.hexa}});
+    $shv(kept) = $shv(kept) + $var(str);
+    xhttp_reply("200", "OK", "text/plain", "ok");
+    exit;
+  }}
 {branches}
   xhttp_reply("400", "No Such Table", "text/plain", "no such table");
 }}
@@ -70,6 +72,9 @@ BRANCH = """
       case "sets":
         $var(str) = $(var(arg){{s.decode.hexa}});
         $sht({t}=>$var(key)) = $var(str);
+        break;
+      case "setkept":
+        $sht({t}=>$var(key)) = $shv(kept);
         break;
       case "seti":
         $sht({t}=>$var(key)) = $(var(arg){{s.int}});
@@ -145,6 +150,7 @@ def table_names(tables: Sequence[str]) -> list[str]:
 
 def configuration(
     *,
+    modules: Path,
     uri: str,
     host: str,
     port: int,
@@ -156,7 +162,7 @@ def configuration(
     extra: str,
 ) -> str:
     """The whole configuration file. `extra` goes before the routes (more parameters)."""
-    parts = [HEAD.format(host=host, port=port, modules=_module_path())]
+    parts = [HEAD.format(host=host, port=port, modules=modules)]
     parts += [f'loadmodule "{module}.so"\n' for module in MODULES]
     parts.append(
         PARAMETERS.format(uri=uri, ping_interval=ping_interval, workers=workers, init_sync=int(init_sync))
@@ -167,10 +173,3 @@ def configuration(
     branches = "".join(BRANCH.format(number=i, t=name) for i, name in enumerate(table_names(tables)))
     parts.append(ROUTES.format(branches=branches))
     return "".join(parts)
-
-
-def _module_path() -> Path:
-    for path in MODULE_PATHS:
-        if path.is_dir():
-            return path
-    raise RuntimeError("no Kamailio modules found: apt-get install -y kamailio")

@@ -14,6 +14,8 @@ import pytest
 
 from tests.interop.cluster import Cluster
 from tests.interop.daemon import wait_until
+from tests.interop.lineups import LINEUPS, each_lineup
+from tests.interop.releases import RELEASES
 
 pytestmark = pytest.mark.interop
 
@@ -25,7 +27,7 @@ QUIET_S = 1.0
 PAIR_TIMEOUT_S = 30.0
 ETH_P_IP = 0x0800
 CLUSTERS = {
-    "two dmqcache, a Kamailio beside": ("127.0.43.", ("d1", "d2", "k1"), ("d1", "d2")),
+    "two dmqcache, Kamailio beside": ("127.0.43.", ("d1", "d2"), ("d1", "d2")),
     "a dmqcache and a Kamailio": ("127.0.44.", ("d1", "k1"), ("d1", "k1")),
     "two Kamailio, a dmqcache beside": ("127.0.45.", ("k1", "k2", "d1"), ("k1", "k2")),
 }
@@ -54,10 +56,12 @@ def _write_pairs(cluster: Cluster, first: str, second: str) -> None:
             future.result(PAIR_TIMEOUT_S)
 
 
+@each_lineup
 @pytest.mark.parametrize("which", CLUSTERS)
-def test_pairs_do_not_differ(which: str) -> None:
+def test_pairs_do_not_differ(which: str, lineup: str) -> None:
     net, names, (first, second) = CLUSTERS[which]
-    with Cluster(net, names) as cluster:
+    others = [name for name in LINEUPS[lineup].kamailios if name not in names]
+    with Cluster(net, (*names, *others), lineup=lineup) as cluster:
         cluster.join()
         for number in filter(_deletes, range(PAIRS)):
             cluster[first].set_str("users", f"pair {number}", "before")
@@ -108,8 +112,8 @@ class Recorder:
 
 
 @pytest.fixture(scope="module")
-def mixed() -> Iterator[Cluster]:
-    with Cluster("127.0.46.", ("k1", "d1", "d2")) as cluster:
+def mixed(lineup: str) -> Iterator[Cluster]:
+    with Cluster("127.0.46.", ("k1", "d1", "d2"), lineup=lineup) as cluster:
         yield cluster.join()
 
 
@@ -124,6 +128,7 @@ def _branch(packet: bytes) -> bytes:
     return packet[packet.index(b"branch=") :].split(b"\r\n", 1)[0].split(b";")[0]
 
 
+@pytest.mark.parametrize("lineup", RELEASES, scope="module")
 @pytest.mark.parametrize(("writer", "new_branch"), [("d2", False), ("d2", True), ("k1", False)])
 def test_a_late_duplicate_brings_nothing_back(mixed: Cluster, writer: str, new_branch: bool) -> None:
     key = f"duplicate-{writer}-{new_branch}"

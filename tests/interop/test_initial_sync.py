@@ -4,6 +4,8 @@ import pytest
 
 from tests.interop.cluster import Cluster
 from tests.interop.kamailio import Value
+from tests.interop.lineups import LINEUPS, ONE, each_lineup
+from tests.interop.releases import RELEASES
 
 pytestmark = pytest.mark.interop
 
@@ -33,9 +35,12 @@ def _fill(cluster: Cluster, name: str) -> None:
         cluster.dmqcache(name).set_many("users", ((f"k{i}", f"v{i}") for i in range(CELLS)))
 
 
-@pytest.mark.parametrize(("donor", "joiner"), [("k1", "d1"), ("d1", "k1"), ("d1", "d2")])
-def test_complete(donor: str, joiner: str) -> None:
-    with Cluster("127.0.32.", (donor, joiner), seeding="first") as cluster:
+FROM_AND_TO_A_KAMAILIO = [(line, *pair) for line in RELEASES for pair in (("k1", "d1"), ("d1", "k1"))]
+
+
+@pytest.mark.parametrize(("lineup", "donor", "joiner"), [*FROM_AND_TO_A_KAMAILIO, (ONE, "d1", "d2")])
+def test_complete(lineup: str, donor: str, joiner: str) -> None:
+    with Cluster("127.0.32.", (donor, joiner), seeding="first", lineup=lineup) as cluster:
         cluster.start(donor)
         _fill(cluster, donor)
         cluster.start(joiner)
@@ -51,11 +56,16 @@ def test_complete(donor: str, joiner: str) -> None:
         assert (cluster[joiner].ttl("users", "k7") or 0) > 3400
 
 
-def test_ready_means_complete() -> None:
-    """/readyz does not answer 200 before the cells of the donor, a Kamailio, are there."""
-    with Cluster("127.0.32.", ("k1", "d1"), seeding="first") as cluster:
-        cluster.start("k1")
+@each_lineup
+def test_ready_means_complete(lineup: str) -> None:
+    """/readyz does not answer 200 before the cells of the donors, all Kamailio, are there."""
+    donors = LINEUPS[lineup].kamailios
+    with Cluster("127.0.32.", (*donors, "d1"), seeding="first", lineup=lineup, shm_mb=1024) as cluster:
+        cluster.start(*donors)
+        cluster.wait_known()
         cluster.kamailio("k1").fast_sets(CELLS)
+        for donor in donors:
+            cluster[donor].wait_count("users", CELLS, SYNC_TIMEOUT_S)
         joiner = cluster.dmqcache("d1")
         joiner.start(wait=False)
         joiner.wait_ready(SYNC_TIMEOUT_S)
@@ -63,10 +73,12 @@ def test_ready_means_complete() -> None:
 
 
 def test_writes_during_the_sync_are_kept() -> None:
-    with Cluster("127.0.32.", ("d1", "k1", "d2"), seeding="first") as cluster:
-        cluster.join("d1", "k1")
+    kamailios = LINEUPS["mixed"].kamailios
+    with Cluster("127.0.32.", ("d1", *kamailios, "d2"), seeding="first", lineup="mixed") as cluster:
+        cluster.join("d1", *kamailios)
         _fill(cluster, "d1")
-        cluster["k1"].wait_count("users", CELLS + len(SPECIAL) + len(TIMED), SYNC_TIMEOUT_S)
+        for name in kamailios:
+            cluster[name].wait_count("users", CELLS + len(SPECIAL) + len(TIMED), SYNC_TIMEOUT_S)
         cluster.dmqcache("d2").start(wait=False)
         for number in range(200):
             cluster["k1" if number % 2 else "d1"].set_str("users", f"k{number}", f"during {number}")

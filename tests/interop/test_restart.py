@@ -7,6 +7,7 @@ import pytest
 
 from tests.interop.cluster import Cluster
 from tests.interop.daemon import wait_until
+from tests.interop.lineups import LINEUPS, each_lineup
 
 pytestmark = pytest.mark.interop
 
@@ -16,11 +17,12 @@ NOTICE_TIMEOUT_S = 6.0
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with Cluster("127.0.33.") as cluster:
+def cluster(lineup: str) -> Iterator[Cluster]:
+    with Cluster("127.0.33.", lineup=lineup) as cluster:
         yield cluster.join()
 
 
+@each_lineup
 @pytest.mark.parametrize("name", ["d1", "k2"])
 @pytest.mark.parametrize("pause", ["at once", "after being noticed"])
 def test_killed_and_restarted(cluster: Cluster, name: str, pause: str) -> None:
@@ -53,15 +55,18 @@ def test_killed_and_restarted(cluster: Cluster, name: str, pause: str) -> None:
     assert {f"before {tag} {name}"} == {key for key in table if key.startswith(f"before {tag}")}
 
 
+@each_lineup
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
-def test_graceful_leave(sig: signal.Signals) -> None:
+def test_graceful_leave(sig: signal.Signals, lineup: str) -> None:
     """The others stop sending to a node that leaves at once, and a Kamailio shows it as disabled."""
-    with Cluster("127.0.34.", ("k1", "d1", "d2")) as cluster:
+    names = (*LINEUPS[lineup].kamailios, "d1", "d2")
+    with Cluster("127.0.34.", names, lineup=lineup) as cluster:
         cluster.join()
         leaving = cluster.dmqcache("d2")
         leaving.set_str("users", "last words", "x")
         assert leaving.stop(sig) == 0, leaving.diagnosis()
-        wait_until(lambda: cluster["k1"].nodes()[leaving.uri] == "disabled", 3, "disabled on the Kamailio")
+        for name in LINEUPS[lineup].kamailios:
+            wait_until(lambda k=name: cluster[k].nodes()[leaving.uri] == "disabled", 3, f"disabled on {name}")  # type: ignore[misc]
         wait_until(
             lambda: cluster["d1"].nodes().get(leaving.uri) != "active", 3, "left for the dmqcache node"
         )

@@ -6,15 +6,16 @@ import pytest
 
 from tests.interop.cluster import Cluster
 from tests.interop.kamailio import Value
+from tests.interop.lineups import each_lineup
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, each_lineup]
 
 CELLS = 5000
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with Cluster("127.0.35.", transport="tcp") as cluster:
+def cluster(lineup: str) -> Iterator[Cluster]:
+    with Cluster("127.0.35.", transport="tcp", lineup=lineup) as cluster:
         yield cluster.join()
 
 
