@@ -6,8 +6,8 @@ BIN    := $(VENV)/bin
 SEEDS  ?= 1000
 JOBS   ?= 2
 # What the tests and benchmarks talk to. Installed where we are root and apt is there; else named.
-DEBIAN := kamailio redis-server prometheus iproute2 iptables procps
-TOOLS  := kamailio redis-server redis-cli redis-benchmark promtool ip iptables
+DEBIAN := kamailio redis-server prometheus iproute2 iptables procps chromium
+TOOLS  := kamailio redis-server redis-cli redis-benchmark promtool ip iptables chromium
 
 .PHONY: demo test lint bench simulate debian clean
 

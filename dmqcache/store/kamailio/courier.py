@@ -264,7 +264,7 @@ class KamailioCourier:
             self._refused(run, errand)
         elif response.status in (404, 500):
             # No htable there, or not this table: trying again changes nothing.
-            self._count_refusal(run.outbox, response.status, len(errand.names))
+            self._count_refusal(run.outbox, response.status, errand.names)
         elif response.status not in (200, 202):
             run.cancel()
             run.outbox.failed(run.parcel)
@@ -291,14 +291,15 @@ class KamailioCourier:
         if dialect != strict:
             self._dialects[run.outbox.name] = strict
         elif len(errand.names) <= 1:
-            self._count_refusal(run.outbox, 400, 1)
+            self._count_refusal(run.outbox, 400, errand.names)
             return
         singles: Iterable[_Errand] = (_Errand([name], errand.time) for name in errand.names)
         run.rounds[0].extendleft(singles)
 
-    def _count_refusal(self, outbox: Outbox, status: int, count: int) -> None:
+    def _count_refusal(self, outbox: Outbox, status: int, names: Iterable[Name]) -> None:
         reason = f"answered_{status}"
-        self._store.counters.withheld["", reason] += count
+        for table, _ in names:
+            self._store.counters.withheld[table.name, reason] += 1
         if (outbox.name, reason) not in self._told:
             self._told.add((outbox.name, reason))
             log.warning("%s answers %d to changes: are its tables declared as here?", outbox.name, status)
