@@ -6,8 +6,8 @@ BIN    := $(VENV)/bin
 SEEDS  ?= 1000
 JOBS   ?= 2
 # What the tests and benchmarks talk to. Installed where we are root and apt is there; else named.
-DEBIAN := kamailio redis-server prometheus iproute2 iptables procps debootstrap debian-archive-keyring
-TOOLS  := kamailio redis-server redis-cli redis-benchmark promtool ip iptables debootstrap
+DEBIAN := kamailio redis-server prometheus iproute2 iptables procps debootstrap debian-archive-keyring chromium
+TOOLS  := kamailio redis-server redis-cli redis-benchmark promtool ip iptables debootstrap chromium
 
 .PHONY: demo test lint bench simulate debian clean
 

@@ -203,7 +203,7 @@ class CacheNode:
 
     def acknowledged(self) -> int:
         """How many other nodes have acknowledged every write made on this node so far."""
-        return self.store.waiters.acknowledged(self.store.number())
+        return self.store.waiters.acknowledged(self.store.outboxes.latest_number())
 
     def sync_progress(self) -> SyncProgress:
         """How far the initial sync is."""

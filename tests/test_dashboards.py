@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dmqcache.metrics.exported import EXPORTS
-from dmqcache.metrics.exposition import Metrics
+from tests.metrics.scrape import text_of
 from tests.server.served import busy_node
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +31,7 @@ OPERATORS = {"and", "or", "unless", "bool", "offset", *GROUPING}
 def exported() -> dict[str, set[str]]:
     """Sample name -> its labels, as /metrics really shows them."""
     found: dict[str, set[str]] = {"up": set()}
-    for metric in text_string_to_metric_families(Metrics(busy_node(), "0").render()[0].decode()):
+    for metric in text_string_to_metric_families(text_of(busy_node())):
         for sample in metric.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
     return found
@@ -61,6 +61,7 @@ def queries() -> list[Any]:
 def names_in(query: str) -> tuple[set[str], set[str]]:
     """The metrics and the labels that a query names."""
     query = re.sub(r'"(?:[^"\\]|\\.)*"', '""', query)
+    query = re.sub(r"\boffset \d+\w", "", query)
     labels = set(re.findall(r"[{,]\s*(\w+)\s*(?:=~|!~|!=|=)", query))
     for group in re.findall(rf"\b(?:{'|'.join(GROUPING)})\s*\(([^)]*)\)", query):
         labels |= set(re.findall(r"\w+", group))
@@ -86,7 +87,8 @@ def promtool(*arguments: str, cwd: Path | None = None) -> str:
 
 def test_the_reader_of_queries_sees_what_is_there() -> None:
     metrics, labels = names_in(
-        'histogram_quantile(0.9, sum by (job, le) (rate(a_bucket{x="b", y!~"c|d"}[5m]))) > 2 and on (z) b_x'
+        'histogram_quantile(0.9, sum by (job, le) (rate(a_bucket{x="b", y!~"c|d"}[5m]))) > 2 '
+        "and on (z) b_x offset 10m"
     )
     assert (metrics, labels) == ({"a_bucket", "b_x"}, {"job", "le", "x", "y", "z"})
     assert shown_labels("{{node}} and {{ $labels.reason }} of {{ $value }}") == {"node", "reason"}
@@ -118,7 +120,7 @@ def test_every_export_is_on_the_dashboard() -> None:
     assert [export.name for export in EXPORTS if export.name not in text] == []
 
 
-@pytest.mark.parametrize("label", ["reason", "code", "origin", "direction", "status"])
+@pytest.mark.parametrize("label", ["reason", "kind", "code", "origin", "direction", "status"])
 def test_values_that_queries_compare_with_occur_in_the_code(label: str) -> None:
     """A drop reason that was renamed would silence its alert."""
     source = "\n".join(path.read_text() for path in sorted((ROOT / "dmqcache").rglob("*.py")))
@@ -135,6 +137,19 @@ def test_promtool_accepts_the_rules() -> None:
 
 def test_the_alerts_fire_when_they_should_and_only_then() -> None:
     promtool("test", "rules", "alerts_test.yml", cwd=ALERTS.parent)
+
+
+def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    cases = re.split(
+        r"^ +- (?=\{?eval_time)", (ROOT / "dashboards" / "alerts_test.yml").read_text(), flags=re.M
+    )
+    fires, silent = set(), set()
+    for case in cases[1:]:
+        name = re.search(r"alertname: (\w+)", case)
+        assert name, case
+        (fires if "exp_alerts:" in case else silent).add(name[1])
+    names = {name for name, _, _ in rules()}
+    assert (fires, silent) == (names, names)
 
 
 def test_promtool_can_read_every_panel(tmp_path: Path) -> None:
@@ -173,12 +188,3 @@ def test_operations_explain_every_metric_and_every_alert() -> None:
     samples = [export.name + ("_total" if export.kind == "counter" else "") for export in EXPORTS]
     assert [name for name in samples if f"`{name}`" not in text] == []
     assert [name for name, _, _ in rules() if f"**{name}**" not in text] == []
-
-
-def test_operations_explain_every_drop() -> None:
-    """Reasons that stand in the code as they are; those made of a prefix and the system's word are listed."""
-    text = (ROOT / "docs" / "operations.md").read_text()
-    source = "\n".join(path.read_text() for path in sorted((ROOT / "dmqcache" / "bus").rglob("*.py")))
-    reasons = set(re.findall(r'drops\["(\w+)"', source))
-    assert len(reasons) > 20
-    assert {reason for reason in reasons if f"`{reason}`" not in text} == set()

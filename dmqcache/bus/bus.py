@@ -117,6 +117,7 @@ class Bus:
             raise ValueError(f"channel {peer.channel!r} is taken or empty")
         peer.bus = self
         self._peers[peer.channel] = peer
+        self.counters.serve_channel(peer.channel)
         self._directory.events.add_peer(peer, self.active_nodes)
 
     def send_message(

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+#: Names of channels that nobody serves here, counted one by one; the rest together, as "other".
+MAX_UNKNOWN_CHANNELS = 20
+#: Characters of such a name.
+MAX_CHANNEL_NAME = 64
+
 
 @dataclass(slots=True)
 class BusCounters:
@@ -14,6 +19,8 @@ class BusCounters:
     messages: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     #: reason -> datagrams or messages that were dropped without an answer, or refused with one
     drops: Counter[str] = field(default_factory=Counter)
+    #: channel -> requests on a channel that nobody serves here, answered 404; see :meth:`unknown_channel`
+    unknown_channels: Counter[str] = field(default_factory=Counter)
     #: "in" (absorbed) or "out" (sent again) -> messages
     retransmissions: Counter[str] = field(default_factory=Counter)
     #: channel -> requests of ours that nobody answered
@@ -22,3 +29,18 @@ class BusCounters:
     handler_errors: Counter[str] = field(default_factory=Counter)
     #: "in" or "out" -> bytes of SIP
     bytes: Counter[str] = field(default_factory=Counter)
+
+    def serve_channel(self, channel: str) -> None:
+        """A peer serves ``channel`` from now on: its counters begin at 0, so that the first error shows."""
+        self.timeouts[channel] += 0
+        self.handler_errors[channel] += 0
+
+    def unknown_channel(self, channel: str, from_node: bool) -> None:
+        """A request on a channel that nobody serves here. Only nodes name a new one, and only a few: on the
+        wire anybody may invent names."""
+        self.drops["unknown_channel"] += 1
+        counted = self.unknown_channels
+        name = channel[:MAX_CHANNEL_NAME]
+        if name not in counted and not (from_node and len(counted) < MAX_UNKNOWN_CHANNELS):
+            name = "other"
+        counted[name] += 1

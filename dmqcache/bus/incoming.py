@@ -151,7 +151,7 @@ class Incoming:
         node = self._contacts.sender(sender, source, request)
         peer = self._peers.get(channel)
         if peer is None:
-            self._counters.drops["unknown_channel"] += 1
+            self._counters.unknown_channel(channel, from_node=node is not None)
             self._answer_plainly(request, source, 404)
             return
         self._counters.messages[channel, "in", "request"] += 1

@@ -1,50 +1,35 @@
 """What is exported to Prometheus, in one table.
 
 Everybody else counts in plain numbers (``bus/bus_counters.py``, ``store/table/store_counters.py``, the
-tables' own); nothing is converted before somebody asks. How it is written is the business of
-``exposition.py``, how it is served, of ``server/http/routes.py``; what to make of it, of ``dashboards/``.
+tables' own); nothing is converted before somebody asks. How numbers become samples is the business of
+``reading.py``, how they are written, of ``exposition.py``, how they are served, of ``server/http/routes.py``;
+what to make of them, of ``dashboards/``.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from dmqcache.metrics.node_view import NodeRow, NodeView
+from dmqcache.metrics.drops import KINDS, DropKind, kind_of
+from dmqcache.metrics.reading import (
+    ORIGINS,
+    OUTCOMES,
+    REFUSED,
+    STATUSES,
+    UNFIT,
+    Labels,
+    Reading,
+    Samples,
+    backlog,
+    both_ways,
+    keyed,
+    lost_at,
+    rtt,
+    up,
+)
 from dmqcache.store.table.store_counters import Histogram
-from dmqcache.store.table.table import Table
-
-#: Nodes that have series of their own; the limit keeps a forged list of thousands out of Prometheus.
-MAX_NODES: Final = 100
-OTHER: Final = "other"
-#: The words of bus.node.NodeStatus; each is exported, at 0 too, so that an alert never misses a series.
-STATUSES: Final = ("active", "disabled", "timeout", "pending")
-
-Samples = Iterable[tuple[tuple[str, ...], float]]
-
-
-class Reading:
-    """What one scrape looks at; the node list is asked for once."""
-
-    def __init__(self, node: NodeView, version: str) -> None:
-        self.node = node
-        self.version = version
-        self.bus = node.bus.counters
-        self.store = node.counters
-        rows = node.node_rows()
-        self.statuses = Counter(str(row.status) for row in rows)
-        # Active ones first: where the list is too long for Prometheus, they are the ones to see.
-        others = (row for row in rows if not row.local)
-        self.rows = sorted(others, key=lambda row: (row.status != "active", row.uri))
-
-    def each_table(self, number: Callable[[Table], float]) -> Samples:
-        return [((name,), number(table)) for name, table in self.node.tables.items()]
-
-    def each_node(self, number: Callable[[NodeRow], float | None]) -> Samples:
-        numbers = ((row.uri, number(row)) for row in self.rows[:MAX_NODES])
-        return [((uri,), value) for uri, value in numbers if value is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +41,8 @@ class Export:
     help: str
     labels: tuple[str, ...]
     read: Callable[[Reading], Samples | Histogram]
-
-
-def _backlog(reading: Reading) -> Samples:
-    samples = list(reading.each_node(lambda row: row.backlog))
-    rest = reading.rows[MAX_NODES:]
-    return [*samples, ((OTHER,), sum(row.backlog for row in rest))] if rest else samples
-
-
-def _keyed(numbers: Mapping[str, int]) -> Samples:
-    return [((key,), number) for key, number in numbers.items()]
-
-
-def _both_ways(numbers: Mapping[str, int]) -> Samples:
-    return [((direction,), numbers.get(direction, 0)) for direction in ("in", "out")]
-
-
-def _rtt(row: NodeRow) -> float | None:
-    return None if row.rtt_ms is None else row.rtt_ms / 1000
+    #: Labels of the series that are there from the start, at 0.
+    known: Callable[[Reading], Iterable[Labels]] = lambda reading: ()
 
 
 _NODE: Final = ("node",)
@@ -105,23 +74,30 @@ EXPORTS: Final[tuple[Export, ...]] = (
     Export(
         "dmqcache_node_up",
         "gauge",
-        "1 if the other node answers, 0 if it is still on the list but does not.",
+        "1 if the other node answers, 0 if it does not. None after it said goodbye or was disabled.",
         _NODE,
-        lambda r: r.each_node(lambda row: row.status == "active"),
+        lambda r: r.each_node(up),
+    ),
+    Export(
+        "dmqcache_node_lost_timestamp_seconds",
+        "gauge",
+        "Unix time since which a node that had answered does not any more; 0 while it answers.",
+        _NODE,
+        lost_at,
     ),
     Export(
         "dmqcache_node_rtt_seconds",
         "gauge",
         "Smoothed time from a request to the other node's answer.",
         _NODE,
-        lambda r: r.each_node(_rtt),
+        lambda r: r.each_node(rtt),
     ),
     Export(
         "dmqcache_node_outbox_changes",
         "gauge",
         "Changes that the other node has not acknowledged yet.",
         _NODE,
-        _backlog,
+        backlog,
     ),
     Export(
         "dmqcache_node_needs_repair",
@@ -142,35 +118,43 @@ EXPORTS: Final[tuple[Export, ...]] = (
         "counter",
         "Bytes of SIP, without the headers of UDP or TCP.",
         ("direction",),
-        lambda r: _both_ways(r.bus.bytes),
+        lambda r: both_ways(r.bus.bytes),
     ),
     Export(
         "dmqcache_retransmissions",
         "counter",
         "Requests sent again (out), or repeated by another node and absorbed (in).",
         ("direction",),
-        lambda r: _both_ways(r.bus.retransmissions),
+        lambda r: both_ways(r.bus.retransmissions),
     ),
     Export(
         "dmqcache_timeouts",
         "counter",
         "Requests of this node that nobody answered.",
         ("channel",),
-        lambda r: _keyed(r.bus.timeouts),
+        lambda r: keyed(r.bus.timeouts),
     ),
     Export(
         "dmqcache_drops",
         "counter",
-        "Messages dropped or refused, by reason.",
-        ("reason",),
-        lambda r: _keyed(r.bus.drops),
+        "Messages dropped or refused; a kind other than fault needs nobody.",
+        ("reason", "kind"),
+        lambda r: [((reason, kind_of(reason)), number) for reason, number in r.bus.drops.items()],
+        lambda r: [(reason, kind) for reason, kind in KINDS.items() if kind is DropKind.FAULT],
+    ),
+    Export(
+        "dmqcache_unknown_channel_requests",
+        "counter",
+        "Requests on a channel that no peer serves here, answered 404.",
+        ("channel",),
+        lambda r: keyed(r.bus.unknown_channels),
     ),
     Export(
         "dmqcache_handler_errors",
         "counter",
         "Exceptions out of a peer's handler or callback.",
         ("channel",),
-        lambda r: _keyed(r.bus.handler_errors),
+        lambda r: keyed(r.bus.handler_errors),
     ),
     Export(
         "dmqcache_replication_delay_seconds",
@@ -185,6 +169,7 @@ EXPORTS: Final[tuple[Export, ...]] = (
         "Changes applied, by where they were made: local, dmqcache, kamailio.",
         ("table", "origin"),
         lambda r: r.store.changes.items(),
+        lambda r: r.table_labels(*ORIGINS),
     ),
     Export(
         "dmqcache_changes_refused",
@@ -199,13 +184,22 @@ EXPORTS: Final[tuple[Export, ...]] = (
         "Changes not sent to a node because it cannot carry them.",
         ("table", "reason"),
         lambda r: r.store.withheld.items(),
+        lambda r: r.table_labels(*UNFIT, *REFUSED),
     ),
     Export(
         "dmqcache_versions_clamped",
         "counter",
         "Versions too far in the future, pulled back: some node's clock is wrong.",
         _TABLE,
-        lambda r: _keyed(r.store.clamped),
+        lambda r: keyed(r.store.clamped),
+        lambda r: r.table_labels(),
+    ),
+    Export(
+        "dmqcache_table_replicated",
+        "gauge",
+        "1 if the table is shared with the other nodes, 0 if it is declared with dmqreplicate=0.",
+        _TABLE,
+        lambda r: r.each_table(lambda table: table.settings.dmqreplicate),
     ),
     Export("dmqcache_table_cells", "gauge", "Cells in the table.", _TABLE, lambda r: r.each_table(len)),
     Export(
@@ -269,20 +263,21 @@ EXPORTS: Final[tuple[Export, ...]] = (
         "counter",
         "Cells moved by initial syncs.",
         ("direction",),
-        lambda r: _both_ways(r.store.sync_cells),
+        lambda r: both_ways(r.store.sync_cells),
     ),
     Export(
         "dmqcache_repairs",
         "counter",
         "Comparisons with another node, by outcome.",
         ("outcome",),
-        lambda r: _keyed(r.store.repairs),
+        lambda r: keyed(r.store.repairs),
+        lambda r: [(outcome,) for outcome in OUTCOMES],
     ),
     Export(
         "dmqcache_repair_cells",
         "counter",
         "Cells and tombstones that repairs moved.",
         ("direction",),
-        lambda r: _both_ways(r.store.repair_cells),
+        lambda r: both_ways(r.store.repair_cells),
     ),
 )

@@ -1,12 +1,12 @@
 """Writes a node's metrics in Prometheus' formats.
 
 Owns the registry, one for each node so that several live in one process, and the limits on labels. What is
-exported stands in ``metrics.py``.
+exported stands in ``exported.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -14,12 +14,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from dmqcache.metrics.exported import EXPORTS, OTHER, Export, Reading, Samples
+from dmqcache.metrics.exported import EXPORTS, Export
 from dmqcache.metrics.node_view import NodeView
+from dmqcache.metrics.reading import OTHER, Labels, Reading, Samples
 from dmqcache.store.table.store_counters import Histogram
 
-#: Label sets that one metric may have; what comes later is added up under ``other``. Reasons, codes and
-#: channels are far fewer; this holds should something on the wire ever name them.
+#: Label sets that one metric may have beyond those known beforehand; what comes later is added up under
+#: ``other``. Reasons, codes and channels are far fewer; this holds should something on the wire name them.
 MAX_SERIES: Final = 200
 
 
@@ -28,13 +29,24 @@ def label_text(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8", "replace")
 
 
-def bounded(samples: Samples, limit: int = MAX_SERIES) -> Iterator[tuple[tuple[str, ...], float]]:
-    """The first ``limit`` series as they are, the others added up under ``other``.
+def bounded(
+    samples: Samples, known: Iterable[Labels] = (), limit: int = MAX_SERIES
+) -> Iterator[tuple[Labels, float]]:
+    """All known series, at 0 where there is no sample; then the first ``limit`` others as they are, and the
+    rest added up under ``other``.
 
     First come, first kept: a series never changes its name, so no counter ever falls.
     """
+    found = dict.fromkeys(known, 0.0)
+    others = []
+    for key, number in samples:
+        if key in found:
+            found[key] = number
+        else:
+            others.append((key, number))
+    yield from found.items()
     rest, labels = 0.0, 0
-    for index, (key, number) in enumerate(samples):
+    for index, (key, number) in enumerate(others):
         if index < limit:
             yield key, number
         else:
@@ -51,13 +63,14 @@ def _cumulated(histogram: Histogram) -> list[tuple[str, float]]:
     return buckets
 
 
-def family(export: Export, found: Samples | Histogram) -> Metric:
+def family(export: Export, reading: Reading) -> Metric:
     """One metric as prometheus-client writes it."""
+    found = export.read(reading)
     if isinstance(found, Histogram):
         return HistogramMetricFamily(export.name, export.help, _cumulated(found), found.sum)
     maker = CounterMetricFamily if export.kind == "counter" else GaugeMetricFamily
     metric = maker(export.name, export.help, labels=export.labels)
-    for labels, number in bounded(found):
+    for labels, number in bounded(found, export.known(reading)):
         metric.add_metric([label_text(text) for text in labels], float(number))
     return metric
 
@@ -65,14 +78,15 @@ def family(export: Export, found: Samples | Histogram) -> Metric:
 class NodeCollector(Collector):
     """Reads one node at each scrape."""
 
-    def __init__(self, node: NodeView, version: str) -> None:
+    def __init__(self, node: NodeView, version: str, wall: Callable[[], float]) -> None:
         self.node = node
         self.version = version
+        self.wall = wall
 
     def collect(self) -> Iterator[Metric]:
-        reading = Reading(self.node, self.version)
+        reading = Reading(self.node, self.version, self.wall())
         for export in EXPORTS:
-            yield family(export, export.read(reading))
+            yield family(export, reading)
 
     def describe(self) -> Iterator[Metric]:
         """The names, without asking the node, which may not have started yet."""
@@ -83,9 +97,10 @@ class NodeCollector(Collector):
 class Metrics:
     """One node's metrics in Prometheus' formats."""
 
-    def __init__(self, node: NodeView, version: str) -> None:
+    def __init__(self, node: NodeView, version: str, wall: Callable[[], float]) -> None:
+        """``wall``: Unix time."""
         self.registry = CollectorRegistry()
-        self.registry.register(NodeCollector(node, version))
+        self.registry.register(NodeCollector(node, version, wall))
         # Memory, CPU time, open files and start time of the process, read from /proc.
         ProcessCollector(registry=self.registry)
 

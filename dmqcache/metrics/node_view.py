@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.node import Node
+from dmqcache.bus.node import Node, NodeStatus
 from dmqcache.store.store import Store
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
+
+#: What a node that has once answered is when it does not any more.
+LOST: Final = (NodeStatus.TIMEOUT, NodeStatus.PENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class NodeRow:
     in_sync: str
     #: Changed keys that it has not acknowledged.
     backlog: int
+    #: Seconds since it was given up, while it neither answers nor has said goodbye; None: it is not lost.
+    lost_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +97,17 @@ def _row(store: Store, node: Node, software: str) -> NodeRow:
     in_sync = "-"
     if outbox is not None and outbox.open:
         in_sync = "repair" if outbox.overflowed else "behind" if waiting else "yes"
+    now = store.clock.now()
     unseen = node.last_seen is None or node.local
+    lost = node.confirmed and not node.local and node.status in LOST
     return NodeRow(
         uri=str(node.uri),
         status=str(node.status),
         local=node.local,
         software=software if node.local else node.user_agent,
-        last_seen_s=None if unseen else max(0.0, store.clock.now() - (node.last_seen or 0.0)),
+        last_seen_s=None if unseen else max(0.0, now - (node.last_seen or 0.0)),
         rtt_ms=None if node.rtt.srtt is None else node.rtt.srtt * 1000,
         in_sync=in_sync,
         backlog=waiting,
+        lost_s=max(0.0, now - node.since) if lost else None,
     )

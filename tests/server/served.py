@@ -99,6 +99,7 @@ def busy_node() -> ServedNode:
     node = ServedNode()
     node.rows.append(Row("sip:[::1]:5060;transport=tcp", status="disabled", rtt_ms=None, in_sync="no"))
     node.rows.append(Row("sip:127.0.0.14:5060", status="pending", last_seen_s=None, rtt_ms=None, software=""))
+    node.rows.append(Row("sip:127.0.0.15:5060", status="timeout", lost_s=90, in_sync="behind", backlog=7))
     users = node.tables["users"]
     users.set("alice", "x")
     users.set("n", 5)
@@ -113,6 +114,8 @@ def busy_node() -> ServedNode:
     bus.retransmissions["out"] += 2
     bus.timeouts["htable"] += 1
     bus.drops["bad_json"] += 3
+    bus.drops["udp_keepalive"] += 60
+    bus.unknown_channels["usrloc"] += 2
     bus.handler_errors["htable"] += 1
     bus.bytes["in"] += 2048
     store = node.counters

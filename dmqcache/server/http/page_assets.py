@@ -11,7 +11,7 @@ from typing import Final
 
 STYLE: Final = """
 :root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--line:#dfe3e8;--text:#1c2430;--soft:#5d6876;
---ok:#1a7f4b;--okbg:#e2f4ea;--warn:#8a5a00;--warnbg:#fdf0d5;--bad:#b3261e;--badbg:#fbe4e2;--idlebg:#e8ebef}
+--ok:#15693e;--okbg:#e2f4ea;--warn:#8a5a00;--warnbg:#fdf0d5;--bad:#b3261e;--badbg:#fbe4e2;--idlebg:#e8ebef}
 @media(prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1b2129;--line:#2d3540;--text:#e4e8ee;
 --soft:#98a3b1;--ok:#6fd39c;--okbg:#173526;--warn:#f0c263;--warnbg:#3a2d10;--bad:#ff9a91;--badbg:#43201d;
 --idlebg:#2a313b}}
@@ -26,7 +26,8 @@ p{margin:.25rem 0;color:var(--soft)}
 background:var(--idlebg);color:var(--soft);white-space:nowrap}
 .ok{background:var(--okbg);color:var(--ok)}.warn{background:var(--warnbg);color:var(--warn)}
 .bad{background:var(--badbg);color:var(--bad)}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.6rem;
+.pill.idle{background:var(--idlebg);color:var(--soft)}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.6rem;
 margin:1rem 0 0;padding:0}
 .figures div{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.6rem .8rem}
 .figures dt{color:var(--soft);font-size:.85rem}
@@ -40,8 +41,20 @@ td.n,th.n{text-align:right}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));
 gap:0 1rem;align-items:start}
 .none{padding:.6rem .8rem;color:var(--soft)}
-#lost{display:none;margin-top:.75rem;padding:.5rem .8rem;border-radius:.6rem}
-#lost.shown{display:block}
+#old{display:none;margin-bottom:.75rem;padding:.5rem .8rem;border-radius:.6rem}
+.old #old{display:block}
+#alarm{margin-bottom:1rem;padding:.6rem .9rem;border-radius:.6rem;border:1px solid var(--bad);
+overflow-wrap:anywhere}
+#alarm p{color:inherit}
+#alarm p:first-child{font-size:1.1rem;font-weight:600}
+#state{display:flex;flex-wrap:wrap;align-items:center;gap:.25rem .75rem}
+#warnings td{white-space:normal;vertical-align:top}
+#warnings td:last-child{width:100%;overflow-wrap:anywhere}
+#warnings td:first-child{white-space:nowrap}
+/* What is shown is old: nothing of it is good news, whatever it was. */
+.old main{filter:grayscale(1);opacity:.6}
+.old .pill{background:var(--idlebg);color:var(--soft)}
+.old #state .pill::before{content:"was "}
 footer{margin-top:2rem;color:var(--soft);font-size:.85rem}
 a{color:inherit}
 @media(max-width:640px){
@@ -51,33 +64,39 @@ border-bottom:1px solid var(--line)}
 .stack tr:last-child{border-bottom:0}
 .stack td{border:0;padding:.05rem 0;text-align:left;white-space:normal}
 .stack td:first-child{grid-column:1/-1;font-weight:600}
+#warnings td:last-child,.stack td.wide{grid-column:1/-1}
 .stack td:not(:first-child)::before{content:attr(data-is) " ";color:var(--soft);font-size:.85rem}
 }
 """
 
-#: Fetches the page again and takes its figures over; says so when the node does not answer any more.
+#: Fetches the page again and takes its figures over; says so when the node does not answer any more. A page
+#: that is looked at again after a while is fetched at once.
 SCRIPT: Final = """
-const lost = document.getElementById("lost");
-let since = Date.now();
+const old = document.getElementById("old");
+let since = Date.now(), title = document.title, timer;
 async function again() {
+  clearTimeout(timer);
   if (!document.hidden) {
     try {
       const answer = await fetch(location.href, {cache: "no-store", signal: AbortSignal.timeout(4000)});
       if (!answer.ok) throw new Error(answer.status);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       document.querySelector("main").replaceWith(page.querySelector("main"));
-      document.title = page.title;
+      document.title = title = page.title;
       since = Date.now();
-      lost.className = "bad";
+      document.body.className = "";
     } catch (error) {
       const seconds = Math.round((Date.now() - since) / 1000);
-      lost.textContent = "The node has not answered for " + seconds + " s. The figures below are old.";
-      lost.className = "bad shown";
+      old.textContent = "The node has not answered for " + seconds + " s. The figures below are old.";
+      document.body.className = "old";
+      document.title = "? " + title;
     }
   }
-  setTimeout(again, 3000);
+  clearTimeout(timer);
+  timer = setTimeout(again, 3000);
 }
-setTimeout(again, 3000);
+document.addEventListener("visibilitychange", again);
+timer = setTimeout(again, 3000);
 """
 
 

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
 import uvicorn
@@ -24,8 +24,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dmqcache.metrics.exposition import Metrics
+from dmqcache.metrics.memory import resident_bytes
+from dmqcache.metrics.rates import Rates
 from dmqcache.server.http import page, rpc
 from dmqcache.server.http.page_assets import SECURITY_POLICY
+from dmqcache.server.http.recent_warnings import RecentWarnings
 from dmqcache.server.http.rpc_methods import ServedNode, methods_of
 
 log = logging.getLogger("dmqcache.http")
@@ -42,13 +45,20 @@ PATIENCE_S: Final = 30.0
 GRACE_S: Final = 2
 
 
-def application(node: ServedNode, version: str) -> Starlette:
-    """The routes of one node."""
+def application(
+    node: ServedNode,
+    version: str,
+    warnings: RecentWarnings | None = None,
+    address: Callable[[], tuple[str, int]] | None = None,
+) -> Starlette:
+    """The routes of one node. ``warnings`` are shown on its page; ``address`` is where it is served."""
     began = time.monotonic()
-    metrics = Metrics(node, version)
+    metrics = Metrics(node, version, time.time)
     methods = methods_of(node, version)
+    rates = Rates(node)
 
     async def show_metrics(request: Request) -> Response:
+        rates.look(time.monotonic())  # so that the page has rates when somebody opens it
         body, content_type = metrics.render(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
@@ -60,8 +70,18 @@ def application(node: ServedNode, version: str) -> Starlette:
         return _readiness(node)
 
     async def show_page(request: Request) -> Response:
-        text = page.render(node, version, time.monotonic() - began)
-        return HTMLResponse(text, headers=_PAGE_HEADERS)
+        now = time.monotonic()
+        rates.look(now)
+        moment = page.Moment(
+            version,
+            time.time(),
+            now - began,
+            rates,
+            warnings.lines() if warnings is not None else (),
+            resident_bytes(),
+            address() if address is not None else None,
+        )
+        return HTMLResponse(page.render(node, moment), headers=_PAGE_HEADERS)
 
     async def call(request: Request) -> Response:
         return await _rpc(methods, request)
@@ -197,8 +217,9 @@ class HttpServer:
 
     def __init__(self, node: ServedNode, host: str, port: int, version: str) -> None:
         self._wanted = (host, port)
+        self._warnings = RecentWarnings()
         self._config = uvicorn.Config(
-            _guarded(application(node, version)),
+            _guarded(application(node, version, self._warnings, lambda: self.address)),
             lifespan="off",
             ws="none",
             http=_Connection,
@@ -224,6 +245,7 @@ class HttpServer:
         if self._task.done():
             listening.cancel()
             self._task.result()
+        self._warnings.start()
         if not self._wanted[1]:
             log.info("http is served on %s port %d", *self.address)
 
@@ -231,6 +253,7 @@ class HttpServer:
         """Stop listening, and let answers under way end."""
         if self._server is None or self._task is None:
             return
+        self._warnings.stop()
         self._server.should_exit = True
         await self._task
         self._server = self._task = None

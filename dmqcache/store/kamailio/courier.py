@@ -257,7 +257,7 @@ class KamailioCourier:
             self._refused(delivery, message)
         elif response.status in (404, 500):
             # No htable there, or not this table: trying again changes nothing.
-            self._count_refusal(delivery.outbox, response.status, len(message.names))
+            self._count_refusal(delivery.outbox, response.status, message.names)
         elif response.status not in (200, 202):
             delivery.cancel()
             delivery.outbox.failed(delivery.batch)
@@ -280,14 +280,15 @@ class KamailioCourier:
     def _refused(self, delivery: _Delivery, message: _Message) -> None:
         """400: the node is stricter than it said, or one cell of a batch is at fault: those go one by one."""
         if not self._dialects.refused(delivery.outbox.node) and len(message.names) <= 1:
-            self._count_refusal(delivery.outbox, 400, 1)
+            self._count_refusal(delivery.outbox, 400, message.names)
             return
         singles: Iterable[_Message] = (_Message([name], message.time) for name in message.names)
         delivery.rounds[0].extendleft(singles)
 
-    def _count_refusal(self, outbox: Outbox, status: int, count: int) -> None:
+    def _count_refusal(self, outbox: Outbox, status: int, names: Iterable[Name]) -> None:
         reason = f"answered_{status}"
-        self._ground.counters.withheld["", reason] += count
+        for table, _ in names:
+            self._ground.counters.withheld[table.name, reason] += 1
         if (outbox.name, reason) not in self._told:
             self._told.add((outbox.name, reason))
             log.warning("%s answers %d to changes: are its tables declared as here?", outbox.name, status)

@@ -49,7 +49,11 @@ class Outboxes(Mapping[NodeURI, Outbox]):
         self._flushing = False
         #: Whether this dmqcache node is the one that looks after the Kamailio nodes.
         self.designated = True
-        self.waiters = Waiters(ground.runtime, self, lambda: self._number)
+        self.waiters = Waiters(ground.runtime, self, self.latest_number)
+
+    def latest_number(self) -> int:
+        """The number of the latest local change."""
+        return self._number
 
     def __getitem__(self, node: NodeURI) -> Outbox:
         return self._outboxes[node]

@@ -201,7 +201,7 @@ def test_one_bad_cell_of_a_batch_does_not_take_the_others_with_it() -> None:
     world.run(1)
     accepted = [body["cname"] for body in kamailio.seen() if "cells" not in body and body["cname"] != "bad"]
     assert sorted(accepted) == ["a", "c"]
-    assert side.store.counters.withheld["", "answered_400"] == 1
+    assert side.store.counters.withheld["t", "answered_400"] == 1
     assert side.outbox(kamailio).waiting() == 0
 
 
@@ -216,7 +216,7 @@ def test_a_node_without_the_table_is_not_told_again_but_it_is_said(
             side.table[key] = "x"
             world.run(1)
     assert len(kamailio.got) == 3
-    assert side.store.counters.withheld["", f"answered_{status}"] == 3
+    assert side.store.counters.withheld["t", f"answered_{status}"] == 3
     assert len([line for line in caplog.messages if str(status) in line]) == 1
     assert side.outbox(kamailio).waiting() == 0
 

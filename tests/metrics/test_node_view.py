@@ -1,0 +1,42 @@
+"""What a node shows of the others: when one is lost, and when it is not."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dmqcache.bus.node import Node, NodeStatus
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.metrics.node_view import node_rows
+
+NOW = 1000.0
+
+
+def lost_s(**fields: Any) -> float | None:
+    """For how long a node with these fields is lost, as a node with an empty store sees it."""
+    node = Node(NodeURI.parse("sip:127.0.0.12:5060"), since=NOW - 90, **fields)
+    store: Any = SimpleNamespace(
+        bus=SimpleNamespace(nodes=[node]), outboxes={}, clock=SimpleNamespace(now=lambda: NOW)
+    )
+    return node_rows(store, "dmqcache (0.1.0)")[0].lost_s
+
+
+@pytest.mark.parametrize("status", [NodeStatus.TIMEOUT, NodeStatus.PENDING])
+def test_a_node_that_once_answered_and_does_not_any_more_is_lost(status: NodeStatus) -> None:
+    """``pending`` is what a lost node behind a notification address may be."""
+    assert lost_s(status=status, confirmed=True) == 90
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": NodeStatus.ACTIVE, "confirmed": True},
+        {"status": NodeStatus.DISABLED, "confirmed": True},
+        {"status": NodeStatus.PENDING, "confirmed": False},
+        {"status": NodeStatus.TIMEOUT, "confirmed": True, "local": True},
+    ],
+)
+def test_one_that_answers_said_goodbye_or_never_answered_is_not(fields: dict[str, Any]) -> None:
+    assert lost_s(**fields) is None

@@ -1,0 +1,70 @@
+"""How numbers become samples: nodes bounded, lost ones dated, and label values that the code really uses."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from dmqcache.bus.node import NodeStatus
+from dmqcache.metrics.reading import MAX_NODES, ORIGINS, OUTCOMES, REFUSED, STATUSES, UNFIT, Reading, lost_at
+from tests.metrics.scrape import values
+from tests.server.served import Row, ServedNode
+
+STORE = Path(__file__).parents[2] / "dmqcache" / "store"
+
+
+def test_statuses_are_the_buses() -> None:
+    assert set(STATUSES) == set(NodeStatus)
+
+
+def test_a_forged_list_of_nodes_stays_small() -> None:
+    node = ServedNode()
+    node.rows += [Row(f"sip:10.0.{i // 250}.{i % 250}:5060", "pending", backlog=1) for i in range(1000)]
+    node.rows.append(Row("sip:10.9.9.9:5060", "timeout", lost_s=5))
+    found = values(node)
+    assert sum(name == "dmqcache_node_up" for name, _ in found) == MAX_NODES
+    # The active one and the lost one come first, so that the forged ones do not hide them.
+    assert found["dmqcache_node_up", ("sip:127.0.0.12:5060",)] == 1
+    assert found["dmqcache_node_up", ("sip:10.9.9.9:5060",)] == 0
+    # Nothing that waits is lost from the sum.
+    assert (
+        sum(number for (name, _), number in found.items() if name == "dmqcache_node_outbox_changes") == 1003
+    )
+
+
+def test_the_time_of_a_loss_does_not_move_from_scrape_to_scrape() -> None:
+    node = ServedNode()
+    node.rows.append(Row("sip:127.0.0.15:5060", "timeout", lost_s=90.2))
+    first = dict(lost_at(Reading(node, "", 1000.0)))
+    node.rows[-1] = Row("sip:127.0.0.15:5060", "timeout", lost_s=105.3)
+    assert dict(lost_at(Reading(node, "", 1015.05))) == first
+    assert first["sip:127.0.0.15:5060",] == 910
+
+
+def constants(function: str) -> set[str]:
+    """The words that a function of the store returns."""
+    found: set[str] = set()
+    for path in STORE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name == function:
+                returned = [one.value for one in ast.walk(node) if isinstance(one, ast.Return) and one.value]
+                words = (one for value in returned for one in ast.walk(value))
+                found |= {one.value for one in words if isinstance(one, ast.Constant) and one.value}
+    return found
+
+
+def counted(counter: str) -> set[str]:
+    """The words that stand behind a table's name where the store counts."""
+    source = "\n".join(path.read_text() for path in sorted(STORE.rglob("*.py")))
+    return set(re.findall(rf'\b{counter}\[[^\]]*, f?"([\w{{}}]+)"\]', source))
+
+
+def test_reasons_and_origins_are_those_that_the_store_counts() -> None:
+    """A word that was renamed would leave its alert without a first event."""
+    assert constants("carriable") == set(UNFIT)
+    assert counted("withheld") <= {*UNFIT, *REFUSED}
+    assert counted("changes") <= set(ORIGINS)
+    source = "\n".join(path.read_text() for path in sorted(STORE.rglob("*.py")))
+    assert [word for word in (*ORIGINS, *OUTCOMES) if f'"{word}"' not in source] == []
+    assert 'f"answered_{status}"' in source
