@@ -193,8 +193,9 @@ class Oracle:
         own = life.own.get(place)
         mine = own.mask if isinstance(own, Sum) else 0
         life.seen[place] = (None, state)
-        self.look(machine, place)
-        life.own[place] = Sum(state.base, mine | abs(by))
+        shown = self.look(machine, place)
+        # What a set elsewhere has ended meanwhile counts no more.
+        life.own[place] = Sum(state.base, (mine | abs(by)) & shown.mask) if isinstance(shown, Sum) else shown
 
     def flushed(self, machine: Machine, table: str) -> None:
         """A client's flush was done: a delete of all that was written to the table, known here or not."""

@@ -147,29 +147,26 @@ class Watch:
             if machine.life != life or not self._oracle.rules.sane:
                 return
             others = [other for other in self._cluster.machines if other is not machine]
-            lacking = [other for other in others if not self._has(machine, other, wanted)]
+            lacking = {other.host: lack for other in others if (lack := self._lacks_of(other, wanted))}
             if count > len(others) - len(lacking):
                 self._oracle.problems.append(
-                    f"{self._world.now:.3f} s: WAIT at {machine.host} was answered {count}, and "
-                    f"{', '.join(other.host for other in lacking)} lack what was written there"
+                    f"{self._world.now:.3f} s: WAIT at {machine.host} was answered {count}, but {lacking}"
                 )
 
         return answered
 
-    def _has(self, machine: Machine, other: Machine, wanted: dict[Place, State]) -> bool:
-        """Whether another node holds everything, or its end may not have been noticed yet."""
+    def _lacks_of(self, other: Machine, wanted: dict[Place, State]) -> str:
+        """What another node lacks of it, if anything; its end may not have been noticed yet."""
         recent = self._world.now - NOTICED_S
         if not other.up or other.started_at > (0.0 if WAIT_COUNTS_RESTARTED_NODES else recent):
-            return True
-        if not other.is_cache:
-            return self._kamailio_has(other, wanted)
-        return all(self._oracle.holds(other, place, bound) for place, bound in wanted.items())
+            return ""
+        has = self._oracle.holds if other.is_cache else self._kamailio_has
+        lacks = (place[1] for place, bound in wanted.items() if not has(other, place, bound))
+        return next((f"lacks {key}" for key in lacks), "")
 
-    def _kamailio_has(self, other: Machine, wanted: dict[Place, State]) -> bool:
-        for place, bound in wanted.items():
-            kept = self._oracle.places[place]
-            if isinstance(kept, History) and isinstance(bound, tuple):
-                state = kept.may_stand_for(other.peek(*place), self._world.now, NOTHING)
-                if not keeps(state, bound):
-                    return False
-        return True
+    def _kamailio_has(self, other: Machine, place: Place, bound: State) -> bool:
+        kept = self._oracle.places[place]
+        if not isinstance(kept, History) or not isinstance(bound, tuple):
+            return True
+        state = kept.may_stand_for(other.peek(*place), self._world.now, NOTHING)
+        return keeps(state, bound)
