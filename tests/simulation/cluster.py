@@ -1,128 +1,23 @@
-"""The virtual machines of a cluster and the processes on them: dmqcache nodes and models of Kamailio nodes.
+"""The virtual machines of a cluster: dmqcache nodes and models of Kamailio nodes.
 
-Owns starting, stopping, crashing and leaving. A machine keeps its address and its wall clock; a process keeps
-everything else, and loses it when it crashes. What a process does is the code under test.
+Owns starting, stopping, crashing and leaving. A machine keeps its address and its wall clock; a process
+(``process.py``) keeps everything else, and loses it when it crashes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dmqcache.bus.bus import Bus, BusSettings
-from dmqcache.bus.peer import SILENCE, Message, Reply
-from dmqcache.bus.sip.uri import Endpoint, NodeURI
-from dmqcache.store.kamailio.htable import Htable
-from dmqcache.store.native.replica import Replica
+from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.settings import TableSettings
 from tests.simulation.kamailio_model import Kamailio
-from tests.simulation.network import Network, Socket
-from tests.simulation.runtime import VirtualRuntime, World
+from tests.simulation.network import Network
+from tests.simulation.process import CacheProcess, KamailioProcess
+from tests.simulation.runtime import EPOCH_MS, VirtualRuntime, World
 from tests.store_options import store_options
 
 PORT = 5060
-
-
-class Literals:
-    """A resolver that knows only addresses."""
-
-    def resolve(self, uri: NodeURI, callback: Callable[[list[Endpoint]], None]) -> None:
-        endpoint = uri.endpoint
-        callback([endpoint] if endpoint is not None else [])
-
-
-class CacheProcess:
-    """One dmqcache node's process: a real bus and a real store on virtual time."""
-
-    def __init__(
-        self,
-        runtime: VirtualRuntime,
-        network: Network,
-        uri: NodeURI,
-        seeds: tuple[NodeURI, ...],
-        tables: Sequence[TableSettings],
-        options: StoreOptions,
-    ) -> None:
-        self.runtime = runtime
-        endpoint = uri.endpoint
-        assert endpoint is not None
-        self.socket = Socket(
-            endpoint,
-            runtime,
-            lambda data, source: self.bus.receive(data, source),
-            lambda to, reason: self.bus.transport_failed(to, reason),
-        )
-        settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)")
-        self.bus = Bus(settings, runtime, network.open(self.socket), Literals())
-        self.store = Store(tables, self.bus, runtime, options)
-        #: Requests that a handler was given twice.
-        self.repeats: list[str] = []
-        for peer in (self.store.htable, self.store.replica):
-            self._watch(peer)
-        self.bus.start()
-        self.store.start(any(seed != uri for seed in seeds))
-
-    def _watch(self, peer: Htable | Replica) -> None:
-        """See that no handler is given a request that it has answered."""
-        handle, answered = peer.handle, set[tuple[str, str]]()
-
-        def watched(message: Message) -> Reply:
-            request = (message.source.host, message.call_id)
-            if request in answered:
-                self.repeats.append(f"{peer.channel}: {request} was handled twice")
-            reply = handle(message)
-            # Neither silence nor a 503 is an answer that a copy of the request gets.
-            if reply.status not in (SILENCE, 503):
-                answered.add(request)
-            return reply
-
-        peer.handle = watched  # type: ignore[method-assign]
-
-    @property
-    def identity(self) -> str:
-        """The name under which this process counts increments."""
-        return self.store.identity
-
-    def leave(self, done: Callable[[], None]) -> None:
-        """SIGTERM."""
-        self.bus.leave(done)
-
-    def stop(self) -> None:
-        """The process ends in good order."""
-        self.store.stop()
-
-
-class KamailioProcess:
-    """One Kamailio node's process: a model."""
-
-    def __init__(
-        self,
-        runtime: VirtualRuntime,
-        network: Network,
-        uri: NodeURI,
-        seeds: tuple[NodeURI, ...],
-        tables: Sequence[TableSettings],
-        version: tuple[int, int],
-    ) -> None:
-        self.runtime = runtime
-        endpoint = uri.endpoint
-        assert endpoint is not None
-        self.socket = Socket(
-            endpoint,
-            runtime,
-            lambda data, source: self.kamailio.receive(data, source),
-            lambda to, reason: None,
-        )
-        self.kamailio = Kamailio(version, uri, seeds, tables, runtime, network.open(self.socket))
-        self.kamailio.start()
-
-    def leave(self, done: Callable[[], None]) -> None:
-        """5.6 says nothing when it stops, 6.x tries."""
-        self.kamailio.leave()
-        done()
-
-    def stop(self) -> None:
-        """Nothing is left to do."""
 
 
 class Machine:
@@ -137,9 +32,11 @@ class Machine:
         self.skew_ms = 0
         self.incarnation = 0
         self.process: CacheProcess | KamailioProcess | None = None
-        #: The name under which the last dmqcache process here counted increments.
-        self.last_identity = ""
         self.leaving = False
+        #: Through whom the process here joins.
+        self.seeds: tuple[NodeURI, ...] = ()
+        #: True seconds when the process here began.
+        self.started_at = 0.0
 
     @property
     def up(self) -> bool:
@@ -171,6 +68,41 @@ class Machine:
         assert isinstance(self.process, KamailioProcess)
         return self.process.kamailio
 
+    # -- what an onlooker knows --------------------------------------------------------------------------
+
+    @property
+    def life(self) -> str:
+        """The name of the last process here."""
+        return f"{self.host}#{self.incarnation}"
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the process here takes its time."""
+        return self.process is not None and self.process.socket.service > 0
+
+    def now(self) -> float:
+        """True seconds."""
+        return self.cluster.world.now
+
+    def true_ms(self) -> int:
+        """Unix ms as they really are."""
+        return EPOCH_MS + int(self.cluster.world.now * 1000)
+
+    def wall_ms(self) -> int:
+        """Unix ms as this machine has them."""
+        return self.true_ms() + self.skew_ms
+
+    def peek(self, table: str, key: str) -> str | int | None:
+        """What a client would be shown, without leaving a trace."""
+        if isinstance(self.process, KamailioProcess):
+            htable = self.process.kamailio.htable
+            return htable.tables[table].get(key, htable.seconds())
+        held = self.store.tables[table]
+        cell = held.cells.get(key)
+        return None if cell is None or cell.expires <= held.clock.now() else cell.value
+
+    # -- life --------------------------------------------------------------------------------------------
+
     def start(self) -> None:
         """Start a process that remembers nothing."""
         if self.process is not None:
@@ -180,12 +112,13 @@ class Machine:
         self.leaving = False
         runtime = VirtualRuntime(cluster.world, self.host, self.incarnation, self.skew_ms)
         cluster.world.note(self.host, f"--- starts ({self.kind})")
-        seeds = tuple(uri for uri in cluster.seeds if uri != self.uri)
+        seeds = self.seeds = tuple(uri for uri in cluster.seeds if uri != self.uri)
+        self.started_at = cluster.world.now
         if self.is_cache:
             self.process = CacheProcess(
                 runtime, cluster.network, self.uri, seeds, cluster.tables, cluster.options
             )
-            self.last_identity = self.process.identity
+            cluster.on_start(self)
         else:
             version = (5, 6) if self.kind == "kamailio5" else (6, 2)
             self.process = KamailioProcess(runtime, cluster.network, self.uri, seeds, cluster.tables, version)
@@ -221,17 +154,18 @@ class Machine:
             if self.process is process:
                 process.stop()
                 self.cluster.world.note(self.host, "--- has left")
-                self._gone()
+                self._gone(politely=True)
 
         process.leave(left)
 
-    def _gone(self) -> None:
-        process, self.process = self.process, None
+    def _gone(self, politely: bool = False) -> None:
+        process = self.process
         assert process is not None
         process.runtime.halted = True
         self.cluster.network.close(process.socket)
+        self.cluster.on_gone(self, politely)
+        self.process = None
         self.leaving = False
-        self.cluster.on_gone(self)
 
     def slow(self, seconds: float, limit: int) -> None:
         """From now on the process takes ``seconds`` for each datagram (0: no more), and its socket holds
@@ -267,8 +201,10 @@ class Cluster:
         self.machines = [Machine(self, number, kind) for number, kind in enumerate(kinds)]
         self.seeds = tuple(machine.uri for machine in self.machines[:seeds])
         self.network.fragile = {machine.host for machine in self.machines if not machine.is_cache}
-        #: Told of a machine whose process has just lost its memory.
-        self.on_gone: Callable[[Machine], None] = lambda machine: None
+        #: Told of a machine whose process ends, and whether it has left politely.
+        self.on_gone: Callable[[Machine, bool], None] = lambda machine, politely: None
+        #: Told of a machine on which a dmqcache node has just started.
+        self.on_start: Callable[[Machine], None] = lambda machine: None
 
     def start(self) -> None:
         """Start every machine's process at once."""

@@ -138,6 +138,7 @@ class _Draw:
             outbox_limit=chance.choice((200_000, 200_000, 10, 100)),
             # With Kamailio nodes they must outlive the routine comparison, which is made every 300 s.
             tombstone_ttl=900.0 if kamailio else chance.choice((900.0, 900.0, 60.0)),
+            tombstone_limit=chance.choice((100_000, 100_000, 100_000, 40, 5)),
         )
 
     def _skews(self, size: int, sane: bool) -> list[int]:
@@ -193,6 +194,7 @@ class _Draw:
             ("leave", 1),
             ("slow", 1),
             ("jump", 1),
+            ("restarts", 0.3),
         )
         names, weights = zip(*faults, strict=True)
         name = chance.choices(names, weights)[0]
@@ -229,8 +231,14 @@ class _Draw:
             self._add(at + seconds, "start", number)
 
     def _fault_stop(self, at: float, number: int, seconds: float) -> None:
+        full = self.chance.random() < 0.3
+        if full:
+            # Its socket takes little, and is full soon.
+            self._add(at, "slow", number, 0.0, self.chance.choice((5_000, 20_000)))
         self._add(at, "stop", number)
         self._add(at + seconds, "go_on", number)
+        if full:
+            self._add(at + seconds + 0.1, "slow", number, 0.0, 2_000_000)
 
     def _fault_leave(self, at: float, number: int, seconds: float) -> None:
         self._add(at, "leave", number)
@@ -240,6 +248,14 @@ class _Draw:
         limit = self.chance.choice((20_000, 100_000, 2_000_000))
         self._add(at, "slow", number, self.chance.choice((0.002, 0.01, 0.04)), limit)
         self._add(at + seconds, "slow", number, 0.0, 2_000_000)
+
+    def _fault_restarts(self, at: float, number: int, seconds: float) -> None:
+        """Again and again, as a service does that finds its machine wrong."""
+        count = self.chance.choice((10, 10, 40, 150))
+        left = self.scenario.until - 0.5 - at
+        for step in range(count):
+            self._add(at + left * step / count, "crash", number)
+            self._add(at + left * (step + 0.5) / count, "start", number)
 
     def _fault_jump(self, at: float, number: int, seconds: float) -> None:
         most = SANE_SKEW_MS if self.scenario.sane else INSANE_SKEW_MS

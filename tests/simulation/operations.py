@@ -2,8 +2,11 @@
 
 Keys are named by what is done to them, so that the oracle knows what each must hold in the end:
 
-- ``k``: set and deleted by dmqcache nodes alone, without a time: the newest write must win;
+- ``k``: written by dmqcache nodes alone: the newest write must win, and its time counts;
+- ``h``: the same, with thousands of sets a second;
+- ``g`` (table ``flushed``): the same, with flushes;
 - ``c``: only incremented, by dmqcache nodes alone: every increment must count;
+- ``r``: the same, and set and deleted in between;
 - ``z``: set and deleted by the script of one Kamailio, which waits until all have a change before the next:
   the last one must win;
 - ``w``: whatever any node does; all must agree on it;
@@ -16,12 +19,16 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tests.simulation.not_yet import KAMAILIO_REVIVES_EXPIRED, KAMAILIO_UNDOES_FLUSHES
+
 if TYPE_CHECKING:
     from tests.simulation.faults import Scenario
 
 Add = Callable[..., None]
 #: Values that have broken something somewhere before.
 ODD = ("", "0", "-1", 'quo"te\\', "línea\n", "\udcff\udc80", "nul\0nul", "x" * 3_000, "\t\r\x01")
+#: Integers from here on are written once only, so that they tell which write a node shows.
+ONCE = 10_000
 
 
 class Operations:
@@ -33,6 +40,8 @@ class Operations:
         self._add = add
         self._caches = [number for number, kind in enumerate(scenario.kinds) if kind == "dmqcache"]
         self._kamailios = [number for number, kind in enumerate(scenario.kinds) if kind != "dmqcache"]
+        self._no_flushes = bool(self._kamailios) and KAMAILIO_UNDOES_FLUSHES
+        self._no_times = bool(self._kamailios) and KAMAILIO_REVIVES_EXPIRED
         self._number = 0
         self._keys = chance.choice((2, 6, 20))
 
@@ -46,6 +55,8 @@ class Operations:
             self._bulk(chance.uniform(1.0, 6.0), chance.choice((50, 300, 1_500)))
         if chance.random() < 0.3:
             self._crowd(chance.uniform(1.0, self._scenario.until), chance.randint(5, 40))
+        if chance.random() < 0.08:
+            self._heat(chance.uniform(1.0, self._scenario.until - 2.0))
 
     def _one(self, at: float) -> None:
         chance = self._chance
@@ -55,8 +66,12 @@ class Operations:
         if not self._caches:
             return
         number = chance.choice(self._caches)
-        kind = chance.choices("kcwtf", (5, 3, 2, 3, 2))[0]
+        kind = chance.choices("kgcrwtf", (6, 0 if self._no_flushes else 2, 2, 3, 2, 3, 2))[0]
         key = f"{kind}{chance.randrange(self._keys)}"
+        if chance.random() < 0.08:
+            later = at + chance.choice((0.0, 0.0, 0.1))
+            nodes = chance.choice((None, 1, 2, 3))
+            self._add(later, "wait", number, nodes, chance.choice((0.05, 0.5, 3.0)))
         again = chance.random() < 0.25
         getattr(self, f"_{kind}")(at, number, key)
         if again:
@@ -73,18 +88,66 @@ class Operations:
             return chance.randint(-50, 50)
         return f"v{self._number}"
 
+    def _value_once(self) -> str | int:
+        """A value that nobody else writes."""
+        chance = self._chance
+        self._number += 1
+        drawn = chance.random()
+        if drawn < 0.05:
+            return f"{chance.choice(ODD)}#{self._number}".replace("\0", "0")
+        if drawn < 0.2:
+            return chance.choice((1, -1)) * (ONCE + self._number)
+        return f"v{self._number}"
+
     def _k(self, at: float, number: int, key: str) -> None:
-        drawn = self._chance.random()
+        chance = self._chance
+        drawn = chance.random()
         if drawn < 0.03:
-            pattern = f"^k{self._chance.randrange(3)}"
-            self._add(at, "remove", number, "plain", pattern)
-        elif drawn < 0.3:
+            self._add(at, "remove", number, "plain", f"^k{chance.randrange(3)}")
+        elif drawn < 0.25:
             self._add(at, "delete", number, "plain", key)
+        elif drawn < 0.29 and not self._no_times:
+            self._add(at, "expire", number, "plain", key, chance.choice((0.5, 5.0, 30.0, 100.0)))
+        elif drawn < 0.33 and not self._no_times:
+            self._add(at, "getex", number, key, chance.choice((0, 3, 20, 200)))
+        elif drawn < 0.38:
+            self._add(at, "mset", number, tuple((name, self._text()) for name in self._some(key)))
+        elif drawn < 0.43:
+            first, *others = self._some(key)
+            self._add(at, "multi", number, ((first, self._text()),), tuple(others))
         else:
-            self._add(at, "set", number, "plain", key, self._value(), None)
+            ttl = None if self._no_times else chance.choice((None, None, None, None, 3.0, 20.0, 200.0))
+            self._add(at, "set", number, "plain", key, self._value_once(), ttl)
+
+    def _some(self, key: str) -> list[str]:
+        """This key and a few others."""
+        names = [f"k{number}" for number in range(self._keys) if f"k{number}" != key]
+        return [key, *self._chance.sample(names, self._chance.randint(0, min(3, len(names))))]
+
+    def _text(self) -> str:
+        self._number += 1
+        return f"v{self._number}"
+
+    def _g(self, at: float, number: int, key: str) -> None:
+        drawn = self._chance.random()
+        if drawn < 0.08:
+            self._add(at, "flush", number, "flushed")
+        elif drawn < 0.3:
+            self._add(at, "delete", number, "flushed", key)
+        else:
+            self._add(at, "set", number, "flushed", key, self._value_once(), None)
 
     def _c(self, at: float, number: int, key: str) -> None:
-        self._add(at, "incr", number, "plain", key, self._chance.choice((1, 1, 1, 2, -1, 10)))
+        self._add(at, "incr", number, "plain", key, self._chance.choice((1, 1, 1, -1)))
+
+    def _r(self, at: float, number: int, key: str) -> None:
+        drawn = self._chance.random()
+        if drawn < 0.12:
+            self._add(at, "delete", number, "plain", key)
+        elif drawn < 0.24:
+            self._add(at, "set_sum", number, key)
+        else:
+            self._c(at, number, key)
 
     def _w(self, at: float, number: int, key: str) -> None:
         self._any(at, number, "plain", key)
@@ -151,6 +214,21 @@ class Operations:
         """Everybody writes the same few keys at once."""
         chance = self._chance
         for _ in range(count if self._caches else 0):
-            kind = chance.choice("kc")
+            kind = chance.choice("kcr")
             moment = at + chance.uniform(0.0, 0.2)
             getattr(self, f"_{kind}")(moment, chance.choice(self._caches), f"{kind}{chance.randrange(2)}")
+
+    def _heat(self, at: float) -> None:
+        """Thousands of sets a second of one key, and then a few at other nodes."""
+        chance = self._chance
+        if not self._caches:
+            return
+        for _ in range(chance.choice((1, 1, 2))):
+            milliseconds = chance.choice((50, 300, 800))
+            self._add(at, "hot", chance.choice(self._caches), "h0", chance.choice((1, 2, 5)), milliseconds)
+        for _ in range(chance.randint(1, 4)):
+            later, number = at + chance.uniform(0.0, 10.0), chance.choice(self._caches)
+            if chance.random() < 0.3:
+                self._add(later, "delete", number, "plain", "h0")
+            else:
+                self._add(later, "set", number, "plain", "h0", self._value_once(), None)

@@ -1,165 +1,308 @@
-"""What the tables must hold in the end, worked out from what clients were told and from who lost its memory.
+"""A judge that trusts nothing of the code's: it knows what clients called and were answered, the clocks, and
+who lost its memory; and it looks at what nodes show, as a client could.
 
-Independent of ``store/table/version.py``: it knows only the numbers that a write was given, and the written
-rule that the later version wins, a delete before a value. Two values of one version are settled by the nodes'
-agreement alone. Only for keys whose name says that dmqcache nodes alone write them (see ``operations.py``).
+Of each judged key it keeps what every process's state may stand for (``history.py``, ``sums.py``). So no node
+may go back to something older, show what nobody wrote, or forget; and in the end the newest write stands, a
+delete stays, and a counter is the sum of its increments. The rules of moments are in ``watch.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter as Tally
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
-from dmqcache.store.table.cell import Cell
-from dmqcache.store.table.table import Table
 from tests.simulation.cluster import Machine
+from tests.simulation.history import NOTHING, History, Known, Value, Write, keeps, shown
+from tests.simulation.not_yet import VERSIONS_RUN_AHEAD
+from tests.simulation.sums import Counter, Sum
 
-#: (version in Unix ms, whether it is a delete): what beats what.
-Rank = tuple[int, bool]
-NOTHING: Rank = (0, False)
+#: Table and key.
+Place = tuple[str, str]
+State = Known | Sum
+#: Milliseconds that a burst lasts at most.
+BURST_MS = 2_000
+#: First letters of keys that hold what was set last; and of counters.
+KEPT, COUNTED = "khg", "cr"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is promised in one run."""
+
+    #: Seconds by which times to live may differ.
+    slack: float = 8.0
+    #: Clocks are kept: the newest write wins.
+    sane: bool = True
+    #: Deletes that are remembered at most.
+    tombstone_limit: int = 100_000
+    #: Kamailio nodes are there: what no dmqcache node remembers they give back, with a version of its own.
+    kamailios: bool = False
 
 
 @dataclass(slots=True)
-class History:
-    """Everything that was written under one key."""
+class _Life:
+    """What is known of one process."""
 
-    #: Rank of each acknowledged write -> the values written with it (None: a delete).
-    writes: dict[Rank, list[str | int | None]] = field(default_factory=dict)
-    #: What the nodes that remember know at least.
-    bound: Rank = NOTHING
-    #: No dmqcache node remembered: what a Kamailio gave back has a version that nobody knows.
-    adopted: bool = False
-
-
-@dataclass(slots=True)
-class Share:
-    """What one process has added to one counter. A node may also add nothing, to give a sum a new version, so
-    it is the sums that are compared and not how many there were."""
-
-    #: Sums after each increment.
-    sums: list[int] = field(default_factory=lambda: [0])
-    #: The first of them that may be the last which the nodes that remember know; None: the process itself
-    #: remembers.
-    known: int | None = None
-
-    def possible(self) -> list[int]:
-        """Sums that may be seen in the end."""
-        return self.sums[-1:] if self.known is None else self.sums[self.known :]
+    #: The last value seen, and what it may stand for.
+    seen: dict[Place, tuple[Value | None, State]] = field(default_factory=dict)
+    #: What its clients wrote through it last.
+    own: dict[Place, State] = field(default_factory=dict)
 
 
 class Oracle:
     """The expectations of one run."""
 
-    def __init__(self, rewrites: bool) -> None:
-        """``rewrites``: Kamailio nodes are there, for which a write may be repeated with a later version."""
-        self.rewrites = rewrites
-        self.histories: dict[str, History] = {}
-        #: key -> identity of the process -> its share.
-        self.counters: dict[str, dict[str, Share]] = {}
-        #: Counters that a Kamailio gave back when no dmqcache node remembered them.
-        self.adopted: set[str] = set()
-        #: How many writes were noted.
+    def __init__(self, machines: Sequence[Machine], rules: Rules) -> None:
+        self.machines = machines
+        self.rules = rules
+        self.places: dict[Place, History | Counter] = {}
+        #: What is wrong, found at any moment.
+        self.problems: list[str] = []
+        #: How many calls were noted.
         self.writes = 0
+        self._lives: dict[str, _Life] = {}
+        #: What nodes knew that left politely: somebody must keep it.
+        self._legacies: list[tuple[Place, State]] = []
+        #: Keys that a Kamailio may have given back.
+        self._adopted: set[Place] = set()
+        #: Milliseconds by which the clock furthest ahead is ahead of true time.
+        self._ahead = 0
+        self._chains: dict[object, int] = {}
+        self._graves: Tally[str] = Tally()
+        self._buried: dict[Write, int] = {}
+        self._accused: set[tuple[str, Place]] = set()
+        #: table -> process, earliest and latest version of each flush.
+        self._flushes: dict[str, list[tuple[str, int, int]]] = {}
+        #: Bursts of sets that go on.
+        self._bursts: dict[Place, Write] = {}
 
-    # -- what is written ---------------------------------------------------------------------------------
+    # -- looking -----------------------------------------------------------------------------------------
 
-    def wrote(self, key: str, cell: Cell) -> None:
-        """A client's set or delete was done on a node."""
+    def look(self, machine: Machine, place: Place, anew: bool = False) -> State:
+        """What a node's state of a key may stand for now; what is wrong with it is noted. ``anew``: although
+        it shows what it showed before, it may have heard of more."""
+        seen = self._life(machine).seen
+        value = machine.peek(*place)
+        before = seen.get(place)
+        if before is not None and before[0] == value and not anew:
+            return before[1]
+        state = self._judge(machine, place, value, before[1] if before is not None else None)
+        seen[place] = (value, state)
+        return state
+
+    def look_at_all(self, machine: Machine, anew: bool = False) -> None:
+        """The same for every key that was written."""
+        for place in self.places:
+            self.look(machine, place, anew)
+
+    def _judge(self, machine: Machine, place: Place, value: Value | None, before: State | None) -> State:
+        kept = self.places[place]
+        now = machine.now()
+        if isinstance(kept, History):
+            known = self._loosened(place, before if isinstance(before, tuple) else NOTHING)
+            state = kept.may_stand_for(value, now, known)
+            if not state:
+                was = f"it may have held {shown(known)}" if known != NOTHING else "nobody wrote that"
+                self._accuse(machine, place, f"shows {value!r}, but {was}", known == NOTHING)
+            return state or NOTHING
+        total = before if isinstance(before, Sum) else Sum()
+        if place in self._adopted:
+            return total
+        found = kept.may_stand_for(value, now, Sum(self._loosened(place, total.base), total.mask))
+        if isinstance(found, str):
+            self._accuse(machine, place, found)
+            return Sum()
+        return found
+
+    def _loosened(self, place: Place, known: Known) -> Known:
+        """A delete may be forgotten when many are newer; what a Kamailio gave back may be anything."""
+        if place in self._adopted or any(self._is_forgotten(place[0], write) for write in known):
+            return (None, *known)
+        return known
+
+    def _is_forgotten(self, table: str, write: Write | None) -> bool:
+        buried = self._buried.get(write) if write is not None else None
+        return buried is not None and self._graves[table] - buried >= self.rules.tombstone_limit
+
+    def _accuse(self, machine: Machine, place: Place, what: str, unheard: bool = False) -> None:
+        if (machine.host, place) in self._accused or not (self.rules.sane or unheard):
+            return
+        self._accused.add((machine.host, place))
+        self.problems.append(f"{machine.now():.3f} s: {machine.host}: {place[0]}/{place[1]} {what}")
+
+    # -- what clients do ---------------------------------------------------------------------------------
+
+    def clock(self, skew_ms: int) -> None:
+        """A machine's wall clock is so far ahead of true time."""
+        self._ahead = max(self._ahead, skew_ms)
+
+    def wrote(
+        self, machine: Machine, place: Place, values: tuple[Value | None, ...], known: State, ttl: float = 0.0
+    ) -> None:
+        """A client's set or delete was done on a node whose state stood for ``known`` just before."""
         self.writes += 1
-        rank = (cell.stamp, cell.value is None)
-        history = self.histories.setdefault(key, History())
-        history.writes.setdefault(rank, []).append(cell.value)
-        history.bound = max(history.bound, rank)
+        kept = self.of(place)
+        history = kept if isinstance(kept, History) else kept.history
+        base = known.base if isinstance(known, Sum) else known
+        now = machine.now()
+        ends = now + ttl if ttl else inf
+        first = self._latest(machine, place)
+        write = history.add(machine.life, machine.wall_ms(), first, values, base, ends)
+        if None in values or ttl:
+            self.buried(place[0])
+            self._buried[write] = self._graves[place[0]]
+        state: State = (write,)
+        if isinstance(kept, Counter):
+            assert isinstance(known, Sum)
+            kept.sets += values != (None,)
+            if values == (None,):
+                kept.deleted(write, known)
+            state = Sum((write,), 0)
+        self._note(machine, place, state)
 
-    def counted(self, key: str, identity: str, by: int) -> None:
-        """A client's increment was done by a process."""
+    def wrote_of_burst(
+        self, machine: Machine, place: Place, values: tuple[Value, ...], known: State, last: bool
+    ) -> None:
+        """The same of one step of many sets of one key. ``last``: no more follow."""
+        history = self.of(place)
+        assert isinstance(history, History)
+        burst = self._bursts.get(place)
+        if burst is None or history.writes[-1] is not burst or burst.process != machine.life:
+            self.wrote(machine, place, values[:-1], known)
+            self._bursts[place] = burst = history.writes[-1]
+        else:
+            burst.values += values[:-1]
+        burst.latest = self._latest(machine, place) + BURST_MS
+        if last:
+            del self._bursts[place]
+            self.wrote(machine, place, values[-1:], (burst,))
+        else:
+            burst.values += values[-1:]
+            self._note(machine, place, (burst,))
+
+    def counted(self, machine: Machine, place: Place, by: int, total: int, before: State) -> None:
+        """A client's increment was done, and answered with ``total``."""
         self.writes += 1
-        share = self.counters.setdefault(key, {}).setdefault(identity, Share())
-        share.sums.append(share.sums[-1] + by)
+        counter = self.of(place)
+        assert isinstance(counter, Counter) and isinstance(before, Sum)
+        self._latest(machine, place)
+        state = counter.counted(by, total, before)
+        life = self._life(machine)
+        own = life.own.get(place)
+        mine = own.mask if isinstance(own, Sum) else 0
+        life.seen[place] = (None, state)
+        shown = self.look(machine, place)
+        # What a set elsewhere has ended meanwhile counts no more.
+        life.own[place] = Sum(state.base, (mine | abs(by)) & shown.mask) if isinstance(shown, Sum) else shown
+
+    def flushed(self, machine: Machine, table: str) -> None:
+        """A client's flush was done: a delete of all that was written to the table, known here or not."""
+        flush = (machine.life, machine.wall_ms(), self._latest(machine, (table, "g")))
+        self._flushes.setdefault(table, []).append(flush)
+        for place in self.places:
+            if place[0] == table:
+                self.wrote(machine, place, (None,), self._state_before(machine, place))
+
+    def buried(self, table: str) -> None:
+        """Somebody made a tombstone, or something that becomes one."""
+        self._graves[table] += 1
+
+    def of(self, place: Place) -> History | Counter:
+        """What is kept of a key."""
+        kept = self.places.get(place)
+        if kept is None:
+            history = History(self.rules.slack)
+            for process, earliest, latest in self._flushes.get(place[0], ()):
+                history.add(process, earliest, latest, (None,), NOTHING)
+            kept = self.places[place] = Counter(history) if place[1][0] in COUNTED else history
+        return kept
+
+    def own(self, machine: Machine) -> dict[Place, State]:
+        """What was last written to each key through this process."""
+        return dict(self._life(machine).own)
+
+    def _state_before(self, machine: Machine, place: Place) -> State:
+        seen = self._life(machine).seen.get(place)
+        return seen[1] if seen is not None else self._nothing(place)
+
+    def _nothing(self, place: Place) -> State:
+        return Sum() if place[1][0] in COUNTED else NOTHING
+
+    def _note(self, machine: Machine, place: Place, state: State) -> None:
+        life = self._life(machine)
+        life.seen[place] = (machine.peek(*place), state)
+        life.own[place] = state
+
+    def _latest(self, machine: Machine, place: Place) -> int:
+        """Unix ms that a version given now does not pass."""
+        wall = machine.true_ms() + self._ahead + 1
+        if not VERSIONS_RUN_AHEAD:
+            return wall
+        # A flush raises the versions of its whole table.
+        chain = place[0] if place[1][0] == "g" else place
+        self._chains[chain] = wall = max(wall, self._chains.get(chain, 0) + 1)
+        return wall
+
+    def burst(self, place: Place, count: int) -> None:
+        """So many sets of one key at once."""
+        if VERSIONS_RUN_AHEAD:
+            self._chains[place] = self._chains.get(place, 0) + count
+
+    def _life(self, machine: Machine) -> _Life:
+        return self._lives.setdefault(machine.life, _Life())
 
     # -- who forgets -------------------------------------------------------------------------------------
 
-    def forgot(self, identity: str, others: Iterable[Machine]) -> None:
-        """A process lost its memory: only what the others hold by now is sure."""
-        tables = [machine.store.tables["plain"] for machine in others]
-        for key, history in self.histories.items():
-            history.bound = max((_rank(table, key) for table in tables), default=NOTHING)
-            history.adopted |= not any(key in table.cells for table in tables)
-        for key, shares in self.counters.items():
-            if not any(key in table.cells for table in tables):
-                self.adopted.add(key)
-            for name, share in shares.items():
-                if share.known is not None or name == identity:
-                    held = max((_share(table, key, name) for table in tables), default=(0, 0))
-                    share.known = share.sums.index(held[1])
+    def lost(self, machine: Machine, others: Sequence[Machine]) -> None:
+        """A process lost its memory. What the ``others`` hold, and only that, is sure."""
+        self._lives.pop(machine.life, None)
+        for other in others:
+            self.look_at_all(other, anew=True)
+        self._legacies = [
+            (place, bound) for place, bound in self._legacies if self._is_kept(place, bound, others)
+        ]
+        if self.rules.kamailios:
+            for place in self.places:
+                states = [self._state_before(other, place) for other in others]
+                if all(state == self._nothing(place) for state in states):
+                    self._adopted.add(place)
 
-    # -- what must be ------------------------------------------------------------------------------------
+    def left(self, machine: Machine) -> None:
+        """A process left politely: what it knew must be kept by those who remain."""
+        self.look_at_all(machine, anew=True)
+        for place in self.places:
+            bound = self._state_before(machine, place)
+            if bound != self._nothing(place):
+                self._legacies.append((place, bound))
+        self._lives.pop(machine.life, None)
 
-    def problems(self, table: Table) -> list[str]:
-        """What one node holds that it must not, or lacks."""
-        found: list[str] = []
-        for key, history in self.histories.items():
-            found += self._check_history(key, history, table)
-        for key, shares in self.counters.items():
-            # A number that a Kamailio gave back counts as a set: it may have ended increments made before.
-            if key not in self.adopted:
-                found += self._check_counter(key, shares, table)
-        return found
+    def _is_kept(self, place: Place, bound: State, machines: Iterable[Machine]) -> bool:
+        return any(self.holds(machine, place, bound) for machine in machines)
 
-    def _check_history(self, key: str, history: History, table: Table) -> list[str]:
-        cell = table.cells.get(key)
-        if cell is None:
-            # Nothing is remembered: well only if a delete may have been the last, or nothing was sure.
-            deleted = any(rank >= history.bound and rank[1] for rank in history.writes)
-            if deleted or history.bound == NOTHING:
-                return []
-            return [f"{key} is not there, and {history.bound} was written"]
-        rank = (cell.stamp, cell.value is None)
-        if history.adopted:
-            everything = {value for values in history.writes.values() for value in values}
-            return [] if cell.value in everything else [f"{key} is {cell.value!r}, which nobody wrote"]
-        if cell.value is None and history.bound[1]:
-            # Deleted either way: which delete was the last, nodes need not agree on.
-            return []
-        if rank < history.bound:
-            return [f"{key} is {cell.value!r} of {rank}, and {history.bound} is newer"]
-        if self.rewrites and rank not in history.writes:
-            # A repairing node has written the winner anew, with a later version, for a Kamailio to take it.
-            rank = max((known for known in history.writes if known < rank), default=NOTHING)
-            if rank == NOTHING:
-                # A number of which nobody knew any more came back from a Kamailio.
-                everything = {value for values in history.writes.values() for value in values}
-                return [] if cell.value in everything else [f"{key} is {cell.value!r}, which nobody wrote"]
-        if cell.value not in history.writes.get(rank, []):
-            return [f"{key} is {cell.value!r} of {rank}, which nobody wrote"]
-        return []
+    def holds(self, machine: Machine, place: Place, bound: State) -> bool:
+        """Whether a node may hold what another one knew, or something that won over it."""
+        if place in self._adopted:
+            return True
+        state = self.look(machine, place, anew=True)
+        kept = self.places[place]
+        if isinstance(state, Sum) and isinstance(bound, Sum):
+            assert isinstance(kept, Counter)
+            return keeps(state.base, self._loosened(place, bound.base)) and kept.holds(state, bound)
+        assert isinstance(state, tuple) and isinstance(bound, tuple)
+        return keeps(state, self._loosened(place, bound))
 
-    def _check_counter(self, key: str, shares: dict[str, Share], table: Table) -> list[str]:
-        cell = table.cells.get(key)
-        held = cell.counts.shares if cell is not None and cell.counts is not None else {}
-        found: list[str] = []
-        for identity, share in shares.items():
-            mine = held.get(identity)
-            total = mine.total if mine is not None else 0
-            if total not in share.possible():
-                found.append(f"{key}: {identity} has added {total}, not one of {share.possible()}")
-        if cell is not None and cell.counts is not None:
-            base, total = cell.counts.base, sum(share.total for share in held.values())
-            if cell.value != base + total:
-                found.append(f"{key} shows {cell.value}, and its parts are {base} and {total}")
-            # Increments may be known through a Kamailio alone, when their node is gone.
-            if base and not self.rewrites:
-                found.append(f"{key} begins at {base}")
-        return found
+    # -- the end -----------------------------------------------------------------------------------------
 
-
-def _rank(table: Table, key: str) -> Rank:
-    cell = table.cells.get(key)
-    return (cell.stamp, cell.value is None) if cell is not None else NOTHING
-
-
-def _share(table: Table, key: str, identity: str) -> tuple[int, int]:
-    """(times, total) of what a node knows of a process's increments."""
-    cell = table.cells.get(key)
-    share = cell.counts.shares.get(identity) if cell is not None and cell.counts is not None else None
-    return (share.times, share.total) if share is not None else (0, 0)
+    def judge_the_end(self, machines: Sequence[Machine]) -> list[str]:
+        """Everything that was found, and what is missing now."""
+        for machine in machines:
+            self.look_at_all(machine, anew=True)
+            if not self.rules.sane:
+                continue
+            for place, bound in self._legacies:
+                if not self.holds(machine, place, bound):
+                    base = bound.base if isinstance(bound, Sum) else bound
+                    self._accuse(machine, place, f"lacks {shown(base)} of a node that left politely")
+        return self.problems

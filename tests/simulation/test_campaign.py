@@ -1,4 +1,4 @@
-"""A few hundred runs of the campaign, in chunks that fit one worker of pytest-xdist each.
+"""Four hundred runs of the campaign, in chunks that fit one worker of pytest-xdist each.
 
 ``make simulate SEEDS=10000`` is the long one. A seed that fails here is replayed with
 ``python -m tests.simulation.campaign --replay SEED``.
@@ -14,7 +14,7 @@ from tests.simulation.campaign import run_seed
 CHUNK = 20
 
 
-@pytest.mark.parametrize("first", range(0, 300, CHUNK))
+@pytest.mark.parametrize("first", range(0, 400, CHUNK))
 def test_nodes_agree_whatever_happens(first: int) -> None:
     failed = {}
     for seed in range(first, first + CHUNK):

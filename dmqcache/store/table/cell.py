@@ -115,9 +115,9 @@ def plain_digest(key_hash: int, value: Value, stamp: int, ttl: int, flags: int) 
         mixed = crc32(b"%d" % value) + (1 << 33)
     else:
         try:
-            mixed = crc32(value.encode())
+            mixed = crc32(value.encode()) + 1
         except UnicodeEncodeError:
-            mixed = crc32(value.encode("utf-8", "surrogateescape"))
+            mixed = crc32(value.encode("utf-8", "surrogateescape")) + 1
     if not flags & PROVISIONAL:
         mixed += stamp << 22
     if ttl and flags & (PROVISIONAL | DEFAULT_TTL) != PROVISIONAL | DEFAULT_TTL:

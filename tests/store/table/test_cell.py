@@ -57,6 +57,12 @@ def test_a_tombstone_counts_nothing_and_a_version_given_on_arrival_neither() -> 
     assert cell_digest(cell(flags=DEFAULT_TTL)) == cell_digest(cell())
 
 
+def test_no_cell_counts_nothing() -> None:
+    for value in ("", 0, "0", "\udcff"):
+        for flags in (0, PROVISIONAL, PROVISIONAL | DEFAULT_TTL):
+            assert cell_digest(Cell("k", key_hash("k"), value, 0, flags=flags)) != 0
+
+
 def test_a_counters_shares_count_in_no_order() -> None:
     one, two = Share(1, 3, 5), Share(1, 4, 9)
     assert cell_digest(cell(7, shares={"a": one, "b": two})) == cell_digest(

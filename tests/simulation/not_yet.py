@@ -1,0 +1,19 @@
+"""What the simulation could find and does not judge yet: known, and being mended; each with its reason.
+
+A line goes when the code is right. Nothing else in the simulation may be switched off.
+"""
+
+from __future__ import annotations
+
+#: A version is the last one and a millisecond: more than a thousand writes a second on one key run ahead.
+VERSIONS_RUN_AHEAD = True
+#: A node that leaves does not wait until the others have what its clients wrote.
+LEAVING_LOSES_WRITES = True
+#: A node that was started again is counted by WAIT, though it is empty.
+WAIT_COUNTS_RESTARTED_NODES = True
+#: A node without notification addresses says ready while others have the state.
+READY_WITHOUT_ADDRESSES = True
+#: A Kamailio that answers late gives back what a FLUSHDB has taken away meanwhile.
+KAMAILIO_UNDOES_FLUSHES = True
+#: A key whose time is over, in a table without autoexpire, comes back from a Kamailio that kept it.
+KAMAILIO_REVIVES_EXPIRED = True

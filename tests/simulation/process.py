@@ -1,0 +1,113 @@
+"""The processes of a cluster's machines: the code under test, or a model of Kamailio, on virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dmqcache.bus.bus import Bus, BusSettings
+from dmqcache.bus.peer import SILENCE, Message, Reply
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.store.kamailio.htable import Htable
+from dmqcache.store.native.replica import Replica
+from dmqcache.store.store import Store, StoreOptions
+from dmqcache.store.table.settings import TableSettings
+from tests.simulation.kamailio_model import Kamailio
+from tests.simulation.network import Network, Socket
+from tests.simulation.runtime import VirtualRuntime
+
+
+class Literals:
+    """A resolver that knows only addresses."""
+
+    def resolve(self, uri: NodeURI, callback: Callable[[list[Endpoint]], None]) -> None:
+        endpoint = uri.endpoint
+        callback([endpoint] if endpoint is not None else [])
+
+
+class CacheProcess:
+    """One dmqcache node's process: a real bus and a real store on virtual time."""
+
+    def __init__(
+        self,
+        runtime: VirtualRuntime,
+        network: Network,
+        uri: NodeURI,
+        seeds: tuple[NodeURI, ...],
+        tables: Sequence[TableSettings],
+        options: StoreOptions,
+    ) -> None:
+        self.runtime = runtime
+        endpoint = uri.endpoint
+        assert endpoint is not None
+        self.socket = Socket(
+            endpoint,
+            runtime,
+            lambda data, source: self.bus.receive(data, source),
+            lambda to, reason: self.bus.transport_failed(to, reason),
+        )
+        settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)")
+        self.bus = Bus(settings, runtime, network.open(self.socket), Literals())
+        self.store = Store(tables, self.bus, runtime, options)
+        #: Requests that a handler was given twice.
+        self.repeats: list[str] = []
+        for peer in (self.store.htable, self.store.replica):
+            self._watch(peer)
+        self.bus.start()
+        self.store.start(any(seed != uri for seed in seeds))
+
+    def _watch(self, peer: Htable | Replica) -> None:
+        """See that no handler is given a request that it has answered."""
+        handle, answered = peer.handle, set[tuple[str, str]]()
+
+        def watched(message: Message) -> Reply:
+            request = (message.source.host, message.call_id)
+            if request in answered:
+                self.repeats.append(f"{peer.channel}: {request} was handled twice")
+            reply = handle(message)
+            # Neither silence nor a 503 is an answer that a copy of the request gets.
+            if reply.status not in (SILENCE, 503):
+                answered.add(request)
+            return reply
+
+        peer.handle = watched  # type: ignore[method-assign]
+
+    def leave(self, done: Callable[[], None]) -> None:
+        """SIGTERM."""
+        self.bus.leave(done)
+
+    def stop(self) -> None:
+        """The process ends in good order."""
+        self.store.stop()
+
+
+class KamailioProcess:
+    """One Kamailio node's process: a model."""
+
+    def __init__(
+        self,
+        runtime: VirtualRuntime,
+        network: Network,
+        uri: NodeURI,
+        seeds: tuple[NodeURI, ...],
+        tables: Sequence[TableSettings],
+        version: tuple[int, int],
+    ) -> None:
+        self.runtime = runtime
+        endpoint = uri.endpoint
+        assert endpoint is not None
+        self.socket = Socket(
+            endpoint,
+            runtime,
+            lambda data, source: self.kamailio.receive(data, source),
+            lambda to, reason: None,
+        )
+        self.kamailio = Kamailio(version, uri, seeds, tables, runtime, network.open(self.socket))
+        self.kamailio.start()
+
+    def leave(self, done: Callable[[], None]) -> None:
+        """5.6 says nothing when it stops, 6.x tries."""
+        self.kamailio.leave()
+        done()
+
+    def stop(self) -> None:
+        """Nothing is left to do."""

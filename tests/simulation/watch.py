@@ -1,0 +1,172 @@
+"""What must hold at every moment, not only at the end: what *ready* means, and what WAIT's number means.
+
+Looks at nodes as a client could; knows of the network who could be reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.simulation.checks import Contents, contents
+from tests.simulation.cluster import Cluster, Machine
+from tests.simulation.history import NOTHING, History, keeps
+from tests.simulation.not_yet import READY_WITHOUT_ADDRESSES, WAIT_COUNTS_RESTARTED_NODES
+from tests.simulation.oracle import Oracle, Place, State
+
+#: Seconds between two looks at everything.
+LOOK_S = 0.1
+#: Looks between two at each key of each node.
+KEYS_EVERY = 5
+#: Share of messages lost above which a starting node may find nobody in its time.
+LOSSY = 0.15
+#: Seconds until everybody has noticed that a node has died, or was started anew, or is cut off.
+NOTICED_S = 15.0
+
+
+@dataclass(slots=True)
+class _Beginning:
+    """A node that has started and is not ready yet."""
+
+    machine: Machine
+    life: str
+    #: What each node showed that was ready then: all its tables, and the judged keys.
+    tables: dict[str, dict[str, Contents]] = field(default_factory=dict)
+    judged: dict[str, dict[Place, State]] = field(default_factory=dict)
+    #: Lives of those that could be reached all the time since.
+    reached: dict[str, Machine] = field(default_factory=dict)
+
+
+class Watch:
+    """Looks at a cluster while it lives."""
+
+    def __init__(self, cluster: Cluster, oracle: Oracle) -> None:
+        self._cluster = cluster
+        self._oracle = oracle
+        self._world = cluster.world
+        self._beginnings: dict[str, _Beginning] = {}
+        self._looks = 0
+        self._world.call_later(LOOK_S, self._look)
+
+    # -- looking -----------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        self._looks += 1
+        for beginning in list(self._beginnings.values()):
+            self._look_at(beginning)
+        if not self._looks % KEYS_EVERY:
+            for machine in self._cluster.caches():
+                self._oracle.look_at_all(machine)
+        self._world.call_later(LOOK_S, self._look)
+
+    def _talk(self, one: Machine, other: Machine) -> bool:
+        cut = self._cluster.network.cut
+        return (one.host, other.host) not in cut and (other.host, one.host) not in cut
+
+    def is_heard(self, machine: Machine, others: list[Machine]) -> bool:
+        """Whether a node that has just left could tell somebody what it knew."""
+        return any(
+            other.running and not other.is_slow and other.store.ready and self._talk(machine, other)
+            for other in others
+        )
+
+    # -- ready -------------------------------------------------------------------------------------------
+
+    def began(self, machine: Machine) -> None:
+        """A dmqcache node has just been started."""
+        beginning = _Beginning(machine, machine.life)
+        for other in self._cluster.caches():
+            if other is not machine and other.store.ready:
+                beginning.tables[other.life] = {
+                    name: contents(table) for name, table in other.store.tables.items()
+                }
+                beginning.judged[other.life] = {
+                    place: self._oracle.look(other, place, anew=True) for place in self._oracle.places
+                }
+                beginning.reached[other.life] = other
+        self._beginnings[machine.host] = beginning
+
+    def _look_at(self, beginning: _Beginning) -> None:
+        machine = beginning.machine
+        if not machine.up or machine.life != beginning.life:
+            del self._beginnings[machine.host]
+            return
+        lossy = any(
+            weather.loss > LOSSY
+            for weather in (self._cluster.network.weather, *self._cluster.network.links.values())
+        )
+        for life, other in list(beginning.reached.items()):
+            itself = other.running and other.life == life and not other.is_slow
+            if (
+                lossy
+                or not itself
+                or not machine.running
+                or machine.is_slow
+                or not self._talk(machine, other)
+            ):
+                del beginning.reached[life]
+        if machine.store.ready:
+            del self._beginnings[machine.host]
+            if beginning.reached and not (READY_WITHOUT_ADDRESSES and not machine.seeds):
+                self._is_ready(beginning)
+
+    def _is_ready(self, beginning: _Beginning) -> None:
+        """It has what one of those had that were ready when it started."""
+        lacks = [self._lacks(beginning, life) for life in beginning.tables]
+        if all(lacks) and self._oracle.rules.sane:
+            self._oracle.problems.append(
+                f"{self._world.now:.3f} s: {beginning.machine.host} says ready without what others had when "
+                f"it started: {min(lacks, key=len)[:3]}"
+            )
+
+    def _lacks(self, beginning: _Beginning, life: str) -> list[str]:
+        machine = beginning.machine
+        found: list[str] = []
+        for place, bound in beginning.judged[life].items():
+            if not self._oracle.holds(machine, place, bound):
+                found.append("/".join(place))
+        other = beginning.reached.get(life)
+        if other is None:
+            return found
+        for name, held in beginning.tables[life].items():
+            mine, theirs = contents(machine.store.tables[name]), contents(other.store.tables[name])
+            for key, (value, left) in held.items():
+                still = theirs.get(key)
+                dies = left is not None and left < 2 * self._oracle.rules.slack
+                if still is not None and still[0] == value and not dies and key not in mine:
+                    found.append(f"{name}/{key}")
+        return found
+
+    # -- WAIT --------------------------------------------------------------------------------------------
+
+    def waiting(self, machine: Machine) -> Callable[[int], None]:
+        """A client asks how many nodes have what was written; returns what is to be told the answer."""
+        wanted, life = self._oracle.own(machine), machine.life
+
+        def answered(count: int) -> None:
+            if machine.life != life or not self._oracle.rules.sane:
+                return
+            others = [other for other in self._cluster.machines if other is not machine]
+            lacking = {other.host: lack for other in others if (lack := self._lacks_of(other, wanted))}
+            if count > len(others) - len(lacking):
+                self._oracle.problems.append(
+                    f"{self._world.now:.3f} s: WAIT at {machine.host} was answered {count}, but {lacking}"
+                )
+
+        return answered
+
+    def _lacks_of(self, other: Machine, wanted: dict[Place, State]) -> str:
+        """What another node lacks of it, if anything; its end may not have been noticed yet."""
+        recent = self._world.now - NOTICED_S
+        if not other.up or other.started_at > (0.0 if WAIT_COUNTS_RESTARTED_NODES else recent):
+            return ""
+        has = self._oracle.holds if other.is_cache else self._kamailio_has
+        lacks = (place[1] for place, bound in wanted.items() if not has(other, place, bound))
+        return next((f"lacks {key}" for key in lacks), "")
+
+    def _kamailio_has(self, other: Machine, place: Place, bound: State) -> bool:
+        kept = self._oracle.places[place]
+        if not isinstance(kept, History) or not isinstance(bound, tuple):
+            return True
+        state = kept.may_stand_for(other.peek(*place), self._world.now, NOTHING)
+        return keeps(state, bound)
