@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
+from collections.abc import Iterator
 
 import redis
 
@@ -12,10 +14,14 @@ from bench.cluster import HOSTS, Process, started
 CLIENT_PORT = 7471
 
 
-def _processes() -> list[Process]:
+@contextlib.contextmanager
+def _cluster() -> Iterator[list[Process]]:
+    """Three nodes that are ready; the first one serves Redis clients."""
     first = Process(HOSTS[0], [], client=f"{HOSTS[0]}:{CLIENT_PORT}")
-    first.wait_ready()
-    return [first, *(Process(host, [HOSTS[0]]) for host in HOSTS[1:])]
+    with started(first):
+        others = [Process(host, [HOSTS[0]]) for host in HOSTS[1:]]
+        with started(*others):
+            yield [first, *others]
 
 
 def _wait_acknowledged(client: redis.Redis, processes: list[Process], keys: int | None) -> None:
@@ -28,9 +34,7 @@ def _wait_acknowledged(client: redis.Redis, processes: list[Process], keys: int 
 
 def redis_py(count: int = 200_000, pipeline: int = 100) -> float:
     """SETs of different keys from one redis-py client, ``pipeline`` at a time."""
-    processes = _processes()
-    with started(*processes[1:]):
-        client = redis.Redis(host=HOSTS[0], port=CLIENT_PORT, socket_timeout=60)
+    with _cluster() as processes, redis.Redis(host=HOSTS[0], port=CLIENT_PORT, socket_timeout=60) as client:
         began = time.monotonic()
         for first in range(0, count, pipeline):
             batch = client.pipeline(transaction=False)
@@ -39,7 +43,6 @@ def redis_py(count: int = 200_000, pipeline: int = 100) -> float:
             batch.execute()
         _wait_acknowledged(client, processes, count)
         seconds = time.monotonic() - began
-        processes[0].stop()
     return count / seconds
 
 
@@ -47,14 +50,11 @@ def redis_benchmark(count: int = 500_000, pipeline: int = 100, clients: int = 1)
     """SETs of random keys from redis-benchmark, ``pipeline`` at a time."""
     command = ["redis-benchmark", "-h", HOSTS[0], "-p", str(CLIENT_PORT), "-t", "set", "-d", "8"]
     command += ["-n", str(count), "-r", str(count), "-P", str(pipeline), "-c", str(clients), "--csv"]
-    processes = _processes()
-    with started(*processes[1:]):
-        client = redis.Redis(host=HOSTS[0], port=CLIENT_PORT, socket_timeout=60)
+    with _cluster() as processes, redis.Redis(host=HOSTS[0], port=CLIENT_PORT, socket_timeout=60) as client:
         began = time.monotonic()
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         _wait_acknowledged(client, processes, None)
         seconds = time.monotonic() - began
-        processes[0].stop()
     return count / seconds
 
 

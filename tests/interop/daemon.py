@@ -22,8 +22,8 @@ T = TypeVar("T")
 POLL_S = 0.02
 """How often a condition is asked again while waiting."""
 
-END_TIMEOUT_S = 10.0
-"""Children outlive the leader of their group for as long as their memory takes to be given back."""
+END_TIMEOUT_S = 30.0
+"""How long the kernel may take to end killed processes: those of a Kamailio share gigabytes."""
 
 LOG_TAIL_BYTES = 6000
 """How much of a process' log goes into an error text."""
@@ -62,7 +62,7 @@ def require_programs(*names: str) -> None:
     """Fail with a text that says what to install, rather than skip: CI installs them all."""
     missing = [name for name in names if shutil.which(name) is None]
     if missing:
-        packages = "kamailio redis-server redis-tools iproute2 iptables chromium"
+        packages = "kamailio redis-server redis-tools iproute2 iptables"
         raise RuntimeError(f"needs {', '.join(missing)}: apt-get install -y {packages}")
 
 
@@ -123,21 +123,17 @@ class Daemon:
         return status
 
     def kill(self) -> None:
-        """SIGKILL to the whole group, as a power cut, and the wait until it is gone with its addresses."""
+        """SIGKILL to the whole group, as a power cut: nobody gets to say good-bye. When it returns, their
+        ports are free: a child lives on for a moment after its parent, longer with much memory."""
+        if self not in self._alive:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        wait_until(self._group_is_gone, END_TIMEOUT_S, f"the end of {self.name} and its children")
         self._alive.discard(self)
-
-    def _group_is_gone(self) -> bool:
-        """Nothing of it runs; what its parent has yet to notice (a zombie) holds nothing any more."""
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):
-                state, _parent, group = stat.read_text("utf-8", "replace").rpartition(") ")[2].split()[:3]
-                if int(group) == self.process.pid and state not in "ZX":
-                    return False
-        return True
+        wait_until(
+            lambda: not _group_lives(self.process.pid), END_TIMEOUT_S, f"the end of {self.name}'s processes"
+        )
 
     def freeze(self) -> None:
         """SIGSTOP to the whole group: the node keeps its ports and answers nothing."""
@@ -151,6 +147,16 @@ class Daemon:
         """The end of the log, for error texts."""
         data = self.log.read_bytes() if self.log.exists() else b""
         return data[-LOG_TAIL_BYTES:].decode("utf-8", "replace")
+
+
+def _group_lives(group: int) -> bool:
+    """Whether any process of a group still runs. One that only waits to be reaped holds nothing any more."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _parent, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                return True
+    return False
 
 
 @atexit.register
