@@ -80,10 +80,6 @@ class Contacts:
             self._verify(node)
         return node
 
-    def heard(self, node: Node) -> None:
-        """Something came from ``node`` that says nothing else."""
-        node.last_seen = self._runtime.now()
-
     def called(self, node: Node) -> None:
         """``node`` sends a request on the notification channel."""
         self._calls[node] = self._runtime.now()
