@@ -6,8 +6,8 @@ import statistics
 import time
 from collections.abc import Callable
 
-from dmqcache.bus.sip.message import parse_message
 from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import parse_message
 from dmqcache.store.kamailio.dialect import KAMAILIO5
 from dmqcache.store.kamailio.wire_read import read
 from dmqcache.store.kamailio.wire_write import write_set

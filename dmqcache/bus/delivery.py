@@ -15,7 +15,7 @@ from dmqcache.bus.exchange.dispatch import Dispatcher, Job
 from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.directory import Directory
 from dmqcache.bus.peer import Message, Peer
-from dmqcache.bus.sip.message import MessageError
+from dmqcache.bus.sip.sip_message import MessageError
 from dmqcache.bus.sip.uri import NodeURI, SipURI, URIError
 
 #: Texts of URIs whose meaning is kept; every node and channel has one of its own.

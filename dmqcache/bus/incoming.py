@@ -35,7 +35,7 @@ from dmqcache.bus.exchange.answers import Answers
 from dmqcache.bus.exchange.transaction import ClientTransactions
 from dmqcache.bus.identity import METHOD
 from dmqcache.bus.nodes.directory import Directory
-from dmqcache.bus.sip.message import MessageError, SipRequest, SipResponse, parse_message
+from dmqcache.bus.sip.sip_message import MessageError, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint
 
 log = logging.getLogger(__name__)

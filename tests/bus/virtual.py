@@ -17,8 +17,8 @@ from dmqcache.bus.bus import Bus
 from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.node import NodeStatus
 from dmqcache.bus.sip.headers import reply_endpoint
-from dmqcache.bus.sip.message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI
 
 
@@ -266,8 +266,7 @@ class Cluster:
     ) -> Bus:
         """A new node at ``host`` (``host:port`` for another port), joining through ``seeds``."""
         uri = NodeURI.parse(f"sip:{host}")
-        endpoint = uri.endpoint
-        assert endpoint is not None
+        endpoint = uri.endpoint or Endpoint("udp", uri.host, uri.port)
         runtime = VirtualRuntime(self.clock)
         addresses = tuple(NodeURI.parse(f"sip:{seed}") for seed in seeds)
         send = self.net.sender(endpoint)

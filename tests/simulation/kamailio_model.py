@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.exchange.transaction import ClientTransactions, Outcome, Plan
 from dmqcache.bus.sip.headers import reply_endpoint
-from dmqcache.bus.sip.message import MessageError, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import MessageError, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI
 from dmqcache.store.table.settings import TableSettings
 from tests.simulation.kamailio_htable import KamailioHtable

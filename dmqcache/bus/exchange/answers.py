@@ -17,8 +17,8 @@ from dmqcache.bus.exchange.replay import RUNNING, Replays, transaction_key
 from dmqcache.bus.identity import Identity, fits
 from dmqcache.bus.peer import SILENCE, Reply
 from dmqcache.bus.sip.headers import reply_endpoint
-from dmqcache.bus.sip.message import SipRequest
 from dmqcache.bus.sip.serialize import build_response
+from dmqcache.bus.sip.sip_message import SipRequest
 from dmqcache.bus.sip.uri import Endpoint
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.exchange.dispatch import LANE_LIMIT, STRANGER_LANE_LIMIT
+from dmqcache.bus.exchange.dispatch import QUEUE_LIMIT, STRANGER_QUEUE_LIMIT
 from dmqcache.bus.peer import SILENCE, Reply
 from dmqcache.bus.sip.uri import Endpoint
 from tests.bus.one_node import HERE, bench, statuses
@@ -119,7 +119,7 @@ def test_a_reply_does_not_follow_a_connection_that_is_gone() -> None:
 def test_a_request_that_was_turned_away_is_handled_when_it_comes_again() -> None:
     _, _, recorder, other = bench()
     recorder.slow = True
-    for _ in range(1 + LANE_LIMIT):
+    for _ in range(1 + QUEUE_LIMIT):
         other.request(HERE, "htable", b"waits")
     data = other.request(HERE, "htable", b"one too many")
     other.settle()
@@ -129,7 +129,7 @@ def test_a_request_that_was_turned_away_is_handled_when_it_comes_again() -> None
     other.settle()
     other.send(HERE, data)
     other.settle()
-    assert statuses(other) == [503] + [200] * (LANE_LIMIT + 2)
+    assert statuses(other) == [503] + [200] * (QUEUE_LIMIT + 2)
     assert [message.body for message in recorder.messages][-2:] == [b"waits", b"one too many"]
 
 
@@ -139,10 +139,10 @@ def test_nobody_fills_the_queue_of_a_node_in_its_name() -> None:
     impostor = Stranger(cluster, "127.0.0.66")
     for _ in range(100):
         impostor.request(HERE, "htable", b"false", sender=other.uri)
-    for _ in range(1 + LANE_LIMIT):
+    for _ in range(1 + QUEUE_LIMIT):
         other.request(HERE, "htable", b"true")
     cluster.clock.run(0.1)
-    assert bus.counters.drops["queue_full"] == 100 - 1 - STRANGER_LANE_LIMIT
+    assert bus.counters.drops["queue_full"] == 100 - 1 - STRANGER_QUEUE_LIMIT
     assert [message.body for message in recorder.messages] == [b"false", b"true"] and not other.responses
 
 

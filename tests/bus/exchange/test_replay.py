@@ -6,8 +6,8 @@ import pytest
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.exchange.replay import REMEMBERED, RUNNING, Replays, transaction_key
-from dmqcache.bus.sip.message import SipRequest, parse_message
 from dmqcache.bus.sip.serialize import Author, Draft, build_request
+from dmqcache.bus.sip.sip_message import SipRequest, parse_message
 from dmqcache.bus.sip.uri import Endpoint
 from tests.bus.virtual import Clock
 

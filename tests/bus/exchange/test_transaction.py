@@ -18,8 +18,8 @@ from dmqcache.bus.exchange.transaction import (
     Plan,
     State,
 )
-from dmqcache.bus.sip.message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint
 from tests.bus.virtual import Clock, VirtualRuntime
 

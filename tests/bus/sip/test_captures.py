@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.bus.sip.message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.stream import StreamFramer
 from dmqcache.bus.sip.uri import NodeURI, SipURI
 from tests.bus.captures import CAPTURED, DATAGRAMS

@@ -9,8 +9,8 @@ import pytest
 import sipmessage
 
 from dmqcache.bus.sip.headers import split_list
-from dmqcache.bus.sip.message import SipMessage, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import SipMessage, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI
 from tests.bus.captures import CAPTURED, DATAGRAMS
 from tests.bus.sip import aiosip_shim

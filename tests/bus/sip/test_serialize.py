@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.sip.message import MessageError, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.serialize import REASONS, Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import MessageError, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint
 from tests.bus.sip.sip_cases import COMPACT, replaced, request
 
