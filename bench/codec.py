@@ -6,7 +6,8 @@ import statistics
 import time
 from collections.abc import Callable
 
-from dmqcache.bus.sip.message import build_request, build_response, parse_message
+from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import parse_message
 from dmqcache.store.kamailio.dialect import KAMAILIO5
 from dmqcache.store.kamailio.wire_read import read
 from dmqcache.store.kamailio.wire_write import write_set
@@ -16,23 +17,21 @@ _ROWS = [(f"user{number:06}", f"value-{number}", 1_700_000_000_000 + number) for
 
 
 def _request(body: bytes) -> bytes:
-    return build_request(
+    author = Author("127.0.0.2:5060", "0123456789abcdef", "dmqcache", (("Supported", "dmqcache-1"),))
+    draft = Draft(
         "KDMQ",
         "sip:htable@127.0.0.1:5060",
-        "127.0.0.2:5060",
+        "sip:htable@127.0.0.2:5060",
+        "sip:htable@127.0.0.1:5060",
         "udp",
         "z9hG4bK0123456789abcdef",
-        "sip:htable@127.0.0.2:5060",
-        "0123456789abcdef",
-        "sip:htable@127.0.0.1:5060",
         "0123456789abcdef@127.0.0.2",
         1,
         1,
         "application/json",
         body,
-        "dmqcache",
-        (("Supported", "dmqcache-1"),),
     )
+    return build_request(author, draft)
 
 
 def _microseconds(call: Callable[[], object], repeat: int = 2_000) -> float:

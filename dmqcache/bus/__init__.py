@@ -1,7 +1,12 @@
 """A bus of equal nodes that speak Kamailio's DMQ: who is there, and how a message reaches them.
 
-It knows nothing of caches and could be published alone: consumers sit on it as peers (``peer.py``), each on
-its own channel. The codec is ``uri``, ``headers``, ``message``, ``serialize`` and ``stream``; what happens to
-a message, ``transaction`` and ``bus``; bytes on a socket, ``transport``. Nothing is imported here: take what
-you need from its module.
+It knows nothing of caches and could be published alone: consumers sit on it as peers, each on its own
+channel. Four rooms stand below the files of this folder: ``sip`` reads and writes messages, ``net`` carries
+bytes, ``exchange`` sees requests and answers through, ``nodes`` knows who is there. ``net`` on the one side,
+``exchange`` and ``nodes`` on the other never import each other: bytes and failures pass through ``bus.py``'s
+constructor. May import the standard library only.
+
+Read ``peer.py`` first to write a consumer, ``bus.py`` first to change the bus. A message that arrives takes
+the way ``incoming.py``, ``exchange/answers.py``, ``delivery.py``, ``exchange/dispatch.py``; one that leaves,
+``outgoing.py``, ``exchange/transaction.py``.
 """

@@ -11,14 +11,17 @@ from collections.abc import Callable
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.bus_settings import BusSettings
+from dmqcache.bus.delivery import Delivery
+from dmqcache.bus.exchange.answers import Answers
 from dmqcache.bus.exchange.dispatch import Dispatcher
 from dmqcache.bus.exchange.letter import Letter, Posted
 from dmqcache.bus.exchange.replay import REMEMBERED, Replays
 from dmqcache.bus.exchange.transaction import ClientTransactions
+from dmqcache.bus.identity import Identity
 from dmqcache.bus.incoming import Incoming
 from dmqcache.bus.node import Node, NodeStatus
 from dmqcache.bus.nodes.directory import Directory
-from dmqcache.bus.outgoing import Identity, Outgoing
+from dmqcache.bus.outgoing import Outgoing
 from dmqcache.bus.peer import Message, OnResponse, Peer, Sending
 from dmqcache.bus.runtime import Resolver, Runtime, Timer
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
@@ -64,16 +67,12 @@ class Bus:
         self._replays = Replays(runtime.now, self.counters)
         self._dispatcher = Dispatcher(runtime, self.counters, settings.num_workers)
         self._incoming = Incoming(
-            identity,
-            self._peers,
-            self._directory.membership,
-            self._directory.contacts,
+            identity.call_id_prefix,
             self._transactions,
-            self._replays,
-            self._dispatcher,
+            Answers(identity, self._replays, self.counters, self._transmit, connected),
+            Delivery(self._peers, self._directory, self._dispatcher, self.counters),
+            self._directory,
             self.counters,
-            self._transmit,
-            connected,
         )
         self.register_peer(self._directory.notification)
 

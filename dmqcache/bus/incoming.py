@@ -1,7 +1,9 @@
 """From bytes to a handler and back: what is done with each message that arrives.
 
-Owns the order of the checks, the replies that the bus itself gives, and their memory. Who the sender is, is
-``contacts.py``'s business; order and workers are ``dispatch.py``'s; bytes to messages ``message.py``'s.
+Owns the first steps: bytes to a message, and which kind it is. From here the way leads down and not back:
+a reply goes to its transaction (``exchange/transaction.py``); a request of the bus is told from a copy of
+itself (``exchange/answers.py``) and given to its channel (``delivery.py``), whose handler answers through
+``exchange/answers.py`` again.
 
 =============================================  =================================================
 what arrives                                   what it gets
@@ -26,30 +28,20 @@ a KDMQ request                                 what the handler answers; 500 if 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from functools import partial
 
 from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.exchange.dispatch import TURNED_AWAY, Dispatcher, Job
-from dmqcache.bus.exchange.replay import RUNNING, Replays, transaction_key
+from dmqcache.bus.delivery import Delivery
+from dmqcache.bus.exchange.answers import Answers
 from dmqcache.bus.exchange.transaction import ClientTransactions
-from dmqcache.bus.nodes.contacts import Contacts
-from dmqcache.bus.nodes.membership import Membership
-from dmqcache.bus.nodes.resolution import node_uri
-from dmqcache.bus.outgoing import METHOD, Identity, fits
-from dmqcache.bus.peer import SILENCE, Message, Peer, Reply
-from dmqcache.bus.sip.headers import reply_endpoint
-from dmqcache.bus.sip.message import MessageError, SipRequest, SipResponse, build_response, parse_message
-from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI, URIError
+from dmqcache.bus.identity import METHOD
+from dmqcache.bus.nodes.directory import Directory
+from dmqcache.bus.sip.sip_message import MessageError, SipRequest, SipResponse, parse_message
+from dmqcache.bus.sip.uri import Endpoint
 
 log = logging.getLogger(__name__)
 
 #: RFC 3261 20.5: what a 405 and the answer to OPTIONS say.
 ALLOW = ("Allow", f"{METHOD}, OPTIONS")
-#: Channel under which messages for channels that are not here are counted: theirs may be anything.
-UNKNOWN_CHANNEL = "unknown"
-#: Texts of URIs whose meaning is kept; every node and channel has one of its own.
-CACHED_URIS = 4_096
 
 
 class Incoming:
@@ -57,31 +49,20 @@ class Incoming:
 
     def __init__(
         self,
-        identity: Identity,
-        peers: Mapping[str, Peer],
-        membership: Membership,
-        contacts: Contacts,
+        own_call_ids: str,
         transactions: ClientTransactions,
-        replays: Replays,
-        dispatcher: Dispatcher,
+        answers: Answers,
+        delivery: Delivery,
+        directory: Directory,
         counters: BusCounters,
-        send: Callable[[bytes, Endpoint], None],
-        connected: Callable[[Endpoint], bool],
     ) -> None:
-        """``connected``: whether a connection still stands."""
-        self._identity = identity
-        self._peers = peers
-        self._membership = membership
-        self._contacts = contacts
+        """``own_call_ids``: how the Call-IDs of our own requests begin."""
+        self._own_call_ids = own_call_ids
         self._transactions = transactions
-        self._replays = replays
-        self._dispatcher = dispatcher
+        self._answers = answers
+        self._delivery = delivery
+        self._directory = directory
         self._counters = counters
-        self._send = send
-        self._connected = connected
-        self._extra = identity.extra_headers
-        self._channels: dict[str, str] = {}
-        self._senders: dict[str, NodeURI] = {}
 
     def receive(self, data: bytes, source: Endpoint) -> None:
         """Take one whole message. Never raises."""
@@ -89,8 +70,10 @@ class Incoming:
             message = parse_message(data, stream=source.transport != "udp")
             if isinstance(message, SipResponse):
                 self._on_response(message, source)
+            elif message.method == METHOD:
+                self._on_kdmq(message, source)
             else:
-                self._on_request(message, source)
+                self._on_other_method(message, source)
         except MessageError as error:
             self._drop(error, source)
         except Exception:
@@ -103,174 +86,35 @@ class Incoming:
         request = error.request
         if isinstance(request, SipRequest) and request.method != "ACK":
             try:
-                self._answer_plainly(request, source, 400)
+                self._answers.plainly(request, source, 400)
             except MessageError:
                 log.debug("and it cannot be answered either")
 
-    # -- replies of others
-
     def _on_response(self, response: SipResponse, source: Endpoint) -> None:
-        if self._transactions.on_response(response, source) is not None:
-            return
-        node = self._membership.nodes.at(source)
-        if node is not None and self._transactions.is_ours(response.via.branch):
-            self._contacts.heard(node)
+        ended = self._transactions.on_response(response, source)
+        if ended is None and self._transactions.is_ours(response.via.branch):
+            self._directory.heard(source)
 
-    # -- requests
-
-    def _on_request(self, request: SipRequest, source: Endpoint) -> None:
-        if request.method == METHOD:
-            self._on_kdmq(request, source)
-        elif request.method == "ACK":
+    def _on_other_method(self, request: SipRequest, source: Endpoint) -> None:
+        if request.method == "ACK":
             self._counters.drops["ack"] += 1
         elif request.method == "OPTIONS":
-            self._answer_plainly(request, source, 200, extra=(ALLOW,))
+            self._answers.plainly(request, source, 200, (ALLOW,))
         else:
             self._counters.drops["method_not_allowed"] += 1
-            self._answer_plainly(request, source, 405, extra=(ALLOW,))
+            self._answers.plainly(request, source, 405, (ALLOW,))
 
     def _on_kdmq(self, request: SipRequest, source: Endpoint) -> None:
-        if request.call_id.startswith(self._identity.call_id_prefix):
+        if request.call_id.startswith(self._own_call_ids):
             self._own_message(request)
             return
-        key = transaction_key(request, source)
-        # A connection repeats nothing: RFC 3261's timer J is 0 for it.
-        if source.transport == "udp" and self._replayed(request, source, key):
-            return
-        try:
-            sender = self._sender(request.from_.uri)
-            channel = self._channel(request.uri)
-        except (URIError, MessageError) as error:
-            self._counters.drops[error.reason if isinstance(error, MessageError) else "bad_uri"] += 1
-            self._answer_plainly(request, source, 400)
-            return
-        if self._membership.is_own(sender):
-            self._counters.drops["own_address_claimed"] += 1
-            self._answer_plainly(request, source, 403)
-            return
-        node = self._contacts.sender(sender, source, request)
-        peer = self._peers.get(channel)
-        if peer is None:
-            self._counters.unknown_channel(channel, from_node=node is not None)
-            self._answer_plainly(request, source, 404)
-            return
-        self._counters.messages[channel, "in", "request"] += 1
-        message = Message(
-            channel,
-            request.body,
-            request.content_type,
-            sender,
-            source,
-            node,
-            request.max_forwards,
-            request.user_agent,
-            node.supported if node is not None else request.supported,
-            request.call_id,
-        )
-        if source.transport == "udp":
-            self._replays.open(key)
-        answer = partial(self._answer, request, source, key, channel)
-        job = Job(channel, partial(peer.handle, message), answer, stranger=node is None)
-        # A lane for each host that claims to be a node: none fills that of the node itself.
-        lane = (sender, channel) if node is not None else (sender, channel, source.host)
-        self._dispatcher.submit(lane, job)
+        due = self._answers.due(request, source)
+        if due is not None:
+            self._delivery.deliver(due)
 
     def _own_message(self, request: SipRequest) -> None:
-        """A request of ours came back: whoever we sent it to is ourselves under another address. Not a node
-        that has ever answered us, since we do not answer ourselves: it only sends back what it was sent."""
+        """A request of ours came back: whoever we sent it to is ourselves under another address."""
         self._counters.drops["own_message"] += 1
         transaction = self._transactions.find(request.via.branch)
-        if transaction is None:
-            return
-        node = self._membership.nodes.at(transaction.endpoint)
-        if node is None or not node.confirmed:
-            self._membership.add_own(node_uri(transaction.endpoint))
+        if transaction is not None and self._directory.sent_to_ourselves(transaction.endpoint):
             transaction.end(482)
-
-    def _replayed(self, request: SipRequest, source: Endpoint, key: bytes) -> bool:
-        """Whether the request came before; if it was answered, it is answered again."""
-        memory = self._replays.find(key)
-        if memory is None:
-            return False
-        self._counters.retransmissions["in"] += 1
-        if isinstance(memory, bytes):
-            self._reply(memory, request, source)
-        elif memory != RUNNING:
-            self._reply(self._build(request, source, key, Reply(memory)), request, source)
-        return True
-
-    def _sender(self, uri: str) -> NodeURI:
-        known = self._senders.get(uri)
-        if known is None:
-            if len(self._senders) >= CACHED_URIS:
-                self._senders.clear()
-            known = self._senders[uri] = NodeURI.from_sip(SipURI.parse(uri))
-        return known
-
-    def _channel(self, uri: str) -> str:
-        known = self._channels.get(uri)
-        if known is None:
-            if len(self._channels) >= CACHED_URIS:
-                self._channels.clear()
-            known = self._channels[uri] = SipURI.parse(uri).user
-        return known
-
-    # -- our replies
-
-    def _answer(self, request: SipRequest, source: Endpoint, key: bytes, channel: str, reply: Reply) -> None:
-        if reply.status == SILENCE:
-            self._counters.messages[channel, "out", "none"] += 1
-            self._replays.forget(key)
-            return
-        data = self._build(request, source, key, reply)
-        if not fits(len(data), source.transport):
-            self._counters.drops["reply_too_large"] += 1
-            log.error("a reply of %d bytes on channel %s cannot be sent to %s", len(data), channel, source)
-            reply = Reply(513)
-            data = self._build(request, source, key, reply)
-        if source.transport == "udp":
-            if reply is TURNED_AWAY:
-                # For now: a copy of it deserves another try.
-                self._replays.forget(key)
-            else:
-                bare = not (reply.body or reply.reason)
-                self._replays.close(key, reply.status if bare else data)
-        self._counters.messages[channel, "out", str(reply.status)] += 1
-        self._reply(data, request, source)
-
-    def _reply(self, data: bytes, request: SipRequest, source: Endpoint) -> None:
-        connected = source.transport == "udp" or self._connected(source)
-        self._send(data, reply_endpoint(request.via, source, connected))
-
-    def _build(self, request: SipRequest, source: Endpoint, key: bytes, reply: Reply) -> bytes:
-        # The tag comes from the key, so that a reply which is built again is the same reply.
-        return build_response(
-            request,
-            reply.status,
-            reply.reason,
-            reply.body,
-            reply.content_type,
-            key[:8].hex(),
-            self._identity.user_agent,
-            self._extra,
-            source,
-        )
-
-    def _answer_plainly(
-        self, request: SipRequest, source: Endpoint, status: int, extra: tuple[tuple[str, str], ...] = ()
-    ) -> None:
-        """A reply that costs no memory: it would be the same again (RFC 3261 8.2.7, a stateless UAS)."""
-        self._counters.messages[UNKNOWN_CHANNEL, "in", "request"] += 1
-        self._counters.messages[UNKNOWN_CHANNEL, "out", str(status)] += 1
-        data = build_response(
-            request,
-            status,
-            "",
-            b"",
-            "",
-            self._identity.tag,
-            self._identity.user_agent,
-            self._extra + extra,
-            source,
-        )
-        self._reply(data, request, source)

@@ -8,62 +8,19 @@ told to ``nodes/directory.py``.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
 from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.exchange.letter import Letter, Posted
 from dmqcache.bus.exchange.transaction import SEND_PARAM, ClientTransactions, Outcome, Plan
+from dmqcache.bus.identity import METHOD, Identity, fits
 from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.directory import Directory
 from dmqcache.bus.peer import OnResponse, Response
 from dmqcache.bus.runtime import Runtime
-from dmqcache.bus.sip.message import build_request
-from dmqcache.bus.sip.stream import MAX_STREAM_MESSAGE
-from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.bus.sip.serialize import Draft, build_request
+from dmqcache.bus.sip.uri import Endpoint
 
 log = logging.getLogger(__name__)
-
-METHOD = "KDMQ"
-#: Bytes that one IPv4 datagram can carry: 65,535 less 20 of IP and 8 of UDP.
-MAX_UDP_BYTES = 65_507
-
-
-def fits(size: int, transport: str) -> bool:
-    """Whether a message of ``size`` bytes can be sent. Over a connection a node of this kind takes so much
-    and no more: beyond it would close the connection and lose what else was on its way."""
-    return size <= (MAX_UDP_BYTES if transport == "udp" else MAX_STREAM_MESSAGE)
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What this node says of itself in every message."""
-
-    uri: NodeURI
-    user_agent: str
-    supported: tuple[str, ...]
-    #: Drawn at each start, shown to all: it stands in our line of the node list.
-    instance: str
-    #: Drawn at each start: a Call-ID that begins so is our own.
-    call_id_prefix: str
-    tag: str
-
-    @classmethod
-    def drawn(cls, settings: BusSettings, runtime: Runtime) -> Identity:
-        """That of a start: nobody can guess what is drawn for it."""
-        return cls(
-            settings.server_address,
-            settings.user_agent,
-            settings.supported,
-            instance=runtime.token()[:8],
-            call_id_prefix=f"{runtime.token()}-",
-            tag=runtime.token(),
-        )
-
-    @property
-    def extra_headers(self) -> tuple[tuple[str, str], ...]:
-        """``Supported``, or nothing."""
-        return (("Supported", ", ".join(self.supported)),) if self.supported else ()
 
 
 class Outgoing:
@@ -83,7 +40,7 @@ class Outgoing:
         self._transactions = transactions
         self._directory = directory
         self._counters = counters
-        self._extra = identity.extra_headers
+        self._author = identity.author
         self._count = 0
 
     def post(self, letter: Letter, on_response: OnResponse | None = None) -> Posted:
@@ -128,23 +85,20 @@ class Outgoing:
     def _build(self, letter: Letter, branch: str) -> bytes:
         identity, uri = self._identity, letter.node.with_user(letter.channel)
         self._count += 1
-        return build_request(
+        draft = Draft(
             METHOD,
             uri,
-            identity.uri.host_port,
+            identity.uri.with_user(letter.channel),
+            uri,
             letter.node.transport,
             f"{branch};{SEND_PARAM}=0" if letter.fast else branch,
-            identity.uri.with_user(letter.channel),
-            identity.tag,
-            uri,
             f"{identity.call_id_prefix}{self._count:x}",
             self._count & 0x7FFFFFFF,
             letter.max_forwards,
             letter.content_type,
             letter.body,
-            identity.user_agent,
-            self._extra,
         )
+        return build_request(self._author, draft)
 
     def _refuse(self, posted: Posted, reason: str) -> None:
         """End with a local 503 on a later turn."""

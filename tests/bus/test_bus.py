@@ -7,13 +7,11 @@ from collections.abc import Awaitable
 
 import pytest
 
-from dmqcache.bus.bus import Bus
-from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.node import Node, NodeStatus
 from dmqcache.bus.peer import Message, Peer, PeerBus, Reply, Response
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from tests.bus.nodes.test_events import Listener
-from tests.bus.virtual import Clock, Cluster, Gate, Names, Stranger, VirtualRuntime, kamailio
+from tests.bus.virtual import Cluster, Gate, Stranger, kamailio
 
 HERE = "127.0.0.11"
 THERE = "127.0.0.12"
@@ -185,20 +183,6 @@ def test_a_stranger_that_has_only_called_is_no_node() -> None:
     stranger.request(HERE)
     stranger.settle()
     assert bus.nodes.get(stranger.uri) is not None and not bus.is_from_node(stranger.endpoint)
-
-
-def test_the_server_address_must_be_an_ip_address() -> None:
-    clock = Clock()
-    settings = BusSettings(NodeURI.parse("host.example"))
-    with pytest.raises(ValueError, match="must be an IP address"):
-        Bus(settings, VirtualRuntime(clock), lambda data, to: None, Names(clock))
-
-
-def test_a_short_ping_interval_is_raised_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    cluster = Cluster()
-    with caplog.at_level(logging.WARNING, logger="dmqcache"):
-        bus = cluster.add(HERE, ping_interval=5.0)
-    assert "raised to 60" in caplog.text and bus.settings.ping_interval == 60.0
 
 
 def test_a_list_that_outgrows_a_kamailios_buffer_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:

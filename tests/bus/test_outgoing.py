@@ -7,7 +7,7 @@ import pytest
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.exchange.transaction import SEND_PARAM
 from dmqcache.bus.peer import Peer, Response
-from dmqcache.bus.sip.message import SipRequest
+from dmqcache.bus.sip.sip_message import SipRequest
 from dmqcache.bus.sip.stream import MAX_STREAM_MESSAGE
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from tests.bus.virtual import Cluster, Stranger, kamailio

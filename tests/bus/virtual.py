@@ -17,7 +17,8 @@ from dmqcache.bus.bus import Bus
 from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.node import NodeStatus
 from dmqcache.bus.sip.headers import reply_endpoint
-from dmqcache.bus.sip.message import SipRequest, SipResponse, build_request, build_response, parse_message
+from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI
 
 
@@ -255,14 +256,21 @@ class Cluster:
         self.buses: dict[str, Bus] = {}
         self.runtimes: dict[str, VirtualRuntime] = {}
 
-    def add(self, host: str, *seeds: str, start: bool = True, **settings: Any) -> Bus:
+    def add(
+        self,
+        host: str,
+        *seeds: str,
+        start: bool = True,
+        connected: Callable[[Endpoint], bool] = lambda endpoint: True,
+        **settings: Any,
+    ) -> Bus:
         """A new node at ``host`` (``host:port`` for another port), joining through ``seeds``."""
         uri = NodeURI.parse(f"sip:{host}")
-        endpoint = uri.endpoint
-        assert endpoint is not None
+        endpoint = uri.endpoint or Endpoint("udp", uri.host, uri.port)
         runtime = VirtualRuntime(self.clock)
         addresses = tuple(NodeURI.parse(f"sip:{seed}") for seed in seeds)
-        bus = Bus(BusSettings(uri, addresses, **settings), runtime, self.net.sender(endpoint), self.names)
+        send = self.net.sender(endpoint)
+        bus = Bus(BusSettings(uri, addresses, **settings), runtime, send, self.names, connected)
         self.buses[host] = bus
         self.runtimes[host] = runtime
         self.net.receivers[endpoint] = bus.receive
@@ -336,23 +344,20 @@ class Stranger:
         """Send a request, and return it so that a test may send it again."""
         self._count += 1
         target = NodeURI.parse(to)
-        data = build_request(
+        draft = Draft(
             method,
             target.with_user(channel),
-            self.uri.host_port,
+            (sender or self.uri).with_user(channel),
+            target.with_user(channel),
             "udp",
             branch or f"z9hG4bK{self.uri.host}{self._count}",
-            (sender or self.uri).with_user(channel),
-            tag,
-            target.with_user(channel),
             call_id or f"{self._count}@{self.uri.host}",
             10,
             hops,
             content_type,
             body,
-            self.server,
-            self.extra,
         )
+        data = build_request(Author(self.uri.host_port, tag, self.server, self.extra), draft)
         self.send(to, data)
         return data
 

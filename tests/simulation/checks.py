@@ -149,7 +149,7 @@ def leftovers(machine: Machine) -> Iterator[str]:
         yield f"{machine.host}: {len(store.collisions._waiting)} collisions wait"
     if store.sync_requests._unproven:
         yield f"{machine.host}: {len(store.sync_requests._unproven)} Kamailios wait for cells"
-    if bus.counters.handler_errors:
+    if bus.counters.handler_errors.total():
         yield f"{machine.host}: handlers failed: {dict(bus.counters.handler_errors)}"
     for reason in ("internal_error", "queue_full", "replay_evicted", "too_many_strangers"):
         if bus.counters.drops[reason]:

@@ -12,14 +12,8 @@ from dataclasses import dataclass
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.exchange.transaction import ClientTransactions, Outcome, Plan
 from dmqcache.bus.sip.headers import reply_endpoint
-from dmqcache.bus.sip.message import (
-    MessageError,
-    SipRequest,
-    SipResponse,
-    build_request,
-    build_response,
-    parse_message,
-)
+from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import MessageError, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI
 from dmqcache.store.table.settings import TableSettings
 from tests.simulation.kamailio_htable import KamailioHtable
@@ -133,22 +127,11 @@ class Kamailio:
         self._count += 1
         branch = self.transactions.next_branch()
         to = node.with_user(channel)
-        data = build_request(
-            "KDMQ",
-            to,
-            self.uri.host_port,
-            "udp",
-            branch,
-            self.uri.with_user(channel),
-            f"{self._count:x}",
-            to,
-            self._call_id(channel),
-            10,
-            hops,
-            "text/plain" if channel == NOTIFICATION else "application/json",
-            body,
-            self._agent,
-        )
+        author = Author(self.uri.host_port, f"{self._count:x}", self._agent)
+        media = "text/plain" if channel == NOTIFICATION else "application/json"
+        own, call_id = self.uri.with_user(channel), self._call_id(channel)
+        draft = Draft("KDMQ", to, own, to, "udp", branch, call_id, 10, hops, media, body)
+        data = build_request(author, draft)
         self.transactions.start(data, branch, endpoint, channel, Plan(TIMEOUT_S), done)
 
     def _call_id(self, channel: str) -> str:

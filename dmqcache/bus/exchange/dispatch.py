@@ -1,8 +1,8 @@
 """Who handles a message, and when: the workers.
 
-Owns order and limits. Messages of one node on one channel form a lane: one after the other, in the order of
-their arrival. A plain handler whose lane is empty runs at once; a coroutine takes one of ``num_workers``
-workers, and its lane waits for it while others go on. One that does not end is given up when its sender has
+Owns order and limits. Messages of one node on one channel form a queue: one after the other, in the order of
+their arrival. A plain handler whose queue is empty runs at once; a coroutine takes one of ``num_workers``
+workers, and its queue waits for it while others go on. One that does not end is given up when its sender has
 given up too.
 """
 
@@ -21,11 +21,11 @@ from dmqcache.bus.timers import TIMEOUT
 
 log = logging.getLogger(__name__)
 
-#: Messages that may wait in one lane. More get a 503: a sender that waits for answers never comes near.
-LANE_LIMIT = 1_000
-#: Messages that may wait in a lane of somebody of whom nobody knows whether he is who he says.
-STRANGER_LANE_LIMIT = 16
-#: Messages that may wait in all lanes together: at 60 kB each, 600 MB in the worst case.
+#: Messages that may wait in one queue. More get a 503: a sender that waits for answers never comes near.
+QUEUE_LIMIT = 1_000
+#: Messages that may wait in a queue of somebody of whom nobody knows whether he is who he says.
+STRANGER_QUEUE_LIMIT = 16
+#: Messages that may wait in all queues together: at 60 kB each, 600 MB in the worst case.
 TOTAL_LIMIT = 10_000
 
 #: Seconds until a coroutine is cancelled: the sender has stopped waiting (RFC 3261 timer F, 64 * T1).
@@ -50,7 +50,7 @@ class Job(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class _Lane:
+class _Queue:
     key: Hashable
     job: Job
     #: What the handler of ``job`` gave to wait for.
@@ -62,7 +62,7 @@ class _Lane:
 class _Run:
     """A coroutine on its worker."""
 
-    lane: _Lane
+    queue: _Queue
     job: Job
     began: float
     task: Running | None = None
@@ -77,18 +77,18 @@ class Dispatcher:
         counters: BusCounters,
         num_workers: int,
         *,
-        lane_limit: int = LANE_LIMIT,
+        queue_limit: int = QUEUE_LIMIT,
         total_limit: int = TOTAL_LIMIT,
     ) -> None:
         """``num_workers``: coroutine handlers that may run at once."""
         self._runtime = runtime
         self._counters = counters
         self._free = num_workers
-        self._lane_limit = lane_limit
+        self._queue_limit = queue_limit
         self._total_limit = total_limit
-        self._lanes: dict[Hashable, _Lane] = {}
-        #: Lanes whose handler waits for a worker.
-        self._ready: deque[_Lane] = deque()
+        self._queues: dict[Hashable, _Queue] = {}
+        #: Queues whose handler waits for a worker.
+        self._ready: deque[_Queue] = deque()
         #: Oldest first. One timer looks after all.
         self._runs: dict[_Run, None] = {}
         self._timer: Timer | None = None
@@ -97,14 +97,14 @@ class Dispatcher:
 
     @property
     def waiting(self) -> int:
-        """Messages that wait for an earlier one of their lane, or for a worker."""
+        """Messages that wait for an earlier one of their queue, or for a worker."""
         return self._queued + len(self._ready)
 
     def submit(self, key: Hashable, job: Job) -> None:
         """Handle a message when its turn comes; at once if it can be."""
-        lane = self._lanes.get(key)
-        if lane is not None:
-            self._queue(lane, job)
+        queue = self._queues.get(key)
+        if queue is not None:
+            self._queue(queue, job)
             return
         result = self._call(job)
         if isinstance(result, Reply):
@@ -113,8 +113,8 @@ class Dispatcher:
             _discard(result)
             self._refuse(job)
         else:
-            lane = self._lanes[key] = _Lane(key, job, result)
-            self._ready.append(lane)
+            queue = self._queues[key] = _Queue(key, job, result)
+            self._ready.append(queue)
             self._fill()
 
     def close(self) -> None:
@@ -122,18 +122,18 @@ class Dispatcher:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        for lane in self._ready:
-            _discard(lane.work)
+        for queue in self._ready:
+            _discard(queue.work)
         self._ready.clear()
-        self._lanes.clear()
+        self._queues.clear()
         self._queued = 0
 
-    def _queue(self, lane: _Lane, job: Job) -> None:
-        limit = min(STRANGER_LANE_LIMIT, self._lane_limit) if job.stranger else self._lane_limit
-        if len(lane.jobs) >= limit or self.waiting >= self._room(job):
+    def _queue(self, queue: _Queue, job: Job) -> None:
+        limit = min(STRANGER_QUEUE_LIMIT, self._queue_limit) if job.stranger else self._queue_limit
+        if len(queue.jobs) >= limit or self.waiting >= self._room(job):
             self._refuse(job)
             return
-        lane.jobs.append(job)
+        queue.jobs.append(job)
         self._queued += 1
 
     def _room(self, job: Job) -> int:
@@ -164,7 +164,7 @@ class Dispatcher:
 
     def _answer(self, job: Job, reply: Reply) -> None:
         """A reply of which no message can be made, as one whose body is a text, is a failure of its handler;
-        it must not end here, since others wait in the lane."""
+        it must not end here, since others wait in the queue."""
         try:
             job.answer(reply)
         except Exception:
@@ -178,11 +178,11 @@ class Dispatcher:
 
     def _fill(self) -> None:
         while self._free and self._ready:
-            lane = self._ready.popleft()
+            queue = self._ready.popleft()
             self._free -= 1
-            run = _Run(lane, lane.job, self._runtime.now())
+            run = _Run(queue, queue.job, self._runtime.now())
             self._runs[run] = None
-            run.task = self._runtime.spawn(self._work(run, lane.work), f"dmq {lane.job.channel}")
+            run.task = self._runtime.spawn(self._work(run, queue.work), f"dmq {queue.job.channel}")
         self._watch()
 
     async def _work(self, run: _Run, work: Awaitable[Reply]) -> None:
@@ -226,23 +226,23 @@ class Dispatcher:
         self._free += 1
         if not self._closed:
             self._answer(run.job, reply)
-            self._advance(run.lane)
+            self._advance(run.queue)
             self._fill()
 
-    def _advance(self, lane: _Lane) -> None:
-        """Handle what waited in the lane, up to the next message that takes a worker."""
-        while lane.jobs:
-            job = lane.jobs.popleft()
+    def _advance(self, queue: _Queue) -> None:
+        """Handle what waited in the queue, up to the next message that takes a worker."""
+        while queue.jobs:
+            job = queue.jobs.popleft()
             self._queued -= 1
             result = self._call(job)
             if isinstance(result, Reply):
                 self._answer(job, result)
                 continue
-            lane.job, lane.work = job, result
+            queue.job, queue.work = job, result
             # Behind the others that wait: a busy node takes turns with the quiet ones.
-            self._ready.append(lane)
+            self._ready.append(queue)
             return
-        del self._lanes[lane.key]
+        del self._queues[queue.key]
 
 
 def _is_final(status: object) -> bool:

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 
 from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.sip.message import SipRequest
+from dmqcache.bus.sip.sip_message import SipRequest
 from dmqcache.bus.sip.uri import Endpoint
 
 #: Seconds. RFC 3261 timer J over UDP: 64 * T1. No peer repeats a request for longer.
@@ -96,7 +96,7 @@ class Replays:
         self._young.pop(key, None)
 
     def rotate(self) -> None:
-        """Let the old generation go when its time is over. Cheap; also called while the node is idle."""
+        """Let the old generation go when it has expired. Cheap; also called while the node is idle."""
         passed = self._now() - self._born
         if passed >= REMEMBERED:
             self._change(keep=passed < 2 * REMEMBERED)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.runtime import Runtime, Timer
-from dmqcache.bus.sip.message import SipResponse
+from dmqcache.bus.sip.sip_message import SipResponse
 from dmqcache.bus.sip.uri import Endpoint
 from dmqcache.bus.timers import T1, T2, TIMEOUT, fast_pause, rfc_pause
 
@@ -67,7 +67,7 @@ TABLE: Mapping[tuple[State, Event], tuple[State, Action]] = {
     (State.TRYING, Event.TIMER_F): (State.TERMINATED, Action.TIMED_OUT),
     # "If a provisional response is received while in Trying, move to Proceeding"
     (State.TRYING, Event.PROVISIONAL): (State.PROCEEDING, Action.NOTHING),
-    # "If a final response (200-699) is received, pass it to the TU" (and Completed is over at once)
+    # "If a final response (200-699) is received, pass it to the TU" (and Completed ends at once)
     (State.TRYING, Event.FINAL): (State.TERMINATED, Action.DELIVER),
     (State.TRYING, Event.TRANSPORT_ERROR): (State.TERMINATED, Action.UNDELIVERABLE),
     (State.TRYING, Event.CANCEL): (State.TERMINATED, Action.NOTHING),
@@ -291,7 +291,7 @@ class ClientTransactions:
         return transaction
 
     def find(self, branch: str | None) -> ClientTransaction | None:
-        """The transaction of a branch, or None if it is over or was never ours."""
+        """The transaction of a branch, or None if it has ended or was never ours."""
         return self._by_branch.get(branch) if branch else None
 
     def is_ours(self, branch: str) -> bool:

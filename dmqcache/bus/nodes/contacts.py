@@ -15,7 +15,7 @@ from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.membership import Membership
 from dmqcache.bus.nodes.resolution import Addresses, node_uri
 from dmqcache.bus.runtime import Runtime
-from dmqcache.bus.sip.message import SipMessage
+from dmqcache.bus.sip.sip_message import SipMessage
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 #: Seconds between two looks at where a name leads now, for one caller that is not where it led before.
@@ -79,10 +79,6 @@ class Contacts:
         if not node.active:
             self._verify(node)
         return node
-
-    def heard(self, node: Node) -> None:
-        """Something came from ``node`` that says nothing else."""
-        node.last_seen = self._runtime.now()
 
     def called(self, node: Node) -> None:
         """``node`` sends a request on the notification channel."""

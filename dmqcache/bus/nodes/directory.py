@@ -21,7 +21,7 @@ from dmqcache.bus.nodes.leave import Farewell
 from dmqcache.bus.nodes.membership import Membership
 from dmqcache.bus.nodes.notification import CHANNEL, Notification
 from dmqcache.bus.nodes.probe import FailureDetector
-from dmqcache.bus.nodes.resolution import Addresses
+from dmqcache.bus.nodes.resolution import Addresses, node_uri
 from dmqcache.bus.nodes.verify import KNOCK_CHANNEL, Verifier
 from dmqcache.bus.runtime import Resolver, Runtime
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
@@ -130,6 +130,21 @@ class Directory:
         self._detector.answered(node)
         if not node.active and channel not in (CHANNEL, KNOCK_CHANNEL):
             self._verifier.caller(node)
+
+    def heard(self, endpoint: Endpoint) -> None:
+        """Something came from ``endpoint`` that says nothing else."""
+        node = self.nodes.at(endpoint)
+        if node is not None:
+            node.last_seen = self._runtime.now()
+
+    def sent_to_ourselves(self, endpoint: Endpoint) -> bool:
+        """A request of ours to ``endpoint`` came back: whether that is another address of ours. Not a node
+        that has ever answered us, since we do not answer ourselves: it only sends back what it was sent."""
+        node = self.nodes.at(endpoint)
+        if node is not None and node.confirmed:
+            return False
+        self.membership.add_own(node_uri(endpoint))
+        return True
 
     def silent(self, endpoint: Endpoint) -> None:
         """Whoever listens at ``endpoint`` lets a request wait."""

@@ -215,7 +215,7 @@ class Membership:
         self._change(node, status)
 
     def missed(self, node: Node) -> None:
-        """A ping to a node that is not active was not answered: maybe its time is over."""
+        """A ping to a node that is not active was not answered: maybe it has been silent for long enough."""
         if node.active or node.held or self.nodes.get(node.uri) is not node:
             return
         self._misses[node] = misses = self._misses.get(node, 0) + 1

@@ -1,7 +1,8 @@
 """The head of a SIP message: where it ends, its lines, its headers by name.
 
 Owns line ends, folding, the shape of a header line and the limits of a head (RFC 3261 sections 7.3 and 25.1),
-for datagrams and streams alike. What a start line or a value says is for ``message.py`` and ``headers.py``.
+for datagrams and streams alike. What a start line or a value says is for ``sip_message.py`` and
+``headers.py``.
 """
 
 from __future__ import annotations

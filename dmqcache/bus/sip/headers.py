@@ -1,7 +1,7 @@
 """SIP headers: their names, their store, and the few values of them that the bus reads.
 
 Owns the header grammar of RFC 3261 section 20 and 25.1 as far as DMQ needs it, and :class:`MessageError` with
-its named reasons. Start lines, bodies and limits of whole messages are ``message.py``'s.
+its named reasons. Start lines, bodies and limits of whole messages are ``sip_message.py``'s.
 """
 
 from __future__ import annotations

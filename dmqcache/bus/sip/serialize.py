@@ -2,13 +2,13 @@
 
 Owns the order of headers that Kamailio of every version reads well, and the rules by which a reply copies its
 request (RFC 3261 section 8.2.6, 18.2.1; RFC 3581 section 4). What goes into a message is the bus's business.
-Users take these functions from ``message.py``.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from dmqcache.bus.sip.headers import Answerable, MessageError, NameAddr, split_list
 from dmqcache.bus.sip.uri import Endpoint
@@ -44,41 +44,55 @@ _VIA_SOURCE = re.compile(
 )
 
 
-def build_request(
-    method: str,
-    uri: str,
-    via_sent_by: str,
-    transport: str,
-    branch: str,
-    from_uri: str,
-    from_tag: str,
-    to_uri: str,
-    call_id: str,
-    cseq: int,
-    max_forwards: int,
-    content_type: str,
-    body: bytes,
-    user_agent: str,
-    extra: Sequence[tuple[str, str]] = (),
-) -> bytes:
-    """One request. ``via_sent_by`` is ``host:port`` (IPv6 in brackets), ``transport`` is ``udp``, ``tcp`` or
-    ``tls``; an empty ``user_agent`` leaves the header out.
+class Author(NamedTuple):
+    """What one sender writes into each of its requests."""
+
+    #: ``host:port`` of our Via, IPv6 in brackets.
+    sent_by: str
+    from_tag: str
+    #: Empty: no such header.
+    user_agent: str = ""
+    #: Further headers.
+    extra: Sequence[tuple[str, str]] = ()
+
+
+class Draft(NamedTuple):
+    """One request before it is written."""
+
+    method: str
+    uri: str
+    from_uri: str
+    to_uri: str
+    #: ``udp``, ``tcp`` or ``tls``.
+    transport: str
+    branch: str
+    call_id: str
+    cseq: int
+    max_forwards: int
+    content_type: str
+    body: bytes
+
+
+def build_request(author: Author, draft: Draft) -> bytes:
+    """One request.
 
     Content-Length stands before From, because Kamailio up to 6.0 parses no further in
     ``dmq_process_message``. Raises ValueError when a value carries a line end or a NUL.
     """
+    sent_by, from_tag, user_agent, extra = author
+    method, uri, from_uri, to_uri, transport, branch, call_id, cseq, hops, content_type, body = draft
     agent = f"User-Agent: {user_agent}\r\n" if user_agent else ""
     more = "".join([f"{name}: {value}\r\n" for name, value in extra]) if extra else ""
     head = (
         f"{method} {uri} SIP/2.0\r\n"
-        f"Via: SIP/2.0/{transport.upper()} {via_sent_by};branch={branch}\r\n"
+        f"Via: SIP/2.0/{transport.upper()} {sent_by};branch={branch}\r\n"
         f"To: <{to_uri}>\r\n"
         f"Content-Length: {len(body)}\r\n"
         f"From: <{from_uri}>;tag={from_tag}\r\n"
         f"CSeq: {cseq} {method}\r\n"
         f"Call-ID: {call_id}\r\n"
         f"{agent}"
-        f"Max-Forwards: {max_forwards}\r\n"
+        f"Max-Forwards: {hops}\r\n"
         f"Content-Type: {content_type}\r\n"
         f"{more}\r\n"
     )

@@ -1,7 +1,7 @@
 """A stream of bytes cut into SIP messages.
 
 Owns framing by Content-Length (RFC 3261 section 18.3) and the keep-alive line ends between messages (RFC 5626
-section 3.5.1). Connections are ``transport.py``'s, what a message says is ``message.py``'s.
+section 3.5.1). Connections are ``transport.py``'s, what a message says is ``sip_message.py``'s.
 """
 
 from __future__ import annotations

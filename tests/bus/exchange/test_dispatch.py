@@ -28,14 +28,14 @@ class Bench:
     def __post_init__(self) -> None:
         self.dispatcher = Dispatcher(VirtualRuntime(self.clock), self.counters, self.workers, **self.limits)
 
-    def plain(self, lane: str, name: str) -> None:
+    def plain(self, queue: str, name: str) -> None:
         def run() -> Reply:
             self.log.append(f"{name} runs")
             return Reply(200)
 
-        self.submit(lane, name, run)
+        self.submit(queue, name, run)
 
-    def slow(self, lane: str, name: str) -> Gate:
+    def slow(self, queue: str, name: str) -> Gate:
         gate = Gate()
 
         async def work() -> Reply:
@@ -43,11 +43,11 @@ class Bench:
             await gate
             return Reply(202)
 
-        self.submit(lane, name, work)
+        self.submit(queue, name, work)
         return gate
 
-    def submit(self, lane: str, name: str, run: Callable[[], Any]) -> None:
-        self.dispatcher.submit(lane, Job("c", run, lambda reply: self.log.append(f"{name} {reply.status}")))
+    def submit(self, queue: str, name: str, run: Callable[[], Any]) -> None:
+        self.dispatcher.submit(queue, Job("c", run, lambda reply: self.log.append(f"{name} {reply.status}")))
 
     def run(self) -> list[str]:
         self.clock.run(0.01)
@@ -69,7 +69,7 @@ def test_a_coroutine_is_answered_when_it_is_done() -> None:
     assert bench.run() == ["1 202"]
 
 
-def test_messages_of_one_lane_wait_for_each_other_and_other_lanes_do_not() -> None:
+def test_messages_of_one_queue_wait_for_each_other_and_other_queues_do_not() -> None:
     bench = Bench()
     gate = bench.slow("a", "1")
     bench.plain("a", "2")
@@ -81,12 +81,12 @@ def test_messages_of_one_lane_wait_for_each_other_and_other_lanes_do_not() -> No
     assert bench.run() == ["1 202", "2 runs", "2 200", "3 starts"]
     second.open()
     assert bench.run() == ["3 202", "4 runs", "4 200"]
-    assert not bench.dispatcher._lanes and bench.dispatcher.waiting == 0
+    assert not bench.dispatcher._queues and bench.dispatcher.waiting == 0
 
 
 def test_no_more_coroutines_than_workers_run_at_once() -> None:
     bench = Bench(workers=2)
-    gates = [bench.slow(f"lane {number}", str(number)) for number in range(4)]
+    gates = [bench.slow(f"queue {number}", str(number)) for number in range(4)]
     assert bench.run() == ["0 starts", "1 starts"]
     gates[1].open()
     assert bench.run() == ["1 202", "2 starts"]
@@ -95,7 +95,7 @@ def test_no_more_coroutines_than_workers_run_at_once() -> None:
     assert bench.run() == ["0 202", "2 202", "3 starts", "3 202"]
 
 
-def test_a_busy_lane_takes_turns_with_the_others() -> None:
+def test_a_busy_queue_takes_turns_with_the_others() -> None:
     bench = Bench(workers=1)
     first = bench.slow("busy", "1")
     second = bench.slow("busy", "2")
@@ -106,7 +106,7 @@ def test_a_busy_lane_takes_turns_with_the_others() -> None:
     assert bench.run() == ["1 202", "3 starts", "3 202", "2 starts", "2 202"]
 
 
-def test_a_handler_that_hangs_holds_up_only_its_lane_and_one_worker() -> None:
+def test_a_handler_that_hangs_holds_up_only_its_queue_and_one_worker() -> None:
     bench = Bench(workers=2)
     bench.slow("stuck", "1")
     for number in range(5):
@@ -156,7 +156,7 @@ def test_a_handler_that_fails_is_a_500_and_the_next_message_is_handled(run: Call
     bench.plain("a", "2")
     log = bench.run()
     assert sorted(log) == ["1 500", "2 200", "2 runs"] and log.index("1 500") < log.index("2 runs")
-    assert bench.counters.handler_errors == {"c": 1}
+    assert +bench.counters.handler_errors == {"c": 1}
 
 
 def test_a_coroutine_that_does_not_end_is_cancelled_and_its_worker_is_back() -> None:
@@ -177,9 +177,9 @@ def test_a_coroutine_that_does_not_end_is_cancelled_and_its_worker_is_back() -> 
     assert not bench.log and not ended
     bench.clock.run(0.2)
     assert bench.log == ["1 500", "2 runs", "2 200", "3 starts", "3 202"] and ended == ["cancelled"]
-    assert bench.counters.handler_errors == {"c": 1}
+    assert +bench.counters.handler_errors == {"c": 1}
     bench.clock.run(100)
-    assert bench.clock.pending == 0 and not bench.dispatcher._lanes and not bench.dispatcher._runs
+    assert bench.clock.pending == 0 and not bench.dispatcher._queues and not bench.dispatcher._runs
 
 
 def test_a_coroutine_that_does_not_even_end_when_cancelled_keeps_no_worker_and_answers_once() -> None:
@@ -212,7 +212,7 @@ def test_each_coroutine_has_its_own_time() -> None:
     assert "2 500" in bench.log
 
 
-def test_an_answer_that_cannot_be_given_at_all_blocks_no_lane() -> None:
+def test_an_answer_that_cannot_be_given_at_all_blocks_no_queue() -> None:
     bench = Bench()
 
     def broken(reply: Reply) -> None:
@@ -225,7 +225,7 @@ def test_an_answer_that_cannot_be_given_at_all_blocks_no_lane() -> None:
     bench.plain("a", "3")
     gate.open()
     assert bench.run() == ["1 200", "1 500", "2 starts", "2 202", "1 200", "1 500", "3 runs", "3 200"]
-    assert bench.counters.handler_errors == {"c": 2} and not bench.dispatcher._lanes
+    assert +bench.counters.handler_errors == {"c": 2} and not bench.dispatcher._queues
 
 
 def test_a_handler_that_is_cancelled_because_the_node_closes_is_no_failure() -> None:
@@ -235,8 +235,8 @@ def test_a_handler_that_is_cancelled_because_the_node_closes_is_no_failure() -> 
     assert bench.run() == [] and not bench.counters.handler_errors
 
 
-def test_a_full_lane_gets_a_503() -> None:
-    bench = Bench(limits={"lane_limit": 3})
+def test_a_full_queue_gets_a_503() -> None:
+    bench = Bench(limits={"queue_limit": 3})
     gate = bench.slow("a", "1")
     for number in range(2, 7):
         bench.plain("a", str(number))
@@ -246,12 +246,12 @@ def test_a_full_lane_gets_a_503() -> None:
     assert bench.run()[-1] == "4 200"
 
 
-def test_all_lanes_together_are_bounded_too() -> None:
+def test_all_queues_together_are_bounded_too() -> None:
     bench = Bench(workers=1, limits={"total_limit": 5})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for number in range(10):
-            bench.slow(f"lane {number}", str(number))
+            bench.slow(f"queue {number}", str(number))
         bench.plain("plain", "p")
     log = bench.run()
     assert [line for line in log if line.endswith("503")] == [f"{number} 503" for number in range(6, 10)]
@@ -263,17 +263,17 @@ def test_all_lanes_together_are_bounded_too() -> None:
 def test_strangers_leave_room_for_nodes() -> None:
     bench = Bench(workers=0, limits={"total_limit": 10})
 
-    def submit(lane: str, stranger: bool) -> None:
+    def submit(queue: str, stranger: bool) -> None:
         def work() -> Awaitable[Reply]:
             return _none()  # type: ignore[return-value]
 
-        bench.dispatcher.submit(lane, Job("c", work, lambda reply: bench.log.append(lane), stranger))
+        bench.dispatcher.submit(queue, Job("c", work, lambda reply: bench.log.append(queue), stranger))
 
     for number in range(10):
         submit(f"stranger {number}", True)
     for number in range(10):
         submit(f"node {number}", False)
-    assert [lane.partition(" ")[0] for lane in bench.log] == ["stranger"] * 5 + ["node"] * 5
+    assert [queue.partition(" ")[0] for queue in bench.log] == ["stranger"] * 5 + ["node"] * 5
     bench.dispatcher.close()
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.exchange.replay import REMEMBERED, RUNNING, Replays, transaction_key
-from dmqcache.bus.sip.message import SipRequest, build_request, parse_message
+from dmqcache.bus.sip.serialize import Author, Draft, build_request
+from dmqcache.bus.sip.sip_message import SipRequest, parse_message
 from dmqcache.bus.sip.uri import Endpoint
 from tests.bus.virtual import Clock
 
@@ -18,7 +19,9 @@ def request(
 ) -> SipRequest:
     uri = "sip:htable@127.0.0.11"
     message = parse_message(
-        build_request("KDMQ", uri, host, "udp", branch, uri, tag, uri, call_id, cseq, 1, "a/b", b"", "")
+        build_request(
+            Author(host, tag), Draft("KDMQ", uri, uri, uri, "udp", branch, call_id, cseq, 1, "a/b", b"")
+        )
     )
     assert isinstance(message, SipRequest)
     return message

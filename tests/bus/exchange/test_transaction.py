@@ -18,7 +18,8 @@ from dmqcache.bus.exchange.transaction import (
     Plan,
     State,
 )
-from dmqcache.bus.sip.message import SipRequest, SipResponse, build_request, build_response, parse_message
+from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint
 from tests.bus.virtual import Clock, VirtualRuntime
 
@@ -49,9 +50,8 @@ class Bench:
         branch = self.transactions.next_branch()
         shown = f"{branch};{SEND_PARAM}=0" if plan.rto is not None else branch
         uri = "sip:htable@127.0.0.12"
-        data = build_request(
-            "KDMQ", uri, "127.0.0.11:5060", "udp", shown, uri, "t", uri, "c", 1, 1, "text/plain", b"x", ""
-        )
+        draft = Draft("KDMQ", uri, uri, uri, "udp", shown, "c", 1, 1, "text/plain", b"x")
+        data = build_request(Author("127.0.0.11:5060", "t"), draft)
         return self.transactions.start(data, branch, endpoint, "htable", plan, self.ended.append)
 
     def answer(self, status: int, send: int = -1, method: str = "KDMQ", source: Endpoint = THERE) -> None:

@@ -85,7 +85,7 @@ def test_a_broken_peer_is_counted_and_disturbs_no_other() -> None:
     clock.run(0)
     assert listener.heard == ["init", "up 127.0.0.12", "down 127.0.0.12"]
     assert broken.heard == ["down 127.0.0.12"]
-    assert counters.handler_errors == {"broken": 2}
+    assert +counters.handler_errors == {"broken": 2}
 
 
 def test_a_callback_may_cause_further_events() -> None:

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from dmqcache.bus.node import NodeStatus
-from dmqcache.bus.sip.message import parse_message
+from dmqcache.bus.sip.sip_message import parse_message
 from dmqcache.bus.sip.uri import NodeURI
 from tests.bus.virtual import Cluster, Stranger, kamailio
 

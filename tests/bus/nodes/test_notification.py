@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.node import NodeStatus
-from dmqcache.bus.sip.message import SipRequest
+from dmqcache.bus.sip.sip_message import SipRequest
 from dmqcache.bus.sip.uri import NodeURI, SipURI
 from tests.bus.nodes.test_events import Listener
 from tests.bus.virtual import Cluster, Stranger, kamailio

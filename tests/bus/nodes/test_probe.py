@@ -9,7 +9,7 @@ import pytest
 
 from dmqcache.bus.node import Node, NodeStatus
 from dmqcache.bus.peer import Peer
-from dmqcache.bus.sip.message import SipRequest
+from dmqcache.bus.sip.sip_message import SipRequest
 from dmqcache.bus.sip.uri import NodeURI, SipURI
 from tests.bus.virtual import Cluster, Stranger, kamailio
 

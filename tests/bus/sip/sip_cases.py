@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dmqcache.bus.sip.message import SipMessage, SipRequest, SipResponse
+from dmqcache.bus.sip.sip_message import SipMessage, SipRequest, SipResponse
 
 #: The headers of an ordinary request, for cases that are about something else.
 PLAIN = (

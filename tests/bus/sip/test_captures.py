@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.bus.sip.message import SipRequest, SipResponse, build_request, build_response, parse_message
+from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.stream import StreamFramer
 from dmqcache.bus.sip.uri import NodeURI, SipURI
 from tests.bus.captures import CAPTURED, DATAGRAMS
@@ -63,22 +64,20 @@ def test_on_a_stream_they_come_out_as_they_are(data: bytes) -> None:
 def test_written_again_it_says_the_same(data: bytes) -> None:
     message = parse_message(data)
     if isinstance(message, SipResponse):
-        asked = build_request(
+        draft = Draft(
             "KDMQ",
             message.to.uri,
-            message.via.host,
+            message.from_.uri,
+            message.to.uri,
             "udp",
             message.via.branch,
-            message.from_.uri,
-            message.from_.tag,
-            message.to.uri,
             message.call_id,
             message.cseq.number,
             1,
             "text/plain",
             b"",
-            "",
         )
+        asked = build_request(Author(message.via.host, message.from_.tag), draft)
         request = parse_message(asked)
         assert isinstance(request, SipRequest)
         again = build_response(
@@ -91,22 +90,21 @@ def test_written_again_it_says_the_same(data: bytes) -> None:
             message.user_agent,
         )
     else:
-        again = build_request(
+        sent_by = message.via.host if message.via.port is None else f"{message.via.host}:{message.via.port}"
+        draft = Draft(
             message.method,
             message.uri,
-            message.via.host if message.via.port is None else f"{message.via.host}:{message.via.port}",
+            message.from_.uri,
+            message.to.uri,
             message.via.transport,
             message.via.branch,
-            message.from_.uri,
-            message.from_.tag,
-            message.to.uri,
             message.call_id,
             message.cseq.number,
             message.max_forwards,
             message.content_type,
             message.body,
-            message.user_agent,
         )
+        again = build_request(Author(sent_by, message.from_.tag, message.user_agent), draft)
         # The same lines in our order: Content-Length stands further up.
         assert sorted(again.split(b"\r\n")) == sorted(data.split(b"\r\n"))
     written = parse_message(again)

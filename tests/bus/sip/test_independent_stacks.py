@@ -9,14 +9,8 @@ import pytest
 import sipmessage
 
 from dmqcache.bus.sip.headers import split_list
-from dmqcache.bus.sip.message import (
-    SipMessage,
-    SipRequest,
-    SipResponse,
-    build_request,
-    build_response,
-    parse_message,
-)
+from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import SipMessage, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI
 from tests.bus.captures import CAPTURED, DATAGRAMS
 from tests.bus.sip import aiosip_shim
@@ -39,23 +33,21 @@ def requests() -> Iterator[bytes]:
             for body, media in BODIES:
                 for extra in ((), (("Supported", "dmqcache-1"),)):
                     uri = node.with_user(channel)
-                    yield build_request(
+                    author = Author(here.host_port, "fedcba9876543210", "dmqcache (0.1.0)", extra)
+                    draft = Draft(
                         "KDMQ",
                         uri,
-                        here.host_port,
+                        here.with_user(channel),
+                        uri,
                         here.transport,
                         "z9hG4bK0123456789abcdef",
-                        here.with_user(channel),
-                        "fedcba9876543210",
-                        uri,
                         "0011223344556677@dmqcache",
                         10,
                         2,
                         media,
                         body,
-                        "dmqcache (0.1.0)",
-                        extra,
                     )
+                    yield build_request(author, draft)
 
 
 def replies() -> Iterator[bytes]:

@@ -6,34 +6,25 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.sip.message import (
-    REASONS,
-    MessageError,
-    SipRequest,
-    SipResponse,
-    build_request,
-    build_response,
-    parse_message,
-)
+from dmqcache.bus.sip.serialize import REASONS, Author, Draft, build_request, build_response
+from dmqcache.bus.sip.sip_message import MessageError, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint
 from tests.bus.sip.sip_cases import COMPACT, replaced, request
 
-SENT: dict[str, Any] = {
-    "method": "KDMQ",
-    "uri": "sip:htable@127.0.0.12:5060",
-    "via_sent_by": "127.0.0.11:5060",
-    "transport": "udp",
-    "branch": "z9hG4bK1",
-    "from_uri": "sip:htable@127.0.0.11:5060",
-    "from_tag": "f1",
-    "to_uri": "sip:htable@127.0.0.12:5060",
-    "call_id": "c1@127.0.0.11",
-    "cseq": 10,
-    "max_forwards": 1,
-    "content_type": "application/json",
-    "body": b'{"action":1}',
-    "user_agent": "dmqcache (0.1.0)",
-}
+AUTHOR = Author("127.0.0.11:5060", "f1", "dmqcache (0.1.0)")
+DRAFT = Draft(
+    method="KDMQ",
+    uri="sip:htable@127.0.0.12:5060",
+    from_uri="sip:htable@127.0.0.11:5060",
+    to_uri="sip:htable@127.0.0.12:5060",
+    transport="udp",
+    branch="z9hG4bK1",
+    call_id="c1@127.0.0.11",
+    cseq=10,
+    max_forwards=1,
+    content_type="application/json",
+    body=b'{"action":1}',
+)
 HERE = Endpoint("udp", "127.0.0.12", 5060)
 
 
@@ -59,7 +50,7 @@ def answer(message: SipRequest, source: Endpoint | None, **changed: Any) -> SipR
 
 
 def test_a_request_byte_for_byte() -> None:
-    assert build_request(**SENT, extra=[("Supported", "dmqcache-1")]) == (
+    assert build_request(AUTHOR._replace(extra=[("Supported", "dmqcache-1")]), DRAFT) == (
         b"KDMQ sip:htable@127.0.0.12:5060 SIP/2.0\r\n"
         b"Via: SIP/2.0/UDP 127.0.0.11:5060;branch=z9hG4bK1\r\n"
         b"To: <sip:htable@127.0.0.12:5060>\r\n"
@@ -78,25 +69,27 @@ def test_a_request_byte_for_byte() -> None:
 
 def test_a_request_is_read_back() -> None:
     body = bytes(range(256)) * 4
-    fields = SENT | {"body": body, "user_agent": "", "transport": "tcp", "via_sent_by": "[::1]:5060"}
-    message = parse_message(build_request(**fields))
+    draft = DRAFT._replace(body=body, transport="tcp")
+    message = parse_message(build_request(Author("[::1]:5060", "f1"), draft))
     assert isinstance(message, SipRequest)
-    assert (message.body, message.user_agent, message.uri) == (body, "", SENT["uri"])
+    assert (message.body, message.user_agent, message.uri) == (body, "", DRAFT.uri)
     assert (message.via.transport, message.via.host, message.via.port) == ("tcp", "::1", 5060)
-    assert (message.from_.tag, message.call_id, message.cseq) == ("f1", SENT["call_id"], (10, "KDMQ"))
+    assert (message.from_.tag, message.call_id, message.cseq) == ("f1", DRAFT.call_id, (10, "KDMQ"))
 
 
 @pytest.mark.parametrize("name", ["uri", "from_tag", "call_id", "content_type", "user_agent", "branch"])
 @pytest.mark.parametrize("evil", ["a\r\nX: y", "a\nX: y", "a\rX: y", "a\r\n", "a\0"])
 def test_no_value_can_bring_a_line_of_its_own(name: str, evil: str) -> None:
+    author = Author(**AUTHOR._asdict() | {name: evil}) if name in Author._fields else AUTHOR
+    draft = Draft(**DRAFT._asdict() | {name: evil}) if name in Draft._fields else DRAFT
     with pytest.raises(ValueError, match="line end"):
-        build_request(**SENT | {name: evil})
+        build_request(author, draft)
     with pytest.raises(ValueError, match="line end"):
-        build_request(**SENT, extra=[("X", evil)])
+        build_request(AUTHOR._replace(extra=[("X", evil)]), DRAFT)
 
 
 def test_a_reply_byte_for_byte() -> None:
-    message = parse_message(build_request(**SENT))
+    message = parse_message(build_request(AUTHOR, DRAFT))
     assert isinstance(message, SipRequest)
     data = build_response(
         message, 200, "", b"x", "text/plain", "t1", "dmqcache (0.1.0)", [("Supported", "dmqcache-1")], HERE
@@ -118,7 +111,7 @@ def test_a_reply_byte_for_byte() -> None:
 
 
 def test_a_to_that_ends_with_a_semicolon_gets_one_parameter_more_and_no_empty_one() -> None:
-    data = build_request(**SENT).replace(
+    data = build_request(AUTHOR, DRAFT).replace(
         b"To: <sip:htable@127.0.0.12:5060>", b"To: <sip:htable@127.0.0.12>; ;"
     )
     message = parse_message(data)

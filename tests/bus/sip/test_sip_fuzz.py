@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmqcache.bus.sip.headers import REASONS_FOR_DROP
-from dmqcache.bus.sip.message import MessageError, SipRequest, build_response, parse_message
+from dmqcache.bus.sip.serialize import build_response
+from dmqcache.bus.sip.sip_message import MessageError, SipRequest, parse_message
 from dmqcache.bus.sip.stream import StreamFramer
 from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI, URIError
 from tests.bus.captures import DATAGRAMS

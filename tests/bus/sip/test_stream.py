@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmqcache.bus.sip.message import MessageError, parse_message
+from dmqcache.bus.sip.sip_message import MessageError, parse_message
 from dmqcache.bus.sip.stream import StreamFramer
 from tests.bus.sip.sip_cases import BAD, GOOD, Bad, Good, assert_reads, request
-from tests.bus.sip.test_message import name
+from tests.bus.sip.test_sip_message import name
 
 STREAMED = [case for case in GOOD if case.stream]
 

@@ -1,11 +1,11 @@
-"""dmqcache.bus.sip.message: datagrams to messages."""
+"""dmqcache.bus.sip.sip_message: datagrams to messages."""
 
 from __future__ import annotations
 
 import pytest
 
 from dmqcache.bus.sip.headers import REASONS_FOR_DROP
-from dmqcache.bus.sip.message import MessageError, SipRequest, SipResponse, parse_message
+from dmqcache.bus.sip.sip_message import MessageError, SipRequest, SipResponse, parse_message
 from tests.bus.sip.sip_cases import BAD, GOOD, PLAIN, Bad, Good, assert_reads, replaced, request
 
 

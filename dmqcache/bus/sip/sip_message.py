@@ -1,7 +1,7 @@
 """SIP messages: bytes to a request or a reply, and back.
 
 Owns start lines and bodies (RFC 3261 sections 7.1, 7.2 and 18.3). The lines of the head are ``head.py``'s,
-values inside headers ``headers.py``'s, writing is ``serialize.py``'s (its functions are public here as well),
+values inside headers ``headers.py``'s, writing is ``serialize.py``'s,
 cutting a stream into messages is ``stream.py``'s. What a message means is for others to know.
 """
 
@@ -9,18 +9,8 @@ from __future__ import annotations
 
 from dmqcache.bus.sip.head import parse_length, read_headers, split_head
 from dmqcache.bus.sip.headers import TOKEN, CSeq, Headers, MessageError, NameAddr, Via, split_list
-from dmqcache.bus.sip.serialize import REASONS, build_request, build_response
 
-__all__ = [
-    "REASONS",
-    "MessageError",
-    "SipMessage",
-    "SipRequest",
-    "SipResponse",
-    "build_request",
-    "build_response",
-    "parse_message",
-]
+__all__ = ["MessageError", "SipMessage", "SipRequest", "SipResponse", "parse_message"]
 
 #: Bytes of the largest datagram (the UDP length field's 16 bits).
 MAX_DATAGRAM = 65_535

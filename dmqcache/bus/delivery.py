@@ -1,0 +1,105 @@
+"""From a request of another node to the handler of its channel.
+
+Owns who is taken for the sender, and what a request is answered that no handler gets. Who that sender is on
+this bus, ``nodes/contacts.py`` knows; order and workers are ``exchange/dispatch.py``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.exchange.answers import Due
+from dmqcache.bus.exchange.dispatch import Dispatcher, Job
+from dmqcache.bus.node import Node
+from dmqcache.bus.nodes.directory import Directory
+from dmqcache.bus.peer import Message, Peer
+from dmqcache.bus.sip.sip_message import MessageError
+from dmqcache.bus.sip.uri import NodeURI, SipURI, URIError
+
+#: Texts of URIs whose meaning is kept; every node and channel has one of its own.
+CACHED_URIS = 4_096
+
+
+class Delivery:
+    """The channels of one node."""
+
+    def __init__(
+        self,
+        peers: Mapping[str, Peer],
+        directory: Directory,
+        dispatcher: Dispatcher,
+        counters: BusCounters,
+    ) -> None:
+        self._peers = peers
+        self._directory = directory
+        self._dispatcher = dispatcher
+        self._counters = counters
+        self._channels: dict[str, str] = {}
+        self._senders: dict[str, NodeURI] = {}
+
+    def deliver(self, due: Due) -> None:
+        """Hand a request to its channel's handler, or refuse it."""
+        request = due.request
+        try:
+            sender = self._sender(request.from_.uri)
+            channel = self._channel(request.uri)
+        except (URIError, MessageError) as error:
+            self._counters.drops[error.reason if isinstance(error, MessageError) else "bad_uri"] += 1
+            due.refuse(400)
+            return
+        if self._directory.membership.is_own(sender):
+            self._counters.drops["own_address_claimed"] += 1
+            due.refuse(403)
+            return
+        node = self._directory.contacts.sender(sender, due.source, request)
+        peer = self._peers.get(channel)
+        if peer is None:
+            self._counters.unknown_channel(channel, from_node=node is not None)
+            due.refuse(404)
+            return
+        self._counters.messages[channel, "in", "request"] += 1
+        self._submit(due, peer, _message(due, channel, sender, node))
+
+    def _submit(self, due: Due, peer: Peer, message: Message) -> None:
+        channel, node = message.channel, message.node
+        job = Job(channel, partial(peer.handle, message), partial(due.give, channel), stranger=node is None)
+        # A queue for each host that claims to be a node: none fills that of the node itself.
+        sender = message.sender
+        queue = (sender, channel) if node is not None else (sender, channel, due.source.host)
+        due.begin()
+        self._dispatcher.submit(queue, job)
+
+    def _sender(self, uri: str) -> NodeURI:
+        known = self._senders.get(uri)
+        if known is None:
+            if len(self._senders) >= CACHED_URIS:
+                self._senders.clear()
+            known = self._senders[uri] = NodeURI.from_sip(SipURI.parse(uri))
+        return known
+
+    def _channel(self, uri: str) -> str:
+        known = self._channels.get(uri)
+        if known is None:
+            if len(self._channels) >= CACHED_URIS:
+                self._channels.clear()
+            known = self._channels[uri] = SipURI.parse(uri).user
+        return known
+
+
+def _message(due: Due, channel: str, sender: NodeURI, node: Node | None) -> Message:
+    """What the handler is given."""
+    request = due.request
+    return Message(
+        channel,
+        request.body,
+        request.content_type,
+        sender,
+        due.source,
+        node,
+        request.max_forwards,
+        request.user_agent,
+        node.supported if node is not None else request.supported,
+        request.call_id,
+    )
