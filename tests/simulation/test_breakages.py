@@ -13,7 +13,7 @@ from dmqcache.store.kamailio import writes as kamailio_arrivals
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
 from dmqcache.store.kamailio.courier import KamailioCourier
-from dmqcache.store.native.initial_sync import Join
+from dmqcache.store.native.initial_sync import InitialSync
 from dmqcache.store.native.repair import Repair
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.table import merge as arrivals
@@ -120,7 +120,7 @@ def what_is_older_is_not_told_back(patch: Patch) -> None:
 
 
 def a_node_is_ready_at_once(patch: Patch) -> None:
-    patch.setattr(Join, "start", lambda self, seeds: self._finish("it would like to be"))
+    patch.setattr(InitialSync, "start", lambda self, seeds: self._finish("it would like to be"))
 
 
 def wait_counts_all_who_are_there(patch: Patch) -> None:
