@@ -1,7 +1,8 @@
 """Many runs, one after the other or on several cores; and one run again, with everything that happened.
 
 ``python -m tests.simulation.campaign --seeds 10000 --jobs 2`` prints failing seeds and a summary;
-``--replay SEED`` prints that run's transcript: seconds, node, what was sent, lost, done or logged.
+``--replay SEED`` prints that run's transcript: seconds, node, what was sent, lost, done or logged;
+``--minimise SEED`` makes a failing run as short as it can in ``--seconds``, and prints that one's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tests.simulation.faults import Scenario, draw
+from tests.simulation.minimise import SECONDS, Minimiser
 from tests.simulation.run import Result, Run
 from tests.simulation.runtime import World
 
@@ -46,8 +48,13 @@ class _Lines(logging.Handler):
 
 def replay(seed: int, size: int | None = None, kamailio: bool | None = None) -> tuple[Run, Result]:
     """Live through one seed and keep its transcript."""
+    return live_again(draw(seed, size, kamailio))
+
+
+def live_again(scenario: Scenario) -> tuple[Run, Result]:
+    """Live through one scenario and keep its transcript."""
     logging.disable(logging.NOTSET)
-    run = Run(draw(seed, size, kamailio), transcript=True)
+    run = Run(scenario, transcript=True)
     root = logging.getLogger("dmqcache")
     handler = _Lines(run.world)
     level, propagate = root.level, root.propagate
@@ -121,9 +128,13 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--replay", type=int, metavar="SEED", help="print one run's transcript")
+    parser.add_argument("--minimise", type=int, metavar="SEED", help="make a failing run short")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for --minimise: of wall time")
     options = parser.parse_args()
     if options.replay is not None:
-        return _replay(options.replay)
+        return _replay(draw(options.replay))
+    if options.minimise is not None:
+        return _minimise(draw(options.minimise), options.seconds)
     began = time.monotonic()
     summary = Summary()
     for result in campaign(range(options.first, options.first + options.seeds), options.jobs):
@@ -140,8 +151,8 @@ def main() -> int:
     return 1 if summary.failed else 0
 
 
-def _replay(seed: int) -> int:
-    run, result = replay(seed)
+def _replay(scenario: Scenario) -> int:
+    run, result = live_again(scenario)
     for line in describe(run.scenario):
         print(line)
     for line in transcript(run):
@@ -150,6 +161,20 @@ def _replay(seed: int) -> int:
         print(line)
     print(f"fingerprint {result.fingerprint:08x}, agreement after {result.converged:.1f} s")
     return 1 if result.problems else 0
+
+
+def _minimise(scenario: Scenario, seconds: float) -> int:
+    minimiser = Minimiser(scenario, seconds)
+    events = len(scenario.events)
+    if not minimiser.failing:
+        print("all is well: there is nothing to make short")
+        return 0
+    shortest = minimiser.shrink()
+    status = _replay(shortest)
+    print(f"{len(shortest.events)} of {events} events are left after {minimiser.tried} runs:")
+    for event in shortest.events:
+        print(f"{event.at:10.4f}      {event}")
+    return status
 
 
 if __name__ == "__main__":
