@@ -7,6 +7,7 @@ is told to stop is ``cli/run_node.py``'s business.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -16,6 +17,7 @@ from dmqcache.bus.bus import Bus
 from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.net.aio import AsyncioRuntime
 from dmqcache.config.config import Config, ConfigError, embedded
+from dmqcache.config.limits import room_for
 from dmqcache.config.peer_loading import load_peers, register_peers
 from dmqcache.metrics.node_view import NodeRow, SyncProgress, node_rows, sync_progress
 from dmqcache.open_bus import OpenBus
@@ -23,6 +25,8 @@ from dmqcache.release import SOFTWARE, VERSION
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
+
+log = logging.getLogger("dmqcache")
 
 
 class CacheNode:
@@ -67,6 +71,8 @@ class CacheNode:
         if self._shell is not None:
             raise RuntimeError("the node is started already; stop() comes first")
         config = self.config
+        for note in config.notes:
+            log.warning(note)
         settings = BusSettings(
             server_address=config.server_address,
             notification_addresses=config.notification_addresses,
@@ -103,13 +109,16 @@ class CacheNode:
     async def _open_servers(self) -> None:
         config = self.config
         if config.client_address is not None:
-            from dmqcache.server.resp.connection import RespServer
+            from dmqcache.server.resp.clients import MAX_CLIENTS
+            from dmqcache.server.resp.server import RespServer
 
-            await self._open(
-                RespServer(self, *config.client_address, max_value_bytes=config.max_value_bytes),
-                "client_address",
-                config.client_address,
+            server = RespServer(
+                self,
+                *config.client_address,
+                max_clients=room_for(MAX_CLIENTS),
+                max_value_bytes=config.max_value_bytes,
             )
+            await self._open(server, "client_address", config.client_address)
         if config.http_address is not None:
             from dmqcache.server.http.routes import HttpServer
 

@@ -36,7 +36,7 @@ def serve(
     settings = load(config, os.environ, flags)
     logs.setup(settings.log_level, settings.log_format)
     from dmqcache.cli.run_node import run
-    from dmqcache.server.resp.connection import MAX_CLIENTS
+    from dmqcache.server.resp.clients import MAX_CLIENTS
 
     limits.raise_open_files(MAX_CLIENTS)
     run(settings)

@@ -24,8 +24,9 @@ __all__ = ["Config", "ConfigError", "HostPort", "load", "parse_host_port"]
 
 #: Names of the environment that are not options of ``serve``.
 RESERVED_VARIABLES = frozenset({ENVIRONMENT_PREFIX + "NODE", ENVIRONMENT_PREFIX + "CONFIG"})
-#: A variable that is this similar to an option's is a typing error, not somebody else's variable
-#: (Kubernetes sets DMQCACHE_PORT and DMQCACHE_SERVICE_HOST for a service of that name).
+#: What Kubernetes sets in every container for a service whose name begins with ``dmqcache``.
+KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$")
+#: A variable that is this similar to an option's is likely to be a typing error.
 SIMILAR = 0.85
 #: An address that is switched off.
 OFF = "off"
@@ -57,6 +58,8 @@ class Config:
     tombstone_limit: int
     log_level: str
     log_format: str
+    #: What is odd and stops nothing: lines to be logged as warnings when the node starts.
+    notes: tuple[str, ...] = field(default=(), compare=False)
     #: Where each value came from, for the log: option -> "default", "file", the variable or the flag.
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -75,13 +78,16 @@ def load(
     }
     if file is not None:
         given |= {name: (f"{file}: {name}", value) for name, value in _from_file(Path(file)).items()}
-    given |= {name: (BY_NAME[name].variable, value) for name, value in _from_environment(environ or {})}
+    environ = environ or {}
+    given |= {name: (BY_NAME[name].variable, value) for name, value in _from_environment(environ)}
     given |= {name: (BY_NAME[name].flag, value) for name, value in _from_flags(flags or {})}
     values: dict[str, Any] = {}
     for option in OPTIONS:
         source, raw = given[option.name]
         values[option.attribute] = _convert(option, source, raw)
-    config = Config(**values, sources={name: source for name, (source, _) in given.items()})
+    notes = (*_unknown_variables(environ), *map(_ignored_fields, values["tables"]))
+    sources = {name: source for name, (source, _) in given.items()}
+    config = Config(**values, notes=tuple(filter(None, notes)), sources=sources)
     _check_together(config)
     return config
 
@@ -119,17 +125,31 @@ def _from_file(path: Path) -> dict[str, Sequence[Any]]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterable[tuple[str, Sequence[Any]]]:
-    variables = {option.variable: option for option in OPTIONS}
-    for variable, text in environ.items():
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in RESERVED_VARIABLES:
-            continue
-        option = variables.get(variable)
-        if option is None:
-            near = difflib.get_close_matches(variable, variables, 1, SIMILAR)
-            if near:
-                raise ConfigError(f"unknown variable {variable}; did you mean {near[0]}?")
-        elif text.strip():
+    for option in OPTIONS:
+        text = environ.get(option.variable, "")
+        if text.strip():
             yield option.name, [part for part in SEPARATOR.split(text) if part] if option.repeat else [text]
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> Iterable[str]:
+    """A line for each variable that looks like one of ours and is none. It stops nothing: others may have set
+    it for reasons of their own."""
+    known = {option.variable for option in OPTIONS} | RESERVED_VARIABLES
+    for variable in environ:
+        if (
+            variable.startswith(ENVIRONMENT_PREFIX)
+            and variable not in known
+            and not KUBERNETES.search(variable)
+        ):
+            near = difflib.get_close_matches(variable, known, 1, SIMILAR)
+            hint = f"did you mean {near[0]}?" if near else "there is no such option"
+            yield f"the variable {variable} is ignored; {hint}"
+
+
+def _ignored_fields(table: TableSettings) -> str:
+    if not table.ignored:
+        return ""
+    return f"table {table.name!r}: {', '.join(table.ignored)} ignored: dmqcache has no database"
 
 
 def _from_flags(flags: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[Any]]]:
@@ -253,7 +273,8 @@ def _check_together(config: Config) -> None:
             f"server_address {config.server_address} is no address that another node can reach; "
             "use listen_address for it and give the real one here"
         )
-    if config.client_address is not None and config.client_address == config.http_address:
+    clients = config.client_address
+    if clients is not None and clients == config.http_address and clients.port:
         raise ConfigError(f"client_address and http_address are both {config.client_address}")
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dmqcache.server.resp.connection import RespServer
+from dmqcache.server.resp.server import RespServer
 from dmqcache.server.resp.session import ServedNode
 
 

@@ -8,8 +8,8 @@ from dmqcache.server.resp.session import Session
 
 
 def append(session: Session, args: list[str]) -> bytes:
-    old = session.table.get(args[1])
-    value = args[2] if old is None else f"{old}{args[2]}"
+    cell = session.table.live_cell(args[1])
+    value = args[2] if cell is None else f"{cell.value}{args[2]}"
     session.table.set(args[1], value, keep_ttl=True)
     return integer(len(to_bytes(value)))
 

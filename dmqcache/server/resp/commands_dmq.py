@@ -3,6 +3,7 @@ for the command line; keys and values, which may be any bytes, are RESP."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,14 +13,17 @@ from dmqcache.server.resp.commands_scan import next_keys
 from dmqcache.server.resp.info import node_rows, sections, table_rows
 from dmqcache.server.resp.reply import (
     CommandError,
-    bulks,
+    bulk,
     encode,
     integer,
     null,
     syntax_error,
 )
-from dmqcache.server.resp.session import Session
-from dmqcache.store.table.patterns import MatchKind, MatchOn
+from dmqcache.server.resp.session import Answer, Session
+from dmqcache.server.resp.steps import STEP_CHANGES, Steps, in_steps, key_steps
+from dmqcache.store.table.cell import NEVER, Cell
+from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
+from dmqcache.store.table.table import Table
 
 #: Cells that one DMQ.SCAN returns when the client names no COUNT.
 SCAN_CELLS = 1000
@@ -50,28 +54,52 @@ def _pattern(args: list[str]) -> tuple[MatchKind, str, MatchOn]:
         raise CommandError(f"ERR {args[0].upper()} takes {kinds} {places} PATTERN") from None
 
 
-def match(session: Session, args: list[str]) -> bytes:
-    kind, pattern, on = _pattern(args)
-    return bulks(session.table.match(kind, pattern, on))
+def match(session: Session, args: list[str]) -> Answer:
+    return in_steps(session, _match(session.table, *_pattern(args)))
 
 
-def remove(session: Session, args: list[str]) -> bytes:
-    kind, pattern, on = _pattern(args)
-    return integer(session.table.delete_matching(kind, pattern, on))
+def _match(table: Table, kind: MatchKind, pattern: str, on: MatchOn) -> Steps:
+    matches = compile_pattern(kind, pattern, strict=True)
+    count, pieces = 0, []
+    for some in key_steps(table):
+        found = _matching(table, some, matches, on)
+        count += len(found)
+        pieces.append(b"".join(map(bulk, found)))
+        yield
+    return b"*%d\r\n" % count + b"".join(pieces)
 
 
-def _cell(session: Session, key: str) -> list[Any] | None:
+def remove(session: Session, args: list[str]) -> Answer:
+    return in_steps(session, _remove(session.table, *_pattern(args)))
+
+
+def _remove(table: Table, kind: MatchKind, pattern: str, on: MatchOn) -> Steps:
+    matches = compile_pattern(kind, pattern, strict=True)
+    count = 0
+    for some in key_steps(table, count=STEP_CHANGES):
+        count += sum(map(table.delete, _matching(table, some, matches, on)))
+        yield
+    return integer(count)
+
+
+def _matching(table: Table, keys: list[str], matches: Callable[[str], bool], on: MatchOn) -> list[str]:
+    """Those of the keys that match, by name or by value. As in Kamailio, integers never match."""
+    if on is MatchOn.NAME:
+        return [key for key in keys if matches(key)]
+    cells = map(table.live_cell, keys)
+    return [cell.key for cell in cells if cell and isinstance(cell.value, str) and matches(cell.value)]
+
+
+def _typed(session: Session, cell: Cell) -> list[Any]:
     """Value (an integer stays one) and milliseconds left, -1 for ever."""
-    try:
-        left = session.table.ttl(key)
-    except KeyError:
-        return None
-    return [session.table.get(key), -1 if left is None else max(0, round(left * 1000))]
+    left = -1 if cell.expires == NEVER else max(0, round((cell.expires - session.table.clock.now()) * 1000))
+    return [cell.value, left]
 
 
 def cell(session: Session, args: list[str]) -> bytes:
-    found = _cell(session, args[1])
-    return null(session.resp3) if found is None else encode(found, session.resp3)
+    # Through ``get``: it is a read of a client's, a hit or a miss.
+    found = session.table.live_cell(args[1]) if session.table.get(args[1]) is not None else None
+    return null(session.resp3) if found is None else encode(_typed(session, found), session.resp3)
 
 
 def scan(session: Session, args: list[str]) -> bytes:
@@ -89,9 +117,9 @@ def scan(session: Session, args: list[str]) -> bytes:
     cursor, keys = next_keys(session, args[1], prefix, count)
     flat: list[Any] = []
     for key in keys:
-        found = _cell(session, key)
+        found = session.table.live_cell(key)  # not ``get``: to list is no use of the cache
         if found is not None:
-            flat += [key, *found]
+            flat += [key, *_typed(session, found)]
     return encode([str(cursor), flat], session.resp3)
 
 

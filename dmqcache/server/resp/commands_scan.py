@@ -5,19 +5,29 @@ from __future__ import annotations
 from dmqcache.server.resp.command import Command, Options, parse_integer
 from dmqcache.server.resp.globs import compile_glob, literal_prefix
 from dmqcache.server.resp.reply import OK, CommandError, bulk, bulks, integer, null, syntax_error
-from dmqcache.server.resp.session import Session
+from dmqcache.server.resp.session import Answer, Session
+from dmqcache.server.resp.steps import Steps, in_steps, key_steps
+from dmqcache.store.table.table import Table
 
 #: Keys that one SCAN looks at when the client names no COUNT (Redis'), and at most.
 SCAN_COUNT = 10
 MAX_SCAN_COUNT = 100_000
 
 
-def keys(session: Session, args: list[str]) -> bytes:
-    prefix, is_all = literal_prefix(args[1])
-    if is_all:
-        return bulks(session.table.scan(prefix=prefix))
-    matches = compile_glob(args[1])
-    return bulks([key for key in session.table.scan(prefix=prefix) if matches(key)])
+def keys(session: Session, args: list[str]) -> Answer:
+    return in_steps(session, _keys(session.table, args[1]))
+
+
+def _keys(table: Table, pattern: str) -> Steps:
+    prefix, is_all = literal_prefix(pattern)
+    matches = None if is_all else compile_glob(pattern)
+    count, pieces = 0, []
+    for some in key_steps(table, prefix):
+        found = some if matches is None else [key for key in some if matches(key)]
+        count += len(found)
+        pieces.append(b"".join(map(bulk, found)))
+        yield
+    return b"*%d\r\n" % count + b"".join(pieces)
 
 
 def scan(session: Session, args: list[str]) -> bytes:

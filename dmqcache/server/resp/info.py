@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from dmqcache.release import VERSION
 from dmqcache.server.resp.session import Shared
 
 #: What is told to clients that ask which Redis this is: the protocol as of this version.
-REDIS_VERSION = "7.2.0"
+REDIS_VERSION: Final = "7.2.0"
 
 Section = dict[str, Any]
 
 
 def sections(shared: Shared) -> dict[str, Section]:
-    """Section -> name -> text or number."""
+    """Section -> name -> text or number. The names of Redis mean here what they mean there: exporters and
+    dashboards read them."""
     return {
         "Server": _server(shared),
-        "Clients": {"connected_clients": len(shared.sessions)},
+        "Clients": _clients(shared),
+        "Memory": _memory(shared),
+        "Persistence": {"loading": int(not shared.node.ready), "rdb_bgsave_in_progress": 0, "aof_enabled": 0},
         "Stats": _stats(shared),
         "Replication": _replication(shared),
+        "CPU": _cpu(),
+        "Cluster": {"cluster_enabled": 0},
         "Bus": _bus(shared),
+        "Tables": _tables(shared),
         "Keyspace": _keyspace(shared),
     }
 
 
 def _server(shared: Shared) -> Section:
+    uptime = int(shared.clock() - shared.started)
     return {
         "redis_version": REDIS_VERSION,
         "redis_mode": "standalone",
@@ -36,9 +45,62 @@ def _server(shared: Shared) -> Section:
         "os": f"{platform.system()} {platform.release()} {platform.machine()}",
         "arch_bits": 64,
         "process_id": os.getpid(),
+        "run_id": shared.run_id,
         "tcp_port": shared.port,
-        "uptime_in_seconds": int(shared.clock() - shared.started),
+        "server_time_usec": round(shared.wall() * 1_000_000),
+        "uptime_in_seconds": uptime,
+        "uptime_in_days": uptime // 86_400,
     }
+
+
+def _clients(shared: Shared) -> Section:
+    return {
+        "connected_clients": len(shared.sessions),
+        "maxclients": shared.max_clients,
+        "blocked_clients": sum(session.waiting for session in shared.sessions.values()),
+        "client_bytes_held": shared.held,
+    }
+
+
+def _memory(shared: Shared) -> Section:
+    """The process', as the system counts it: Python's own allocations cannot be told from the cells'."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    peak = usage.ru_maxrss * 1024
+    used = _resident_bytes() or peak
+    return {
+        "used_memory": used,
+        "used_memory_human": human(used),
+        "used_memory_rss": used,
+        "used_memory_peak": max(used, peak),
+        "used_memory_dataset": sum(table.bytes for table in shared.node.tables.values()),
+        "maxmemory": 0,
+        "maxmemory_policy": "noeviction",
+        "mem_fragmentation_ratio": "1.00",
+    }
+
+
+def _resident_bytes() -> int:
+    """What the process holds now; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * resource.getpagesize()
+
+
+def human(size: int) -> str:
+    """``1.50M``, as Redis writes it."""
+    amount = float(size)
+    for unit in "BKMG":
+        if amount < 1024 or unit == "G":
+            break
+        amount /= 1024
+    return f"{size}B" if unit == "B" else f"{amount:.2f}{unit}"
+
+
+def _cpu() -> Section:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {"used_cpu_sys": f"{usage.ru_stime:.6f}", "used_cpu_user": f"{usage.ru_utime:.6f}"}
 
 
 def _stats(shared: Shared) -> Section:
@@ -87,12 +149,21 @@ def _bus(shared: Shared) -> Section:
     return flat
 
 
-def _keyspace(shared: Shared) -> Section:
+def _tables(shared: Shared) -> Section:
     return {
-        f"db{index}": f"keys={len(table)},name={name},characters={table.bytes}"
+        f"table{index}": f"name={name},keys={len(table)},characters={table.bytes}"
         for index, (name, table) in enumerate(shared.node.tables.items())
-        if len(table) or not index
     }
+
+
+def _keyspace(shared: Shared) -> Section:
+    """Only what Redis says there, as exporters read nothing else; like Redis, no line for an empty table."""
+    found: Section = {}
+    for index, table in enumerate(shared.node.tables.values()):
+        if len(table):
+            expires, left = table.expiry.about(table.clock.now())
+            found[f"db{index}"] = f"keys={len(table)},expires={expires},avg_ttl={round(left * 1000)}"
+    return found
 
 
 def table_rows(shared: Shared) -> list[Section]:

@@ -58,7 +58,12 @@ class Shared:
     cursors: Cursors
     #: Runs one command; EXEC runs those of its transaction with it.
     execute: Callable[[Session, list[str]], Answer]
+    #: Forty hexadecimal digits, new with each start (Redis' run_id).
+    run_id: str = "0" * 40
     port: int = 0
+    max_clients: int = 0
+    #: Bytes of all clients' unfinished commands, commands that wait, and replies that were not taken.
+    held: int = 0
     started: float = 0.0
     counters: RespCounters = field(default_factory=RespCounters)
     sessions: dict[int, Session] = field(default_factory=dict)
@@ -93,6 +98,7 @@ class Session:
         "table",
         "table_name",
         "transaction",
+        "waiting",
     )
 
     def __init__(self, shared: Shared, address: str) -> None:
@@ -102,6 +108,8 @@ class Session:
         shared.next_id += 1
         self.connected = shared.clock()
         self.closing = False
+        #: A command of this client is under way, and those behind it wait.
+        self.waiting = False
         self.library = self.library_version = ""
         self.reset()
 

@@ -6,10 +6,14 @@ Reads compare a cell's own time and are exact; this index only finds what nobody
 from __future__ import annotations
 
 from math import ceil
+from typing import Final
 
 from sortedcontainers import SortedDict
 
 from dmqcache.store.table.cell import NEVER
+
+#: Seconds that are added up at once for a summary: about a millisecond's work.
+MAX_SUMMED: Final = 10_000
 
 
 class ExpiryIndex:
@@ -38,6 +42,17 @@ class ExpiryIndex:
             bucket.pop(key, None)
             if not bucket:
                 del self._buckets[second]
+
+    def about(self, now: float) -> tuple[int, float]:
+        """About how many keys have a time to live, and the seconds that are left to them on average. Of very
+        many seconds only some are looked at."""
+        step = len(self._buckets) // MAX_SUMMED + 1
+        count, left = 0, 0.0
+        for second in self._buckets.keys()[::step]:
+            there = len(self._buckets[second])
+            count += there
+            left += there * max(0.0, second - now)
+        return count * step, left / count if count else 0.0
 
     def due(self, now: float, limit: int) -> list[str]:
         """Up to ``limit`` keys of seconds that are wholly over. They stay until they are moved away."""

@@ -47,6 +47,8 @@ class TableSettings:
     #: Whether changes go to other nodes. Kamailio's default is 0, as its tables are local first; a dmqcache
     #: table exists to be shared, so here it is 1.
     dmqreplicate: bool = True
+    #: What was declared beside that and means nothing here: Kamailio's fields for its database.
+    ignored: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, declared: str | Mapping[str, Any]) -> TableSettings:
@@ -61,11 +63,14 @@ class TableSettings:
         else:
             raise ValueError(f"a table is declared by a text or a mapping, not by {declared!r}")
         values: dict[str, Any] = {}
+        ignored = tuple(field for field, _ in fields if field in _DATABASE_FIELDS)
         for field, value in fields:
+            if field in ignored:
+                continue
             if field in values:
                 raise ValueError(f"table {name!r}: {field} is given twice")
             values[field] = _value(name, field, value)
-        return cls(name, **values)
+        return cls(name, **values, ignored=ignored)
 
     def __str__(self) -> str:
         """Kamailio's notation; ``parse`` reads it back to the same settings."""
@@ -113,8 +118,6 @@ def _checked_name(name: object) -> str:
 
 def _value(table: str, field: str, value: Any) -> int | bool:
     """The value of one field, checked."""
-    if field in _DATABASE_FIELDS:
-        raise ValueError(f"table {table!r}: {field}: dmqcache has no database; remove it")
     if field == "size":
         return _integer(table, field, value, MIN_SIZE, MAX_SIZE)
     if field == "autoexpire":

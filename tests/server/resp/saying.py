@@ -20,7 +20,11 @@ Transcript = list[tuple[str, object]]
 def say(session: Session, *args: str) -> Any:
     """One command's reply as a client's library gives it; errors as their text."""
     reply = execute(session, list(args))
-    assert isinstance(reply, bytes)
+    while not isinstance(reply, bytes):
+        try:
+            reply.send(None)
+        except StopIteration as end:
+            reply = end.value
     reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
     reader.feed(reply)
     value = reader.gets()

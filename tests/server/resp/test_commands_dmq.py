@@ -47,3 +47,17 @@ def test_the_node_tells_its_rows_as_json() -> None:
     ]
     stats = json.loads(str(say(session, "DMQ.STATS")))
     assert stats["replication"]["sync_state"] == "done"
+
+
+def test_a_cell_asked_for_is_a_hit_or_a_miss_and_a_listing_neither() -> None:
+    session = make_session()
+    say(session, "SET", "a", "1")
+    counters = session.table.counters
+    say(session, "DMQ.SCAN", "0")
+    assert (counters.hits, counters.misses) == (0, 0)
+    say(session, "DMQ.CELL", "nope")
+    assert (counters.hits, counters.misses) == (0, 1)
+    say(session, "DMQ.CELL", "a")
+    assert (counters.hits, counters.misses) == (1, 1)
+    say(session, "APPEND", "a", "b")
+    assert (counters.hits, counters.misses) == (1, 1)

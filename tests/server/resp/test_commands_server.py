@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dmqcache.server.resp.command_table import execute
 from tests.server.fakes import make_session
 from tests.server.resp.saying import NOT_INTEGER, Transcript, hold, say
 
@@ -25,43 +26,22 @@ def test_transcript(name: str) -> None:
     hold(TRANSCRIPTS[name])
 
 
-def test_info_has_sections_and_one_line_for_each_table() -> None:
+def test_config_get_is_bounded_and_keeps_the_asked_case() -> None:
     session = make_session()
-    say(session, "SET", "a", "1")
-    say(session, "GET", "a")
-    session.shared.node.bus.counters.messages["htable", "in", "200"] += 2
-    info = str(say(session, "INFO"))
-    assert "# Server\r\nredis_version:7" in info
-    assert "# Keyspace\r\ndb0:keys=1,name=cache,characters=2\r\n" in info
-    assert "keyspace_hits:1\r\n" in info
-    assert "connected_slaves:1\r\n" in info
-    assert "messages_htable_in_200:2\r\n" in info
-    assert str(say(session, "INFO", "clients")) == "# Clients\r\nconnected_clients:1\r\n"
-
-
-def test_command_describes_itself() -> None:
-    session = make_session()
-    names = say(session, "COMMAND", "LIST")
-    assert isinstance(names, list)
-    assert say(session, "COMMAND", "COUNT") == len(names)
-    assert {"get", "command", "info", "exec", "dmq.nodes"} <= set(names)
-    assert say(session, "COMMAND", "INFO", "get", "nope") == [
-        ["get", 2, ["readonly", "fast"], 1, 1, 1, [], [], [], []],
-        None,
+    assert say(session, "CONFIG", "GET", "SAVE", "max*") == [
+        "SAVE",
+        "",
+        "maxmemory",
+        "0",
+        "maxmemory-policy",
+        "noeviction",
     ]
-    everything = say(session, "COMMAND")
-    assert isinstance(everything, list) and len(everything) == len(names)
-    docs = say(session, "COMMAND", "DOCS", "get")
-    assert isinstance(docs, list) and docs[0] == "get" and "Returns the value" in docs[1][1]
-    assert "unknown subcommand" in str(say(session, "COMMAND", "FOO"))
+    assert "at most 1000" in say(session, "CONFIG", "GET", *["get"] * 1001)
 
 
-def test_what_is_asked_at_once_is_bounded() -> None:
+def test_texts_for_people_are_such_in_resp3() -> None:
     session = make_session()
-    long = "*a" * 2049
-    for command in (("KEYS", long), ("SCAN", "0", "MATCH", long), ("CONFIG", "GET", long)):
-        assert say(session, *command) == "ERR a pattern has at most 4096 characters, this one has 4098"
-    assert say(session, "KEYS", "*a" * 2048) == []
-    for what in (("COMMAND", "INFO"), ("COMMAND", "DOCS"), ("CONFIG", "GET")):
-        assert "at most 1000" in say(session, *what, *["get"] * 1001)
-    assert len(say(session, "COMMAND", "INFO", *["get"] * 900)) == 900
+    session.resp3 = True
+    for command in (["INFO", "cluster"], ["CLIENT", "LIST"], ["CLIENT", "INFO"]):
+        reply = execute(session, command)
+        assert isinstance(reply, bytes) and reply.startswith(b"=") and b"\r\ntxt:" in reply

@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from dmqcache.server.resp import connection as resp
-from dmqcache.server.resp.connection import RespServer
 from dmqcache.server.resp.info import sections
+from dmqcache.server.resp.server import RespServer
 from tests.server.fakes import FakeNode
 from tests.server.serving import serving
 
@@ -186,6 +186,39 @@ def test_wait_holds_back_its_own_connection_only(node: FakeNode) -> None:
         assert read(other, 12) == b"$1\r\n1\r\n$-1\r\n"
         server.loop.call_soon_threadsafe(node.answered.set)
         assert read(waiting, 16) == b":1\r\n+OK\r\n$1\r\n1\r\n"
+
+
+def test_commands_behind_one_that_waits_are_bounded_by_bytes(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resp, "MAX_QUEUED_BYTES", 300_000)
+    node.answered = asyncio.Event()
+    with serving(node) as server, connected(server) as waiting:
+        waiting.sendall(b"WAIT 1 0\r\n")
+        until(lambda: node.waits == [(1, None)])
+        waiting.setblocking(False)
+        command, sent = b"*2\r\n$4\r\nECHO\r\n$99900\r\n" + b"x" * 99_900 + b"\r\n", 0
+        for _ in range(1000):
+            try:
+                sent += waiting.send(command)
+            except BlockingIOError:
+                if _settled(lambda: server.counters.bytes_in):
+                    break
+        assert server.counters.bytes_in < 2_000_000
+        assert server.counters.bytes_in < sent
+
+
+def test_what_all_clients_have_sent_and_not_taken_is_bounded(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dmqcache.server.resp.clients.MAX_HELD_BYTES", 200_000)
+    with serving(node) as server, connected(server) as small, connected(server) as large:
+        for connection, size in ((large, 150_000), (small, 90_000)):
+            connection.sendall(b"*2\r\n$4\r\nECHO\r\n$500000\r\n" + b"x" * size)
+        until(lambda: server.counters.refused["memory"] == 1)
+        until(lambda: 90_000 < server.shared.held < 100_000)
+        assert server.clients == 1
+    assert server.shared.held == 0
 
 
 def test_wait_for_ever_ends_with_its_client(node: FakeNode) -> None:

@@ -52,3 +52,22 @@ def test_a_move_within_a_second_costs_nothing_and_one_of_a_stranger_is_no_error(
     index.move("a", 1.2, 1.9)
     assert index.due(2, 10) == ["a"]
     index.move("none", 7.5, NEVER)
+
+
+def test_a_summary_counts_and_averages() -> None:
+    index = ExpiryIndex()
+    assert index.about(0.0) == (0, 0.0)
+    for number in range(4):
+        index.move(f"k{number}", NEVER, 100.0 + 10 * number)
+    index.move("gone", NEVER, 500.0)
+    index.move("gone", 500.0, NEVER)
+    assert index.about(100.0) == (4, 15.0)
+
+
+def test_a_summary_of_very_many_seconds_looks_at_some() -> None:
+    index = ExpiryIndex()
+    for number in range(25_000):
+        index.move(f"k{number}", NEVER, float(number))
+    count, left = index.about(0.0)
+    assert abs(count - 25_000) < 10
+    assert abs(left - 12_500) < 10

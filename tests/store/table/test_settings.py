@@ -84,8 +84,6 @@ def test_its_text_is_what_a_kamailio_takes() -> None:
         ("a=>updateexpire=2", "updateexpire=2: must be 0 or 1"),
         ("a=>dmqreplicate=yes", "must be 0 or 1"),
         ("a=>ttl=5", "unknown field 'ttl'; valid are size, autoexpire"),
-        ("a=>dbtable=htable", "dbtable: dmqcache has no database"),
-        ("a=>autoexpire=1;cols=a,b,c", "cols: dmqcache has no database"),
         ({"autoexpire": 1}, "has no name"),
         ({"name": 5}, "table name 5"),
         ({"name": "a", "autoexpire": True}, "must be an integer"),
@@ -113,3 +111,10 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         TableSettings.parse(text)
     except ValueError as error:
         assert "\n" not in str(error)
+
+
+def test_what_a_kamailio_loads_from_a_database_is_ignored_and_named() -> None:
+    settings = TableSettings.parse("a=>size=8;dbtable=htable;autoexpire=5;cols='key,value';colnull=")
+    assert (settings.autoexpire, settings.ignored) == (5, ("dbtable", "cols", "colnull"))
+    assert TableSettings.parse({"name": "a", "dbmode": 1}).ignored == ("dbmode",)
+    assert "dbtable" not in str(settings)
