@@ -50,7 +50,7 @@ def kamailio_contents(machine: Machine, name: str, shown: bool) -> Contents:
 
 def disagreement(cluster: Cluster, forgotten: bool, slack: float) -> list[str]:
     """Where two nodes hold different things. ``forgotten``: at some time only Kamailio nodes remembered
-    anything. ``slack``: seconds by which times may differ."""
+    anything, or heard of a write. ``slack``: seconds by which times may differ."""
     found: list[str] = []
     caches = cluster.caches()
     for settings in cluster.tables:

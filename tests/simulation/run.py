@@ -63,6 +63,8 @@ class Run:
         self.counts: Counter[str] = Counter()
         #: At some time no dmqcache node remembered anything.
         self._forgotten = False
+        #: Kamailio nodes wrote something of which no dmqcache node heard.
+        self._unheard = False
         #: Processes stood still: round trips are not what they were.
         self._stops = any(event.what in ("stop", "slow") for event in scenario.events)
         late = self._stops or not scenario.pure
@@ -119,6 +121,8 @@ class Run:
         self.counts[f"did {event.what}"] += 1
         performer = next(one for one in self._performers if hasattr(one, event.what))
         getattr(performer, event.what)(*event.args)
+        if event.what.startswith("k_") and not any(other.store.ready for other in self.cluster.caches()):
+            self._unheard = True
         if event.what == "jump":
             self.oracle.clock(self.cluster.machines[event.args[0]].skew_ms)
 
@@ -160,7 +164,7 @@ class Run:
     def _disagreement(self) -> list[str]:
         wrong = checks.membership(self.cluster)
         if self.cluster.caches():
-            wrong += checks.disagreement(self.cluster, self._forgotten, self._slack)
+            wrong += checks.disagreement(self.cluster, self._forgotten or self._unheard, self._slack)
         return wrong
 
     def _final(self) -> list[str]:

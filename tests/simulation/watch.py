@@ -107,8 +107,13 @@ class Watch:
                 del beginning.reached[life]
         if machine.store.ready:
             del self._beginnings[machine.host]
-            if beginning.reached and not (READY_WITHOUT_ADDRESSES and not machine.seeds):
+            if beginning.reached and not (READY_WITHOUT_ADDRESSES and self._is_misled(machine)):
                 self._is_ready(beginning)
+
+    def _is_misled(self, machine: Machine) -> bool:
+        """Whether a node without notification addresses, this one or another, says ready too early."""
+        since = machine.started_at - NOTICED_S
+        return any(not other.seeds and other.started_at > since for other in self._cluster.caches())
 
     def _is_ready(self, beginning: _Beginning) -> None:
         """It has what one of those had that were ready when it started."""

@@ -37,6 +37,9 @@ class SyncRequests:
     def asked(self, message: Message, only: str | None) -> Reply:
         """A Kamailio asks for one table, or for all: 200 at once, then the cells, to nobody but the asker."""
         outbox = self._outboxes.get(message.node.uri) if message.node is not None else None
+        if outbox is not None:
+            # It has begun anew: what it shows now it did not write while it was away, it is told by others.
+            outbox.lost_at = None
         if outbox is None or not outbox.open:
             self._unproven[message.sender] = only
             return Reply(SILENCE)

@@ -127,6 +127,27 @@ def test_ours_goes_there_if_it_was_written_since_deletes_too() -> None:
     assert holder.cells == shown(side) == {"a": "ours"}
 
 
+@pytest.mark.parametrize("asks", [True, False])
+def test_what_a_node_shows_that_began_anew_was_told_it_by_others_who_may_be_behind(asks: bool) -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    holder = Holder(world, [side])
+    side.meet(holder.node)
+    side.table["k"] = "v"
+    world.run(5)
+    del side.table["k"]
+    world.run(5)
+    side.lose(holder.node)
+    world.run(30)
+    side.meet(holder.node)
+    if asks:
+        holder.node.say(side, b'{"action":1}')
+    holder.cells["k"] = "v"
+    world.run(12)
+    assert ("k" in side.table) is not asks
+    assert ("k" in holder.cells) is not asks
+
+
 def test_a_node_that_was_never_lost_is_told_ours() -> None:
     world = World()
     side = world.side("127.0.0.11")
