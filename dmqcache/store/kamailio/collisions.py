@@ -1,7 +1,8 @@
 """Keys written in two places at nearly the same time, where a Kamailio listens: who makes it agree.
 
 Two dmqcache nodes always choose the same winner, but two messages may cross on their way to a Kamailio,
-which keeps what came last; and a Kamailio's own write crosses ours. So when such a key has been quiet for a
+which keeps what came last; and a Kamailio's own write crosses ours. That holds for a write of this node too
+that follows another's at once: the other's may still be on its way. So when such a key has been quiet for a
 moment, the winner's node tells the Kamailio nodes once more; a winner that has no version of its own (a
 Kamailio wrote it), or the same one as the loser, is written anew with a later version.
 """
@@ -9,6 +10,7 @@ Kamailio wrote it), or the same one as the loser, is written anew with a later v
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from dmqcache.store.ground import Ground
@@ -41,6 +43,19 @@ class Collisions:
         self._dialects = dialects
         self._waiting: dict[tuple[str, str], tuple[float, int]] = {}
         self._timed = False
+        self._collecting = False
+        for table in ground.replicated():
+            table.on_overwrite = partial(self._overwritten, arrivals[table.name])
+
+    def _overwritten(self, arrivals: KamailioArrivals, cell: Cell) -> None:
+        """A write of this node follows another node's."""
+        if arrivals.overwritten(cell) and not self._collecting:
+            self._collecting = True
+            self._ground.runtime.call_later(0, self._collect_soon)
+
+    def _collect_soon(self) -> None:
+        self._collecting = False
+        self.collect()
 
     def collect(self) -> None:
         """Take over what the arrivals noticed."""

@@ -211,6 +211,14 @@ class Arrivals:
     def _is_recent(self, cell: Cell) -> bool:
         return cell.last_modified() > self.table.clock.wall_ms() - SIMULTANEOUS_MS
 
+    def overwritten(self, cell: Cell) -> bool:
+        """A write of this node is about to replace what another one wrote. Returns whether that was only just
+        now, so that a Kamailio may hear of it after ours."""
+        if not (self.watch and self._is_recent(cell)):
+            return False
+        self.collided(cell, MINE)
+        return True
+
     def collided(self, cell: Cell, more: int = 0) -> None:
         """A Kamailio may hold something else than this cell: it is looked after when the key is quiet."""
         kind = SEEN | (0 if cell.writer else MINE) | more

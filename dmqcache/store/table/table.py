@@ -58,6 +58,8 @@ class Table(Cells):
         self._short = min(1024, max_value_bytes // 6)
         #: Told of the cell of each local write, after it.
         self.on_change: Callable[[Cell], None] = lambda cell: None
+        #: Told of a cell that another node wrote, before a write of this node replaces it.
+        self.on_overwrite: Callable[[Cell], None] = lambda cell: None
         #: Told of a flush, after it, with the keys that died.
         self.on_flush: Callable[[list[str]], None] = lambda keys: None
         self._default_ttl = settings.autoexpire * 1000
@@ -181,11 +183,11 @@ class Table(Cells):
         """Give a counter more time and end nothing: what others count meanwhile still counts. Of two nodes'
         times the longer one counts, so only a shorter one must be a write of its own."""
         assert cell.counts is not None and cell.value is not None
+        self._make_ours(cell)
         mine = cell.counts.shares.get(self.identity, Share(0, 0, 0))
         stamp = max(self.clock.wall_ms(), cell.last_modified() + 1)
         cell.counts.shares[self.identity] = Share(mine.times + 1, mine.total, stamp)
         self._enliven(cell, cell.value, cell.stamp, life, expires, cell.flags & PROVISIONAL)
-        cell.writer = ""
         self.counters.sets += 1
         self.on_change(cell)
 
@@ -194,6 +196,7 @@ class Table(Cells):
         cell = self.live_cell(key)
         if cell is None:
             return False
+        self._make_ours(cell)
         self._bury(cell)
         self.counters.deletes += 1
         self.on_change(cell)
@@ -232,6 +235,7 @@ class Table(Cells):
         cell = self._counter(key, live)
         counts = cell.counts
         assert counts is not None
+        self._make_ours(cell)
         stamp = max(self.clock.wall_ms(), cell.last_modified() + 1)
         counts.shares[self.identity] = Share(times + 1, sum_so_far + by, stamp)
         if cell.value is None:
@@ -243,7 +247,6 @@ class Table(Cells):
         else:
             flags = cell.flags & (DEFAULT_TTL | PROVISIONAL)
             self._enliven(cell, total, cell.stamp, cell.ttl, cell.expires, flags)
-        cell.writer = ""
         self.counters.sets += 1
         self.on_change(cell)
         return total
@@ -277,19 +280,26 @@ class Table(Cells):
             last = cell.stamp if cell.counts is None else cell.last_modified()
             if stamp <= last:
                 stamp = last + 1
+            if cell.writer:
+                self._make_ours(cell)
             cell.counts = None
-            cell.writer = ""
         self._enliven(cell, value, stamp, ttl, expires, flags)
         self.counters.sets += 1
         self.on_change(cell)
+
+    def _make_ours(self, cell: Cell) -> None:
+        """What comes next is a write of this node."""
+        if cell.writer:
+            self.on_overwrite(cell)
+            cell.writer = ""
 
     def rewrite(self, cell: Cell) -> None:
         """Write what is there once more as our own, with a later version: where two Kamailio nodes may hold
         different values, all nodes get this one."""
         if cell.value is None:
             cell.flags |= PROVISIONAL
+            self._make_ours(cell)
             self._bury(cell)
-            cell.writer = ""
             self.on_change(cell)
         else:
             self._write(cell, cell.key, cell.value, cell.ttl, cell.expires, cell.flags & DEFAULT_TTL)

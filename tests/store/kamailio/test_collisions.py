@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -10,6 +11,9 @@ from dmqcache.bus.peer import SILENCE, Reply
 from dmqcache.store.kamailio.collisions import MAX_WAITING, SETTLE_S
 from dmqcache.store.kamailio.compare import STRAY_S
 from tests.store.harness import NEW, OLD, Played, Sent, Side, World, set_body, shown
+
+#: The version of a set that comes too late, as a node of each kind reads it.
+EARLIER = {OLD: 0, NEW: 1}
 
 
 class LastOne:
@@ -25,6 +29,7 @@ class LastOne:
         body = sent.json
         if body.get("action") == 4:
             self.cells.pop(body["cname"], None)
+            self.stamps.pop(body["cname"], None)
         for cell in body.get("cells", [body]):
             value = cell.get("strval", cell.get("intval"))
             if value is not None and cell.get("action", 2) == 2:
@@ -63,6 +68,54 @@ def test_writes_of_two_nodes_that_cross_end_alike(agent: str, gap: float) -> Non
     kamailio.set("a", "of one")
     world.run(2)
     assert held(one, two) == [kamailio.cells["a"]] * 2
+
+
+def _set(side: Side) -> None:
+    side.table["a"] = "of two"
+
+
+def _delete(side: Side) -> None:
+    side.table.delete("a")
+
+
+def _expire(side: Side) -> None:
+    assert side.table.expire("a", 1000)
+
+
+@pytest.mark.parametrize("agent", [OLD, NEW])
+@pytest.mark.parametrize("write", [_set, _delete, _expire])
+@pytest.mark.parametrize("gap", [0.002, 0.1, 0.9])
+def test_a_write_that_follows_another_nodes_at_once_is_the_last_word(
+    agent: str, write: Callable[[Side], None], gap: float
+) -> None:
+    """The second node knows of the first one's write: nothing collides there, and yet it does beside."""
+    world, one, two, kamailio = cluster(agent)
+    one.table["a"] = "of one"
+    world.run(gap)
+    assert held(two) == ["of one"]
+    write(two)
+    world.run(0.1)
+    # The first one's message comes after the second one's.
+    kamailio.set("a", "of one", EARLIER[agent])
+    kamailio.node.got.clear()
+    world.run(2)
+    assert held(one, two) == [kamailio.cells.get("a")] * 2
+    assert any("a" in sent.body.decode() for sent in kamailio.node.got)
+
+
+@pytest.mark.parametrize("agent", [OLD, NEW])
+def test_a_kamailios_write_that_a_dmqcache_write_follows_at_once(agent: str) -> None:
+    world, one, two, kamailio = cluster(agent)
+    other = LastOne(world, "127.0.0.91", agent)
+    world.mesh(one, two, other.node)
+    world.run(10)
+    assert kamailio.node.say(two, set_body("a", "of the Kamailio")).status == 200
+    two.table["a"] = "of two"
+    world.run(0.1)
+    # The Kamailio's own message to the other one comes last.
+    other.set("a", "of the Kamailio", EARLIER[agent])
+    world.run(2)
+    assert held(one, two) == [other.cells["a"]] * 2 == ["of two"] * 2
 
 
 @pytest.mark.parametrize("agent", [OLD, NEW])
