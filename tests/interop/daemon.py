@@ -62,7 +62,7 @@ def require_programs(*names: str) -> None:
     """Fail with a text that says what to install, rather than skip: CI installs them all."""
     missing = [name for name in names if shutil.which(name) is None]
     if missing:
-        packages = "kamailio redis-server redis-tools iproute2 iptables"
+        packages = "kamailio redis-server redis-tools iproute2 iptables chromium"
         raise RuntimeError(f"needs {', '.join(missing)}: apt-get install -y {packages}")
 
 
