@@ -77,7 +77,8 @@ def transcript(run: Run) -> Iterator[str]:
 
 def describe(scenario: Scenario) -> Iterator[str]:
     """What a scenario is, before it is lived through."""
-    yield f"seed {scenario.seed}: {', '.join(scenario.kinds)}; tables {', '.join(scenario.tables)}"
+    yield f"seed {scenario.seed}, {scenario.transport}: {', '.join(scenario.kinds)}"
+    yield f"tables {', '.join(scenario.tables)}"
     yield f"{scenario.options}; {scenario.seeds} notification addresses; clocks {scenario.skews_ms} ms"
     yield f"{len(scenario.events)} events in {scenario.until:.1f} s; stays dead: {sorted(scenario.dead)}"
 

@@ -15,6 +15,7 @@ from tests.simulation.kamailio_model import Kamailio
 from tests.simulation.network import Network
 from tests.simulation.process import CacheProcess, KamailioProcess
 from tests.simulation.runtime import EPOCH_MS, VirtualRuntime, World
+from tests.simulation.streams import Streams
 from tests.store_options import store_options
 
 PORT = 5060
@@ -27,7 +28,7 @@ class Machine:
         """``kind``: ``dmqcache``, ``kamailio5`` or ``kamailio62``."""
         self.cluster = cluster
         self.host = f"127.0.0.{11 + number}"
-        self.uri = NodeURI(self.host, PORT, "udp")
+        self.uri = NodeURI(self.host, PORT, cluster.transport)
         self.kind = kind
         self.skew_ms = 0
         self.incarnation = 0
@@ -116,7 +117,13 @@ class Machine:
         self.started_at = cluster.world.now
         if self.is_cache:
             self.process = CacheProcess(
-                runtime, cluster.network, self.uri, seeds, cluster.tables, cluster.options
+                runtime,
+                cluster.network,
+                cluster.streams,
+                self.uri,
+                seeds,
+                cluster.tables,
+                cluster.options,
             )
             cluster.on_start(self)
         else:
@@ -162,7 +169,7 @@ class Machine:
         process = self.process
         assert process is not None
         process.runtime.halted = True
-        self.cluster.network.close(process.socket)
+        process.close()
         self.cluster.on_gone(self, politely)
         self.process = None
         self.leaving = False
@@ -192,10 +199,14 @@ class Cluster:
         tables: Sequence[str],
         options: StoreOptions | None = None,
         seeds: int = 2,
+        transport: str = "udp",
     ) -> None:
-        """``kinds``: one for each machine. ``seeds``: how many of the first are notification addresses."""
+        """``kinds``: one for each machine. ``seeds``: how many of the first are notification addresses.
+        ``transport``: ``tcp`` only without Kamailio nodes."""
         self.world = world
+        self.transport = transport
         self.network = Network(world)
+        self.streams = Streams(self.network)
         self.tables = [TableSettings.parse(declared) for declared in tables]
         self.options = options or store_options()
         self.machines = [Machine(self, number, kind) for number, kind in enumerate(kinds)]

@@ -54,6 +54,8 @@ class Scenario:
     events: list[Event] = field(default_factory=list)
     #: Whether Kamailio nodes write too.
     kamailios_write: bool = True
+    #: ``udp`` or ``tcp``.
+    transport: str = "udp"
     #: Machines that stay dead.
     dead: set[int] = field(default_factory=set)
 
@@ -98,6 +100,7 @@ class _Draw:
             until=chance.uniform(8.0, 20.0) if large else chance.uniform(8.0, 60.0),
             sane=sane,
             kamailios_write=chance.random() < 0.6,
+            transport="tcp" if all(kind == "dmqcache" for kind in kinds) and chance.random() < 0.2 else "udp",
         )
         self._start()
         self._weather(0.0)

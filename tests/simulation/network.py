@@ -92,14 +92,26 @@ class Network:
             del self._sockets[socket.endpoint]
         socket.waiting.clear()
 
+    def listening(self, endpoint: Endpoint) -> Socket | None:
+        """Where a process receives at an endpoint, if one does."""
+        return self._sockets.get(endpoint)
+
+    def weather_of(self, source: str, to: str) -> Weather:
+        """How one link is just now."""
+        return self.links.get((source, to), self.weather)
+
+    def is_cut(self, source: str, to: str) -> bool:
+        """Whether nothing passes a link."""
+        return (source, to) in self.cut
+
     # -- on the way
 
     def _send(self, data: bytes, source: Endpoint, to: Endpoint) -> None:
         world, counts = self.world, self.counts
         counts["sent"] += 1
         world.stamp(data)
-        weather = self.links.get((source.host, to.host), self.weather)
-        if (source.host, to.host) in self.cut:
+        weather = self.weather_of(source.host, to.host)
+        if self.is_cut(source.host, to.host):
             self._drop("cut", data, source, to)
             return
         if weather.loss and self._is_lost(len(data), weather.loss):
@@ -135,31 +147,38 @@ class Network:
     # -- at the other end
 
     def _arrive(self, data: bytes, source: Endpoint, to: Endpoint) -> None:
-        if (source.host, to.host) in self.cut:
+        if self.is_cut(source.host, to.host):
             self._drop("cut", data, source, to)
             return
         socket = self._sockets.get(to)
         if socket is None:
             self._refuse(source, to)
-            return
+        else:
+            self.deliver(socket, data, source)
+
+    def deliver(self, socket: Socket, data: bytes, source: Endpoint, drop: bool = True) -> bool:
+        """Give a message to a process, or to its socket if it does not read now; False: that is full, and
+        what came is dropped, or (``drop=False``) to be brought again."""
         runtime = socket.runtime
         if runtime.frozen is None and not socket.service and not socket.waiting:
             self.world.current = runtime.name
             socket.receive(data, source)
-            return
+            return True
         size = len(data) + SKB_BYTES
         if socket.bytes + size > socket.limit:
-            self._drop("overrun", data, source, to)
-            return
+            if drop:
+                self._drop("overrun", data, source, socket.endpoint)
+            return False
         socket.waiting.append((data, source))
         socket.bytes += size
         self._serve(socket)
+        return True
 
     def _refuse(self, source: Endpoint, to: Endpoint) -> None:
         """The port is closed: the kernel there says so, if it does, and if that comes back."""
         if not self.refusing or (to.host, source.host) in self.cut:
             return
-        weather = self.links.get((to.host, source.host), self.weather)
+        weather = self.weather_of(to.host, source.host)
         if self.world.chance.random() < weather.loss:
             return
         self.counts["refused"] += 1

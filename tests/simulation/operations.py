@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Add = Callable[..., None]
 #: Values that have broken something somewhere before.
 ODD = ("", "0", "-1", 'quo"te\\', "línea\n", "\udcff\udc80", "nul\0nul", "x" * 3_000, "\t\r\x01")
+#: Characters of a key that no table takes.
+TOO_LONG = 5_000
 #: Integers from here on are written once only, so that they tell which write a node shows.
 ONCE = 10_000
 
@@ -111,7 +113,11 @@ class Operations:
         elif drawn < 0.33 and not self._no_times:
             self._add(at, "getex", number, key, chance.choice((0, 3, 20, 200)))
         elif drawn < 0.38:
-            self._add(at, "mset", number, tuple((name, self._text()) for name in self._some(key)))
+            pairs = [(name, self._text()) for name in self._some(key)]
+            if chance.random() < 0.2:
+                # No table holds such a key: nothing of it may be done.
+                pairs.append(("k" * TOO_LONG, self._text()))
+            self._add(at, "mset", number, tuple(pairs))
         elif drawn < 0.43:
             first, *others = self._some(key)
             self._add(at, "multi", number, ((first, self._text()),), tuple(others))

@@ -10,6 +10,7 @@ from typing import Any
 from dmqcache.store.table.patterns import MatchKind
 from tests.simulation.cluster import Cluster, Machine
 from tests.simulation.commands import run_commands
+from tests.simulation.operations import TOO_LONG
 from tests.simulation.oracle import COUNTED, KEPT, Oracle, Place, State
 from tests.simulation.sums import Counter as Sums
 from tests.simulation.watch import Watch
@@ -187,6 +188,7 @@ class Clients:
         if machine is None:
             return
         known = {key: self._known(machine, ("plain", key)) for key, _ in pairs}
+        self._counts["MSET refused"] += any(len(key) > TOO_LONG - 1 for key, _ in pairs)
         (reply,) = run_commands(machine, [["MSET", *(text for pair in pairs for text in pair)]])
         for key, value in pairs if reply == b"+OK\r\n" else ():
             self._oracle.wrote(machine, ("plain", key), (value,), known[key])

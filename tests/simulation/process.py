@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.peer import SILENCE, Message, Reply
@@ -14,6 +15,7 @@ from dmqcache.store.table.settings import TableSettings
 from tests.simulation.kamailio_model import Kamailio
 from tests.simulation.network import Network, Socket
 from tests.simulation.runtime import VirtualRuntime
+from tests.simulation.streams import Streams
 
 
 class Literals:
@@ -31,6 +33,7 @@ class CacheProcess:
         self,
         runtime: VirtualRuntime,
         network: Network,
+        streams: Streams,
         uri: NodeURI,
         seeds: tuple[NodeURI, ...],
         tables: Sequence[TableSettings],
@@ -46,7 +49,13 @@ class CacheProcess:
             lambda to, reason: self.bus.transport_failed(to, reason),
         )
         settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)")
-        self.bus = Bus(settings, runtime, network.open(self.socket), Literals())
+        if uri.transport == "tcp":
+            self._net: Network | Streams = streams
+            connected = partial(streams.connected, self.socket)
+            self.bus = Bus(settings, runtime, streams.open(self.socket), Literals(), connected)
+        else:
+            self._net = network
+            self.bus = Bus(settings, runtime, network.open(self.socket), Literals())
         self.store = Store(tables, self.bus, runtime, options)
         #: Requests that a handler was given twice.
         self.repeats: list[str] = []
@@ -70,6 +79,10 @@ class CacheProcess:
             return reply
 
         peer.handle = watched  # type: ignore[method-assign]
+
+    def close(self) -> None:
+        """The process is gone."""
+        self._net.close(self.socket)
 
     def leave(self, done: Callable[[], None]) -> None:
         """SIGTERM."""
@@ -101,8 +114,13 @@ class KamailioProcess:
             lambda data, source: self.kamailio.receive(data, source),
             lambda to, reason: None,
         )
+        self._net = network
         self.kamailio = Kamailio(version, uri, seeds, tables, runtime, network.open(self.socket))
         self.kamailio.start()
+
+    def close(self) -> None:
+        """The process is gone."""
+        self._net.close(self.socket)
 
     def leave(self, done: Callable[[], None]) -> None:
         """5.6 says nothing when it stops, 6.x tries."""

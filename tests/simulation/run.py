@@ -59,7 +59,14 @@ class Run:
     def __init__(self, scenario: Scenario, transcript: bool = False) -> None:
         self.scenario = scenario
         self.world = World(scenario.seed, transcript)
-        self.cluster = Cluster(self.world, scenario.kinds, scenario.tables, scenario.options, scenario.seeds)
+        self.cluster = Cluster(
+            self.world,
+            scenario.kinds,
+            scenario.tables,
+            scenario.options,
+            scenario.seeds,
+            scenario.transport,
+        )
         self.counts: Counter[str] = Counter()
         #: At some time no dmqcache node remembered anything.
         self._forgotten = False
