@@ -11,7 +11,7 @@ from dmqcache.bus.sip.sip_message import parse_message
 from dmqcache.store.kamailio.dialect import KAMAILIO5
 from dmqcache.store.kamailio.wire_read import read
 from dmqcache.store.kamailio.wire_write import write_set
-from dmqcache.store.native.message import decode, encode_rows
+from dmqcache.store.native.native_message import decode, encode_rows
 
 _ROWS = [(f"user{number:06}", f"value-{number}", 1_700_000_000_000 + number) for number in range(300)]
 

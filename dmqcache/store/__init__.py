@@ -1,6 +1,7 @@
 """The replicated tables: data, versions, what each node has still to be sent, sync and repair.
 
-``table.py`` holds the data and its clock, ``version.py`` says which of two writes wins, ``outbox.py`` what
-each remote node has still to be told. ``replica.py`` speaks with dmqcache nodes and ``htable.py`` with
-Kamailio; ``store.py`` puts them together. Nothing here knows of asyncio, sockets or the wall clock.
+Four rooms, each of which imports only what stands below it: ``kamailio`` and ``native`` (who talk with nodes
+of either kind and never know of each other), ``outbox`` (what is to be told), ``ground`` (what every part is
+handed), ``table`` (the data and its versions). Nothing here knows of asyncio, sockets or the wall clock.
+Read first: ``store.py``, which puts the parts together.
 """

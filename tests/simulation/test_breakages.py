@@ -12,7 +12,7 @@ from dmqcache.bus.exchange.transaction import ClientTransaction
 from dmqcache.store.kamailio import writes as kamailio_arrivals
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
-from dmqcache.store.kamailio.courier import KamailioCourier
+from dmqcache.store.kamailio.kamailio_courier import KamailioCourier
 from dmqcache.store.native.initial_sync import InitialSync
 from dmqcache.store.native.repair import Repair
 from dmqcache.store.outbox.outbox import Outbox

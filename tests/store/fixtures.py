@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dmqcache.store.kamailio.writes import KamailioArrivals
-from dmqcache.store.native.message import decode, encode_rows
+from dmqcache.store.native.native_message import decode, encode_rows
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.row import Row, escaped, row_of
 from dmqcache.store.table.settings import TableSettings

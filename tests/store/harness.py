@@ -15,7 +15,7 @@ from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.node import OWN_TAG, Node, NodeList, NodeStatus
 from dmqcache.bus.peer import SILENCE, Message, OnResponse, Peer, Reply, Response
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
-from dmqcache.store.native.message import NativeMessage, decode
+from dmqcache.store.native.native_message import NativeMessage, decode
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.settings import TableSettings

@@ -6,9 +6,7 @@ import pytest
 
 from dmqcache.bus.node import OWN_TAG
 from dmqcache.bus.peer import Reply
-from dmqcache.store.outbox.outboxes import CONGESTED
 from dmqcache.store.store import MAX_UDP_VALUE_BYTES, SWEEP_S
-from dmqcache.store.table.clock import MAX_AHEAD_MS
 from tests.store.harness import NEW, Played, World, equal, old_kamailio, shown
 
 
@@ -26,12 +24,6 @@ def test_a_value_that_no_datagram_carries_is_refused_where_it_is_written() -> No
         free.table["a"] = "x" * (2 * MAX_UDP_VALUE_BYTES)
 
 
-def test_our_own_node_gets_no_outbox() -> None:
-    side = World().side("127.0.0.11")
-    side.store.node_up(side.bus.local)
-    assert not side.store.outboxes
-
-
 def test_a_node_is_spoken_to_in_its_own_language_and_that_may_change() -> None:
     world = World()
     side = world.side("127.0.0.11")
@@ -47,28 +39,6 @@ def test_a_node_is_spoken_to_in_its_own_language_and_that_may_change() -> None:
     world.run(0.1)
     assert {sent.channel for sent in other.got} == {"dmqcache"}
     assert len(side.store.outboxes) == 1
-
-
-def test_a_node_that_is_away_costs_a_name_for_each_key_and_one_that_left_nothing() -> None:
-    world = World()
-    side = world.side("127.0.0.11", outbox_limit=100)
-    away, left = Played(world, "127.0.0.12", ours=True), Played(world, "127.0.0.13", ours=True)
-    for other in (away, left):
-        side.meet(other)
-    world.run(3)
-    side.lose(away)
-    side.part(left)
-    for round_ in range(5):
-        for number in range(50):
-            side.table[f"k{number}"] = str(round_)
-        world.run(0.1)
-    assert set(side.store.outboxes) == {away.uri}
-    assert side.outbox(away).backlog() == 50
-    for number in range(500):
-        side.table[f"more{number}"] = "x"
-    world.run(0.1)
-    assert side.outbox(away).backlog() <= 100
-    assert side.outbox(away).overflowed
 
 
 def test_expired_cells_are_swept_in_bounded_steps() -> None:
@@ -132,56 +102,6 @@ def test_a_cell_with_a_time_in_a_table_without_is_deleted_at_kamailios_by_one_no
     assert [body for body in kamailio.seen() if body.get("action") == 4] == [
         {"action": 4, "htname": "t", "cname": "a", "mode": 0}
     ]
-
-
-def test_the_least_address_is_designated_and_another_takes_over() -> None:
-    world = World()
-    sides = [world.side(f"127.0.0.{host}") for host in (11, 12, 13)]
-    world.mesh(*sides)
-    assert [side.store.outboxes.designated for side in sides] == [True, False, False]
-    for side in sides[1:]:
-        side.lose(sides[0])
-    assert [side.store.outboxes.designated for side in sides[1:]] == [True, False]
-
-
-def test_writers_are_asked_to_wait_when_too_much_is_waiting_for_live_nodes() -> None:
-    world = World()
-    side = world.side("127.0.0.11")
-    other = Played(world, "127.0.0.12", ours=True)
-    side.meet(other)
-    other.answer = lambda sent: None
-    for number in range(CONGESTED + 10):
-        side.table[f"k{number}"] = "x"
-    assert side.store.congested()
-    side.lose(other)
-    assert not side.store.congested()
-
-
-def test_a_wrong_clock_of_ours_follows_the_others_and_old_versions_with_it() -> None:
-    world = World()
-    side = world.side("127.0.0.11")
-    others = [Played(world, f"127.0.0.{host}", ours=True) for host in (12, 13, 14)]
-    for other in others:
-        side.meet(other)
-    world.run(3)
-    side.table["a"] = "x"
-    right = side.store.clock.raw_ms() - 86_400_000
-    for other in others:
-        other.say(side, {"now": right}, "dmqcache")
-    assert abs(side.store.clock.wall_ms() - right) < 10
-    assert side.table.cells["a"].stamp <= right + MAX_AHEAD_MS + 10
-    # Once for each step in which the median moved.
-    assert side.store.counters.clamped["t"] >= 1
-    side.table["a"] = "y"
-    assert side.table["a"] == "y"
-
-
-def test_a_write_to_a_table_that_is_not_shared_is_no_change() -> None:
-    world = World()
-    side = world.side("127.0.0.11", "own=>dmqreplicate=0")
-    side.store.tables["own"]["a"] = "x"
-    assert side.store.outboxes.number() == 0
-    assert not side.store.counters.changes
 
 
 def test_after_the_end_nothing_is_sent_and_no_timer_goes_on() -> None:

@@ -13,7 +13,7 @@ from dmqcache.bus.node import NodeList
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.kamailio.inquirer import Inquirer
-from dmqcache.store.kamailio.inquiry import Inquiry
+from dmqcache.store.kamailio.shown_cells import Inquiry
 from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outboxes import Outboxes

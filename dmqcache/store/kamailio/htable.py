@@ -1,8 +1,8 @@
 """The ``htable`` channel: what Kamailio nodes say of their tables.
 
 Reads every action and batch, and passes each on to the part that it concerns. Nothing that arrives is sent
-on. What Kamailio nodes are told of changes here is ``courier.py``'s business; when a Kamailio's whole table
-is asked for, ``compare.py``'s; who gets all of ours, ``sync_requests.py``'s.
+on. What Kamailio nodes are told of changes here is ``kamailio_courier.py``'s business; when a Kamailio's
+whole table is asked for, ``compare.py``'s; who gets all of ours, ``sync_requests.py``'s.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
-from dmqcache.store.kamailio.courier import KamailioCourier
 from dmqcache.store.kamailio.dialect import Dialects
+from dmqcache.store.kamailio.kamailio_courier import KamailioCourier
 from dmqcache.store.kamailio.overtaking import SendingOrder
 from dmqcache.store.kamailio.sync_requests import SyncRequests
 from dmqcache.store.kamailio.wire_read import read

@@ -14,8 +14,7 @@ from dmqcache.bus.node import NodeList
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
-from dmqcache.store.kamailio.inquiry import Inquiry
-from dmqcache.store.kamailio.shown_cells import ShownCells
+from dmqcache.store.kamailio.shown_cells import Inquiry, ShownCells
 from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.wire_write import SYNC_REQUEST, carriable
 from dmqcache.store.kamailio.writes import KamailioArrivals

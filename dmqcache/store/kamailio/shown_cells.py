@@ -1,7 +1,7 @@
 """What a cell means that a Kamailio shows of its tables: the news of a write, or an echo of what it was told.
 
-Owns the rules for one cell. When a Kamailio is asked, what it lacks, and how it is told, are ``compare.py``'s
-business. For a text that differs:
+Owns the rules for one cell. When a Kamailio is asked, what it lacks, and how it is told, are
+``inquirer.py``'s business. For a text that differs:
 
 - both have a version (6.2): the later wins, as always;
 - ours was written after the Kamailio was lost (or it never was): ours goes there, a delete too;
@@ -18,12 +18,13 @@ here gets the least version of all, so that whatever any of us knows of the key 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from dmqcache.bus.node import NodeList
+from dmqcache.bus.peer import Sending
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
-from dmqcache.store.kamailio.inquiry import Inquiry
 from dmqcache.store.kamailio.wire_types import Cell as WireCell
 from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.writes import KamailioArrivals
@@ -38,6 +39,28 @@ from dmqcache.store.table.version import Verdict
 RECENT_MS: Final = 2_000
 #: Seconds by which the time left of equal cells may differ.
 TIME_SLACK_S: Final = 3.0
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """One question to a Kamailio for all that it has."""
+
+    node: NodeURI
+    #: Take what comes without sending anything: the initial sync of this node.
+    adopt: bool
+    then: Callable[[bool], None]
+    began: float
+    began_ms: int
+    heard: float
+    #: Monotonic seconds when the question was put last.
+    asked: float = 0.0
+    answered: bool = False
+    seen: dict[str, set[str]] = field(default_factory=dict)
+    differences: int = 0
+    #: Not all that differs could be named at once.
+    cut_short: bool = False
+    ended: bool = False
+    sending: Sending | None = None
 
 
 class ShownCells:

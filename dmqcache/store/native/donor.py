@@ -1,7 +1,7 @@
 """The giving side of sync and repair: sends another node the cells that it lacks in the parts it names.
 
 A donor keeps nothing of the asker but the cells of the parts that are on their way (a few thousand); who
-asks for what, and how much at a time, is the asker's business (``session.py``).
+asks for what, and how much at a time, is the asker's business (``repair_session.py``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
-from dmqcache.store.native.message import Done, NativeMessage, Part, Want, encode
+from dmqcache.store.native.native_message import Done, NativeMessage, Part, Want, encode
 from dmqcache.store.outbox.outbox import Transfer
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import Cell

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
-from dmqcache.store.native.message import NativeMessage, encode
+from dmqcache.store.native.native_message import NativeMessage, encode
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.clock import MAX_AHEAD_MS
 from dmqcache.store.table.table import Table

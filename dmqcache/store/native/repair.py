@@ -1,4 +1,4 @@
-"""When to compare with which dmqcache node, one at a time. How that goes: ``session.py``."""
+"""When to compare with which dmqcache node, one at a time. How that goes: ``repair_session.py``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.native.clock_samples import ClockSamples
 from dmqcache.store.native.floors import Floors
-from dmqcache.store.native.message import Done
-from dmqcache.store.native.session import Session
+from dmqcache.store.native.native_message import Done
+from dmqcache.store.native.repair_session import Session
 from dmqcache.store.native.with_node import WithNode
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.leaves import LeafIndexes

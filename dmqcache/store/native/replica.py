@@ -1,7 +1,7 @@
 """The ``dmqcache`` channel: how dmqcache nodes tell each other of changes, ordered by versions alone.
 
-This peer reads and answers messages. What goes out is ``courier.py``'s; what two nodes hold differently is
-found by ``session.py`` and given by ``donor.py``.
+This peer reads and answers messages. What goes out is ``native_courier.py``'s; what two nodes hold
+differently is found by ``repair_session.py`` and given by ``donor.py``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dmqcache.store.ground import CONTENT_TYPE, Ground
 from dmqcache.store.native.clock_samples import ClockSamples
 from dmqcache.store.native.donor import Donor
 from dmqcache.store.native.floors import Floors
-from dmqcache.store.native.message import NativeMessage, Summary, decode, encode
+from dmqcache.store.native.native_message import NativeMessage, Summary, decode, encode
 from dmqcache.store.native.repair import Repair
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cells import Cells

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from dmqcache.bus.peer import Response
-from dmqcache.store.native.message import Done, NativeMessage, Part, Want
+from dmqcache.store.native.native_message import Done, NativeMessage, Part, Want
 from dmqcache.store.native.with_node import WithNode
 from dmqcache.store.outbox.outbox import Transfer
 from dmqcache.store.table.cell import Cell

@@ -10,7 +10,7 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.native.clock_samples import ClockSamples
 from dmqcache.store.native.floors import Floors
-from dmqcache.store.native.message import NativeMessage, encode
+from dmqcache.store.native.native_message import NativeMessage, encode
 from dmqcache.store.outbox.outbox import Outbox, Transfer
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.leaves import LeafIndexes

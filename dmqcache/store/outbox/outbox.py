@@ -7,7 +7,7 @@ queued without bound: beyond its limit an outbox forgets the names and remembers
 
 One way out, one way back: :meth:`Outbox.pump` takes a batch and hands it to the courier; the courier says
 once whether it was :meth:`~Outbox.delivered` or has :meth:`~Outbox.failed`. How a batch looks on the wire is
-the courier's business (``native/courier.py``, ``kamailio/courier.py``).
+the courier's business (``native_courier.py``, ``kamailio_courier.py``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rows in which dmqcache nodes tell each other of cells. In what messages: ``native/message.py``.
+"""The rows in which dmqcache nodes tell each other of cells. In what messages: ``native_message.py``.
 
 JSON, so that a trace can be read; rows are arrays, so that they are short: about 45 bytes beside key and
 value. What may be missing at a row's end is missing. Nothing here knows of tables' contents or of nodes.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from dmqcache.bus.node import Node, NodeList
+from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.kamailio.dialect import (
     KAMAILIO5,
     KAMAILIO6,
     KAMAILIO62,
     Dialect,
+    Dialects,
     dialect_of,
     stricter,
 )
@@ -42,3 +45,17 @@ def test_after_a_400_less_is_said() -> None:
     assert stricter(KAMAILIO6) is KAMAILIO5
     assert stricter(KAMAILIO5) is KAMAILIO5
     assert not stricter(KAMAILIO62).last_modified
+
+
+def test_a_node_that_answered_400_is_told_less_until_it_comes_anew() -> None:
+    node = Node(NodeURI.parse("sip:127.0.0.62"), user_agent="kamailio (6.2.0 (x86_64/linux))")
+    nodes = NodeList(Node(NodeURI.parse("sip:127.0.0.11"), local=True))
+    nodes.add(node)
+    dialects = Dialects(nodes)
+    assert dialects.of(node.uri) is KAMAILIO62
+    assert dialects.refused(node.uri) and dialects.of(node.uri) is KAMAILIO6
+    assert dialects.refused(node.uri) and dialects.of(node.uri) is KAMAILIO5
+    assert not dialects.refused(node.uri)
+    dialects.forget(node.uri)
+    assert dialects.of(node.uri) is KAMAILIO62
+    assert dialects.of(NodeURI.parse("sip:127.0.0.99")) is KAMAILIO5

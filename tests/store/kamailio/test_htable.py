@@ -1,4 +1,4 @@
-"""The ``htable`` channel, what comes: every action and batch, and who gets all cells."""
+"""The ``htable`` channel, what comes: every action and batch, and what is kept of who left."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.peer import SILENCE, Reply
-from dmqcache.store.kamailio.sync_requests import COPY_S
+from dmqcache.bus.peer import Reply
 from tests.store.harness import (
     NEW,
     Played,
     World,
-    all_cells,
     cells_body,
     old_kamailio,
     set_body,
@@ -113,83 +111,6 @@ def test_a_stranger_changes_nothing() -> None:
         assert stranger.say(side, body).status == 403
     assert not side.table.cells
     assert side.store.counters.refused["", "unknown_node"] == 2
-
-
-# -- a Kamailio that asks for all ----------------------------------------------------------------------------
-
-
-def test_a_known_node_gets_200_first_and_then_all_cells_in_batches_with_their_times() -> None:
-    world, side, kamailio = with_kamailio("t=>autoexpire=3600", "own=>dmqreplicate=0")
-    for number in range(2_000):
-        side.table[f"k{number}"] = f"v{number}"
-    side.table.set("short", "x", 20)
-    side.store.tables["own"]["a"] = "mine"
-    world.run(10)
-    kamailio.got.clear()
-    assert kamailio.say(side, {"action": 1}).status == 200
-    assert kamailio.got == []
-    world.run(2)
-    cells = {cell["cname"]: cell for cell in all_cells(kamailio)}
-    assert len(cells) == len(all_cells(kamailio)) == 2_001
-    assert abs(cells["short"]["expire"] - (side.store.clock.wall_ms() / 1000 + 8)) < 3
-    assert {cell["htname"] for cell in cells.values()} == {"t"}
-    assert max(len(sent.body) for sent in kamailio.got) < 64_000
-
-
-def test_a_node_that_asks_twice_while_it_is_served_gets_one_stream() -> None:
-    world, side, kamailio = with_kamailio()
-    for number in range(3_000):
-        side.table[f"k{number}"] = "x"
-    world.run(10)
-    kamailio.got.clear()
-    kamailio.say(side, {"action": 1})
-    kamailio.say(side, {"action": 1})
-    world.run(3)
-    assert len(all_cells(kamailio)) == 3_000
-    kamailio.say(side, {"action": 1, "htname": "t"})
-    world.run(3)
-    assert len(all_cells(kamailio)) == 6_000
-
-
-def test_a_stranger_gets_silence_and_when_it_has_answered_its_cells_once() -> None:
-    world = World()
-    side = world.side("127.0.0.11")
-    side.table["a"] = "x"
-    stranger = old_kamailio(world)
-    assert stranger.say(side, {"action": 1}).status == SILENCE
-    world.run(1)
-    assert stranger.got == []
-    side.meet(stranger)
-    world.run(0.4)
-    assert [cell["cname"] for cell in all_cells(stranger)] == ["a"]
-    assert stranger.say(side, {"action": 1}).status == 200  # The copy of its first question.
-    world.run(0.4)
-    assert len(all_cells(stranger)) == 1
-    assert stranger.say(side, {"action": 1}).status == 200  # A question of its own.
-    world.run(0.4)
-    assert len(all_cells(stranger)) == 2
-
-
-def test_a_question_long_after_is_no_copy() -> None:
-    world = World()
-    side = world.side("127.0.0.11")
-    side.table["a"] = "x"
-    stranger = old_kamailio(world)
-    stranger.say(side, {"action": 1})
-    side.meet(stranger)
-    world.run(COPY_S + 1)
-    before = len(all_cells(stranger))
-    stranger.say(side, {"action": 1})
-    world.run(0.4)
-    assert len(all_cells(stranger)) == before + 1
-
-
-def test_strangers_who_ask_take_no_room_without_end() -> None:
-    world = World()
-    side = world.side("127.0.0.11")
-    for number in range(500):
-        Played(world, f"127.0.{number // 250}.{number % 250 + 1}:7000").say(side, {"action": 1})
-    assert len(side.store.sync_requests._unproven) <= 64
 
 
 def test_what_is_kept_of_nodes_that_left_is_nothing() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dmqcache.bus.peer import Reply
 from dmqcache.store.native.donor import MAX_TRANSFERS
-from dmqcache.store.native.message import MAX_PARTS
+from dmqcache.store.native.native_message import MAX_PARTS
 from tests.store.harness import Played, Sent, Side, World
 
 

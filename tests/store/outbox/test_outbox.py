@@ -194,3 +194,28 @@ def test_a_key_whose_cell_a_flush_took_away_is_still_told() -> None:
     assert outbox.waiting() == 1
     outbox.delivered(carrier.taken[0])
     assert outbox.waiting() == 0
+
+
+def test_a_batch_that_no_message_holds_goes_in_smaller_ones_in_order() -> None:
+    outbox, carrier, table, _ = make_outbox()
+    carrier.largest = 3
+    for key in "abcdefgh":
+        table[key] = "x"
+    outbox.pump()
+    went = carrier.keys()
+    assert functools.reduce(operator.add, went) == list("abcdefgh")
+    assert max(map(len, went)) <= 3
+
+
+def test_the_next_batch_is_foreseen_by_the_bytes_of_the_last() -> None:
+    outbox, carrier, table, _ = make_outbox(budget=64 * 4)
+
+    def carry(outbox: Outbox, batch: Batch) -> bool:
+        batch.size = batch.count * 1_000
+        return Carrier.carry(carrier, outbox, batch)
+
+    carrier.carry = carry  # type: ignore[method-assign]
+    for number in range(20):
+        table[f"k{number}"] = "x"
+    outbox.pump()
+    assert list(map(len, carrier.keys())) == [4, 1, 1, 1]

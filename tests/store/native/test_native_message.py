@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmqcache.store.native.message import (
+from dmqcache.store.native.native_message import (
     MAX_PARTS,
     Done,
     NativeMessage,

@@ -11,7 +11,7 @@ from typing import Final
 from dmqcache.bus.peer import Response
 from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.native.floors import Floors
-from dmqcache.store.native.message import encode_rows
+from dmqcache.store.native.native_message import encode_rows
 from dmqcache.store.outbox.outbox import Batch, Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import Cell

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.peer import Reply
-from dmqcache.store.kamailio.courier import BATCH_KEYS, BATCH_TIMEOUT_S
+from dmqcache.store.kamailio.kamailio_courier import BATCH_KEYS, BATCH_TIMEOUT_S
 from dmqcache.store.table.patterns import MatchKind
 from tests.store.harness import (
     NEW,

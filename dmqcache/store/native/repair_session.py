@@ -14,7 +14,7 @@ from typing import Final
 
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.store.native.message import Done, NativeMessage, Summary, decode
+from dmqcache.store.native.native_message import Done, NativeMessage, Summary, decode
 from dmqcache.store.native.wants import TRANSFER_CELLS, Wants
 from dmqcache.store.native.with_node import WithNode
 from dmqcache.store.table.digest import FANOUT_BITS

@@ -1,0 +1,78 @@
+"""A Kamailio is asked for its cells: what it lacks it is sent, lost questions and answers are no obstacle."""
+
+from __future__ import annotations
+
+from dmqcache.bus.peer import Reply
+from dmqcache.store.kamailio.compare import SETTLE_S
+from dmqcache.store.kamailio.inquirer import ASK_AGAIN_S, LOST_ANSWER_S
+from tests.store.harness import Sent, World, old_kamailio, shown
+from tests.store.kamailio.holder import again, apart
+
+
+def test_equal_tables_are_asked_for_once_and_nobody_is_told_anything() -> None:
+    world, side, holder = apart()
+    again(world, side, holder)
+    assert holder.orders() == []
+    assert len(holder.asked) == 1
+    assert side.store.counters.repairs["equal"] >= 1
+    assert side.outbox(holder.node).lost_at is None
+
+
+def test_what_it_lacks_it_is_sent_and_it_is_never_taken_for_a_delete() -> None:
+    world, side, holder = apart()
+    holder.cells.clear()
+    again(world, side, holder)
+    assert holder.cells == shown(side) == {"same": "x"}
+
+
+def test_what_no_kamailio_can_hold_is_no_difference() -> None:
+    world, side, holder = apart()
+    side.table["big"] = 1 << 40
+    world.run(1)
+    again(world, side, holder, 30)
+    assert len(holder.asked) == 1
+    assert side.store.counters.repairs["equal"] >= 1
+
+
+def test_a_node_whose_cells_do_not_come_is_given_up() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    node = old_kamailio(world)
+    node.answer = lambda sent: None
+    side.meet(node)
+    world.run(20)
+    assert side.store.counters.repairs["failed"] >= 1
+
+
+def test_a_question_that_is_lost_is_put_again_soon() -> None:
+    world, side, holder = apart()
+    answer, lost = holder.node.answer, []
+
+    def deaf(sent: Sent) -> Reply | None:
+        if sent.json == {"action": 1} and not lost:
+            lost.append(sent)
+            return None
+        return answer(sent)
+
+    holder.node.answer = deaf
+    holder.cells["new"] = "there"
+    again(world, side, holder, SETTLE_S + ASK_AGAIN_S + 2)
+    assert lost and side.table["new"] == "there"
+
+
+def test_cells_whose_200_is_lost_are_as_good() -> None:
+    world, side, holder = apart()
+    answer = holder.node.answer
+
+    def half(sent: Sent) -> Reply | None:
+        reply = answer(sent)
+        return None if sent.json == {"action": 1} else reply
+
+    holder.node.answer = half
+    holder.cells = {"same": "wrong"}
+    side.table["same"] = "ours"
+    side.table["more"] = "x"
+    side.outbox(holder.node).changed["t"].clear()
+    again(world, side, holder, SETTLE_S + LOST_ANSWER_S + 2)
+    assert holder.cells == {"same": "ours", "more": "x"}
+    assert len(holder.asked) <= 2

@@ -1,0 +1,195 @@
+"""What a Kamailio shows and what it means: news of a write, or an echo of what it was told."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmqcache.bus.peer import Reply
+from dmqcache.store.table.cell import PROVISIONAL
+from tests.store.harness import NEW, Sent, World, cells_body, shown
+from tests.store.kamailio.holder import Holder, again, apart
+
+
+def test_what_it_wrote_while_nobody_heard_it_goes_everywhere() -> None:
+    world, side, holder = apart()
+    other = world.side("127.0.0.12")
+    world.mesh(side, other)
+    world.run(3)
+    holder.cells |= {"same": "changed there", "new": "there", "number": 5}
+    again(world, side, holder)
+    assert shown(side) == shown(other) == {"same": "changed there", "new": "there", "number": 5}
+    # What was unknown is worth less than whatever anybody knows of it.
+    assert other.table.cells["new"].stamp == 1
+    # A number may be the shadow of a counter: whatever anybody knows of it is worth more.
+    assert other.table.cells["number"].stamp == 1
+
+
+def test_a_node_that_has_just_started_brings_nothing_back_that_others_know_to_be_deleted() -> None:
+    world = World()
+    fresh, knows = world.side("127.0.0.11"), world.side("127.0.0.12")
+    knows.table["a"] = "x"
+    del knows.table["a"]
+    holder = Holder(world, [fresh])
+    holder.cells["a"] = "x"
+    fresh.meet(holder.node)
+    world.run(8)
+    assert shown(fresh) == {"a": "x"}
+    world.mesh(fresh, knows)
+    world.run(20)
+    assert shown(fresh) == shown(knows) == holder.cells == {}
+
+
+def test_ours_goes_there_if_it_was_written_since_deletes_too() -> None:
+    world, side, holder = apart()
+    side.table["a"] = "before"
+    world.run(1)
+    holder.cells["a"] = "there"
+    side.table["a"] = "ours"
+    del side.table["same"]
+    side.outbox(holder.node).changed["t"].clear()  # As if too much had changed to be kept.
+    again(world, side, holder)
+    assert holder.cells == shown(side) == {"a": "ours"}
+
+
+def test_a_node_that_was_never_lost_is_told_ours() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    side.table["a"] = "ours"
+    world.run(5)
+    holder = Holder(world, [side])
+    holder.cells["a"] = "theirs"
+    side.meet(holder.node)
+    world.run(12)
+    assert holder.cells == {"a": "ours"}
+
+
+def test_with_versions_the_later_wins_whenever_it_was_lost() -> None:
+    world, side, holder = apart(agent=NEW)
+    side.table["a"] = "ours, earlier"
+    world.run(1)
+    now = side.store.clock.wall_ms()
+    holder.cells["a"], holder.stamps["a"] = "theirs, later", now
+    holder.cells["b"], holder.stamps["b"] = "theirs, earlier", now
+    world.run(1)
+    side.table["b"] = "ours, later"
+    side.outbox(holder.node).changed["t"].clear()
+    again(world, side, holder)
+    assert shown(side) == holder.cells == {"same": "x", "a": "theirs, later", "b": "ours, later"}
+
+
+def test_a_cell_whose_time_differs_gets_ours() -> None:
+    world, side, holder = apart("t=>autoexpire=3600")
+    side.table.set("same", "x", 100)
+    side.outbox(holder.node).changed["t"].clear()
+    holder.expire = side.store.clock.wall_ms() // 1000 + 3000
+    again(world, side, holder, 4)
+    assert [(body["action"], body["cname"]) for body in holder.orders()][:2] == [(2, "same"), (3, "same")]
+
+
+def test_cells_that_nobody_asked_for_bring_only_what_is_not_here() -> None:
+    world, side, holder = apart()
+    again(world, side, holder)
+    side.table["gone"] = "x"
+    del side.table["gone"]
+    world.run(1)
+    holder.node.say(side, cells_body(("same", "other"), ("new", 1), ("gone", "late")))
+    assert shown(side) == {"same": "x", "new": 1}
+    later = side.store.clock.wall_ms() + 5
+    holder.node.say(side, cells_body(("same", "later"), stamp=later))
+    assert side.table["same"] == "later"
+
+
+def test_a_value_larger_than_the_table_takes_is_refused_and_the_rest_is_not() -> None:
+    world = World()
+    side = world.side("127.0.0.11", max_value_bytes=2000)
+    holder = Holder(world, [side])
+    side.meet(holder.node)
+    world.run(5)
+    side.lose(holder.node)
+    holder.cells = {"big": "x" * 5000, "small": "y"}
+    again(world, side, holder, 5)
+    assert shown(side) == {"small": "y"}
+    assert side.store.counters.refused["t", "too_large"] >= 1
+
+
+def test_a_table_that_is_not_shared_is_neither_told_nor_overwritten() -> None:
+    world, side, holder = apart("t", "own=>dmqreplicate=0")
+    side.store.tables["own"]["a"] = "mine"
+    body = cells_body(("a", "theirs"), table="own")
+    sent = holder.answer
+
+    def answer(message: Sent) -> Reply:
+        holder.node.say(side, body)
+        return sent(message)
+
+    holder.node.answer = answer
+    again(world, side, holder)
+    assert shown(side, "own") == {"a": "mine"}
+    assert all(order.get("htname") != "own" for order in holder.orders())
+
+
+def test_a_time_beyond_all_measure_is_taken_as_a_long_one() -> None:
+    world, side, holder = apart("t=>autoexpire=3600")
+    holder.expire = (1 << 63) - 1
+    holder.cells["a"] = "y"
+    again(world, side, holder, 4)
+    assert side.table["a"] == "y"
+    assert (side.table.ttl("a") or 0) < 2**31
+
+
+@pytest.mark.parametrize("limit", [1, 1000])
+def test_a_delete_that_it_had_not_acknowledged_when_it_was_lost_is_not_undone(limit: int) -> None:
+    """However long it took until its loss was noticed, and whether or not the outbox still names the key."""
+    world = World()
+    side = world.side("127.0.0.11", outbox_limit=limit)
+    holder = Holder(world, [side])
+    side.meet(holder.node)
+    side.table["a"], side.table["b"] = "x", "x"
+    world.run(10)
+    answer, holder.node.answer = holder.node.answer, lambda sent: None
+    for key in ("a", "b"):
+        del side.table[key]
+    world.run(5)
+    assert side.outbox(holder.node).overflowed == (limit == 1)
+    side.bus.nodes.get(holder.node.uri).last_answer = side.runtime.now()  # A ping came through.
+    side.lose(holder.node)
+    world.run(20)
+    holder.node.answer = answer
+    again(world, side, holder)
+    assert shown(side) == holder.cells == {}
+
+
+def test_numbers_that_only_kamailios_of_6_2_know_and_know_differently_end_alike() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    one, two = Holder(world, [side], agent=NEW), Holder(world, [side], "127.0.0.91", agent=NEW)
+    for holder, value, stamp in ((one, 2, 12_698), (two, 6, 12_796)):
+        holder.cells["n"], holder.stamps["n"] = value, stamp
+        side.meet(holder.node)
+    world.run(20)
+    assert one.cells == two.cells == {"n": 6}
+    assert side.table["n"] == 6
+    # Whatever another of us knows of the counter is worth more than their memory of its sum.
+    counter = side.table.cells["n"]
+    assert counter.stamp == side.table.floor + 1 and counter.flags & PROVISIONAL
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_what_a_node_shows_that_began_anew_was_told_it_by_others_who_may_be_behind(asks: bool) -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    holder = Holder(world, [side])
+    side.meet(holder.node)
+    side.table["k"] = "v"
+    world.run(5)
+    del side.table["k"]
+    world.run(5)
+    side.lose(holder.node)
+    world.run(30)
+    side.meet(holder.node)
+    if asks:
+        holder.node.say(side, b'{"action":1}')
+    holder.cells["k"] = "v"
+    world.run(12)
+    assert ("k" in side.table) is not asks
+    assert ("k" in holder.cells) is not asks
