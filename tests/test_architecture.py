@@ -7,6 +7,7 @@ circle, no clock and no socket in the core, small files with their tests beside 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -375,3 +376,19 @@ def test_the_commands_load_no_node() -> None:
     heavy = {"asyncio", "msgspec", "prometheus_client", "starlette", "uvicorn", "re2", "pydantic", "rich"}
     assert not loaded & heavy
     assert not {name for name in loaded if within(name, "dmqcache.bus") or within(name, "dmqcache.store")}
+
+
+def test_every_file_that_is_named_exists() -> None:
+    """In a docstring, a comment or a page: a name that was left behind by a move sends its reader nowhere."""
+    places = ("dmqcache", "tests", "bench", "examples")
+    files = [str(path.relative_to(ROOT)) for place in places for path in (ROOT / place).rglob("*.py")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *PACKAGE.rglob("*.py")]
+    lost = {
+        (str(page.relative_to(ROOT)), name)
+        for page in pages
+        for name in re.findall(
+            r"\w[\w/]*\.py\b" if page.suffix == ".md" else r"`([\w/]+\.py)`", page.read_text("utf-8")
+        )
+        if not any(f"/{path}".endswith(f"/{name}") for path in files)
+    }
+    assert lost == set()

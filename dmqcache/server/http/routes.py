@@ -1,6 +1,6 @@
 """The HTTP server of a node: metrics, health, JSON-RPC and the status page, in the node's own loop.
 
-Which metrics there are is ``metrics.py``'s business, what the methods do ``rpc_methods.py``'s, what the page
+Which metrics there are is ``metrics``'s business, what the methods do ``rpc_methods.py``'s, what the page
 says ``page.py``'s. Like Kamailio's own RPC it asks for no password: who may reach it is decided by
 ``--http-address`` and the firewall.
 """

@@ -1,7 +1,7 @@
 """JSON-RPC 2.0 as Kamailio's operators know it: the protocol, its errors and limits.
 
-What each method does is in ``rpc_methods.py``, how the bytes come and go in ``http.py``. Where Kamailio 5.6.3
-answers a request, the answer here has the same form (tried side by side).
+What each method does is in ``rpc_methods.py``, how the bytes come and go in ``routes.py``. Where Kamailio
+5.6.3 answers a request, the answer here has the same form (tried side by side).
 """
 
 from __future__ import annotations

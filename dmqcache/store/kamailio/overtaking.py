@@ -3,7 +3,7 @@
 A Kamailio up to 6.1 says of no write when it was made. A lost message comes again after 0.5, 1.5, 3.5 s; by
 then later ones have arrived, and what came last would win. But Kamailio numbers its Call-IDs: each process
 counts up (``7df63fa2385a193d-18446@192.0.2.1``: number, process and address), so of two messages of one
-process it is known which was sent first. What follows for a cell, ``kamailio_arrivals.py`` decides.
+process it is known which was sent first. What follows for a cell, ``writes.py`` decides.
 """
 
 from __future__ import annotations

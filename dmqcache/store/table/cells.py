@@ -1,7 +1,7 @@
 """The cells of a table and the books kept beside them: key order, expiry, digest, tombstones, floor.
 
 Every change of a cell goes through ``_enliven`` and ``_bury``, so that the books always agree with the
-cells. Who may change what, and with which version, is decided above, in ``table.py`` and ``arrivals.py``.
+cells. Who may change what, and with which version, is decided above, in ``table.py`` and ``merge.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows that came from dmqcache nodes, merged into a table. Kamailio's writes: ``kamailio_arrivals.py``.
+"""Rows that came from dmqcache nodes, merged into a table. Kamailio's writes: ``kamailio/writes.py``.
 
 Nothing that arrives is ever sent on. ``version.py`` decides who wins; ``collisions`` tells the store which
 keys were written in two places at nearly the same time, as a Kamailio beside may then hold the loser.

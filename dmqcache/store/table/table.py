@@ -1,7 +1,7 @@
 """One replicated table as its users see it: read, write, expire, count, list.
 
 Every local write gets a version and is told to ``on_change``; what came from other nodes enters through
-``arrivals.py``. Which of two wins is ``version.py``'s; who is told, the store's.
+``merge.py``. Which of two wins is ``version.py``'s; who is told, the store's.
 """
 
 from __future__ import annotations
