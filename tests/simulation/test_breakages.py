@@ -9,16 +9,19 @@ import pytest
 
 from dmqcache.bus.exchange.replay import Replays
 from dmqcache.bus.exchange.transaction import ClientTransaction
+from dmqcache.bus.sip.stream import StreamFramer
 from dmqcache.store.kamailio import writes as kamailio_arrivals
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
 from dmqcache.store.kamailio.kamailio_courier import KamailioCourier
+from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.initial_sync import InitialSync
 from dmqcache.store.native.repair import Repair
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.table import merge as arrivals
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.merge import Arrivals
+from dmqcache.store.table.table import Table
 from dmqcache.store.table.version import State, Verdict, merge
 from tests.simulation.campaign import run_seed
 from tests.simulation.faults import draw
@@ -127,9 +130,42 @@ def wait_counts_all_who_are_there(patch: Patch) -> None:
     patch.setattr(Outbox, "acknowledged", lambda self, number: self.open)
 
 
+def an_expire_does_nothing(patch: Patch) -> None:
+    patch.setattr(Table, "expire", lambda self, key, ttl: key in self)
+
+
+def other_nodes_hear_of_no_flush(patch: Patch) -> None:
+    patch.setattr(Floors, "hear", lambda self, name, floor: None)
+
+
+def a_delete_tells_nobody(patch: Patch) -> None:
+    patch.setattr(Table, "_bury", lambda self, cell, stamp=None, flags=0: self._entomb(cell))
+
+
+def a_stream_loses_the_rest_of_a_message(patch: Patch) -> None:
+    whole = StreamFramer.feed
+
+    def wrong(self: StreamFramer, data: bytes) -> list[bytes]:
+        messages = whole(self, data)
+        if self.begun:
+            self.__init__()  # type: ignore[misc]
+        return messages
+
+    patch.setattr(StreamFramer, "feed", wrong)
+
+
+def an_mset_is_done_in_part(patch: Patch) -> None:
+    patch.setattr(Table, "check", lambda self, key, value: None)
+
+
 @pytest.mark.parametrize(
     "breakage",
     [
+        an_expire_does_nothing,
+        other_nodes_hear_of_no_flush,
+        a_delete_tells_nobody,
+        a_stream_loses_the_rest_of_a_message,
+        an_mset_is_done_in_part,
         a_node_is_ready_at_once,
         wait_counts_all_who_are_there,
         no_retransmission,
