@@ -34,7 +34,7 @@ simulate: $(VENV)/.installed    ## the long campaign: make simulate SEEDS=10000
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,uvloop]'
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,uvloop,tls]'
 	@touch $@
 
 debian:

@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from dmqcache.bus.allow import AllowList
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.net.aio import AsyncioRuntime
+from dmqcache.bus.net.tls import TlsOptions
 from dmqcache.config.config import Config, ConfigError, embedded
 from dmqcache.config.limits import room_for
 from dmqcache.config.peer_loading import load_peers, register_peers
 from dmqcache.metrics.node_view import NodeRow, SyncProgress, node_rows, sync_progress
-from dmqcache.open_bus import OpenBus
+from dmqcache.open_bus import OpenBus, Security
 from dmqcache.release import SOFTWARE, VERSION
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.store_counters import StoreCounters
@@ -86,13 +88,23 @@ class CacheNode:
         )
         # The servers first, with all that is to be imported for them: a node that cannot be whole, or is slow
         # to become so, is not heard of by any other.
-        self._shell = OpenBus(settings, self._prepare, config.listen_address, self._open_servers)
+        self._shell = OpenBus(
+            settings, self._prepare, config.listen_addresses, self._open_servers, self._security()
+        )
         try:
             await self._shell.start()
         except BaseException:
             await self.stop(leave=False)
             raise
         self.store.start(bool(config.notification_addresses))
+
+    def _security(self) -> Security:
+        config = self.config
+        tls = None
+        if config.tls_certificate and config.tls_key and config.tls_ca:
+            required = config.tls_require_certificate == "yes"
+            tls = TlsOptions(config.tls_certificate, config.tls_key, config.tls_ca, required)
+        return Security(AllowList(config.allow), tls)
 
     def _prepare(self, bus: Bus, runtime: AsyncioRuntime) -> None:
         config = self.config
@@ -143,6 +155,11 @@ class CacheNode:
             self._shell = None
         if self._store is not None:
             self._store.stop()
+
+    def reload(self) -> None:
+        """Read certificate files again and resolve the names of the allow list, now instead of soon."""
+        if self._shell is not None:
+            self._shell.refresh()
 
     # -- what it is made of ------------------------------------------------------------------------------
 

@@ -8,16 +8,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
+from dmqcache.bus.admission import Admission
+from dmqcache.bus.allow import AllowList
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.net.aio import AsyncioRuntime
+from dmqcache.bus.net.refresh import Refresher
 from dmqcache.bus.net.resolver import AsyncResolver
 from dmqcache.bus.net.tcp import TcpOptions
+from dmqcache.bus.net.tls import TlsContexts, TlsOptions, load
 from dmqcache.bus.net.transport import TransportOptions, Transports
+from dmqcache.bus.net.udp import UdpOptions
 from dmqcache.bus.runtime import Resolved, Resolver
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
@@ -55,6 +60,15 @@ class SeedResolver:
         self._resolver.resolve(uri, found)
 
 
+@dataclass(frozen=True, slots=True)
+class Security:
+    """Who may speak at all, and how who speaks shows who it is."""
+
+    allow: AllowList = field(default_factory=AllowList)
+    #: None: no TLS.
+    tls: TlsOptions | None = None
+
+
 class OpenBus:
     """A bus with its sockets. ``prepare`` registers peers after the bus is built and before it starts; then
     ``before`` does what must be done, or must have failed, before any other node hears of this one."""
@@ -63,11 +77,14 @@ class OpenBus:
         self,
         settings: BusSettings,
         prepare: Callable[[Bus, AsyncioRuntime], None] = lambda bus, runtime: None,
-        listen: NodeURI | None = None,
+        listen: Sequence[NodeURI] = (),
         before: Callable[[], Awaitable[None]] | None = None,
+        security: Security | None = None,
     ) -> None:
+        self._security = security or Security()
+        self._refresher: Refresher | None = None
         self._settings = settings
-        self._listen = listen or settings.server_address
+        self._listen = tuple(listen) or (settings.server_address,)
         self._prepare = prepare
         self._before = before
         self._transports: Transports | None = None
@@ -80,7 +97,11 @@ class OpenBus:
         """Bind the sockets and join. OSError with a clear text where the address cannot be had."""
         runtime = self._runtime = AsyncioRuntime()
         loop = asyncio.get_running_loop()
-        settings = replace(self._settings, server_address=await _numeric(self._settings.server_address))
+        settings = replace(
+            self._settings,
+            server_address=await _numeric(self._settings.server_address),
+            listens=self._listen,
+        )
         resolver = self._resolver = AsyncResolver(loop)
         bus = self.bus = Bus(
             settings,
@@ -88,20 +109,45 @@ class OpenBus:
             lambda data, to: transports.send(data, to),
             SeedResolver(resolver, settings.notification_addresses),
             lambda endpoint: transports.connected(endpoint),
+            Admission(self._security.allow.allows, lambda source, host: transports.covers(source, host)),
         )
         transports = self._transports = Transports(
-            [self._listen],
+            self._listen,
             self._receive,
             bus.transport_failed,
             bus.counters,
-            TransportOptions(tcp=TcpOptions(is_node=bus.is_from_node)),
+            self._transport_options(bus),
+        )
+        self._refresher = Refresher(
+            transports, self._security.allow, self._security.tls, self._certificate_read
         )
         self._prepare(bus, runtime)
         if self._before is not None:
             await self._before()
         await transports.start()
+        await self._refresher.start()
         bus.start()
         return bus
+
+    def _transport_options(self, bus: Bus) -> TransportOptions:
+        allow, files = self._security.allow, self._security.tls
+        contexts = None if files is None else load(files)
+        if contexts is not None:
+            self._certificate_read(contexts)
+        return TransportOptions(
+            udp=UdpOptions(allow=allow),
+            tcp=TcpOptions(is_node=bus.is_from_node, names=bus.names_at, allow=allow),
+            tls=contexts,
+        )
+
+    def _certificate_read(self, contexts: TlsContexts) -> None:
+        assert self.bus is not None
+        self.bus.counters.certificate_expires = contexts.expires
+
+    def refresh(self) -> None:
+        """Read certificate files and resolve the allow list's names now."""
+        if self._refresher is not None:
+            self._refresher.ask()
 
     def _receive(self, data: bytes, source: Endpoint) -> None:
         assert self.bus is not None
@@ -134,6 +180,8 @@ class OpenBus:
         if self.bus is not None:
             # Before the handlers that still run are cancelled: nobody is told of that.
             self.bus.close()
+        if self._refresher is not None:
+            await self._refresher.close()
         if self._resolver is not None:
             self._resolver.close()
         if self._runtime is not None:

@@ -48,11 +48,14 @@ SHELL = frozenset(
     {
         "dmqcache.bus.net.aio",
         "dmqcache.bus.net.failure",
+        "dmqcache.bus.net.packet_filter",
         "dmqcache.bus.net.readiness",
+        "dmqcache.bus.net.refresh",
         "dmqcache.bus.net.resolver",
         "dmqcache.bus.net.sockaddr",
         "dmqcache.bus.net.tcp",
         "dmqcache.bus.net.tcp_connection",
+        "dmqcache.bus.net.tls",
         "dmqcache.bus.net.transport",
         "dmqcache.bus.net.udp",
         "dmqcache.bus.net.udp_socket",
@@ -137,6 +140,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 }
 #: The files that do not stand in their folder's room.
 FILES: Mapping[str, str] = {
+    "bus.admission": "bus.ground",
+    "bus.allow": "bus.ground",
     "bus.bounded": "bus.ground",
     "bus.bus_counters": "bus.ground",
     "bus.bus_settings": "bus.ground",

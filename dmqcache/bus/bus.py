@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dmqcache.bus.admission import Admission
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.delivery import Delivery
@@ -40,9 +41,11 @@ class Bus:
         send: Callable[[bytes, Endpoint], None],
         resolver: Resolver,
         connected: Callable[[Endpoint], bool] = lambda endpoint: True,
+        admission: Admission | None = None,
     ) -> None:
         """``send`` takes the bytes of one message and never raises; ``connected`` tells whether a connection
-        still stands. ValueError for an impossible address."""
+        still stands; ``admission`` who may be a node (default: everybody). ValueError for an impossible
+        address."""
         self.settings = settings = settings.checked()
         self.counters = BusCounters()
         self._runtime = runtime
@@ -53,7 +56,15 @@ class Bus:
         self._closed = False
         identity = Identity.drawn(settings, runtime)
         self.local = _local_node(settings, identity, runtime.now())
-        self._directory = Directory(self.local, settings, runtime, resolver, self._post, self.counters)
+        self._directory = Directory(
+            self.local,
+            settings,
+            runtime,
+            resolver,
+            self._post,
+            self.counters,
+            admission or Admission(),
+        )
         self.nodes = self._directory.nodes
         self._transactions = ClientTransactions(
             runtime,
@@ -176,6 +187,12 @@ class Bus:
         Kamailio's ``dmq_is_from_node``): weak evidence, since a source address can be forged."""
         source = origin.source if isinstance(origin, Message) else origin
         return any(node.confirmed for node in self.nodes.on_host(source.host))
+
+    def names_at(self, endpoint: Endpoint) -> list[str]:
+        """The hosts by which the nodes at an endpoint are known, names and addresses."""
+        return [
+            name.host for node in self.nodes if node.endpoint == endpoint for name in (node.uri, *node.names)
+        ]
 
     def add_node(self, uri: NodeURI) -> None:
         """Ask a node first-hand; it is pending until it answers. Our own address changes nothing."""

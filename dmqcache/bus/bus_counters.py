@@ -21,6 +21,8 @@ class BusCounters:
     drops: Counter[str] = field(default_factory=Counter)
     #: channel -> requests on a channel that nobody serves here, answered 404; see :meth:`unknown_channel`
     unknown_channels: Counter[str] = field(default_factory=Counter)
+    #: Unix seconds when our certificate expires; None without TLS.
+    certificate_expires: float | None = None
     #: "in" (absorbed) or "out" (sent again) -> messages
     retransmissions: Counter[str] = field(default_factory=Counter)
     #: channel -> requests of ours that nobody answered

@@ -41,6 +41,15 @@ class BusSettings:
     supported: tuple[str, ...] = (OWN_TAG,)
     #: Further forms of our own address.
     aliases: tuple[NodeURI, ...] = ()
+    #: Where we really listen, with every transport that the bus has; empty: at the server address alone.
+    listens: tuple[NodeURI, ...] = ()
+
+    def sent_by(self) -> dict[str, str]:
+        """Transport -> host and port at which answers reach us. Behind NAT and on a wildcard address the host
+        is that which others know."""
+        own = self.server_address
+        found = {uri.transport: own._replace(port=uri.port).host_port for uri in reversed(self.listens)}
+        return found | {own.transport: own.host_port}
 
     def checked(self) -> BusSettings:
         """The same with a ping interval that Kamailio bears. ValueError for a server address that is a name:

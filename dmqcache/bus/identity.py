@@ -6,7 +6,8 @@ message goes to is ``outgoing.py``'s business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.runtime import Runtime
@@ -38,6 +39,8 @@ class Identity:
     #: Drawn at each start: a Call-ID that begins so is our own.
     call_id_prefix: str
     tag: str
+    #: Transport -> where answers over it reach us, as a Via has it; for others the server address.
+    sent_by: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def drawn(cls, settings: BusSettings, runtime: Runtime) -> Identity:
@@ -49,6 +52,7 @@ class Identity:
             instance=runtime.token()[:8],
             call_id_prefix=f"{runtime.token()}-",
             tag=runtime.token(),
+            sent_by=settings.sent_by(),
         )
 
     @property
@@ -56,7 +60,7 @@ class Identity:
         """``Supported``, or nothing."""
         return (("Supported", ", ".join(self.supported)),) if self.supported else ()
 
-    @property
-    def author(self) -> Author:
-        """What stands in each of our requests."""
-        return Author(self.uri.host_port, self.tag, self.user_agent, self.extra_headers)
+    def author(self, transport: str) -> Author:
+        """What stands in each of our requests over a transport."""
+        sent_by = self.sent_by.get(transport, self.uri.host_port)
+        return Author(sent_by, self.tag, self.user_agent, self.extra_headers)

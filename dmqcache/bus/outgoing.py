@@ -18,7 +18,7 @@ from dmqcache.bus.nodes.directory import Directory
 from dmqcache.bus.peer import OnResponse, Response
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.serialize import Draft, build_request
-from dmqcache.bus.sip.uri import Endpoint
+from dmqcache.bus.sip.uri import TRANSPORTS, Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Outgoing:
         self._transactions = transactions
         self._directory = directory
         self._counters = counters
-        self._author = identity.author
+        self._authors = {transport: identity.author(transport) for transport in TRANSPORTS}
         self._count = 0
 
     def post(self, letter: Letter, on_response: OnResponse | None = None) -> Posted:
@@ -98,7 +98,7 @@ class Outgoing:
             letter.content_type,
             letter.body,
         )
-        return build_request(self._author, draft)
+        return build_request(self._authors[letter.node.transport], draft)
 
     def _refuse(self, posted: Posted, reason: str) -> None:
         """End with a local 503 on a later turn."""

@@ -19,6 +19,8 @@ _METAVARS = {
     "seconds": "SECONDS",
     "choice": "WORD",
     "word": "NAME",
+    "sources": "ADDRESS",
+    "path": "FILE",
 }
 
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from typing import Any
 
 from dmqcache.cache_node import CacheNode
@@ -15,7 +16,8 @@ log = logging.getLogger("dmqcache")
 
 
 def run(config: Config) -> None:
-    """Run a node until SIGTERM, SIGHUP or Ctrl-C. ConfigError or OSError if it cannot start."""
+    """Run a node until SIGTERM or Ctrl-C, or until its terminal goes. SIGHUP to a node without a terminal has
+    it read certificates and names again. ConfigError or OSError if it cannot start."""
     node = CacheNode(config)
     runner = asyncio.Runner(loop_factory=loop_factory())
     with runner:
@@ -42,9 +44,14 @@ def tune_collector() -> None:
 async def _serve(node: CacheNode) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    hang_up = stop.set if sys.stderr.isatty() else node.reload
+    for number, handler in (
+        (signal.SIGTERM, stop.set),
+        (signal.SIGINT, stop.set),
+        (signal.SIGHUP, hang_up),
+    ):
         if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a terminal may go
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, handler)
     await node.start()
     tune_collector()
     config = node.config

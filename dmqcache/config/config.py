@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dmqcache.bus.allow import AllowList, Network, parse_entry
 from dmqcache.bus.sip.uri import NodeURI, URIError
 from dmqcache.config.addresses import HostPort, parse_host_port
 from dmqcache.config.options import BY_NAME, ENVIRONMENT_PREFIX, OPTIONS, ConfigError, Option
@@ -40,8 +41,13 @@ class Config:
 
     server_address: NodeURI
     notification_addresses: tuple[NodeURI, ...]
-    listen_address: NodeURI | None
+    listen_addresses: tuple[NodeURI, ...]
     aliases: tuple[NodeURI, ...]
+    allow: tuple[Network | str, ...]
+    tls_certificate: Path | None
+    tls_key: Path | None
+    tls_ca: Path | None
+    tls_require_certificate: str
     tables: tuple[TableSettings, ...]
     client_address: HostPort | None
     http_address: HostPort | None
@@ -190,10 +196,7 @@ def _reason(option: Option, error: Exception) -> str:
 
 
 def _node(option: Option, value: Any) -> NodeURI:
-    address = NodeURI.parse(_text(value))
-    if address.transport == "tls":
-        raise ValueError("is an address over TLS, which is not built yet: use udp or tcp")
-    return address
+    return NodeURI.parse(_text(value))
 
 
 def _host_port(option: Option, value: Any) -> HostPort | None:
@@ -203,6 +206,17 @@ def _host_port(option: Option, value: Any) -> HostPort | None:
     if not text:
         raise ValueError(f"is empty; {OFF!r} means nowhere")
     return parse_host_port(text)
+
+
+def _sources(option: Option, value: Any) -> Network | str:
+    return parse_entry(_text(value))
+
+
+def _path(option: Option, value: Any) -> Path:
+    text = str(value) if isinstance(value, Path) else _text(value)
+    if not text:
+        raise ValueError("is empty; name a file")
+    return Path(text)
 
 
 def _table(option: Option, value: Any) -> TableSettings:
@@ -273,9 +287,33 @@ def _check_together(config: Config) -> None:
             f"server_address {config.server_address} is no address that another node can reach; "
             "use listen_address for it and give the real one here"
         )
+    _check_tls(config)
+    _check_allowed(config)
     clients = config.client_address
     if clients is not None and clients == config.http_address and clients.port:
         raise ConfigError(f"client_address and http_address are both {config.client_address}")
+
+
+def _check_tls(config: Config) -> None:
+    files = {
+        "tls_certificate": config.tls_certificate,
+        "tls_key": config.tls_key,
+        "tls_ca": config.tls_ca,
+    }
+    missing = [name for name, path in files.items() if path is None]
+    if missing and len(missing) < len(files):
+        raise ConfigError(f"{', '.join(missing)} missing: certificate, key and CA go together")
+    nodes = (config.server_address, *config.notification_addresses, *config.listen_addresses)
+    over_tls = [uri for uri in nodes if uri.transport == "tls"]
+    if missing and over_tls:
+        raise ConfigError(f"{over_tls[0]}: TLS needs tls_certificate, tls_key and tls_ca")
+
+
+def _check_allowed(config: Config) -> None:
+    listed = AllowList(config.allow)
+    for uri in config.notification_addresses:
+        if uri.endpoint is not None and not listed.allows(uri.host):
+            raise ConfigError(f"notification_address {uri} is not on the allow list: add allow {uri.host}")
 
 
 _CONVERT: dict[str, Callable[[Option, Any], Any]] = {
@@ -286,4 +324,6 @@ _CONVERT: dict[str, Callable[[Option, Any], Any]] = {
     "choice": _choice,
     "integer": _integer,
     "seconds": _seconds,
+    "sources": _sources,
+    "path": _path,
 }

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: What one value of an option is. ``seconds`` is a float; ``node`` a SIP address of a node; ``host_port``
-#: an address to listen on; ``table`` Kamailio's notation of one table; ``word`` a free text.
-Kind = Literal["node", "host_port", "table", "word", "choice", "integer", "seconds"]
+#: an address to listen on; ``table`` Kamailio's notation of one table; ``word`` a free text; ``sources``
+#: addresses that may speak; ``path`` a file.
+Kind = Literal["node", "host_port", "table", "word", "choice", "integer", "seconds", "sources", "path"]
 
 ENVIRONMENT_PREFIX = "DMQCACHE_"
 
@@ -85,8 +86,10 @@ OPTIONS: tuple[Option, ...] = (
         "listen_address",
         "node",
         "",
-        "Where to bind when that is not the server address: behind NAT, in a container (0.0.0.0:5060).",
-        optional=True,
+        "Where to bind when that is not the server address: behind NAT, in a container (0.0.0.0:5060). One "
+        "for each transport where nodes of several are on the bus.",
+        field="listen_addresses",
+        repeat=True,
     ),
     Option(
         "alias",
@@ -95,6 +98,38 @@ OPTIONS: tuple[Option, ...] = (
         "Another address under which others may know this node, so that it is not taken for a stranger.",
         field="aliases",
         repeat=True,
+    ),
+    Option(
+        "allow",
+        "sources",
+        "",
+        "Who may speak on the bus at all: an address, a network (10.0.0.0/24) or a host name. Without it "
+        "everybody whose address is verified. Name every other node, Kamailio nodes too.",
+        repeat=True,
+    ),
+    Option(
+        "tls_certificate",
+        "path",
+        "",
+        "This node's certificate (PEM), for addresses with ;transport=tls. Its names must include the host "
+        "of the server address. Read again when the file changes.",
+        optional=True,
+    ),
+    Option("tls_key", "path", "", "The certificate's private key (PEM, no pass phrase).", optional=True),
+    Option(
+        "tls_ca",
+        "path",
+        "",
+        "The certificates (PEM) of those who sign the nodes' certificates. No others are trusted.",
+        optional=True,
+    ),
+    Option(
+        "tls_require_certificate",
+        "choice",
+        "yes",
+        "Whether a node that connects must show a certificate. 'no': who connects is only known by its "
+        "address, as over TCP.",
+        choices=("yes", "no"),
     ),
     Option(
         "table",

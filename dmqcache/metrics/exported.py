@@ -107,6 +107,13 @@ EXPORTS: Final[tuple[Export, ...]] = (
         lambda r: r.each_node(lambda row: row.in_sync == "repair"),
     ),
     Export(
+        "dmqcache_tls_certificate_expiry_timestamp_seconds",
+        "gauge",
+        "Unix time at which this node's certificate expires. None without TLS.",
+        (),
+        lambda r: [] if r.bus.certificate_expires is None else [((), r.bus.certificate_expires)],
+    ),
+    Export(
         "dmqcache_messages",
         "counter",
         "SIP messages of the bus; code is the status of a reply, or request.",

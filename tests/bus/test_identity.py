@@ -25,7 +25,7 @@ def test_two_starts_of_one_node_have_nothing_secret_in_common() -> None:
 
 def test_its_requests_carry_what_it_says_of_itself() -> None:
     identity = drawn(VirtualRuntime(Clock()), supported=("a-1", "b-2"))
-    author = identity.author
+    author = identity.author("udp")
     assert (author.sent_by, author.from_tag, author.user_agent) == ("[::1]:5060", identity.tag, "dmqcache")
     assert author.extra == identity.extra_headers == (("Supported", "a-1, b-2"),)
 

@@ -50,7 +50,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
     assert config.sources["t1"] == "default"
 
 
-@pytest.mark.parametrize("name", ["num_workers", "server_address", "listen_address", "client_address", "t1"])
+@pytest.mark.parametrize("name", ["num_workers", "server_address", "tls_key", "client_address", "t1"])
 def test_an_empty_list_is_no_value(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} takes one value, not 0"):
         load(toml(tmp_path, f"{name} = []"))
@@ -65,11 +65,36 @@ def test_nowhere_is_said_and_not_left_empty(tmp_path: Path, name: str) -> None:
     assert getattr(load(flags={name: "off"}), name) is None
 
 
-@pytest.mark.parametrize("name", ["server_address", "notification_address", "listen_address", "alias"])
-@pytest.mark.parametrize("address", ["sips:10.0.0.1", "sip:10.0.0.1;transport=tls"])
-def test_tls_is_refused_wherever_it_stands(name: str, address: str) -> None:
-    with pytest.raises(ConfigError, match=f"'{address}' is an address over TLS, which is not built yet"):
+@pytest.mark.parametrize("name", ["server_address", "notification_address"])
+@pytest.mark.parametrize("address", ["sips:10.0.0.1", "sip:10.0.0.1:5061;transport=tls"])
+def test_an_address_over_tls_needs_its_files(name: str, address: str) -> None:
+    with pytest.raises(ConfigError, match="TLS needs tls_certificate, tls_key and tls_ca"):
         load(flags={name: address})
+    files = {"tls_certificate": "cert.pem", "tls_key": "key.pem", "tls_ca": Path("ca.pem")}
+    config = load(flags={name: address, **files})
+    assert config.tls_certificate == Path("cert.pem")
+    assert config.tls_ca == Path("ca.pem")
+
+
+def test_files_of_tls_go_together() -> None:
+    with pytest.raises(ConfigError, match="tls_key, tls_ca missing"):
+        load(flags={"tls_certificate": "cert.pem"})
+    with pytest.raises(ConfigError, match="--tls-key: ' ' is empty; name a file"):
+        load(flags={"tls_key": " "})
+
+
+def test_who_may_speak_is_a_list_of_addresses_networks_and_names() -> None:
+    config = load(flags={"allow": ["10.0.0.0/24", "node.example"], "notification_address": "10.0.0.12"})
+    assert [str(entry) for entry in config.allow] == ["10.0.0.0/24", "node.example"]
+    with pytest.raises(ConfigError, match=r"write 10\.0\.0\.0/24"):
+        load(flags={"allow": "10.0.0.1/24"})
+
+
+def test_a_notification_address_that_may_not_speak_is_a_mistake() -> None:
+    with pytest.raises(
+        ConfigError, match=r"10\.0\.1\.12:5060 is not on the allow list: add allow 10\.0\.1\.12"
+    ):
+        load(flags={"allow": "10.0.0.0/24", "notification_address": "10.0.1.12"})
 
 
 def test_an_unknown_name_among_the_flags() -> None:

@@ -33,6 +33,8 @@ TOO_LARGE = "too_large"
 UNSUPPORTED = "unsupported"
 #: What came over the connection was not SIP; it was closed.
 FRAMING = "framing"
+#: What answered is not the node that was called, as its certificate says.
+CERTIFICATE = "certificate"
 #: We ended it ourselves. Never reported.
 SHUT = "shut"
 #: Anything else that the system refuses; the log has the text.

@@ -12,10 +12,12 @@ import logging
 import socket
 
 from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.net import tls
 from dmqcache.bus.net.backoff import Backoff
-from dmqcache.bus.net.failure import CLOSED, ERROR, SHUT, UNSUPPORTED, Failures, reason_of
+from dmqcache.bus.net.failure import CERTIFICATE, CLOSED, ERROR, SHUT, UNSUPPORTED, Failures, reason_of
 from dmqcache.bus.net.sockaddr import MAX_PORT, IPAddress, endpoint_of, ip_of, nearest, open_socket
 from dmqcache.bus.net.tcp_connection import Receive, TcpConnection, TcpContext, TcpOptions
+from dmqcache.bus.net.tls import TlsContexts
 from dmqcache.bus.sip.uri import Endpoint
 
 __all__ = ["TcpOptions", "TcpTransport"]
@@ -37,14 +39,16 @@ class TcpTransport:
         counters: BusCounters,
         options: TcpOptions,
         name: str = "tcp",
+        tls: TlsContexts | None = None,
     ) -> None:
-        """``name``: the transport's in endpoints."""
+        """``name``: the transport's in endpoints. ``tls``: wraps every connection."""
         self._context = TcpContext(loop, receive, counters, options, self._made, self._lost)
         self._loop = loop
         self._failures = failures
         self._counters = counters
         self._name = name
-        self._servers: list[asyncio.AbstractServer] = []
+        self._tls = tls
+        self._listening: list[tuple[socket.socket, asyncio.AbstractServer]] = []
         self._local_ips: list[IPAddress] = []
         self._ways: dict[Endpoint, TcpConnection] = {}
         self._connections: set[TcpConnection] = set()
@@ -58,12 +62,34 @@ class TcpTransport:
         sock = open_socket(socket.SOCK_STREAM, ip, port)
         endpoint = endpoint_of(self._name, sock.getsockname())
         try:
-            self._servers.append(await self._loop.create_server(self._taken, sock=sock))
+            self._listening.append((sock, await self._serve(sock)))
         except BaseException:
             sock.close()
             raise
         self.use_local(ip)
         return endpoint
+
+    async def _serve(self, sock: socket.socket) -> asyncio.AbstractServer:
+        if self._tls is None:
+            return await self._loop.create_server(self._taken, sock=sock)
+        limit = self._context.options.connect_timeout
+        return await self._loop.create_server(
+            self._taken, sock=sock, ssl=self._tls.server, ssl_handshake_timeout=limit
+        )
+
+    async def use_tls(self, contexts: TlsContexts) -> None:
+        """From now on make handshakes with these; connections that stand go on as they are."""
+        self._tls = contexts
+        for number, (sock, server) in enumerate(self._listening):
+            # The same socket of the kernel, so that nobody who is calling meets a closed door.
+            again = sock.dup()
+            self._listening[number] = (again, await self._serve(again))
+            server.close()
+
+    def covers(self, source: Endpoint, host: str) -> bool:
+        """Whether the certificate that was shown on the connection from ``source`` speaks for ``host``."""
+        connection = self._ways.get(source)
+        return connection is not None and tls.covers(connection.certificate, host)
 
     def use_local(self, ip: IPAddress) -> None:
         """Connect from this address where it leads: the peer's access list knows us by it."""
@@ -115,7 +141,7 @@ class TcpTransport:
     async def close(self) -> None:
         """Stop listening, write what waits (for at most a second), close everything."""
         self._closed = True
-        for server in self._servers:
+        for _, server in self._listening:
             server.close()
         for task in list(self._connecting):
             task.cancel()
@@ -152,7 +178,11 @@ class TcpTransport:
         try:
             async with asyncio.timeout(self._context.options.connect_timeout):
                 await self._loop.create_connection(
-                    lambda: connection, to.host, to.port, local_addr=self._local_address(ip)
+                    lambda: connection,
+                    to.host,
+                    to.port,
+                    local_addr=self._local_address(ip),
+                    ssl=None if self._tls is None else self._tls.client,
                 )
         except asyncio.CancelledError:
             connection.not_made(SHUT)
@@ -174,6 +204,9 @@ class TcpTransport:
         if self._closed:
             return False
         if connection.accepted:
+            if not self._context.options.allow.allows(connection.peer.host):
+                self._counters.drops["not_allowed"] += 1
+                return False
             if not self._has_room(connection.peer.host):
                 self._counters.drops["tcp_too_many"] += 1
                 if self._context.complaints.may(connection.peer.host, self._loop.time()):
@@ -181,8 +214,25 @@ class TcpTransport:
                 return False
             self._backoff.forget_host(connection.peer.host)
             self._lead(connection.peer, connection)
+        elif self._tls is not None and not self._is_meant(connection):
+            return False
         self._connections.add(connection)
         return True
+
+    def _is_meant(self, connection: TcpConnection) -> bool:
+        """Whether who answers is the node that we called, by the names that we know of it."""
+        peer = connection.peer
+        names = {peer.host, *self._context.options.names(peer)}
+        if any(tls.covers(connection.certificate, name) for name in names):
+            return True
+        self._counters.drops["tls_wrong_name"] += 1
+        connection.abort(CERTIFICATE)
+        if self._context.complaints.may(peer.host, self._loop.time()):
+            log.warning(
+                "no connection to %s port %d: its certificate speaks for none of %s",
+                peer.host, peer.port, ", ".join(sorted(names)),
+            )  # fmt: skip
+        return False
 
     def _has_room(self, host: str) -> bool:
         options = self._context.options

@@ -10,14 +10,16 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import cast
 
+from dmqcache.bus.allow import AllowList
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.net.failure import CLOSED, FRAMING, REFUSED, RESET, SHUT, TIMEOUT, reason_of
 from dmqcache.bus.net.log_limit import LogLimit
 from dmqcache.bus.net.sockaddr import endpoint_of
+from dmqcache.bus.net.tls import Certificate
 from dmqcache.bus.sip.headers import MessageError
 from dmqcache.bus.sip.stream import MAX_STREAM_MESSAGE, StreamFramer
 from dmqcache.bus.sip.uri import Endpoint
@@ -70,6 +72,10 @@ class TcpOptions:
     message_timeout: float = MESSAGE_SECONDS
     #: Whether the host of an endpoint is a node's, so that large messages are taken from it.
     is_node: Callable[[Endpoint], bool] = lambda endpoint: True
+    #: Names by which an endpoint's node is known, beside its address; its certificate must speak for one.
+    names: Callable[[Endpoint], Iterable[str]] = lambda endpoint: ()
+    #: Whose connections are taken at all.
+    allow: AllowList = field(default_factory=AllowList)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +118,15 @@ class TcpConnection(asyncio.Protocol):
         self.leads_to: set[Endpoint] = set()
         #: Whether a whole message came.
         self.heard = False
+        #: What the other end showed, over TLS.
+        self.certificate: Certificate | None = None
 
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
         self._transport = cast(asyncio.Transport, transport)
+        self.certificate = transport.get_extra_info("peercert")
         address = transport.get_extra_info("peername")
         if not address or address == transport.get_extra_info("sockname"):
             # Gone already; or connected to itself, which the kernel does when the port that it chose for us

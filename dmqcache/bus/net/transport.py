@@ -1,7 +1,7 @@
 """Bytes between this node and others, over whichever transport an endpoint names.
 
-Owns the choice between UDP and TCP and the addresses that a node listens on. Knows nothing of what a message
-says.
+Owns the choice between UDP, TCP and TLS and the addresses that a node listens on. Knows nothing of what a
+message says.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.net.failure import UNSUPPORTED, Failed, Failures
 from dmqcache.bus.net.sockaddr import IPAddress, ip_of
 from dmqcache.bus.net.tcp import TcpOptions, TcpTransport
+from dmqcache.bus.net.tls import TlsContexts
 from dmqcache.bus.net.udp import UdpOptions, UdpTransport
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
@@ -27,6 +28,8 @@ class TransportOptions:
 
     udp: UdpOptions = field(default_factory=UdpOptions)
     tcp: TcpOptions = field(default_factory=TcpOptions)
+    #: None: no ``tls`` endpoint is listened on or sent to.
+    tls: TlsContexts | None = None
 
 
 class Transports:
@@ -55,7 +58,13 @@ class Transports:
         self._counters = counters
         self._failures = Failures(self._loop, failed)
         self._udp = UdpTransport(self._loop, receive, self._failures, counters, self._options.udp)
-        self._tcp = TcpTransport(self._loop, receive, self._failures, counters, self._options.tcp)
+        self._streams = {
+            "tcp": TcpTransport(self._loop, receive, self._failures, counters, self._options.tcp)
+        }
+        if self._options.tls is not None:
+            self._streams["tls"] = TcpTransport(
+                self._loop, receive, self._failures, counters, self._options.tcp, "tls", self._options.tls
+            )
         self._bound: tuple[Endpoint, ...] = ()
         self._closed = False
 
@@ -78,7 +87,7 @@ class Transports:
         self._closed = True
         self._failures.stop()
         self._udp.close()
-        await self._tcp.close()
+        await asyncio.gather(*(stream.close() for stream in self._streams.values()))
 
     def send(self, data: bytes, to: Endpoint) -> None:
         """Send one SIP message. Never blocks, never raises: what goes wrong comes through ``failed`` on a
@@ -87,31 +96,49 @@ class Transports:
             self._counters.drops["transport_closed"] += 1
         elif to.transport == "udp":
             self._udp.send(data, to)
-        elif to.transport == "tcp":
-            self._tcp.send(data, to)
+        elif to.transport in self._streams:
+            self._streams[to.transport].send(data, to)
         else:
             self._counters.drops["transport_unsupported"] += 1
             self._failures.report(to, UNSUPPORTED)
 
     def connected(self, endpoint: Endpoint) -> bool:
         """Whether something sent to ``endpoint`` would go over a connection that stands. True for UDP."""
-        return endpoint.transport != "tcp" or self._tcp.connected(endpoint)
+        stream = self._streams.get(endpoint.transport)
+        return stream is None or stream.connected(endpoint)
+
+    def covers(self, source: Endpoint, host: str) -> bool:
+        """Whether who speaks from ``source`` has shown that it is ``host``: over TLS by its certificate; over
+        the other transports nothing is shown, and nothing denied."""
+        return source.transport != "tls" or self._streams["tls"].covers(source, host)
+
+    async def use_tls(self, contexts: TlsContexts) -> None:
+        """From now on make handshakes with these; connections that stand go on."""
+        if "tls" in self._streams:
+            await self._streams["tls"].use_tls(contexts)
+
+    def apply_allow_list(self) -> None:
+        """The names of the allow list lead elsewhere now."""
+        self._udp.apply_allow_list()
 
     def alias(self, endpoint: Endpoint, source: Endpoint) -> None:
         """A message from ``source`` named ``endpoint`` as where its sender listens (Via sent-by): over TCP
         send there on the same connection. Does nothing where that would be wrong or for UDP."""
-        if source.transport == "tcp":
-            self._tcp.alias(endpoint, source)
+        stream = self._streams.get(source.transport)
+        if stream is not None:
+            stream.alias(endpoint, source)
 
     async def _bind(self, uri: NodeURI) -> Endpoint:
-        if uri.transport not in ("udp", "tcp"):
-            raise OSError(f"cannot listen on {uri}: {uri.transport} is not supported yet, use udp or tcp")
+        if uri.transport != "udp" and uri.transport not in self._streams:
+            raise OSError(f"cannot listen on {uri}: TLS needs a certificate, its key and the CA")
         ip = await self._ip(uri)
         if uri.transport == "udp":
             bound = self._udp.listen(ip, uri.port)
-            self._tcp.use_local(ip)
-            return bound
-        return await self._tcp.listen(ip, uri.port)
+        else:
+            bound = await self._streams[uri.transport].listen(ip, uri.port)
+        for stream in self._streams.values():
+            stream.use_local(ip)
+        return bound
 
     async def _ip(self, uri: NodeURI) -> IPAddress:
         """The address to bind: a name's first one."""

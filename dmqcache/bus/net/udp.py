@@ -52,6 +52,11 @@ class UdpTransport:
         else:
             route[0].send(data, route[1], to)
 
+    def apply_allow_list(self) -> None:
+        """The allow list leads elsewhere now."""
+        for sock in self._sockets:
+            sock.apply_allow_list()
+
     def close(self) -> None:
         """Close every socket."""
         sockets, self._sockets = self._sockets, []

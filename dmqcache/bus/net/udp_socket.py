@@ -15,9 +15,11 @@ import struct
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from dmqcache.bus.allow import AllowList
 from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.net import packet_filter
 from dmqcache.bus.net.failure import ERROR, REFUSED, TOO_LARGE, UNREACHABLE, Failures, reason_of
 from dmqcache.bus.net.readiness import Readiness
 from dmqcache.bus.net.sockaddr import Address, IPAddress, endpoint_of
@@ -68,6 +70,8 @@ class UdpOptions:
     socket_buffer: int = SOCKET_BUFFER_BYTES
     #: Bytes that may wait when a socket's send buffer is full.
     backlog: int = BACKLOG_BYTES
+    #: Whose datagrams are read at all.
+    allow: AllowList = field(default_factory=AllowList)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +99,30 @@ class UdpSocket:
         self.ip = ip
         #: Set when another socket could send to the same peers: then the one that heard a peer answers it.
         self.shared = False
-        self._peers: dict[Address, Endpoint] = {}
+        #: None: a stranger, of whom nothing is read.
+        self._peers: dict[Address, Endpoint | None] = {}
+        self._filtered = False
         self._queue: deque[tuple[bytes, Address, Endpoint]] = deque()
         self._queued = 0
         self._kernel_drops = 0
         self._next_look = 0.0
+        self._buffer_errors = packet_filter.receive_buffer_errors() if context.options.allow else 0
         _enlarge_buffers(sock, context.options.socket_buffer)
         self._reports_errors = _report_errors(sock)
+        self.apply_allow_list()
         self._readiness = Readiness(context.loop, sock, self._ready)
 
     def send(self, data: bytes, address: Address, to: Endpoint) -> None:
         """Send one datagram, now or when the buffer has room; a failure is reported and counted."""
         if self._queue or not self._sent(data, address, to):
             self._enqueue(data, address, to)
+
+    def apply_allow_list(self) -> None:
+        """The list is new, or its names lead elsewhere now."""
+        self._peers.clear()
+        allow = self._context.options.allow
+        if allow:
+            self._filtered = packet_filter.attach(self._sock, tuple(allow.networks()))
 
     def close(self) -> None:
         """Send what the kernel still takes, then close."""
@@ -202,7 +217,10 @@ class UdpSocket:
         if len(data) <= KEEPALIVE_BYTES:
             self._counters.drops["udp_keepalive"] += 1
             return
-        source = self._peers.get(address) or self._know(address)
+        source = self._peers[address] if address in self._peers else self._know(address)
+        if source is None:
+            self._counters.drops["not_allowed"] += 1
+            return
         if self.shared:
             self._context.heard(source, self, address)
         try:
@@ -211,11 +229,13 @@ class UdpSocket:
             self._counters.drops["receive_error"] += 1
             log.exception("a datagram from %s broke its receiver", _text(source))
 
-    def _know(self, address: Address) -> Endpoint:
+    def _know(self, address: Address) -> Endpoint | None:
         if len(self._peers) >= KNOWN_PEERS:
             self._peers.clear()
-        endpoint = self._peers[address] = endpoint_of("udp", address)
-        return endpoint
+        endpoint = endpoint_of("udp", address)
+        allowed = self._context.options.allow.allows(endpoint.host)
+        self._peers[address] = endpoint if allowed else None
+        return self._peers[address]
 
     def _count_kernel_drops(self) -> None:
         """Now and then: what the full receive buffer cost. Linux only."""
@@ -226,8 +246,19 @@ class UdpSocket:
             drops = total[MEMINFO_DROPS]
             if drops != self._kernel_drops:
                 # A counter of 32 bits.
-                self._counters.drops["udp_receive_buffer"] += (drops - self._kernel_drops) & 0xFFFFFFFF
+                self._account((drops - self._kernel_drops) & 0xFFFFFFFF)
                 self._kernel_drops = drops
+
+    def _account(self, drops: int) -> None:
+        """The kernel counts what its filter turned away together with what found no room."""
+        if not self._filtered:
+            self._counters.drops["udp_receive_buffer"] += drops
+            return
+        full = packet_filter.receive_buffer_errors()
+        found_no_room = min(drops, full - self._buffer_errors)
+        self._buffer_errors = full
+        self._counters.drops["udp_receive_buffer"] += found_no_room
+        self._counters.drops["not_allowed"] += drops - found_no_room
 
     def _read_errors(self) -> None:
         """Empty the socket's queue of ICMP errors, which each name the peer they came for."""

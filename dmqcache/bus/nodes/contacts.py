@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
+from dmqcache.bus.admission import Admission
 from dmqcache.bus.bounded import Bounded
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.node import Node
@@ -49,8 +50,10 @@ class Contacts:
         addresses: Addresses,
         counters: BusCounters,
         verify: Callable[[Node], None],
+        admission: Admission,
     ) -> None:
         """``verify`` asks a node first-hand whether it is there."""
+        self._admission = admission
         self._runtime = runtime
         self._membership = membership
         self._addresses = addresses
@@ -65,6 +68,9 @@ class Contacts:
     def sender(self, uri: NodeURI, source: Endpoint, message: SipMessage) -> Node | None:
         """The node that sent a request, if its source is the node's own address; else None, and whoever it
         is will be asked back."""
+        if not self._admission.covers(source, uri.host):
+            self._counters.drops["sender_not_in_its_certificate"] += 1
+            return None
         node = self._membership.nodes.get(uri)
         if node is None:
             self._stranger(uri, source)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dmqcache.bus.admission import Admission
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.exchange.letter import Post
@@ -46,16 +47,17 @@ class Directory:
         resolver: Resolver,
         post: Post,
         counters: BusCounters,
+        admission: Admission,
     ) -> None:
         """``post`` sends a letter."""
         self._runtime = runtime
         self.nodes = NodeList(local)
-        self.addresses = Addresses(resolver)
+        self.addresses = Addresses(resolver, admission, counters)
         self.events = Events(runtime, counters)
         self.membership = Membership(runtime, self.nodes, self.events, counters, settings.ping_interval, self)
         for alias in settings.aliases:
             self.membership.configure_own(alias)
-        self.contacts = Contacts(runtime, self.membership, self.addresses, counters, self.caller)
+        self.contacts = Contacts(runtime, self.membership, self.addresses, counters, self.caller, admission)
         self.notification = Notification(
             runtime, self.membership, self.contacts, counters, local.instance, self
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import socket
@@ -11,6 +12,7 @@ from contextlib import suppress
 
 import pytest
 
+from dmqcache.bus.allow import AllowList
 from dmqcache.bus.net import backoff, tcp_connection
 from dmqcache.bus.net.tcp import TcpOptions
 from dmqcache.bus.sip.uri import Endpoint
@@ -402,3 +404,23 @@ def test_only_so_many_connections_are_taken(loop: Loop) -> None:
                     await asyncio.sleep(0.01)
 
     run(loop, main())
+
+
+def test_a_connection_of_a_stranger_is_not_taken() -> None:
+    async def main() -> None:
+        options = TcpOptions(allow=AllowList([ipaddress.ip_network("127.0.0.12")]))
+        async with sides("127.0.0.11", options=options) as [(side, here)]:
+            reader, writer = await asyncio.open_connection(here.host, here.port, local_addr=("127.0.0.13", 0))
+            writer.write(sip(b"stranger"))
+            async with asyncio.timeout(10):
+                with contextlib.suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+            writer.close()
+            assert side.counters.drops == {"not_allowed": 1}
+            _, writer = await asyncio.open_connection(here.host, here.port, local_addr=("127.0.0.12", 0))
+            writer.write(sip(b"friend"))
+            await until(lambda: side.received)
+            assert side.bodies == [sip(b"friend")]
+            writer.close()
+
+    asyncio.run(main())

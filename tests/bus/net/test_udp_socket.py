@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import socket
 
 import pytest
 
-from dmqcache.bus.net import udp_socket
+from dmqcache.bus.allow import AllowList
+from dmqcache.bus.net import packet_filter, udp_socket
 from dmqcache.bus.net.udp import UdpOptions
 from dmqcache.bus.net.udp_socket import DATAGRAMS_PER_WAKEUP, EXTENDED_ERROR
 from dmqcache.bus.sip.uri import Endpoint
@@ -383,3 +385,70 @@ def test_a_kernel_that_gives_small_buffers_is_named_in_the_log(
     asyncio.run(main())
     lines = [record.getMessage() for record in caplog.records]
     assert [line.rpartition(" ")[2] for line in lines] == ["net.core.rmem_max", "net.core.wmem_max"]
+
+
+@pytest.mark.parametrize("in_the_kernel", [True, False])
+def test_nothing_of_a_stranger_is_read_and_he_is_counted(
+    in_the_kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not in_the_kernel:
+        monkeypatch.setattr(packet_filter, "attach", lambda sock, networks: False)
+
+    async def main() -> None:
+        allow = AllowList([ipaddress.ip_network("127.0.0.12")])
+        side = Side("127.0.0.11", options=UdpOptions(allow=allow))
+        for host, count in (("127.0.0.13", 5), ("127.0.0.12", 1)):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.bind((host, 0))
+                for _ in range(count):
+                    sender.sendto(host.encode() * 2, side.bound[0][1:])
+        await until(lambda: side.received)
+        assert side.bodies == [b"127.0.0.12127.0.0.12"]
+        # The kernel's count is looked at when something came, and not more often than ten times a second.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind(("127.0.0.12", 0))
+
+            def counted() -> bool:
+                sender.sendto(b"again", side.bound[0][1:])
+                return side.counters.drops["not_allowed"] == 5
+
+            await until(counted)
+        assert set(side.counters.drops) - {"not_allowed"} <= {"udp_receive_buffer"}
+        assert side.counters.drops["udp_receive_buffer"] == 0
+        side.transport.close()
+
+    asyncio.run(main())
+
+
+def test_a_list_whose_names_lead_elsewhere_counts_at_once() -> None:
+    async def main() -> None:
+        allow = AllowList(["node.example"])
+        side = Side("127.0.0.11", options=UdpOptions(allow=allow))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind(("127.0.0.12", 0))
+            sender.sendto(b"too early", side.bound[0][1:])
+            await turns()
+            assert allow.resolved({"node.example": ["127.0.0.12"]})
+            side.transport.apply_allow_list()
+            sender.sendto(b"welcome", side.bound[0][1:])
+            await until(lambda: side.received)
+        assert side.bodies == [b"welcome"]
+        side.transport.close()
+
+    asyncio.run(main())
+
+
+def test_what_finds_no_room_is_told_apart_from_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = [3]
+    monkeypatch.setattr(packet_filter, "receive_buffer_errors", lambda: full[0])
+
+    async def main() -> None:
+        allow = AllowList([ipaddress.ip_network("127.0.0.12")])
+        side = Side("127.0.0.11", options=UdpOptions(allow=allow))
+        [sock] = side.transport._sockets
+        full[0] = 5
+        sock._account(7)
+        assert side.counters.drops == {"udp_receive_buffer": 2, "not_allowed": 5}
+        side.transport.close()
+
+    asyncio.run(main())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dmqcache.bus.admission import Admission
+from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.nodes.resolution import Addresses, node_uri
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from tests.bus.virtual import Clock, Names
@@ -11,14 +13,18 @@ def test_an_ip_address_is_found_within_the_call_and_nobody_is_asked() -> None:
     clock = Clock()
     names = Names(clock)
     found: list[list[Endpoint]] = []
-    Addresses(names).find(NodeURI.parse("sip:[::1]:5062;transport=tcp"), found.append)
+    Addresses(names, Admission(), BusCounters()).find(
+        NodeURI.parse("sip:[::1]:5062;transport=tcp"), found.append
+    )
     assert found == [[Endpoint("tcp", "::1", 5062)]] and not names.asked
 
 
 def test_a_name_is_found_later() -> None:
     clock = Clock()
     found: list[list[Endpoint]] = []
-    addresses = Addresses(Names(clock, {"kam.example": ["127.0.0.12", "127.0.0.13"]}))
+    addresses = Addresses(
+        Names(clock, {"kam.example": ["127.0.0.12", "127.0.0.13"]}), Admission(), BusCounters()
+    )
     addresses.find(NodeURI.parse("kam.example:5070"), found.append)
     addresses.find(NodeURI.parse("nowhere.example"), found.append)
     assert not found
@@ -30,3 +36,15 @@ def test_an_endpoint_and_its_canonical_uri_lead_to_each_other() -> None:
     for text in ("127.0.0.12", "sip:[::1]:5062;transport=tcp"):
         uri = NodeURI.parse(text)
         assert uri.endpoint is not None and node_uri(uri.endpoint) == uri
+
+
+def test_who_may_not_be_a_node_is_never_found() -> None:
+    clock, counters = Clock(), BusCounters()
+    found: list[list[Endpoint]] = []
+    names = Names(clock, {"kam.example": ["127.0.0.12", "127.0.0.13"]})
+    addresses = Addresses(names, Admission(allows=lambda host: host == "127.0.0.13"), counters)
+    addresses.find(NodeURI.parse("sip:kam.example"), found.append)
+    clock.run(1)
+    addresses.find(NodeURI.parse("sip:127.0.0.12"), found.append)
+    assert found == [[Endpoint("udp", "127.0.0.13", 5060)], []]
+    assert counters.drops == {"node_not_allowed": 2}

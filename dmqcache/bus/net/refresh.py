@@ -1,0 +1,121 @@
+"""What changes while a node runs: certificate files, and the addresses of names on the allow list.
+
+Owns the looking: now and then, and at once when asked (SIGHUP). A file that cannot be read, or a name without
+an answer, changes nothing and is said once; what counted before goes on counting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from dmqcache.bus.allow import AllowList
+from dmqcache.bus.net.tls import TlsContexts, TlsError, TlsOptions, load
+from dmqcache.bus.net.transport import Transports
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks. A certificate is renewed weeks before its end; a pod's name moves in a minute.
+INTERVAL_SECONDS: Final = 10.0
+
+
+class Refresher:
+    """Keeps one node's transports up to date."""
+
+    def __init__(
+        self,
+        transports: Transports,
+        allow: AllowList,
+        tls: TlsOptions | None,
+        changed: Callable[[TlsContexts], None] = lambda contexts: None,
+    ) -> None:
+        """``changed`` is told of new TLS files."""
+        self._transports = transports
+        self._allow = allow
+        self._tls = tls
+        self._changed = changed
+        self._seen = self._stamps()
+        self._said: dict[str, str] = {}
+        self._asked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Look once, then in the background, where there is anything to look at."""
+        await self._look(False)
+        if self._tls is not None or self._allow.names:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="refresh")
+
+    def ask(self) -> None:
+        """Look now."""
+        self._asked.set()
+
+    async def close(self) -> None:
+        """No more looks."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL_SECONDS):
+                    await self._asked.wait()
+            asked = self._asked.is_set()
+            self._asked.clear()
+            await self._look(asked)
+
+    async def _look(self, asked: bool) -> None:
+        await self._resolve()
+        stamps = self._stamps()
+        if self._tls is not None and (asked or stamps != self._seen):
+            self._seen = stamps
+            await self._read(self._tls)
+
+    async def _read(self, options: TlsOptions) -> None:
+        try:
+            contexts = load(options)
+        except TlsError as error:
+            self._say("tls", f"the former certificate goes on: {error}")
+            return
+        self._said.pop("tls", None)
+        await self._transports.use_tls(contexts)
+        self._changed(contexts)
+        log.info("certificates read again from %s", options.certificate)
+
+    async def _resolve(self) -> None:
+        loop = asyncio.get_running_loop()
+        found: dict[str, list[str]] = {}
+        for name in self._allow.names:
+            try:
+                answers = await loop.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+            except (OSError, UnicodeError) as error:
+                self._say(name, f"allow {name}: it does not resolve ({error})")
+                continue
+            self._said.pop(name, None)
+            found[name] = [str(answer[4][0]) for answer in answers]
+        if self._allow.resolved(found):
+            self._transports.apply_allow_list()
+
+    def _say(self, what: str, text: str) -> None:
+        if self._said.get(what) != text:
+            self._said[what] = text
+            log.warning("%s", text)
+
+    def _stamps(self) -> tuple[tuple[int, int], ...]:
+        if self._tls is None:
+            return ()
+        return tuple(map(_stamp, (self._tls.certificate, self._tls.key, self._tls.ca)))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_ino)

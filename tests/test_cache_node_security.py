@@ -1,0 +1,155 @@
+"""Whole nodes with an allow list and over TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from dmqcache import CacheNode
+
+DEADLINE = 20.0
+
+
+def free_port(*hosts: str) -> int:
+    """A port that is free on all these hosts."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Site:
+    """A CA, and options of nodes with its certificates."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ca = trustme.CA()
+        self._folder = folder
+        self.port = free_port()
+
+    def files(self, *names: str) -> dict[str, Any]:
+        folder = self._folder / names[0]
+        folder.mkdir(exist_ok=True)
+        issued = self._ca.issue_cert(*names)
+        issued.cert_chain_pems[0].write_to_path(folder / "cert")
+        issued.private_key_pem.write_to_path(folder / "key")
+        self._ca.cert_pem.write_to_path(folder / "ca")
+        return {"tls_certificate": folder / "cert", "tls_key": folder / "key", "tls_ca": folder / "ca"}
+
+    def uri(self, host: str, transport: str = "tls") -> str:
+        return f"sip:{host}:{self.port}" + ("" if transport == "udp" else f";transport={transport}")
+
+
+@asynccontextmanager
+async def nodes(*options: dict[str, Any]) -> AsyncIterator[list[CacheNode]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(CacheNode(table="t", **one)) for one in options]
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_nodes_over_tls_share_their_tables(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+
+    async def main() -> None:
+        first = {"server_address": site.uri("127.0.0.11"), **site.files("127.0.0.11")}
+        second = {
+            "server_address": site.uri("127.0.0.12"),
+            "notification_address": site.uri("127.0.0.11"),
+            **site.files("127.0.0.12"),
+        }
+        async with nodes(first, second) as (one, two):
+            await until(lambda: one.bus.active_nodes() and two.bus.active_nodes())
+            one.table("t")["a"] = "1"
+            two.table("t")["b"] = "x" * 100_000
+            await until(lambda: two.table("t").get("a") == "1" and one.table("t").get("b"))
+
+    asyncio.run(main())
+
+
+def test_who_calls_itself_by_a_host_that_is_not_in_its_certificate_is_no_node(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+
+    async def main() -> None:
+        first = {"server_address": site.uri("127.0.0.11"), **site.files("127.0.0.11")}
+        liar = {
+            "server_address": site.uri("127.0.0.12"),
+            "notification_address": site.uri("127.0.0.11"),
+            **site.files("127.0.0.99"),
+        }
+        async with nodes(first, liar) as (one, two):
+            await until(lambda: one.bus.counters.drops["sender_not_in_its_certificate"])
+            assert one.bus.active_nodes() == []
+            assert two.bus.counters.drops["own_message"] == 0
+
+    asyncio.run(main())
+
+
+def test_nodes_of_three_transports_share_their_tables(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+
+    def options(host: str, transport: str) -> dict[str, Any]:
+        # UDP and TCP share a port, TLS has one of its own beside them.
+        plain = [f"sip:{host}:{site.port}", f"sip:{host}:{site.port};transport=tcp"]
+        secure = f"sip:{host}:{site.port + 1};transport=tls"
+        own = {"udp": plain[0], "tcp": plain[1], "tls": secure}[transport]
+        return {"server_address": own, "listen_address": [*plain, secure], **site.files(host)}
+
+    async def main() -> None:
+        first = options("127.0.0.11", "udp")
+        second = options("127.0.0.12", "tcp") | {"notification_address": first["server_address"]}
+        third = options("127.0.0.13", "tls") | {"notification_address": first["server_address"]}
+        async with nodes(first, second, third) as made:
+            await until(lambda: all(len(node.bus.active_nodes()) == 2 for node in made))
+            for number, node in enumerate(made):
+                node.table("t")[f"key{number}"] = "value"
+            await until(lambda: all(len(node.table("t")) == 3 for node in made))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_who_is_not_listed_is_no_node_and_is_not_met_by_hearsay(transport: str) -> None:
+    port = free_port()
+
+    def uri(host: str) -> str:
+        return f"sip:{host}:{port}" + ("" if transport == "udp" else f";transport={transport}")
+
+    async def main() -> None:
+        one = {"server_address": uri("127.0.0.11"), "allow": ["127.0.0.12/31"]}
+        open_ = {"server_address": uri("127.0.0.12"), "notification_address": uri("127.0.0.11")}
+        stranger = {
+            "server_address": uri("127.0.0.20"),
+            "notification_address": [uri("127.0.0.11"), uri("127.0.0.12")],
+        }
+        async with nodes(one, open_, stranger) as (strict, friend, unknown):
+            await until(lambda: len(friend.bus.active_nodes()) == 2 and strict.bus.active_nodes())
+            friend.table("t")["a"] = "1"
+            await until(lambda: strict.table("t").get("a") == unknown.table("t").get("a") == "1")
+            await until(lambda: strict.bus.counters.drops["node_not_allowed"])
+            await until(lambda: transport == "udp" or strict.bus.counters.drops["not_allowed"])
+            assert [node.uri.host for node in strict.bus.active_nodes()] == ["127.0.0.12"]
+
+    asyncio.run(main())
+
+
+def test_files_that_are_no_certificate_stop_the_start_with_one_line(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    files = site.files("127.0.0.11")
+    files["tls_key"].write_text("nonsense")
+
+    async def main() -> None:
+        node = CacheNode(server_address=site.uri("127.0.0.11"), **files)
+        with pytest.raises(OSError, match="not a certificate and its key in PEM"):
+            await node.start()
+
+    asyncio.run(main())
