@@ -44,7 +44,12 @@ def tune_collector() -> None:
 async def _serve(node: CacheNode) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    hang_up = stop.set if sys.stderr.isatty() else node.reload
+
+    def read_again() -> None:
+        log.info("certificates and names are read again")
+        node.reload()
+
+    hang_up = stop.set if sys.stderr.isatty() else read_again
     for number, handler in (
         (signal.SIGTERM, stop.set),
         (signal.SIGINT, stop.set),

@@ -3,34 +3,76 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from tests.cli.running import free_port
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_serve_runs_until_it_is_asked_to_stop(tmp_path: Path, stop: signal.Signals) -> None:
+def command(tmp_path: Path) -> tuple[list[str], str]:
+    """A node to be run, and how its log says that it runs."""
     file, address = tmp_path / "node.toml", f"sip:127.0.0.92:{free_port('127.0.0.92')}"
     file.write_text(
         f'server_address = "{address}"\nclient_address = "127.0.0.92:0"\nhttp_address = "off"\n'
         'table = ["one", "two=>autoexpire=5"]\nlog_format = "json"\n'
     )
-    command = [sys.executable, "-m", "dmqcache", "serve", "--config", str(file)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    words = [sys.executable, "-m", "dmqcache", "serve", "--config", str(file)]
+    return words, f"node {address} started: tables one, two"
+
+
+@contextmanager
+def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+    """A node that has started, without a terminal."""
+    words, wanted = command(tmp_path)
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
-        wanted = f"node {address} started: tables one, two"
         assert any(json.loads(line)["message"].startswith(wanted) for line in process.stderr)
-        process.send_signal(stop)
-        rest = process.stderr.read()
-        assert "leaving the bus" in rest
-        assert process.wait(20) == 0
-        assert "Traceback" not in rest
+        yield process, process.stderr
     finally:
         process.kill()
         process.stderr.close()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_serve_runs_until_it_is_asked_to_stop(tmp_path: Path, stop: signal.Signals) -> None:
+    with running(tmp_path) as (process, log):
+        process.send_signal(stop)
+        rest = log.read()
+        assert "leaving the bus" in rest
+        assert process.wait(20) == 0
+        assert "Traceback" not in rest
+
+
+def test_without_a_terminal_a_hang_up_has_it_read_its_files_again(tmp_path: Path) -> None:
+    with running(tmp_path) as (process, log):
+        process.send_signal(signal.SIGHUP)
+        assert any("certificates and names are read again" in line for line in log)
+        process.send_signal(signal.SIGTERM)
+        assert "leaving the bus" in log.read()
+        assert process.wait(20) == 0
+
+
+def test_with_its_terminal_it_goes(tmp_path: Path) -> None:
+    words, wanted = command(tmp_path)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(words, stderr=theirs)
+    os.close(theirs)
+    text = ""
+    try:
+        while wanted not in text:
+            text += os.read(ours, 10_000).decode()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        os.close(ours)
