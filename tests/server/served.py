@@ -100,6 +100,7 @@ def busy_node() -> ServedNode:
     node.rows.append(Row("sip:[::1]:5060;transport=tcp", status="disabled", rtt_ms=None, in_sync="no"))
     node.rows.append(Row("sip:127.0.0.14:5060", status="pending", last_seen_s=None, rtt_ms=None, software=""))
     node.rows.append(Row("sip:127.0.0.15:5060", status="timeout", lost_s=90, in_sync="behind", backlog=7))
+    node.bus.counters.certificate_expires = 1_900_000_000.0
     users = node.tables["users"]
     users.set("alice", "x")
     users.set("n", 5)
