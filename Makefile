@@ -5,20 +5,38 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SEEDS  ?= 1000
 JOBS   ?= 2
+# The Pythons that dmqcache is made for; the tests run on those of them that are here.
+VERSIONS ?= 3.11 3.12 3.13
 # What the tests and benchmarks talk to. Installed where we are root and apt is there; else named.
 DEBIAN := kamailio redis-server prometheus iproute2 iptables procps debootstrap debian-archive-keyring chromium
 TOOLS  := kamailio redis-server redis-cli redis-benchmark promtool ip iptables debootstrap chromium
 
-.PHONY: demo test lint bench simulate debian clean
+.NOTPARALLEL:
+.PHONY: demo test unit pythons another-python interop lint bench simulate debian clean
 
 demo: $(VENV)/.installed        ## three nodes on loopback, until Ctrl-C
 	@$(BIN)/dmqcache demo
 
-# The tests with real Kamailio nodes share addresses, so they run one after the other. What fails is run once
-# more by itself, and shown: these machines are shared, and real processes have deadlines.
-test: $(VENV)/.installed debian lint   ## everything that CI runs
-	@$(BIN)/pytest -n $(JOBS) --dist loadscope -m 'not interop' || $(BIN)/pytest --lf -m 'not interop'
-	@$(BIN)/pytest -m interop || $(BIN)/pytest --lf -m interop
+# Each test runs once: what fails has failed. The tests with real Kamailio nodes share addresses, so they run
+# one after the other.
+test: lint unit pythons interop ## everything that CI runs
+
+unit: $(VENV)/.installed debian ## without Kamailio and network namespaces
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope -m 'not interop'
+
+# On one Python the simulated clusters run too; their runs are the same on all of them.
+pythons: $(VENV)/.installed debian ## the same on each other Python that the machine has
+	@here="$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"; \
+	.ci/pythons $(VERSIONS) | while read -r version python; do \
+	  [ "$$version" = "$$here" ] || $(MAKE) -s another-python PYTHON="$$python" VENV=".venvs/$$version" \
+	    </dev/null || exit 1; done
+
+another-python: $(VENV)/.installed
+	@$(BIN)/python --version
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope -m 'not interop' --ignore tests/simulation -p no:cacheprovider
+
+interop: $(VENV)/.installed debian ## with real Kamailio, Redis and network namespaces
+	@$(BIN)/pytest -m interop
 
 lint: $(VENV)/.installed
 	@$(BIN)/ruff check .
@@ -49,4 +67,4 @@ debian:
 	@$(PYTHON) -m tests.interop.install_kamailio
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venvs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
