@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 
 import pytest
 
 from dmqcache import CacheNode, ConfigError, Node, NodeStatus
 from dmqcache.config.config import load
-
-PATIENCE = 20.0
+from tests.ports import free_port
+from tests.waiting import until
 
 
 def free(host: str) -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((host, 0))
-        return f"sip:{host}:{probe.getsockname()[1]}"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)
+    return f"sip:{host}:{free_port(host)}"
 
 
 @pytest.mark.parametrize("option", ["client_address", "http_address"])
@@ -81,7 +72,7 @@ def test_a_second_start_is_refused_and_breaks_nothing() -> None:
             node.table("t")["a"] = "x"
             with pytest.raises(RuntimeError, match="started already"):
                 await node.start()
-            await node.wait_ready(PATIENCE)
+            await node.wait_ready(20)
             assert node.table("t")["a"] == "x"
             assert [one.local for one in node.bus.list_nodes()] == [True]
         await node.start()  # after its stop it may run again

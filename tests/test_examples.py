@@ -7,10 +7,8 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +18,8 @@ import pytest
 from dmqcache import Message, Node, NodeURI, Reply
 from dmqcache.bus.sip.uri import Endpoint
 from tests.interop.kamailio import Kamailio
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 #: Seconds until something must have happened; nothing here takes more than two.
@@ -47,18 +47,15 @@ class Program:
 
     def wait_for(self, *words: str) -> None:
         """Until each of them was printed."""
-        wait_until(lambda: all(word in self.text() for word in words), lambda: f"{self._args}: {self.text()}")
+        wait_until(
+            lambda: all(word in self.text() for word in words),
+            PATIENCE,
+            lambda: f"{words} from {self._args}: {self.text()}",
+        )
 
     def end(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
-
-
-def wait_until(condition: Callable[[], bool], otherwise: Callable[[], str]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, otherwise()
-        time.sleep(0.02)
 
 
 Start = Callable[..., Program]
@@ -79,9 +76,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def sip(host: str) -> str:
     """An address of which the port is free now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((host, 0))
-        return f"sip:{host}:{probe.getsockname()[1]}"
+    return f"sip:{host}:{free_port(host)}"
 
 
 def serve(start: Start, address: str, *flags: str) -> Program:
@@ -125,7 +120,7 @@ def test_the_peer_in_a_node_and_on_the_bus_alone(start: Start) -> None:
 
     assert first.end(signal.SIGINT) == 0
     node.wait_for("alice is gone with sip:127.0.0.96:")
-    wait_until(lambda: second.text().endswith("users: {'bob': 'busy'}\n"), second.text)
+    wait_until(lambda: second.text().endswith("users: {'bob': 'busy'}\n"), PATIENCE, second.text)
     assert node.end(signal.SIGTERM) == 0
     assert "Traceback" not in node.text() + first.text() + second.text()
 

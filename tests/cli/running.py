@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
-from contextlib import closing
 from typing import NamedTuple
 
 
@@ -23,10 +21,3 @@ def one_line(ran: Ran) -> str:
     assert ran.err.startswith("dmqcache: ")
     assert ran.err.count("\n") == 1
     return ran.err
-
-
-def free_port(host: str) -> int:
-    """A port that is free for SIP now."""
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

@@ -6,7 +6,8 @@ import json
 import socket
 from contextlib import closing
 
-from tests.cli.running import Run, free_port, one_line
+from tests.cli.running import Run, one_line
+from tests.ports import free_port
 
 
 def test_an_address_that_is_taken_is_named(run: Run) -> None:

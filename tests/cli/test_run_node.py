@@ -15,7 +15,7 @@ from typing import IO
 
 import pytest
 
-from tests.cli.running import free_port
+from tests.ports import free_port
 
 
 def command(tmp_path: Path) -> tuple[list[str], str]:

@@ -11,51 +11,18 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
-T = TypeVar("T")
-
-POLL_S = 0.02
-"""How often a condition is asked again while waiting."""
+from tests.waiting import NotReady, wait_until
 
 END_TIMEOUT_S = 30.0
 """How long the kernel may take to end killed processes: those of a Kamailio share gigabytes."""
 
 LOG_TAIL_BYTES = 6000
 """How much of a process' log goes into an error text."""
-
-
-class NotReady(AssertionError):
-    """A condition did not come true before its deadline; the text holds what is known."""
-
-
-def wait_until(
-    condition: Callable[[], T],
-    timeout: float,
-    what: str | Callable[[], str],
-    *,
-    poll: float = POLL_S,
-) -> T:
-    """Ask `condition` until it is true and return its value; NotReady after `timeout` seconds.
-
-    An OSError raised by the condition (a refused or cut connection) counts as "not yet".
-    """
-    deadline = time.monotonic() + timeout
-    while True:
-        trouble = ""
-        try:
-            value = condition()
-            if value:
-                return value
-        except OSError as error:
-            trouble = f" ({type(error).__name__}: {error})"
-        if time.monotonic() > deadline:
-            raise NotReady(f"not within {timeout:g} s: {what if isinstance(what, str) else what()}{trouble}")
-        time.sleep(poll)
 
 
 def require_programs(*names: str) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.daemon import Daemon, NotReady, wait_until
+from tests.interop.daemon import Daemon
+from tests.waiting import NotReady, wait_until
 
 #: A main process whose child holds much memory, as Kamailio's: clearing it away takes the kernel a while.
 FAMILY = """
@@ -62,11 +63,3 @@ def test_a_program_that_ends_before_it_is_ready_is_told_at_once(tmp_path: Path) 
     daemon = Daemon("short", ["sh", "-c", "echo no; exit 3"], tmp_path / "log")
     with pytest.raises(NotReady, match=r"short ended with status 3:\nno"):
         daemon.wait_ready(lambda: False, 60)
-
-
-def test_what_does_not_come_true_is_told_with_its_trouble() -> None:
-    def refused() -> bool:
-        raise ConnectionRefusedError(111, "refused")
-
-    with pytest.raises(NotReady, match=r"not within 0 s: a thing \(ConnectionRefusedError: .*refused"):
-        wait_until(refused, 0, "a thing")

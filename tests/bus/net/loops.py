@@ -1,4 +1,4 @@
-"""Both event loops for tests of the transports, and waiting for a condition instead of for a time."""
+"""Both event loops for tests of the transports."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
-#: Real waits end long before; a deadline that is met means a failure.
-DEADLINE_SECONDS = 10.0
 
 try:
     import uvloop
@@ -37,13 +35,6 @@ def run(loop: Loop, main: Coroutine[Any, Any, None]) -> None:
         runner.get_loop().set_exception_handler(lambda _, context: problems.append(context))
         runner.run(main)
     assert not problems, problems
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Wait until ``condition()`` holds; fails after the deadline."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 async def turns(count: int = 5) -> None:

@@ -13,7 +13,8 @@ from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.net.failure import Failures
 from dmqcache.bus.net.tcp import TcpOptions, TcpTransport
 from dmqcache.bus.sip.uri import Endpoint
-from tests.bus.net.loops import until
+from tests.ports import free_port
+from tests.waiting import until
 
 
 def sip(body: bytes = b"") -> bytes:
@@ -61,9 +62,7 @@ async def sides(*hosts: str, options: TcpOptions | None = None) -> AsyncIterator
 
 def unused(host: str = "127.0.0.14") -> Endpoint:
     """An endpoint where nobody listens."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-        sock.bind((host, 0))
-        return Endpoint("tcp", host, sock.getsockname()[1])
+    return Endpoint("tcp", host, free_port(host, "tcp"))
 
 
 class Plain:

@@ -12,7 +12,8 @@ import pytest
 
 from dmqcache.bus.net.aio import AsyncioRuntime
 from dmqcache.bus.runtime import Runtime
-from tests.bus.net.loops import Loop, both_loops, run, until
+from tests.bus.net.loops import Loop, both_loops, run
+from tests.waiting import until
 
 
 @both_loops

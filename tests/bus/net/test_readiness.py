@@ -10,7 +10,8 @@ import pytest
 
 from dmqcache.bus.net.readiness import Readiness
 from dmqcache.bus.net.udp_socket import IP_RECVERR
-from tests.bus.net.loops import Loop, both_loops, run, turns, until
+from tests.bus.net.loops import Loop, both_loops, run, turns
+from tests.waiting import until
 
 
 def bound() -> socket.socket:

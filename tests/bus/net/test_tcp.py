@@ -16,8 +16,9 @@ from dmqcache.bus.allow import AllowList
 from dmqcache.bus.net import backoff, tcp_connection
 from dmqcache.bus.net.tcp import TcpOptions
 from dmqcache.bus.sip.uri import Endpoint
-from tests.bus.net.loops import Loop, both_loops, run, turns, until
+from tests.bus.net.loops import Loop, both_loops, run, turns
 from tests.bus.net.tcp_sides import Plain, sides, sip, unused
+from tests.waiting import until
 
 
 @both_loops

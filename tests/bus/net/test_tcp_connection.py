@@ -13,8 +13,9 @@ from dmqcache.bus.net import tcp_connection
 from dmqcache.bus.net.tcp import TcpOptions
 from dmqcache.bus.net.tcp_connection import STRANGER_MESSAGE_BYTES, TcpConnection
 from dmqcache.bus.sip.uri import Endpoint
-from tests.bus.net.loops import Loop, both_loops, run, turns, until
+from tests.bus.net.loops import Loop, both_loops, run, turns
 from tests.bus.net.tcp_sides import Plain, Side, sides, sip
+from tests.waiting import until
 
 
 @both_loops

@@ -13,8 +13,9 @@ import pytest
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.net.transport import TransportOptions, Transports
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
-from tests.bus.net.loops import Loop, both_loops, run, turns, until
+from tests.bus.net.loops import Loop, both_loops, run, turns
 from tests.bus.net.tcp_sides import sides, sip
+from tests.waiting import until
 
 UDP, TCP = NodeURI("127.0.0.11", 0), NodeURI("127.0.0.11", 0, "tcp")
 

@@ -11,8 +11,9 @@ import pytest
 
 from dmqcache.bus.net import udp_socket
 from dmqcache.bus.sip.uri import Endpoint
-from tests.bus.net.loops import Loop, both_loops, run, turns, until
+from tests.bus.net.loops import Loop, both_loops, run, turns
 from tests.bus.net.udp_sides import Side
+from tests.waiting import until
 
 
 @both_loops

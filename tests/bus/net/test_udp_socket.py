@@ -14,8 +14,9 @@ from dmqcache.bus.net import packet_filter, udp_socket
 from dmqcache.bus.net.udp import UdpOptions
 from dmqcache.bus.net.udp_socket import DATAGRAMS_PER_WAKEUP, EXTENDED_ERROR
 from dmqcache.bus.sip.uri import Endpoint
-from tests.bus.net.loops import Loop, both_loops, run, turns, until
+from tests.bus.net.loops import Loop, both_loops, run, turns
 from tests.bus.net.udp_sides import Side, counted, linux_only, stubborn, unused
+from tests.waiting import until
 
 
 @both_loops

@@ -16,6 +16,7 @@ from dmqcache.bus.net import udp_socket
 from dmqcache.bus.net.failure import Failures
 from dmqcache.bus.net.udp import UdpOptions, UdpTransport
 from dmqcache.bus.sip.uri import Endpoint
+from tests.ports import free_port
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="ICMP errors are told on Linux only")
 
@@ -44,9 +45,7 @@ class Side:
 
 def unused(host: str = "127.0.0.14") -> Endpoint:
     """An endpoint where nobody listens."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((host, 0))
-        return Endpoint("udp", host, sock.getsockname()[1])
+    return Endpoint("udp", host, free_port(host, "udp"))
 
 
 class StubbornSocket(socket.socket):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
@@ -16,9 +15,7 @@ from dmqcache.server.resp.info import sections
 from dmqcache.server.resp.server import RespServer
 from tests.server.fakes import FakeNode
 from tests.server.serving import serving
-
-#: Seconds after which a condition that should come has not come.
-DEADLINE_S = 10.0
+from tests.waiting import DEADLINE_S, wait_until
 
 
 @contextmanager
@@ -33,13 +30,6 @@ def read(connection: socket.socket, size: int) -> bytes:
     while len(data) < size and (more := connection.recv(size - len(data))):
         data += more
     return data
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came"
-        time.sleep(0.002)
 
 
 @pytest.fixture
@@ -84,7 +74,7 @@ def test_a_browsers_request_ends_the_connection_and_nothing_of_its_body_is_run(
     with serving(node) as server, connected(server) as connection:
         connection.sendall(request_ + b"\r\nSET a 1\r\nINFO\r\n")
         assert b"redis_version" not in read(connection, 1000)
-        until(lambda: server.clients == 0)
+        wait_until(lambda: server.clients == 0)
         assert server.counters.refused["http"] == 1
         assert node.tables["cache"].get("a") is None
     assert sections(server.shared)["Stats"]["rejected_http_requests"] == 1
@@ -111,7 +101,7 @@ def test_quit_answers_and_closes_and_nothing_behind_it_is_run(node: FakeNode) ->
     with serving(node) as server, connected(server) as connection:
         connection.sendall(b"QUIT\r\nSET a 1\r\n")
         assert read(connection, 1000) == b"+OK\r\n"
-        until(lambda: server.clients == 0)
+        wait_until(lambda: server.clients == 0)
         assert "a" not in node.tables["cache"]
 
 
@@ -126,8 +116,8 @@ def test_one_client_too_many_is_told_so(node: FakeNode) -> None:
         assert read(first, 1) == b"$"
     with serving(node, max_clients=1) as server:
         with connected(server):
-            until(lambda: server.clients == 1)
-        until(lambda: server.clients == 0)
+            wait_until(lambda: server.clients == 1)
+        wait_until(lambda: server.clients == 0)
         with connected(server) as connection:
             connection.sendall(b"PING\r\n")
             assert read(connection, 7) == b"+PONG\r\n"
@@ -148,8 +138,9 @@ def test_a_client_that_does_not_read_is_not_served_without_bound(node: FakeNode)
     with serving(node) as server, connected(server) as connection:
         connection.sendall(b"GET a\r\n" * count + b"PING\r\n")
         # What is not taken stays undone: far less than the 50 MB that were asked for are made.
-        until(lambda: server.counters.commands > 0)
-        until(lambda: _settled(lambda: server.counters.bytes_out))
+        wait_until(lambda: server.counters.commands > 0)
+        with connected(server) as other:
+            wait_until(lambda: _settled(lambda: server.counters.bytes_out, other, 7), poll=0)
         assert server.counters.commands < count // 2
         one = b"$100000\r\n" + value.encode() + b"\r\n"
         for _ in range(count):
@@ -157,17 +148,20 @@ def test_a_client_that_does_not_read_is_not_served_without_bound(node: FakeNode)
         assert read(connection, 7) == b"+PONG\r\n"
 
 
-def _settled(figure: Callable[[], int]) -> bool:
+def _settled(figure: Callable[[], int], other: socket.socket, each: int) -> bool:
+    """Whether a figure grows by nothing but what another client adds, who is answered again and again."""
     before = figure()
-    time.sleep(0.05)
-    return figure() == before
+    for _ in range(50):
+        other.sendall(b"PING\r\n")
+        assert read(other, 7) == b"+PONG\r\n"
+    return figure() == before + 50 * each
 
 
 def test_a_node_with_too_much_to_tell_reads_no_more_until_it_has(node: FakeNode) -> None:
     node.is_congested = True
     with serving(node) as server, connected(server) as connection:
         connection.sendall(b"INCR a\r\n" * 1000)
-        until(lambda: server.counters.commands == resp.SLICE_COMMANDS)
+        wait_until(lambda: server.counters.commands == resp.SLICE_COMMANDS)
         first = b"".join(b":%d\r\n" % number for number in range(1, resp.SLICE_COMMANDS + 1))
         assert read(connection, len(first)) == first
         node.is_congested = False
@@ -180,7 +174,7 @@ def test_wait_holds_back_its_own_connection_only(node: FakeNode) -> None:
     with serving(node) as server, connected(server) as waiting, connected(server) as other:
         waiting.sendall(b"SET a 1\r\nWAIT 2 1500\r\nSET b 1\r\n")
         assert read(waiting, 5) == b"+OK\r\n"
-        until(lambda: node.waits == [(2, 1.5)])
+        wait_until(lambda: node.waits == [(2, 1.5)])
         waiting.sendall(b"GET b\r\n")
         other.sendall(b"GET a\r\nGET b\r\n")
         assert read(other, 12) == b"$1\r\n1\r\n$-1\r\n"
@@ -193,16 +187,16 @@ def test_commands_behind_one_that_waits_are_bounded_by_bytes(
 ) -> None:
     monkeypatch.setattr(resp, "MAX_QUEUED_BYTES", 300_000)
     node.answered = asyncio.Event()
-    with serving(node) as server, connected(server) as waiting:
+    with serving(node) as server, connected(server) as waiting, connected(server) as other:
         waiting.sendall(b"WAIT 1 0\r\n")
-        until(lambda: node.waits == [(1, None)])
+        wait_until(lambda: node.waits == [(1, None)])
         waiting.setblocking(False)
         command, sent = b"*2\r\n$4\r\nECHO\r\n$99900\r\n" + b"x" * 99_900 + b"\r\n", 0
         for _ in range(1000):
             try:
                 sent += waiting.send(command)
             except BlockingIOError:
-                if _settled(lambda: server.counters.bytes_in):
+                if _settled(lambda: server.counters.bytes_in, other, 6):
                     break
         assert server.counters.bytes_in < 2_000_000
         assert server.counters.bytes_in < sent
@@ -215,8 +209,8 @@ def test_what_all_clients_have_sent_and_not_taken_is_bounded(
     with serving(node) as server, connected(server) as small, connected(server) as large:
         for connection, size in ((large, 150_000), (small, 90_000)):
             connection.sendall(b"*2\r\n$4\r\nECHO\r\n$500000\r\n" + b"x" * size)
-        until(lambda: server.counters.refused["memory"] == 1)
-        until(lambda: 90_000 < server.shared.held < 100_000)
+        wait_until(lambda: server.counters.refused["memory"] == 1)
+        wait_until(lambda: 90_000 < server.shared.held < 100_000)
         assert server.clients == 1
     assert server.shared.held == 0
 
@@ -226,14 +220,14 @@ def test_wait_for_ever_ends_with_its_client(node: FakeNode) -> None:
     with serving(node) as server:
         with connected(server) as waiting:
             waiting.sendall(b"WAIT 1 0\r\n")
-            until(lambda: node.waits == [(1, None)])
-        until(lambda: server.clients == 0)
+            wait_until(lambda: node.waits == [(1, None)])
+        wait_until(lambda: server.clients == 0)
 
 
 def test_closing_the_server_ends_every_connection(node: FakeNode) -> None:
     with serving(node) as server:
         connection = socket.create_connection(server.address, DEADLINE_S)
-        until(lambda: server.clients == 1)
+        wait_until(lambda: server.clients == 1)
     with closing(connection):
         assert connection.recv(10) == b""
 
