@@ -242,8 +242,11 @@ class Table(Cells):
             ttl, expires, flags = self._life(None)
             self._enliven(cell, total, cell.stamp, ttl, expires, flags)
         elif self.settings.updateexpire and self._default_ttl:
-            flags = DEFAULT_TTL | (cell.flags & PROVISIONAL)
-            self._enliven(cell, total, cell.stamp, self._default_ttl, self._deadline(), flags)
+            ttl, expires, default = self._default_ttl, self._deadline(), DEFAULT_TTL
+            if cell.ttl > ttl:
+                # Of two times of a counter the longer one counts, on all nodes.
+                ttl, expires, default = cell.ttl, max(cell.expires, expires), 0
+            self._enliven(cell, total, cell.stamp, ttl, expires, default | (cell.flags & PROVISIONAL))
         else:
             flags = cell.flags & (DEFAULT_TTL | PROVISIONAL)
             self._enliven(cell, total, cell.stamp, cell.ttl, cell.expires, flags)

@@ -320,3 +320,21 @@ def test_a_time_to_live_does_not_end_a_counter_that_is_counted_elsewhere() -> No
     here.table.expire("n", 5)
     exchange(here, there)
     assert there.table.ttl("n") == 5 and there.table["n"] == 22
+
+
+def test_an_increment_never_shortens_the_time_that_a_counter_was_given() -> None:
+    here, there, hands = pair("t=>autoexpire=10")
+    here.table.incr("n")
+    exchange(here, there)
+    here.table.expire("n", 60)
+    exchange(here, there)
+    hands.seconds += 1
+    there.table.incr("n")
+    assert there.table.ttl("n") == 59
+    exchange(here, there)
+    assert here.table.ttl("n") == there.table.ttl("n") == 59
+    hands.seconds += 55
+    here.table.incr("n")
+    exchange(here, there)
+    assert here.table.ttl("n") == there.table.ttl("n") == 10
+    assert here.table["n"] == there.table["n"] == 3
