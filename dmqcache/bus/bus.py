@@ -182,6 +182,11 @@ class Bus:
         """Every other node that is active."""
         return self.nodes.active()
 
+    def lost_nodes(self) -> list[Node]:
+        """Nodes that stopped answering so long ago that they are off the list: until they answer or say
+        goodbye, or :meth:`remove_node` takes them away. Nothing is sent to them."""
+        return list(self._directory.membership.lost.values())
+
     def is_from_node(self, origin: Message | Endpoint) -> bool:
         """Whether something came from the IP address of a node that has answered us, whatever the port (as
         Kamailio's ``dmq_is_from_node``): weak evidence, since a source address can be forged."""
@@ -199,8 +204,12 @@ class Bus:
         self._directory.add(uri)
 
     def remove_node(self, uri: NodeURI) -> None:
-        """Take a node out of the list. It comes back when it calls. LookupError if it is not there."""
-        self._directory.membership.remove(self._directory.known(uri))
+        """Take a node out of the list, or out of those that are lost. It comes back when it calls.
+        LookupError if it is in neither."""
+        membership = self._directory.membership
+        forgotten = membership.forget_lost(uri)
+        if uri in self.nodes or not forgotten:
+            membership.remove(self._directory.known(uri))
 
     def set_status(self, uri: NodeURI, status: NodeStatus) -> None:
         """Change a node's status by hand. LookupError if it is not there.

@@ -87,11 +87,15 @@ def sync_progress(store: Store) -> SyncProgress:
 
 
 def node_rows(store: Store, software: str) -> list[NodeRow]:
-    """All nodes of a store's bus, this one first. ``software``: what this node says of itself."""
-    return [_row(store, node, software) for node in store.bus.nodes]
+    """All nodes of a store's bus, this one first, and those that are lost and off its list. ``software``:
+    what this node says of itself."""
+    lost = {node.uri: node for node in store.bus.lost_nodes()}
+    gone = [node for uri, node in lost.items() if uri not in store.bus.nodes]
+    since = {uri: node.since for uri, node in lost.items()}
+    return [_row(store, node, software, since.get(node.uri)) for node in [*store.bus.nodes, *gone]]
 
 
-def _row(store: Store, node: Node, software: str) -> NodeRow:
+def _row(store: Store, node: Node, software: str, lost_at: float | None) -> NodeRow:
     outbox = store.outboxes.get(node.uri)
     waiting = outbox.waiting() if outbox is not None else 0
     in_sync = "-"
@@ -99,7 +103,8 @@ def _row(store: Store, node: Node, software: str) -> NodeRow:
         in_sync = "repair" if outbox.overflowed else "behind" if waiting else "yes"
     now = store.clock.now()
     unseen = node.last_seen is None or node.local
-    lost = node.confirmed and not node.local and node.status in LOST
+    if node.confirmed and not node.local and node.status in LOST:
+        lost_at = node.since
     return NodeRow(
         uri=str(node.uri),
         status=str(node.status),
@@ -109,5 +114,5 @@ def _row(store: Store, node: Node, software: str) -> NodeRow:
         rtt_ms=None if node.rtt.srtt is None else node.rtt.srtt * 1000,
         in_sync=in_sync,
         backlog=waiting,
-        lost_s=max(0.0, now - node.since) if lost else None,
+        lost_s=None if lost_at is None else max(0.0, now - lost_at),
     )

@@ -137,6 +137,24 @@ def test_after_close_no_timer_of_the_bus_is_left() -> None:
     assert cluster.clock.pending == 0
 
 
+def test_a_lost_node_stays_known_until_an_operator_takes_it_away() -> None:
+    cluster = Cluster()
+    bus = cluster.add(HERE)
+    kamailio(cluster, THERE)
+    uri = NodeURI.parse(THERE)
+    bus.add_node(uri)
+    cluster.clock.run(1)
+    assert bus.lost_nodes() == []
+    cluster.net.cut([HERE], [THERE])
+    cluster.clock.run(600)
+    assert len(bus.nodes) == 1
+    assert [node.uri for node in bus.lost_nodes()] == [uri]
+    bus.remove_node(uri)
+    assert bus.lost_nodes() == []
+    with pytest.raises(LookupError, match="not in the node list"):
+        bus.remove_node(uri)
+
+
 def test_operators_add_remove_and_change_nodes() -> None:
     cluster = Cluster()
     bus = cluster.add(HERE)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.node import Node, NodeStatus
+from dmqcache.bus.node import Node, NodeList, NodeStatus
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.metrics.node_view import node_rows
+from dmqcache.metrics.node_view import NodeRow, node_rows
 
 NOW = 1000.0
 
@@ -17,10 +17,17 @@ NOW = 1000.0
 def lost_s(**fields: Any) -> float | None:
     """For how long a node with these fields is lost, as a node with an empty store sees it."""
     node = Node(NodeURI.parse("sip:127.0.0.12:5060"), since=NOW - 90, **fields)
-    store: Any = SimpleNamespace(
-        bus=SimpleNamespace(nodes=[node]), outboxes={}, clock=SimpleNamespace(now=lambda: NOW)
-    )
-    return node_rows(store, "dmqcache (0.1.0)")[0].lost_s
+    return shown([node], [])[0].lost_s
+
+
+def shown(nodes: list[Node], lost: list[Node]) -> list[NodeRow]:
+    """The rows of a node that lists ``nodes``, and knows of others that are lost."""
+    listed = NodeList(nodes[0])
+    for node in nodes[1:]:
+        listed.add(node)
+    bus = SimpleNamespace(nodes=listed, lost_nodes=lambda: lost)
+    store: Any = SimpleNamespace(bus=bus, outboxes={}, clock=SimpleNamespace(now=lambda: NOW))
+    return node_rows(store, "dmqcache (0.1.0)")
 
 
 @pytest.mark.parametrize("status", [NodeStatus.TIMEOUT, NodeStatus.PENDING])
@@ -40,3 +47,16 @@ def test_a_node_that_once_answered_and_does_not_any_more_is_lost(status: NodeSta
 )
 def test_one_that_answers_said_goodbye_or_never_answered_is_not(fields: dict[str, Any]) -> None:
     assert lost_s(**fields) is None
+
+
+def test_one_that_is_off_the_list_is_shown_until_somebody_takes_it_away() -> None:
+    own = Node(NodeURI.parse("sip:127.0.0.11:5060"), NodeStatus.ACTIVE, local=True)
+    gone = Node(NodeURI.parse("sip:127.0.0.12:5060"), NodeStatus.TIMEOUT, confirmed=True, since=NOW - 3600)
+    rows = shown([own], [gone])
+    assert [(row.uri, row.status, row.lost_s) for row in rows] == [
+        ("sip:127.0.0.11:5060", "active", None),
+        ("sip:127.0.0.12:5060", "timeout", 3600),
+    ]
+    # It calls again, and has not answered yet: one row, lost as before.
+    back = Node(gone.uri, NodeStatus.PENDING, since=NOW - 1)
+    assert [(row.status, row.lost_s) for row in shown([own, back], [gone])[1:]] == [("pending", 3600)]

@@ -34,6 +34,8 @@ MAX_UNCONFIRMED_ON_HOST = 32
 MAX_OWN_LEARNT = 64
 #: Nodes that were removed and are still remembered as such.
 MAX_DEPARTED = 1_000
+#: Lost nodes that are off the list and still shown, until they answer or somebody takes them away.
+MAX_LOST = 100
 #: Seconds for which hearsay does not bring a removed node back: longer than any Kamailio lists a dead one
 #: (measured: up to 149 s) by far.
 DEPARTED_SECONDS = 600.0
@@ -110,6 +112,8 @@ class Membership:
         self._own_learnt: Bounded[NodeURI, None] = Bounded(MAX_OWN_LEARNT)
         #: URI -> when it was removed.
         self._departed: Bounded[NodeURI, float] = Bounded(MAX_DEPARTED)
+        #: Nodes that stopped answering and are off the list, as they were last; nothing is sent to them.
+        self.lost: Bounded[NodeURI, Node] = Bounded(MAX_LOST)
         #: Messages in a row that nobody answered while the node was not active.
         self._misses: WeakKeyDictionary[Node, int] = WeakKeyDictionary()
 
@@ -160,8 +164,13 @@ class Membership:
         if node.local:
             raise ValueError("a node cannot remove itself from its own list")
         self._departed[node.uri] = self._runtime.now()
+        self.lost.pop(node.uri, None)
         log.info("node %s is removed (it was %s)", node.uri, node.status)
         self._forget(node)
+
+    def forget_lost(self, uri: NodeURI) -> bool:
+        """An operator's word that a lost node will not come back. Whether it was among those off the list."""
+        return self.lost.pop(uri, None) is not None
 
     def _forget(self, node: Node) -> None:
         """Off the list; peers hear of it unless they never knew it or were told before."""
@@ -223,6 +232,8 @@ class Membership:
             return
         if self._runtime.now() - node.since >= self._patience(node):
             self.remove(node)
+            if node.confirmed and node.status is NodeStatus.TIMEOUT:
+                self.lost[node.uri] = node
 
     def restarted(self, node: Node) -> None:
         """``node`` is active and has just started: its state is gone, so it is up anew."""
@@ -260,6 +271,8 @@ class Membership:
         node.status = status
         node.since = self._runtime.now()
         self._misses.pop(node, None)
+        if status in (NodeStatus.ACTIVE, NodeStatus.DISABLED):
+            self.lost.pop(node.uri, None)
         log.info("node %s is %s (it was %s)", node.uri, status, before)
         if status is NodeStatus.ACTIVE:
             node.last_up = node.since

@@ -12,6 +12,7 @@ from dmqcache.bus.nodes.events import Events
 from dmqcache.bus.nodes.membership import (
     DEPARTED_SECONDS,
     MAX_DEPARTED,
+    MAX_LOST,
     MAX_NODES,
     MAX_OWN_LEARNT,
     MAX_UNCONFIRMED,
@@ -319,6 +320,66 @@ def test_what_an_operator_disabled_stays_so_until_he_says_otherwise() -> None:
     bench.rules.set_status(node, NodeStatus.PENDING)
     bench.rules.judge(node, Evidence.ANSWERED)
     assert node.active
+
+
+def lose(bench: Bench, uri: NodeURI = OTHER) -> Node:
+    """A node that answered, stopped, and is off the list."""
+    node = bench.node(uri, status=NodeStatus.ACTIVE)
+    bench.rules.judge(node, Evidence.LOST)
+    bench.clock.run(301)
+    bench.rules.missed(node)
+    bench.rules.missed(node)
+    assert uri not in bench.rules.nodes
+    return node
+
+
+def test_a_node_that_is_lost_is_remembered_when_it_is_off_the_list() -> None:
+    bench = Bench()
+    node = lose(bench)
+    assert dict(bench.rules.lost) == {OTHER: node}
+    # Its call alone changes nothing, as anybody may call in its name; its answer does.
+    back = bench.node()
+    assert OTHER in bench.rules.lost
+    bench.rules.judge(back, Evidence.ANSWERED)
+    assert OTHER not in bench.rules.lost
+
+
+def test_a_goodbye_and_an_operator_take_a_lost_node_away() -> None:
+    bench = Bench()
+    lose(bench)
+    bench.rules.judge(bench.node(), Evidence.GOODBYE)
+    assert OTHER not in bench.rules.lost
+    bench = Bench()
+    lose(bench)
+    assert bench.rules.forget_lost(OTHER)
+    assert not bench.rules.forget_lost(OTHER)
+    lose(bench)
+    bench.rules.remove(bench.node())
+    assert OTHER not in bench.rules.lost
+
+
+def test_who_left_politely_or_never_answered_or_was_taken_away_is_not_lost() -> None:
+    bench = Bench()
+    polite = bench.node(status=NodeStatus.ACTIVE)
+    bench.rules.judge(polite, Evidence.GOODBYE)
+    bench.clock.run(301)
+    bench.rules.missed(polite)
+    bench.rules.missed(polite)
+    assert OTHER not in bench.rules.nodes
+    silent = bench.node()
+    bench.clock.run(301)
+    bench.rules.missed(silent)
+    bench.rules.missed(silent)
+    bench.rules.remove(bench.node(status=NodeStatus.ACTIVE))
+    assert OTHER not in bench.rules.nodes
+    assert not bench.rules.lost
+
+
+def test_lost_nodes_are_remembered_within_bounds() -> None:
+    bench = Bench()
+    for number in range(MAX_LOST + 5):
+        lose(bench, NodeURI("127.0.1.1", 1000 + number))
+    assert len(bench.rules.lost) == MAX_LOST
 
 
 def test_the_local_node_is_not_changed_or_removed_by_hand() -> None:
