@@ -5,9 +5,12 @@ What is different on purpose is in no transcript; the README tells it.
 
 from __future__ import annotations
 
+import os
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,3 +80,150 @@ def test_transcript(pair: Pair, name: str, protocol: str) -> None:
         if got != wanted:
             differences.append(f"{line}: {got!r}, Redis {wanted!r}")
     assert not differences, "\n".join(differences)
+
+
+KEYS = ["a", "b", "c", "\u00e9", "x y", "ab"]
+VALUES = [
+    "",
+    "0",
+    "5",
+    "-5",
+    "01",
+    "-0",
+    "+1",
+    "abc",
+    "\udcff\0",
+    "9223372036854775807",
+    "1e3",
+    "3.5",
+    " 1",
+    "x" * 60,
+]
+NUMBERS = [
+    "0",
+    "1",
+    "-1",
+    "5",
+    "-5",
+    "100",
+    "-100",
+    "01",
+    "x",
+    "",
+    "9223372036854775807",
+    "9223372036854775808",
+]
+TIMES = ["100000", "9999999", "0", "-1", "x", "9223372036854775807", "99999999999"]
+GLOBS = ["*", "a*", "?", "??", "[a-b]", "[^a]*", "\\a", "[", "a[b", "*b", "\u00e9"]
+WORDS = [
+    "NX",
+    "xx",
+    "GET",
+    "EX",
+    "PX",
+    "EXAT",
+    "PXAT",
+    "KEEPTTL",
+    "PERSIST",
+    "GT",
+    "lt",
+    "bogus",
+    "100000",
+    "9999999",
+]
+#: Commands, and what their words are drawn from; the last one may come up to three times.
+GRAMMAR: dict[str, list[list[str]]] = {
+    "GET": [KEYS],
+    "SET": [KEYS, VALUES, WORDS],
+    "SETEX": [KEYS, TIMES, VALUES],
+    "PSETEX": [KEYS, TIMES, VALUES],
+    "SETNX": [KEYS, VALUES],
+    "GETSET": [KEYS, VALUES],
+    "GETDEL": [KEYS],
+    "GETEX": [KEYS, WORDS],
+    "MGET": [KEYS, KEYS],
+    "MSET": [KEYS, VALUES, KEYS, VALUES],
+    "MSETNX": [KEYS, VALUES, KEYS, VALUES],
+    "INCR": [KEYS],
+    "DECR": [KEYS],
+    "INCRBY": [KEYS, NUMBERS],
+    "DECRBY": [KEYS, NUMBERS],
+    "APPEND": [KEYS, VALUES],
+    "STRLEN": [KEYS],
+    "GETRANGE": [KEYS, NUMBERS, NUMBERS],
+    "SUBSTR": [KEYS, NUMBERS, NUMBERS],
+    "DEL": [KEYS, KEYS],
+    "UNLINK": [KEYS],
+    "EXISTS": [KEYS, KEYS],
+    "TOUCH": [KEYS],
+    "TYPE": [KEYS],
+    "EXPIRE": [KEYS, TIMES, WORDS],
+    "PEXPIRE": [KEYS, TIMES, WORDS],
+    "EXPIREAT": [KEYS, TIMES, WORDS],
+    "PEXPIREAT": [KEYS, TIMES],
+    "PERSIST": [KEYS],
+    "TTL": [KEYS],
+    "PTTL": [KEYS],
+    "EXPIRETIME": [KEYS],
+    "KEYS": [GLOBS],
+    "SCAN": [["0"], ["MATCH", "COUNT", "TYPE", "bogus"], [*GLOBS, "1000", "string", "hash"]],
+    "SELECT": [["0", "0", "0", "01", "x1", ""]],
+    "MULTI": [[]],
+    "EXEC": [[]],
+    "DISCARD": [[]],
+    "PING": [VALUES],
+    "ECHO": [VALUES],
+}
+#: Where only the sign is compared: time goes on between the two.
+TIMED = {"TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"}
+#: Where ours has its own words, on purpose: tables have names.
+OWN_WORDS = ("ERR no table", "ERR DB index", "ERR a time to live is at most", "ERR a key is a text")
+
+
+def random_command(rng: random.Random) -> list[str]:
+    name = rng.choice(list(GRAMMAR))
+    pools = [pool for pool in GRAMMAR[name] if pool]
+    words = [rng.choice(pool) for pool in pools]
+    if pools and not name.startswith("MSET"):
+        words += [rng.choice(pools[-1]) for _ in range(rng.choice([0, 0, 0, 1, 2]))]
+    if rng.random() < 0.05:
+        words = words[:-1]
+    return [rng.choice([name, name.lower()]), *words]
+
+
+def comparable(words: list[str], reply: Any) -> Any:
+    name = words[0].upper()
+    if name in TIMED and isinstance(reply, int):
+        return min(reply, 1)
+    if name == "KEYS" and isinstance(reply, list):
+        return sorted(reply)
+    if name == "SCAN" and isinstance(reply, list):
+        return sorted(reply[1])
+    return reply
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("LIKE_REDIS_SEEDS", "4"))))
+def test_random_commands(pair: Pair, seed: int) -> None:
+    rng = random.Random(seed)
+    queued: list[list[str]] = []
+    for _ in range(1000):
+        words = random_command(rng)
+        got, wanted = (speaker.say(words) for speaker in pair)
+        if isinstance(wanted, list) and words[0].upper() == "EXEC":
+            for said in zip(queued, got, wanted, strict=True):
+                compare(pair, *said)
+            queued = []
+        elif wanted == b"QUEUED":
+            assert got == wanted
+            queued.append(words)
+        else:
+            queued = [] if wanted == b"OK" or words[0].upper() == "EXEC" else queued
+            compare(pair, words, got, wanted)
+
+
+def compare(pair: Pair, words: list[str], got: Any, wanted: Any) -> None:
+    if isinstance(got, tuple) and got[1].startswith(OWN_WORDS):
+        for speaker in pair:  # from here on the same again
+            speaker.say(["DEL", *words[1:2]])
+    else:
+        assert comparable(words, got) == comparable(words, wanted), words
