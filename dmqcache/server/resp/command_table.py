@@ -10,8 +10,11 @@ from dataclasses import replace
 from typing import Final
 
 from dmqcache.server.resp import (
+    commands_bitfield,
+    commands_bits,
     commands_bytes,
     commands_client,
+    commands_config,
     commands_connection,
     commands_dmq,
     commands_expiry,
@@ -39,10 +42,11 @@ MAX_SHOWN = 128
 #: The files by the group under which COMMAND tells of their commands (Redis' names).
 GROUPS: Final = (
     ("string", (commands_string, commands_number, commands_bytes)),
+    ("bitmap", (commands_bits, commands_bitfield)),
     ("generic", (commands_key, commands_expiry, commands_scan)),
     ("connection", (commands_connection, commands_client)),
     ("transactions", (commands_transaction,)),
-    ("server", (commands_server, commands_dmq)),
+    ("server", (commands_server, commands_config, commands_dmq)),
 )
 
 
@@ -104,7 +108,7 @@ def _rejected(session: Session, command: Command | None, problem: Rejected) -> b
     """Not even begun: after MULTI, EXEC will not run the others; an EXEC itself ends the transaction."""
     if session.transaction is not None:
         if command is not None and command.name == "EXEC":
-            session.transaction = None
+            session.end_transaction()
             reason = str(problem).removeprefix("ERR ")
             return _failed(session, f"EXECABORT Transaction discarded because of: {reason}")
         session.transaction.failed = True

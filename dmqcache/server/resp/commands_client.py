@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from dmqcache.server.resp.command import Command, container, parse_integer
 from dmqcache.server.resp.reply import OK, CommandError, bulk, integer, null, syntax_error, verbatim
 from dmqcache.server.resp.session import Session
+
+#: More replies than any connection gets.
+FOR_EVER: Final = 1 << 62
 
 
 def checked_name(name: str) -> str:
@@ -92,12 +96,66 @@ def _accept(session: Session, args: list[str]) -> bytes:
 
 
 def _reply(session: Session, args: list[str]) -> bytes:
-    """CLIENT REPLY ON is how it is anyway; without replies nobody could tell what failed."""
-    if args[2].upper() not in ("ON", "OFF", "SKIP"):
+    """OFF: no replies from this one on; SKIP: none to this one and the next."""
+    mode = args[2].upper()
+    if mode not in ("ON", "OFF", "SKIP"):
         raise syntax_error()
-    if args[2].upper() != "ON":
-        raise CommandError("ERR only CLIENT REPLY ON is supported")
+    if mode == "ON" or not session.skipped:
+        session.skipped = {"ON": 0, "OFF": FOR_EVER, "SKIP": 2}[mode]
     return OK
+
+
+def _kill(session: Session, args: list[str]) -> bytes:
+    """By address alone (the old form), or by any filters."""
+    if len(args) == 3:
+        victims = [one for one in session.shared.sessions.values() if one.address == args[2]]
+        if not victims:
+            raise CommandError("ERR No such client")
+    else:
+        victims = _filtered(session, args)
+    for victim in victims:
+        victim.closing = True
+        if victim is not session:
+            victim.end()
+    return OK if len(args) == 3 else integer(len(victims))
+
+
+def _filtered(session: Session, args: list[str]) -> list[Session]:
+    if len(args) % 2:
+        raise syntax_error()
+    found: Iterable[Session] = session.shared.sessions.values()
+    skips_me = True
+    for name, value in zip(args[2::2], args[3::2], strict=True):
+        match name.upper():
+            case "ID":
+                number = int(value) if value.isascii() and value.isdigit() else 0
+                if number <= 0:
+                    raise CommandError("ERR client-id should be greater than 0")
+                found = [one for one in found if one.id == number]
+            case "ADDR":
+                found = [one for one in found if one.address == value]
+            case "TYPE":
+                found = found if _is_normal(value) else []
+            case "USER":
+                if value != "default":
+                    raise CommandError(f"ERR No such user '{value}'")
+            case "SKIPME" if value.lower() in ("yes", "no"):
+                skips_me = value.lower() == "yes"
+            case _:
+                raise syntax_error()
+    return [one for one in found if not (skips_me and one is session)]
+
+
+def _tracking(session: Session, args: list[str]) -> bytes:
+    if args[2].upper() not in ("ON", "OFF"):
+        raise syntax_error()
+    if args[2].upper() == "ON":
+        raise CommandError("ERR dmqcache does not tell clients of changes: CLIENT TRACKING stays OFF")
+    return OK
+
+
+def _redirection(session: Session, args: list[str]) -> bytes:
+    return integer(-1)  # tracking is off
 
 
 COMMANDS = (
@@ -113,7 +171,10 @@ COMMANDS = (
             Command("CLIENT|LIST", _list, -2, "admin", "Describes connections, all or by ID or TYPE."),
             Command("CLIENT|NO-EVICT", _accept, 3, "fast", "There is nothing that it would change."),
             Command("CLIENT|NO-TOUCH", _accept, 3, "fast", "There is nothing that it would change."),
-            Command("CLIENT|REPLY", _reply, 3, "fast", "ON only."),
+            Command("CLIENT|REPLY", _reply, 3, "fast", "ON, OFF or SKIP: which replies are sent."),
+            Command("CLIENT|KILL", _kill, -3, "admin", "Ends connections by address, ID, TYPE, USER."),
+            Command("CLIENT|TRACKING", _tracking, -3, "fast", "OFF only: changes are not told."),
+            Command("CLIENT|GETREDIR", _redirection, 2, "fast", "Returns -1: tracking is off."),
         ),
     ),
 )

@@ -1,12 +1,17 @@
-"""Commands about the server: INFO, CONFIG, WAIT and what else is asked of it."""
+"""Commands about the server: INFO, WAIT, ROLE, MEMORY. Settings: ``commands_config.py``."""
 
 from __future__ import annotations
 
-from dmqcache.server.resp.command import Command, container, parse_integer
-from dmqcache.server.resp.globs import compile_glob
+from sys import getsizeof
+from typing import Final
+
+from dmqcache.server.resp.command import Command, Options, container, parse_integer
 from dmqcache.server.resp.info import REDIS_VERSION, sections
-from dmqcache.server.resp.reply import CommandError, bulk, encode, integer, verbatim
+from dmqcache.server.resp.reply import CommandError, bulk, encode, integer, null, syntax_error, verbatim
 from dmqcache.server.resp.session import Answer, Session
+
+#: A cell with its places in dictionaries and in the order of keys, beside its key and value.
+CELL_BYTES: Final = 250
 
 
 def info(session: Session, args: list[str]) -> bytes:
@@ -18,33 +23,6 @@ def info(session: Session, args: list[str]) -> bytes:
             lines = "".join(f"{name}:{value}\r\n" for name, value in section.items())
             parts.append(f"# {title}\r\n{lines}")
     return verbatim("\r\n".join(parts), session.resp3)
-
-
-#: Patterns that one command may bring.
-MAX_NAMES = 1000
-
-#: Settings that clients and benchmarks ask for; what they tell is how this server is.
-_CONFIG = {
-    "save": "",
-    "appendonly": "no",
-    "maxmemory": "0",
-    "maxmemory-policy": "noeviction",
-    "timeout": "0",
-}
-
-
-def _config_get(session: Session, args: list[str]) -> bytes:
-    if len(args) > MAX_NAMES:
-        raise CommandError(f"ERR at most {MAX_NAMES} patterns at once")
-    known = _CONFIG | {"databases": str(len(session.shared.node.tables)), "port": str(session.shared.port)}
-    found: dict[str, str] = {}
-    for asked in args[2:]:
-        if asked.lower() in known:
-            found[asked] = known[asked.lower()]  # in the asked case, as Redis does
-        else:
-            matches = compile_glob(asked.lower())
-            found |= {name: known[name] for name in known if matches(name)}
-    return encode(found, session.resp3)
 
 
 def lolwut(session: Session, args: list[str]) -> bytes:
@@ -65,13 +43,30 @@ def wait(session: Session, args: list[str]) -> Answer:
     return _wait(session, nodes, milliseconds / 1000 if milliseconds else None)
 
 
+def role(session: Session, args: list[str]) -> bytes:
+    """A master without replicas: to a client every node is one."""
+    return encode(["master", 0, []], session.resp3)
+
+
+def _usage(session: Session, args: list[str]) -> bytes:
+    """About what a key takes in this process."""
+    for word in (options := Options(args, 3)):
+        if word != "SAMPLES" or not options.has_more() or options.integer() < 0:
+            raise syntax_error()
+    cell = session.table.live_cell(args[2])
+    if cell is None:
+        return null(session.resp3)
+    return integer(CELL_BYTES + getsizeof(cell.key) + getsizeof(cell.value))
+
+
 COMMANDS = (
     Command("INFO", info, -1, "", "Returns figures of the node, by section."),
-    container(
-        "CONFIG",
-        "Reads settings.",
-        (Command("CONFIG|GET", _config_get, -3, "admin", "Returns settings by name or pattern."),),
-    ),
     Command("LOLWUT", lolwut, -1, "readonly fast", "Says what this is."),
+    Command("ROLE", role, 1, "fast", "Returns master."),
+    container(
+        "MEMORY",
+        "Tells of memory.",
+        (Command("MEMORY|USAGE", _usage, -3, "readonly", "About what a key takes.", (2, 2, 1)),),
+    ),
     Command("WAIT", wait, 3, "blocking", "Waits until other nodes have acknowledged the writes."),
 )

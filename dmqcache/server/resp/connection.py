@@ -88,7 +88,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         address = self._transport.get_extra_info("peername")
-        self._session = Session(self._shared, f"{address[0]}:{address[1]}" if address else "?")
+        self._session = session = Session(self._shared, f"{address[0]}:{address[1]}" if address else "?")
+        session.end = self.close
         if not self._clients.admit(self):
             self._transport.write(error("ERR max number of clients reached"))
             self._transport.close()
@@ -170,6 +171,9 @@ class Connection(asyncio.Protocol):
             if not isinstance(reply, bytes):
                 self._wait_for(reply)
                 break
+            if session.skipped:
+                session.skipped -= 1
+                continue
             replies.append(reply)
             if session.closing or len(reply) > LARGE_REPLY_BYTES:
                 break
@@ -217,7 +221,10 @@ class Connection(asyncio.Protocol):
                 log.exception("a command failed")
                 data = error("ERR internal error, see the node's log")
             self._waiting, self._session.waiting = None, False
-            self._write(data)
+            if self._session.skipped:
+                self._session.skipped -= 1
+            else:
+                self._write(data)
             self._work()
 
     def _refuse(self, reason: str, text: str) -> None:

@@ -16,6 +16,8 @@ ZERO = b":0\r\n"
 ONE = b":1\r\n"
 NULL_2 = b"$-1\r\n"
 NULL_3 = b"_\r\n"
+#: In RESP2, where an array was asked for.
+NULL_ARRAY = b"*-1\r\n"
 
 
 class CommandError(Exception):

@@ -42,6 +42,7 @@ class RespServer:
             execute,
             run_id=f"{random.getrandbits(160):040x}",
             max_clients=max_clients,
+            room=max_clients,
             started=time.monotonic(),
         )
         self._clients = Clients(self.shared)

@@ -62,6 +62,8 @@ class Shared:
     run_id: str = "0" * 40
     port: int = 0
     max_clients: int = 0
+    #: Clients for which the system has files.
+    room: int = 0
     #: Bytes of all clients' unfinished commands, commands that wait, and replies that were not taken.
     held: int = 0
     started: float = 0.0
@@ -88,6 +90,7 @@ class Session:
         "address",
         "closing",
         "connected",
+        "end",
         "executing",
         "id",
         "library",
@@ -95,10 +98,12 @@ class Session:
         "name",
         "resp3",
         "shared",
+        "skipped",
         "table",
         "table_name",
         "transaction",
         "waiting",
+        "watched",
     )
 
     def __init__(self, shared: Shared, address: str) -> None:
@@ -111,6 +116,8 @@ class Session:
         #: A command of this client is under way, and those behind it wait.
         self.waiting = False
         self.library = self.library_version = ""
+        #: Closes the connection; whoever moves the bytes sets it.
+        self.end: Callable[[], None] = lambda: None
         self.reset()
 
     def reset(self) -> None:
@@ -121,8 +128,17 @@ class Session:
         self.transaction: Transaction | None = None
         #: Commands are those of a transaction: none of them may wait.
         self.executing = False
+        #: Table and key -> what WATCH saw there.
+        self.watched: dict[tuple[str, str], tuple[bool, int]] = {}
+        #: Replies that are not to be sent (CLIENT REPLY).
+        self.skipped = 0
         self.table_name: str = next(iter(self.shared.node.tables), "")
         self.table: Table = self.shared.node.tables[self.table_name]
+
+    def end_transaction(self) -> None:
+        """EXEC and DISCARD: nothing is queued and watched any more."""
+        self.transaction = None
+        self.watched.clear()
 
     def select(self, name: str) -> bool:
         """Go over to another table, by its name or by its place in the order of declaration."""

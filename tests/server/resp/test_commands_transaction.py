@@ -77,3 +77,28 @@ def test_a_transaction_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> N
     assert say(session, "SET", "c", "x" * 5000).startswith("ERR the commands of a transaction")
     assert str(say(session, "EXEC")).startswith("EXECABORT")
     assert say(session, "EXISTS", "a", "b", "c") == 0
+
+
+def test_a_watched_key_that_another_node_changed_stops_the_transaction() -> None:
+    session = make_session()
+    table = session.table
+    say(session, "SET", "a", "1")
+    say(session, "WATCH", "a")
+    say(session, "MULTI")
+    say(session, "SET", "a", "mine")
+    table.set("a", "theirs")
+    assert say(session, "EXEC") is None
+    assert say(session, "GET", "a") == "theirs"
+    say(session, "WATCH", "a")
+    say(session, "MULTI")
+    say(session, "SET", "a", "mine")
+    assert say(session, "EXEC") == [OK]
+
+
+def test_watched_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dmqcache.server.resp.commands_transaction.MAX_WATCHED", 3)
+    session = make_session()
+    assert say(session, "WATCH", "a", "b") == OK
+    assert say(session, "WATCH", "c") == "ERR at most 3 keys are watched"
+    assert say(session, "UNWATCH") == OK
+    assert say(session, "WATCH", "c") == OK

@@ -224,6 +224,24 @@ def test_wait_for_ever_ends_with_its_client(node: FakeNode) -> None:
         wait_until(lambda: server.clients == 0)
 
 
+def test_replies_can_be_left_out(node: FakeNode) -> None:
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(b"CLIENT REPLY SKIP\r\nECHO a\r\nECHO b\r\nCLIENT REPLY OFF\r\nECHO c\r\n")
+        connection.sendall(b"CLIENT REPLY SKIP\r\nWAIT 1 5\r\nCLIENT REPLY ON\r\nECHO d\r\n")
+        expected = b"$1\r\nb\r\n+OK\r\n$1\r\nd\r\n"
+        assert read(connection, len(expected)) == expected
+
+
+def test_a_connection_can_be_ended_by_another(node: FakeNode) -> None:
+    with serving(node) as server, connected(server) as killer, connected(server) as victim:
+        victim.sendall(b"CLIENT ID\r\n")
+        number = read(victim, 4).strip(b":\r\n")
+        killer.sendall(b"CLIENT KILL ID " + number + b"\r\nPING\r\n")
+        assert read(killer, 11) == b":1\r\n+PONG\r\n"
+        assert read(victim, 1) == b""
+        wait_until(lambda: server.clients == 1)
+
+
 def test_closing_the_server_ends_every_connection(node: FakeNode) -> None:
     with serving(node) as server:
         connection = socket.create_connection(server.address, DEADLINE_S)

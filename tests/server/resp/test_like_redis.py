@@ -5,6 +5,7 @@ What is different on purpose is in no transcript; the README tells it.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import time
@@ -32,6 +33,8 @@ def rival() -> Iterator[tuple[str, int]]:
 @pytest.fixture
 def pair(rival: tuple[str, int]) -> Iterator[Pair]:
     """A connection to ours and one to Redis, both with empty tables."""
+    logger = logging.getLogger("dmqcache")
+    before = logger.level
     node = FakeNode("cache", "more", time=RealTime())
     with serving(node) as server:
         ours, theirs = Speaker(server.address), Speaker(rival)
@@ -39,6 +42,7 @@ def pair(rival: tuple[str, int]) -> Iterator[Pair]:
         yield ours, theirs
         ours.close()
         theirs.close()
+    logger.setLevel(before)  # CONFIG SET changes it
 
 
 def _transcripts() -> dict[str, list[str]]:

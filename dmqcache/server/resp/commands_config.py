@@ -1,0 +1,116 @@
+"""CONFIG: the settings that clients and benchmarks ask for. An operator's are in ``dmqcache.config``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from dmqcache.server.resp.command import Command, container, parse_integer
+from dmqcache.server.resp.globs import compile_glob
+from dmqcache.server.resp.reply import OK, CommandError, encode, wrong_arity
+from dmqcache.server.resp.session import Session, Shared
+
+#: Patterns that one command may bring.
+MAX_NAMES: Final = 1000
+#: How this server always is.
+_FIXED: Final = {
+    "save": "",
+    "appendonly": "no",
+    "maxmemory": "0",
+    "maxmemory-policy": "noeviction",
+    "notify-keyspace-events": "",
+    "proto-max-bulk-len": "536870912",
+    "timeout": "0",
+}
+#: Redis' words for how much is logged, to Python's.
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "verbose": logging.DEBUG,
+    "notice": logging.INFO,
+    "warning": logging.WARNING,
+}
+
+
+def _settings(shared: Shared) -> dict[str, str]:
+    level = logging.getLogger("dmqcache").getEffectiveLevel()
+    return _FIXED | {
+        "databases": str(len(shared.node.tables)),
+        "port": str(shared.port),
+        "maxclients": str(shared.max_clients),
+        "loglevel": next((word for word, number in _LEVELS.items() if number == level), "notice"),
+    }
+
+
+def _get(session: Session, args: list[str]) -> bytes:
+    if len(args) > MAX_NAMES:
+        raise CommandError(f"ERR at most {MAX_NAMES} patterns at once")
+    known = _settings(session.shared)
+    found: dict[str, str] = {}
+    for asked in args[2:]:
+        if asked.lower() in known:
+            found[asked] = known[asked.lower()]  # in the asked case, as Redis does
+        else:
+            matches = compile_glob(asked.lower())
+            found |= {name: known[name] for name in known if matches(name)}
+    return encode(found, session.resp3)
+
+
+def _set(session: Session, args: list[str]) -> bytes:
+    """All or nothing, until the node stops."""
+    if len(args) % 2:
+        raise wrong_arity("config|set")
+    changes = []
+    names = set()
+    for name, value in zip(args[2::2], args[3::2], strict=True):
+        change = _CHANGES.get(name.lower())
+        if change is None and name.lower() not in _settings(session.shared):
+            raise CommandError(f"ERR Unknown option or number of arguments for CONFIG SET - '{name}'")
+        if change is None:
+            raise _refused(name, "can't set immutable config")
+        if name.lower() in names:
+            raise _refused(name, "duplicate parameter")
+        names.add(name.lower())
+        changes.append(change(session.shared, name, value))
+    for make in changes:
+        make()
+    return OK
+
+
+def _refused(name: str, reason: str) -> CommandError:
+    return CommandError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")
+
+
+def _max_clients(shared: Shared, name: str, value: str) -> Callable[[], None]:
+    try:
+        number = parse_integer(value)
+    except CommandError:
+        raise _refused(name, "argument couldn't be parsed into an integer") from None
+    if not 1 <= number <= shared.room:
+        raise _refused(name, f"argument must be between 1 and {shared.room} inclusive")
+
+    def change() -> None:
+        shared.max_clients = number
+
+    return change
+
+
+def _log_level(shared: Shared, name: str, value: str) -> Callable[[], None]:
+    level = _LEVELS.get(value.lower())
+    if level is None:
+        raise _refused(name, f"argument(s) must be one of the following: {', '.join(_LEVELS)}")
+    return lambda: logging.getLogger("dmqcache").setLevel(level)
+
+
+_CHANGES: Final = {"maxclients": _max_clients, "loglevel": _log_level}
+
+COMMANDS = (
+    container(
+        "CONFIG",
+        "Reads and changes settings.",
+        (
+            Command("CONFIG|GET", _get, -3, "admin", "Returns settings by name or pattern."),
+            Command("CONFIG|SET", _set, -4, "admin", "Changes maxclients or loglevel until the node stops."),
+        ),
+    ),
+)
