@@ -23,6 +23,7 @@ from dmqcache.config.limits import room_for
 from dmqcache.config.peer_loading import load_peers, register_peers
 from dmqcache.metrics.node_view import NodeRow, SyncProgress, node_rows, sync_progress
 from dmqcache.open_bus import OpenBus, Security
+from dmqcache.process_end import LeaveFirst, leave_first
 from dmqcache.release import SOFTWARE, VERSION
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.store_counters import StoreCounters
@@ -56,6 +57,8 @@ class CacheNode:
         self._store: Store | None = None
         self._peers = load_peers(self.config.peers)
         self._servers: list[Any] = []
+        self._stopping = asyncio.Lock()
+        self._leave_first: LeaveFirst | None = None
 
     # -- life ------------------------------------------------------------------------------------------
 
@@ -97,6 +100,7 @@ class CacheNode:
             await self.stop(leave=False)
             raise
         self.store.start(bool(config.notification_addresses))
+        self._leave_first = leave_first(self.stop)
 
     def _security(self) -> Security:
         config = self.config
@@ -146,15 +150,32 @@ class CacheNode:
         self._servers.append(server)
 
     async def stop(self, leave: bool = True) -> None:
-        """Close the servers and leave the bus (``leave`` false: without a word, as a crash would)."""
-        for server in reversed(self._servers):
-            await server.close()
-        self._servers.clear()
-        if self._shell is not None:
-            await self._shell.close(leave)
-            self._shell = None
+        """Close the servers, wait up to ``stop_timeout`` seconds until all nodes that answer have
+        acknowledged what was written here, and leave the bus (``leave`` false: without a word)."""
+        async with self._stopping:
+            for server in reversed(self._servers):
+                await server.close()
+            self._servers.clear()
+            if self._shell is not None:
+                if leave and self._store is not None:
+                    await self._empty(self._store)
+                await self._shell.close(leave)
+                self._shell = None
+            if self._store is not None:
+                self._store.stop()
+            if self._leave_first is not None:
+                self._leave_first.discard(self.stop)
+                self._leave_first = None
+
+    async def _empty(self, store: Store) -> None:
+        emptied = asyncio.Event()
+        store.emptying.start(self.config.stop_timeout, emptied.set)
+        await emptied.wait()
+
+    def hurry(self) -> None:
+        """Have a :meth:`stop` that is under way wait for no node any longer."""
         if self._store is not None:
-            self._store.stop()
+            self._store.emptying.hurry()
 
     def reload(self) -> None:
         """Read certificate files again and resolve the names of the allow list, now instead of soon."""

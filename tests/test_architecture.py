@@ -69,6 +69,7 @@ SHELL = frozenset(
         "dmqcache.cli.run_node",
         "dmqcache.config.logs",
         "dmqcache.cache_node",
+        "dmqcache.process_end",
         "dmqcache.open_bus",
     }
 )
@@ -131,7 +132,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "server.resp": "metrics store.table release",
         "server.http": "metrics store.table bus.ground bus.sip release",
         "open_bus": "bus bus.net bus.ground bus.sip",
-        "cache_node": "open_bus server.http server.resp metrics config store store.table "
+        "process_end": "",
+        "cache_node": "process_end open_bus server.http server.resp metrics config store store.table "
         "bus bus.net bus.ground bus.sip release",
         "cli": "cache_node server.resp config release",
         "__main__": "cli",
@@ -161,7 +163,6 @@ KNOWN_SAME_NAMES: frozenset[str] = frozenset()
 KNOWN_WITHOUT_TESTS: frozenset[str] = frozenset(
     {
         "__main__.py",
-        "cache_node.py",
         "cli/arguments.py",
         "cli/flags.py",
         "config/addresses.py",

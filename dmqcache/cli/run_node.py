@@ -45,14 +45,20 @@ async def _serve(node: CacheNode) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
+    def asked() -> None:
+        """To stop; the second time, at once."""
+        if stop.is_set():
+            node.hurry()
+        stop.set()
+
     def read_again() -> None:
         log.info("certificates and names are read again")
         node.reload()
 
-    hang_up = stop.set if sys.stderr.isatty() else read_again
+    hang_up = asked if sys.stderr.isatty() else read_again
     for number, handler in (
-        (signal.SIGTERM, stop.set),
-        (signal.SIGINT, stop.set),
+        (signal.SIGTERM, asked),
+        (signal.SIGINT, asked),
         (signal.SIGHUP, hang_up),
     ):
         if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a terminal may go

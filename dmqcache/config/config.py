@@ -62,6 +62,7 @@ class Config:
     repair_interval: float
     tombstone_ttl: float
     tombstone_limit: int
+    stop_timeout: float
     log_level: str
     log_format: str
     #: What is odd and stops nothing: lines to be logged as warnings when the node starts.

@@ -255,6 +255,15 @@ OPTIONS: tuple[Option, ...] = (
         minimum=0,
     ),
     Option(
+        "stop_timeout",
+        "seconds",
+        "10",
+        "How long a node that is asked to stop waits until the others have acknowledged what was written to "
+        "it. Higher: fewer lost writes behind a slow node; lower: a quicker end. 0 does not wait.",
+        unit="seconds",
+        minimum=0,
+    ),
+    Option(
         "log_level",
         "choice",
         "info",

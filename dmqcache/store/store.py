@@ -31,6 +31,7 @@ from dmqcache.store.native.initial_sync import InitialSync
 from dmqcache.store.native.native_courier import NativeCourier
 from dmqcache.store.native.repair import Repair
 from dmqcache.store.native.replica import Replica
+from dmqcache.store.outbox.emptying import Emptying
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import Cell
@@ -83,6 +84,7 @@ class Store:
             self._ground, bus.local.uri, options.outbox_limit, self._overflowed, self._nodes_changed
         )
         self.waiters = self.outboxes.waiters
+        self.emptying = Emptying(self._ground, self.outboxes)
         for settings in tables:
             self._add_table(settings)
         self._build_kamailio()

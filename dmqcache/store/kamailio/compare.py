@@ -25,6 +25,8 @@ ROUNDS: Final = 5
 #: Seconds until a node is asked again that answered none of them, or whose overflow they did not mend;
 #: doubles with each time, up to ROUTINE_S.
 DEAF_S: Final = 30.0
+#: Doublings of that pause after which it is ROUTINE_S anyway.
+MAX_DOUBLINGS: Final = 8
 #: Seconds after stray cells until all Kamailio nodes are compared with: Kamailio repeats a message for 30 s.
 STRAY_S: Final = 32.0
 #: Changes that may still be on their way to a node when it is asked: their keys only seem to differ.
@@ -183,4 +185,7 @@ class KamailioCompare:
         elif rounds > 1:
             self._later(inquiry.node, SETTLE_S, rounds - 1)
         elif not inquiry.answered or outbox.overflowed:
-            self._later(inquiry.node, min(ROUTINE_S, DEAF_S * 2.0 ** (1 - rounds)), rounds - 1)
+            # Its doublings count down from one round, for as long as the node stays as it is: bounded, as no
+            # number holds what they come to after days.
+            pause = min(ROUTINE_S, DEAF_S * 2.0 ** min(MAX_DOUBLINGS, 1 - rounds))
+            self._later(inquiry.node, pause, max(-MAX_DOUBLINGS, rounds - 1))

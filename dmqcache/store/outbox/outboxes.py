@@ -159,10 +159,6 @@ class Outboxes(Mapping[NodeURI, Outbox]):
                 named.setdefault(key, self._number)
             self.pump(outbox)
 
-    def number(self) -> int:
-        """The number of the latest local change."""
-        return self._number
-
     def note_time(self) -> None:
         """Remember how far the changes have come by now."""
         self._numbering.note(self._number, self._ground.clock.wall_ms())

@@ -7,7 +7,15 @@ from itertools import pairwise
 import pytest
 
 from dmqcache.bus.peer import Reply
-from dmqcache.store.kamailio.compare import DEAF_S, MAX_UNSENT, ROUNDS, ROUTINE_S, SETTLE_S, STRAY_S
+from dmqcache.store.kamailio.compare import (
+    DEAF_S,
+    MAX_UNSENT,
+    ROUNDS,
+    ROUTINE_CELLS,
+    ROUTINE_S,
+    SETTLE_S,
+    STRAY_S,
+)
 from tests.store.harness import Sent, World, old_kamailio, shown
 from tests.store.kamailio.holder import Holder, again, apart
 
@@ -166,3 +174,19 @@ def test_a_node_whose_outbox_overflowed_is_asked_with_growing_pauses_until_it_ag
     world.run(ROUTINE_S + 10)
     assert not side.outbox(holder.node).overflowed
     assert holder.cells == shown(side)
+
+
+def test_a_node_that_refuses_for_a_week_beside_a_large_table_is_asked_all_the_week() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    for number in range(ROUTINE_CELLS + 1):
+        side.table[f"k{number}"] = 1
+    node = old_kamailio(world)
+    node.answer = lambda sent: Reply(404)
+    side.meet(node)
+    compare = side.store.compare
+    compare._later(node.uri, 0.0, -1_030)  # As after four days of pauses of 300 s.
+    compare._due[node.uri] = (-1_030, 0.0)
+    world.run(2 * ROUTINE_S)
+    assert 1 <= len([sent for sent in node.got if sent.json == {"action": 1}]) <= 4 * ROUNDS
+    assert world.clock.pending

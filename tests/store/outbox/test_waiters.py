@@ -99,7 +99,7 @@ def test_a_node_that_is_back_has_nothing_until_it_has_acknowledged_it() -> None:
     for number in range(400):
         side.table[f"k{number:03}"] = "x" * 100
     world.run(0.01)
-    number = side.store.outboxes.number()
+    number = side.store.outboxes.latest_number()
     for node in (one, two):
         side.lose(node)
     side.table["later"] = "y"
@@ -136,7 +136,7 @@ def test_a_node_that_must_be_repaired_first_does_not_count() -> None:
     side.table["a"] = "x"
     world.run(1)
     side.outbox(one).overflowed = True
-    assert side.store.waiters.acknowledged(side.store.outboxes.number()) == 1
+    assert side.store.waiters.acknowledged(side.store.outboxes.latest_number()) == 1
     told: list[int] = []
     side.store.waiters.wait(None, 0.1, told.append)
     world.run(0.2)

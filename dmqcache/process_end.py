@@ -1,0 +1,70 @@
+"""The end of a program that holds nodes and says nothing of SIGTERM: they leave first, then it ends as asked.
+
+Only where the program left SIGTERM to the system, which would end it on the spot. The process' own table of
+signals holds who is to leave; when the last node has stopped, the system's way is restored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from types import FrameType
+
+Leave = Callable[[], Awaitable[None]]
+
+
+class LeaveFirst:
+    """The handler of SIGTERM while there are nodes."""
+
+    def __init__(self) -> None:
+        self._leavers: dict[Leave, asyncio.AbstractEventLoop] = {}
+        self._ending: asyncio.Task[None] | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """SIGTERM came: have all nodes leave, on the loop of the first."""
+        for loop in self._leavers.values():
+            loop.call_soon_threadsafe(self._begin)
+            return
+
+    def add(self, leave: Leave) -> None:
+        """A node has started on the running loop."""
+        self._leavers[leave] = asyncio.get_running_loop()
+
+    def discard(self, leave: Leave) -> None:
+        """A node has stopped by itself. The last one takes the handler away."""
+        self._leavers.pop(leave, None)
+        if not self._leavers and self._ending is None and signal.getsignal(signal.SIGTERM) is self:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _begin(self) -> None:
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().create_task(self._end(), name="leave the bus")
+
+    async def _end(self) -> None:
+        try:
+            here = asyncio.get_running_loop()
+            ours = [leave for leave, loop in self._leavers.items() if loop is here]
+            await asyncio.gather(*(leave() for leave in ours), return_exceptions=True)
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def leave_first(leave: Leave) -> LeaveFirst | None:
+    """From now on SIGTERM lets ``leave`` run before it ends the process. None, and nothing is changed, where
+    the program has a handler of its own or this is not its main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    held = signal.getsignal(signal.SIGTERM)
+    if isinstance(held, LeaveFirst):
+        held.add(leave)
+        return held
+    if held is not signal.SIG_DFL:
+        return None
+    handler = LeaveFirst()
+    handler.add(leave)
+    signal.signal(signal.SIGTERM, handler)
+    return handler

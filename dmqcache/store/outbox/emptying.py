@@ -1,0 +1,89 @@
+"""The end of a node: what others have still to be told is sent first, within a time, and said in the log.
+
+Owns how long that takes and what is said of it. What is told, and how, is as ever: ``outboxes.py``'s.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from dmqcache.bus.runtime import Timer
+from dmqcache.store.ground import Ground
+from dmqcache.store.outbox.outbox import Outbox
+from dmqcache.store.outbox.outboxes import Outboxes
+
+log = logging.getLogger("dmqcache.store")
+
+#: Seconds between two looks at the outboxes, and between two lines in the log.
+LOOK_S: Final = 0.02
+SAY_S: Final = 1.0
+
+
+class Emptying:
+    """Waits until every node that answers has acknowledged all that was written here."""
+
+    def __init__(self, ground: Ground, outboxes: Outboxes) -> None:
+        self._ground = ground
+        self._outboxes = outboxes
+        self._then: Callable[[], None] | None = None
+        self._began = 0.0
+        self._until = 0.0
+        self._said_at = 0.0
+        self._timer: Timer | None = None
+
+    def start(self, timeout: float, then: Callable[[], None]) -> None:
+        """Call ``then`` once: as soon as nothing is left to be told, or after ``timeout`` seconds."""
+        self._then = then
+        self._began = self._said_at = self._ground.clock.now()
+        self._until = self._began + timeout
+        behind = self._behind()
+        if behind and timeout > 0:
+            log.info(
+                "%d changes are not acknowledged by %d nodes yet: waiting up to %g s for them",
+                sum(outbox.waiting() for outbox in behind),
+                len(behind),
+                timeout,
+            )
+        self._look()
+
+    def hurry(self) -> None:
+        """Wait no longer."""
+        self._until = 0.0
+        if self._then is not None:
+            self._look()
+
+    def _behind(self) -> list[Outbox]:
+        """The outboxes of nodes that answer and lack something. Who does not answer finds it by repair."""
+        boxes = self._outboxes.values()
+        return [outbox for outbox in boxes if outbox.open and (outbox.waiting() or outbox.overflowed)]
+
+    def _look(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        now = self._ground.clock.now()
+        behind = self._behind()
+        if not behind or now >= self._until or self._ground.stopped:
+            self._finish(behind, now)
+            return
+        if now - self._said_at >= SAY_S:
+            self._said_at = now
+            log.info("still waiting: %s", self._what_is_left(behind))
+        self._timer = self._ground.runtime.call_later(min(LOOK_S, self._until - now), self._look)
+
+    def _finish(self, behind: list[Outbox], now: float) -> None:
+        if behind:
+            log.warning("stopping although not all is acknowledged: %s", self._what_is_left(behind))
+        elif now > self._began:
+            log.info("all changes were acknowledged within %.1f s", now - self._began)
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+
+    @staticmethod
+    def _what_is_left(behind: list[Outbox]) -> str:
+        return "; ".join(
+            f"{outbox.node} lacks {'changes that were dropped' if outbox.overflowed else outbox.waiting()}"
+            for outbox in behind
+        )

@@ -1,0 +1,104 @@
+"""A node that stops has told all that it was asked to remember, or says what it has not."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmqcache.bus.peer import Reply
+from tests.store.harness import Played, Side, World, old_kamailio
+
+
+def node_and_others() -> tuple[World, Side, Played, Played]:
+    world = World()
+    side = world.side("127.0.0.11")
+    native, kamailio = Played(world, "127.0.0.12", ours=True), old_kamailio(world)
+    for other in (native, kamailio):
+        side.meet(other)
+    world.run(5)
+    return world, side, native, kamailio
+
+
+def emptied(world: World, side: Side, timeout: float = 10.0) -> list[float]:
+    ends: list[float] = []
+    began = world.clock.time
+    side.store.emptying.start(timeout, lambda: ends.append(world.clock.time - began))
+    return ends
+
+
+def test_where_nothing_waits_it_is_over_at_once_and_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    world, side, _, _ = node_and_others()
+    caplog.set_level("INFO", "dmqcache.store")
+    caplog.clear()
+    assert emptied(world, side) == [0.0]
+    assert caplog.messages == []
+
+
+def test_it_ends_when_the_last_node_has_acknowledged_the_last_change(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world, side, native, kamailio = node_and_others()
+    caplog.set_level("INFO", "dmqcache.store")
+    for number in range(20_000):
+        side.table[f"k{number}"] = "x"
+    ends = emptied(world, side)
+    assert ends == []
+    world.until(lambda: bool(ends), 10)
+    assert side.outbox(native).waiting() == side.outbox(kamailio).waiting() == 0
+    assert "40000 changes are not acknowledged by 2 nodes yet: waiting up to 10 s for them" in caplog.messages
+    assert caplog.messages[-1].startswith("all changes were acknowledged within")
+    world.run(20)
+    assert len(ends) == 1
+
+
+def test_it_ends_after_its_time_and_says_progress_and_what_was_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world, side, native, _ = node_and_others()
+    native.answer = lambda sent: None
+    side.table["a"] = "x"
+    caplog.set_level("INFO", "dmqcache.store")
+    ends = emptied(world, side, 2.5)
+    world.run(20)
+    assert ends == [pytest.approx(2.5)]
+    assert caplog.messages.count("still waiting: sip:127.0.0.12:5060 lacks 1") == 2
+    assert caplog.messages[-1] == ("stopping although not all is acknowledged: sip:127.0.0.12:5060 lacks 1")
+
+
+def test_a_node_that_goes_away_meanwhile_is_waited_for_no_more() -> None:
+    world, side, native, _ = node_and_others()
+    native.answer = lambda sent: None
+    side.table["a"] = "x"
+    ends = emptied(world, side)
+    world.run(1)
+    side.lose(native)
+    world.run(0.1)
+    assert len(ends) == 1
+
+
+def test_a_node_for_which_names_were_forgotten_is_repaired_first(caplog: pytest.LogCaptureFixture) -> None:
+    world, side, native, _ = node_and_others()
+    native.answer = lambda sent: Reply(503)
+    side.outbox(native).overflowed = True
+    ends = emptied(world, side, 1.0)
+    world.run(3)
+    assert ends == [pytest.approx(1.0)]
+    assert "lacks changes that were dropped" in caplog.text
+
+
+def test_who_is_in_a_hurry_waits_no_longer() -> None:
+    world, side, native, _ = node_and_others()
+    native.answer = lambda sent: None
+    side.table["a"] = "x"
+    ends = emptied(world, side)
+    world.run(0.5)
+    side.store.emptying.hurry()
+    assert len(ends) == 1
+    world.run(20)
+    assert len(ends) == 1
+
+
+def test_no_time_given_is_no_wait() -> None:
+    world, side, native, _ = node_and_others()
+    native.answer = lambda sent: None
+    side.table["a"] = "x"
+    assert emptied(world, side, 0.0) == [0.0]

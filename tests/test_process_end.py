@@ -1,0 +1,106 @@
+"""A program that holds a node and is told to end: the node leaves first, then the program ends as told."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from dmqcache import CacheNode, NodeStatus
+from dmqcache.process_end import LeaveFirst, leave_first
+from tests.test_cache_node_start import free, others, until
+
+PROGRAM = """
+import asyncio, sys
+from dmqcache import CacheNode
+
+async def main():
+    async with CacheNode(server_address=sys.argv[1], notification_address=[sys.argv[2]], table=["t"],
+                         stop_timeout="60") as node:
+        await node.wait_ready(20)
+        for number in range(20_000):
+            node.table("t")[f"k{number}"] = "x"
+        print("written", flush=True)
+        await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(autouse=True)
+def system_s_way() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_program_that_is_ended_loses_no_write_and_says_goodbye(number: signal.Signals) -> None:
+    async def scenario() -> int:
+        async with CacheNode(server_address=free("127.0.0.96"), table=["t"]) as stays:
+            address = str(stays.config.server_address)
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                PROGRAM,
+                free("127.0.0.97"),
+                address,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                assert process.stdout is not None
+                assert await asyncio.wait_for(process.stdout.readline(), 60) == b"written\n"
+                process.send_signal(number)
+                await asyncio.wait_for(process.wait(), 60)
+            finally:
+                if process.returncode is None:
+                    process.kill()
+            await until(lambda: len(stays.table("t")) == 20_000)
+            assert [one.status for one in others(stays)] in ([], [NodeStatus.DISABLED])
+            assert process.returncode is not None
+            return process.returncode
+
+    code = asyncio.run(scenario())
+    assert code == -number if number is signal.SIGTERM else code != 0
+
+
+def test_a_program_with_a_handler_of_its_own_keeps_it() -> None:
+    def mine(number: int, frame: object) -> None:
+        pass
+
+    signal.signal(signal.SIGTERM, mine)
+
+    async def scenario() -> None:
+        async with CacheNode(server_address=free("127.0.0.97")):
+            assert signal.getsignal(signal.SIGTERM) is mine
+
+    asyncio.run(scenario())
+    assert signal.getsignal(signal.SIGTERM) is mine
+
+
+def test_the_handler_stands_while_there_is_a_node_and_no_longer() -> None:
+    async def scenario() -> None:
+        async with CacheNode(server_address=free("127.0.0.96")):
+            async with CacheNode(server_address=free("127.0.0.97")):
+                assert isinstance(signal.getsignal(signal.SIGTERM), LeaveFirst)
+            assert isinstance(signal.getsignal(signal.SIGTERM), LeaveFirst)
+
+    asyncio.run(scenario())
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_another_thread_than_the_main_one_changes_nothing() -> None:
+    async def leave() -> None:
+        pass
+
+    got: list[LeaveFirst | None] = []
+    thread = threading.Thread(target=lambda: got.append(leave_first(leave)))
+    thread.start()
+    thread.join()
+    assert got == [None] and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
