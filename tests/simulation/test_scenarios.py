@@ -296,3 +296,16 @@ def test_nothing_is_left_over_after_everything() -> None:
     cluster.run(60)
     for machine in cluster.caches():
         assert list(leftovers(machine)) == []
+
+
+def test_a_counter_that_is_given_a_time_across_a_cut_ends_on_both_sides() -> None:
+    cluster = make(CACHE, CACHE, CACHE)
+    first, second, last = cluster.machines
+    table(last).incr("n", 2)
+    cluster.run(1)
+    cluster.partition([0, 2], [1])
+    table(last).expire("n", 3.0)
+    cluster.run(10)
+    assert "n" not in table(first) and table(second)["n"] == 2
+    cluster.heal()
+    cluster.run_until(lambda: not any("n" in table(machine) for machine in cluster.machines), 20)

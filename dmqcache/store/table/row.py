@@ -71,19 +71,24 @@ def _unescape(row: Row) -> None:
 
 
 def grave_row(cell: Cell, age: float) -> tuple[object, ...]:
-    """A tombstone of so many seconds."""
+    """A tombstone of so many seconds; of a counter, :func:`row_of`."""
+    if cell.counts is not None:
+        return row_of(cell, 0.0)
     return (cell.key, None, cell.stamp, cell.ttl, max(0, round(age * 1000)), cell.flags)
 
 
 def row_of(cell: Cell, now: float) -> tuple[object, ...]:
-    """A cell as the encoder takes it, its time left counted from ``now`` (monotonic seconds)."""
-    value = cell.value if cell.counts is None or cell.value is None else cell.counts.base
+    """A cell as the encoder takes it, its time left counted from ``now`` (monotonic seconds).
+
+    A counter whose time is over is told like one that lives, with no time left: who counted on, not knowing
+    of its time, learns which increments are in it."""
     if cell.flags == 0 and cell.ttl == 0 and cell.counts is None:
-        return (cell.key, value, cell.stamp)
+        return (cell.key, cell.value, cell.stamp)
     left = max(0, round((cell.expires - now) * 1000)) if cell.expires != NEVER else 0
-    if cell.counts is not None and cell.value is not None:
-        return (cell.key, value, cell.stamp, cell.ttl, left, cell.flags, cell.counts.shares)
-    return (cell.key, value, cell.stamp, cell.ttl, left, cell.flags)
+    if cell.counts is not None:
+        flags = cell.flags & ~EXPIRED
+        return (cell.key, cell.counts.base, cell.stamp, cell.ttl, left, flags, cell.counts.shares)
+    return (cell.key, cell.value, cell.stamp, cell.ttl, left, cell.flags)
 
 
 def escaped(row: tuple[object, ...]) -> tuple[object, ...]:

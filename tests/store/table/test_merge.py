@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -338,3 +339,21 @@ def test_an_increment_never_shortens_the_time_that_a_counter_was_given() -> None
     exchange(here, there)
     assert here.table.ttl("n") == there.table.ttl("n") == 10
     assert here.table["n"] == there.table["n"] == 3
+
+
+@pytest.mark.parametrize("counts_on", [False, True])
+def test_a_counter_without_a_time_ends_with_that_which_it_was_given_elsewhere(counts_on: bool) -> None:
+    here, there, hands = pair()
+    here.table.incr("n", 2)
+    exchange(here, there)
+    here.table.expire("n", 3)
+    hands.seconds += 4
+    assert "n" not in here.table
+    if counts_on:
+        there.table.incr("n")
+    exchange(here, there)
+    assert "n" not in here.table
+    assert "n" not in there.table
+    assert here.table.incr("n") == 1
+    exchange(here, there)
+    assert here.table["n"] == there.table["n"] == 1
