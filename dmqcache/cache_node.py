@@ -245,8 +245,11 @@ class CacheNode:
             if not done.done():
                 done.set_result(count)
 
-        self.store.waiters.wait(nodes, timeout, finish)
-        return await done
+        forget = self.store.waiters.wait(nodes, timeout, finish)
+        try:
+            return await done
+        finally:
+            forget()  # Whoever waited may have gone away.
 
     def acknowledged(self) -> int:
         """How many other nodes have acknowledged every write made on this node so far."""

@@ -77,3 +77,16 @@ def test_two_stops_at_once_are_one() -> None:
         await node.stop()
 
     asyncio.run(scenario())
+
+
+def test_who_stops_waiting_for_others_leaves_nothing_behind() -> None:
+    async def scenario() -> None:
+        async with node_of("127.0.0.93") as node:
+            waiting = asyncio.create_task(node.wait_replicated(9))
+            await asyncio.sleep(0)
+            assert len(node.store.waiters._waiting) == 1
+            waiting.cancel()
+            await asyncio.wait({waiting})
+            assert not node.store.waiters._waiting
+
+    asyncio.run(scenario())

@@ -217,7 +217,8 @@ class Store:
         returned = node.uri in self.outboxes
         courier = self._native_courier if native else self._kamailio_courier
         # What a dmqcache node back at the same time knows goes first: a Kamailio keeps what comes last.
-        outbox = self.outboxes.open(node.uri, courier, native, 0.0 if native else RETURN_PAUSE_S)
+        pause, life = (0.0, node.instance) if native else (RETURN_PAUSE_S, "")
+        outbox = self.outboxes.open(node.uri, courier, native, pause, life)
         if native:
             self.repair.node_up(node.uri)
             if returned:

@@ -62,8 +62,9 @@ class Collisions:
         due = self._ground.clock.now() + SETTLE_S
         for name, arrivals in self._arrivals.items():
             if arrivals.counted:
-                self._tell_counters(arrivals.table, arrivals.counted)
-                arrivals.counted = {}
+                # Taken away first: whatever comes of it, the next message finds them gone.
+                counted, arrivals.counted = arrivals.counted, {}
+                self._tell_counters(arrivals.table, counted)
             for key, kind in arrivals.collisions.items():
                 before = self._waiting.pop((name, key), (0.0, 0))[1]
                 if len(self._waiting) < MAX_WAITING:
@@ -83,8 +84,15 @@ class Collisions:
             for key in keys:
                 cell = table.live_cell(key)
                 if cell is not None and cell.counts is not None:
-                    table.incr(key, 0)
+                    self._touch(table, key)
         self._outboxes.name_keys(table, keys, outboxes)
+
+    def _touch(self, table: Table, key: str) -> None:
+        """Give a counter a later version. One whose sum no integer holds keeps the one that it has."""
+        try:
+            table.incr(key, 0)
+        except ValueError:
+            self._ground.counters.refused[table.name, "overflow"] += 1
 
     def _settle(self) -> None:
         now = self._ground.clock.now()

@@ -107,8 +107,11 @@ class Inquirer:
         def answered(response: Response) -> None:
             if inquiry.ended:
                 return
-            inquiry.answered = response.status == 200
-            if not inquiry.answered:
+            inquiry.answered = response.status in (200, 404)
+            if response.status == 404:
+                # No htable there: it has nothing, and there is nothing to mend.
+                self._end(inquiry, True)
+            elif not inquiry.answered:
                 self._end(inquiry, False)
 
         inquiry.sending = self._channel.send(

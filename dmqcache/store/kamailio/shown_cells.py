@@ -17,6 +17,7 @@ here gets the least version of all, so that whatever any of us knows of the key 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -34,6 +35,8 @@ from dmqcache.store.table.merge import TIE, is_key
 from dmqcache.store.table.settings import MAX_AUTOEXPIRE_S
 from dmqcache.store.table.table import Table
 from dmqcache.store.table.version import Verdict
+
+log = logging.getLogger("dmqcache.store")
 
 #: Milliseconds in which what one of us told a Kamailio has reached the others too.
 RECENT_MS: Final = 2_000
@@ -100,7 +103,12 @@ class ShownCells:
             if inquiry is not None and not inquiry.adopt and table.settings.dmqreplicate:
                 judged = inquiry
             table.live_cell(cell.cname)
-            self._cell_came(judged, inquiry is not None, arrivals, cell, left, sender)
+            try:
+                self._cell_came(judged, inquiry is not None, arrivals, cell, left, sender)
+            except ValueError as error:
+                # A counter whose sum no integer holds, for one: the other cells have nothing to do with it.
+                self._ground.counters.refused[table.name, "overflow"] += 1
+                log.debug("table %s: key %r: %s", table.name, cell.cname[:80], error)
 
     def _cell_came(
         self,

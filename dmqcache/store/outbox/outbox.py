@@ -106,6 +106,8 @@ class Outbox:
         self.overflowed = False
         #: The node has all that was written here before it came; ``compared``: what it lacked is on its way.
         self.caught_up = True
+        #: What the node drew at its start, of a dmqcache node: another start, and it has lost its memory.
+        self.life = ""
         self.compared = False
         #: The number of the oldest change whose name was forgotten so.
         self._forgotten: int | None = None
@@ -181,6 +183,8 @@ class Outbox:
         """Whether the node, which is there, has acknowledged all changes up to ``number``."""
         if self.compared and not self.transfers:
             self.caught_up = True
+        #: What the node drew at its start, of a dmqcache node: another start, and it has lost its memory.
+        self.life = ""
         if not self.open or not self.caught_up or self.overflowed:
             return False
         first = self.first_unacknowledged()

@@ -66,8 +66,9 @@ class Outboxes(Mapping[NodeURI, Outbox]):
 
     # -- who is there ------------------------------------------------------------------------------------
 
-    def open(self, node: NodeURI, courier: Courier, native: bool, pause: float) -> Outbox:
-        """A node answers: it is told what waits for it, after ``pause`` seconds if it was lost before."""
+    def open(self, node: NodeURI, courier: Courier, native: bool, pause: float, life: str = "") -> Outbox:
+        """A node answers: it is told what waits for it, after ``pause`` seconds if it was lost before.
+        ``life``: what a dmqcache node drew at its start."""
         outbox = self._outboxes.get(node)
         if outbox is None or outbox.native != native:
             if outbox is not None:
@@ -76,10 +77,19 @@ class Outboxes(Mapping[NodeURI, Outbox]):
                 node, courier, self._ground.clock.now, self._limit, native=native
             )
             outbox.on_overflow = partial(self._on_overflow, outbox)
-            outbox.caught_up = not (native and any(table.cells for table in self._ground.tables.values()))
+            outbox.life = life
+            outbox.caught_up = not (native and self._holds_anything())
+        elif outbox.life != life:
+            # What it acknowledged, it acknowledged in another life.
+            outbox.life = life
+            outbox.compared = False
+            outbox.caught_up = not self._holds_anything()
         outbox.reopen(0.0 if outbox.lost_at is None else pause)
         self._count_anew()
         return outbox
+
+    def _holds_anything(self) -> bool:
+        return any(table.cells for table in self._ground.tables.values())
 
     def close(self, outbox: Outbox, heard_ms: int) -> None:
         """A node stopped answering; what changes meanwhile is kept for it. ``heard_ms``: Unix ms until which

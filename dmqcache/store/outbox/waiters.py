@@ -31,14 +31,18 @@ class Waiters:
         self._latest = latest
         self._waiting: list[_Waiter] = []
 
-    def wait(self, nodes: int | None, timeout: float | None, then: Callable[[int], None]) -> None:
+    def wait(
+        self, nodes: int | None, timeout: float | None, then: Callable[[int], None]
+    ) -> Callable[[], object]:
         """Call ``then`` once with the number of nodes that have acknowledged everything written here until
-        now: as soon as they are ``nodes`` (None: all active ones), or after ``timeout`` seconds."""
+        now: as soon as they are ``nodes`` (None: all active ones), or after ``timeout`` seconds. Returns what
+        to call when nobody waits any more."""
         waiter = _Waiter(self._latest(), nodes, then)
         self._waiting.append(waiter)
         if timeout is not None:
             waiter.timer = self._runtime.call_later(timeout, lambda: self._finish(waiter))
         self.check()
+        return lambda: self._forget(waiter)
 
     def acknowledged(self, number: int) -> int:
         """How many nodes have acknowledged all changes up to ``number``."""
@@ -60,8 +64,13 @@ class Waiters:
             self._finish(waiter)
 
     def _finish(self, waiter: _Waiter) -> None:
-        if waiter in self._waiting:
-            self._waiting.remove(waiter)
-            if waiter.timer is not None:
-                waiter.timer.cancel()
+        if self._forget(waiter):
             waiter.then(self.acknowledged(waiter.number))
+
+    def _forget(self, waiter: _Waiter) -> bool:
+        if waiter not in self._waiting:
+            return False
+        self._waiting.remove(waiter)
+        if waiter.timer is not None:
+            waiter.timer.cancel()
+        return True

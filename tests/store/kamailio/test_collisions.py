@@ -233,3 +233,19 @@ def test_so_many_keys_wait_and_no_more() -> None:
     assert not arrivals.collisions
     world.run(SETTLE_S * 3)
     assert not one.store.collisions._waiting
+
+
+@pytest.mark.parametrize("agent", [OLD, NEW])
+def test_a_counter_whose_sum_no_integer_holds_stops_nobody_else(agent: str) -> None:
+    world, one, two, kamailio = cluster(agent)
+    huge = 5_000_000_000_000_000_000
+    for side in (one, two):
+        side.table.incr("a", huge)
+    world.run(3)
+    for side in (one, two):
+        assert not side.store.arrivals["t"].counted
+    # Both channels still do their work.
+    two.table["b"] = "x"
+    world.run(1)
+    assert kamailio.node.say(one, set_body("c", "y")).status == 200
+    assert (one.table["b"], one.table["c"], kamailio.cells["b"]) == ("x", "y", "x")

@@ -6,7 +6,7 @@ import pytest
 
 from dmqcache.bus.peer import Reply
 from dmqcache.store.native.initial_sync import AGAIN_S, ALONE_S, KAMAILIO_PATIENCE_S, SyncState
-from tests.store.harness import Played, Sent, Side, World, cells_body, shown
+from tests.store.harness import Played, Sent, Side, World, cells_body, old_kamailio, shown
 
 
 def starting(world: World) -> Side:
@@ -247,3 +247,16 @@ def test_when_all_start_at_once_beside_a_kamailio_the_first_takes_its_cells() ->
     one.meet(old)
     world.until(lambda: one.store.ready and two.store.ready, 20)
     assert shown(one) == shown(two) == {"k1": "x", "k2": "x"}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_kamailio_without_htable_has_nothing_and_holds_up_nobody(count: int) -> None:
+    world = World()
+    sides = [world.side(f"127.0.0.{11 + number}", ready=False) for number in range(count)]
+    kamailio = old_kamailio(world)
+    kamailio.answer = lambda sent: Reply(404)
+    for side in sides:
+        side.store.initial_sync._seeds = (sides[0].uri,)
+    world.mesh(*sides, kamailio)
+    world.until(lambda: all(side.store.ready for side in sides), 15)
+    assert len(kamailio.got) <= 6

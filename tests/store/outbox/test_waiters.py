@@ -184,3 +184,48 @@ def test_a_node_that_has_come_counts_when_it_has_what_was_written_before() -> No
     one.store.waiters.wait(1, 1.0, lambda count: counts.append((count, len(two.table))))
     world.run(0.01)
     assert counts[-1] == (1, 5_001)
+
+
+def test_who_goes_away_is_not_told_and_not_remembered() -> None:
+    world, side, (one, _two) = cluster()
+    mute(one)
+    told: list[int] = []
+    side.table["a"] = "x"
+    forget = side.store.waiters.wait(9, None, told.append)
+    timed = side.store.waiters.wait(9, 1.0, told.append)
+    forget()
+    timed()
+    forget()
+    assert not side.store.waiters._waiting
+    world.run(5)
+    assert told == []
+
+
+def test_a_node_that_was_started_anew_counts_when_it_has_been_given_all_again() -> None:
+    world = World()
+    one, two = world.side("127.0.0.11"), world.side("127.0.0.12")
+    world.mesh(one, two)
+    one.table["a"] = "x"
+    world.run(5)
+    number = one.store.outboxes.latest_number()
+    assert one.store.waiters.acknowledged(number) == 1
+    world.kill(two)
+    one.lose(two)
+    reborn = world.side("127.0.0.12")
+    node = one.bus.nodes.get(two.uri)
+    assert node is not None
+    node.instance = "another life"
+    one.meet(reborn)
+    assert one.store.waiters.acknowledged(number) == 0
+    reborn.meet(one)
+    world.until(lambda: one.store.waiters.acknowledged(number) == 1, 10)
+    assert reborn.table["a"] == "x"
+
+
+def test_a_node_that_was_only_cut_off_still_has_what_it_had() -> None:
+    world, side, (one, _two) = cluster()
+    side.table["a"] = "x"
+    world.run(1)
+    side.lose(one)
+    side.meet(one)
+    assert side.store.waiters.acknowledged(side.store.outboxes.latest_number()) == 2
