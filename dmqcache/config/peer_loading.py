@@ -66,7 +66,7 @@ def _found(name: str) -> Any:
 
 
 def _reason(error: BaseException) -> str:
-    """One line. The own words of what Python says of imports are clear; others need their kind beside."""
+    """One line. Python's texts about imports are clear; others get the exception's name beside them."""
     text = " ".join(str(error).split())
     if isinstance(error, ImportError | AttributeError):
         return text

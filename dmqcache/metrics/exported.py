@@ -254,7 +254,7 @@ EXPORTS: Final[tuple[Export, ...]] = (
     Export(
         "dmqcache_table_expirations",
         "counter",
-        "Cells whose time was over.",
+        "Cells that have expired.",
         _TABLE,
         lambda r: r.each_table(lambda table: table.counters.expirations),
     ),

@@ -1,4 +1,4 @@
-"""What the process takes of the machine's memory."""
+"""How much of the machine's memory the process uses."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from dmqcache.store.store import Store
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
 
-#: What a node that has once answered is when it does not any more.
+#: The statuses of a node that has answered before and does not any more.
 LOST: Final = (NodeStatus.TIMEOUT, NodeStatus.PENDING)
 
 

@@ -36,7 +36,7 @@ class Rates:
         self._now: _Snapshot | None = None
 
     def look(self, now: float) -> None:
-        """Read the counters. ``now``: seconds of a clock that never goes back."""
+        """Read the counters. ``now``: seconds of a monotonic clock."""
         self._now = current = _Snapshot(now, _totals(self._node), tuple(self._node.counters.delay.counts))
         while self._kept and now - self._kept[0].at > WINDOW_S:
             self._kept.popleft()

@@ -20,7 +20,7 @@ from dmqcache.server.http.recent_warnings import Line
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What the page tells beside the node's own state."""
+    """What the page shows besides the state of the node."""
 
     version: str
     #: Unix time.
@@ -31,7 +31,7 @@ class Moment:
     warnings: Sequence[Line] = ()
     #: Bytes of the process; None: not known.
     memory: int | None = None
-    #: Host and port that the page itself is listened for; None: not known.
+    #: Host and port on which this page is served; None: not known.
     http: tuple[str, int] | None = None
 
 

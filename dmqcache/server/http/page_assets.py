@@ -51,7 +51,7 @@ overflow-wrap:anywhere}
 #warnings td{white-space:normal;vertical-align:top}
 #warnings td:last-child{width:100%;overflow-wrap:anywhere}
 #warnings td:first-child{white-space:nowrap}
-/* What is shown is old: nothing of it is good news, whatever it was. */
+/* The figures are old: no colour may say that all is well. */
 .old main{filter:grayscale(1);opacity:.6}
 .old .pill{background:var(--idlebg);color:var(--soft)}
 .old #state .pill::before{content:"was "}

@@ -13,7 +13,7 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.metrics.node_view import NodeRow
 from dmqcache.server.http.page_parts import MAX_ROWS, NONE, duration, listing, number, pill, section, text
 
-#: Nodes that were lost within so many seconds are told in one breath.
+#: Nodes that were lost within so many seconds of each other are named together.
 _TOGETHER_S = 30.0
 #: Groups of them that are told.
 MAX_GROUPS = 5
@@ -26,7 +26,7 @@ def expected(rows: Sequence[NodeRow]) -> int:
 
 
 def seen(rows: Sequence[NodeRow]) -> int:
-    """How many of them answer, this one among them."""
+    """How many of the expected nodes answer, this one included."""
     return sum(row.status == "active" or row.local for row in rows)
 
 
@@ -52,7 +52,7 @@ def alarm(rows: Sequence[NodeRow], wall: float) -> str:
 
 
 def _lost_together(rows: Sequence[NodeRow]) -> list[tuple[float, list[str]]]:
-    """The lost nodes, those together that were lost within a moment: for how long, and their addresses."""
+    """The lost nodes in groups that were lost at nearly the same time: for how long, and their addresses."""
     groups: list[tuple[float, list[str]]] = []
     lost = [(row.lost_s, row.uri) for row in rows if row.lost_s is not None]
     for ago, uri in sorted(lost, reverse=True):
@@ -69,7 +69,7 @@ def _clock(wall: float) -> str:
 
 
 def nodes(rows: Sequence[NodeRow], http: tuple[str, int] | None) -> str:
-    """The list of all nodes. ``http``: where this node's own page is listened for."""
+    """The list of all nodes. ``http``: host and port on which this page is served."""
     columns = [
         ("Node", False),
         ("Status", False),

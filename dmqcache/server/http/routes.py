@@ -147,8 +147,8 @@ async def _bytes(pieces: AsyncIterator[str]) -> AsyncIterator[bytes]:
 
 
 def _guarded(app: ASGIApp) -> ASGIApp:
-    """``app``, whose failures go to our log and not to uvicorn's, which nobody set up. Starlette has sent the
-    500 by then, if the answer had not begun."""
+    """``app``, whose failures go to our log and not to uvicorn's, which has no handler. Starlette has sent
+    the 500 by then, if the answer had not begun."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -162,11 +162,11 @@ def _guarded(app: ASGIApp) -> ASGIApp:
 
 
 class _Connection(H11Protocol):
-    """One connection. uvicorn's own limits let 64 silent ones keep everybody out for ever."""
+    """One connection. With uvicorn's own limits, 64 silent ones would block all others for ever."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        # "Invalid HTTP request received." for each stray byte helps nobody: the client has its 400.
+        # Nobody needs "Invalid HTTP request received." for each stray byte: the client has its 400.
         self.logger = logging.Logger("http")
         self.logger.disabled = True
         self._since = self.loop.time()

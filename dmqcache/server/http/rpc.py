@@ -145,8 +145,8 @@ def _single(request_id: object, result: Result | RpcError) -> Answer:
 
 
 def _batch(methods: Methods, requests: list[Any]) -> Answer:
-    """A batch has one HTTP status, 200. Requests run one after the other, each when its turn to be written
-    has come; notifications are run and not answered (JSON-RPC 2.0, section 6)."""
+    """A batch has one HTTP status, 200. Requests run one after the other, each just before its answer
+    is written; notifications are run and not answered (JSON-RPC 2.0, section 6)."""
 
     def silent(request: object) -> bool:
         return isinstance(request, dict) and request.get("jsonrpc") == "2.0" and "id" not in request

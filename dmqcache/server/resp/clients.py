@@ -63,7 +63,9 @@ class Clients:
         client.held = size
         if self._shared.held > MAX_HELD_BYTES:
             largest = max(self._clients, key=lambda one: one.held)
-            log.warning("a client is closed: %d bytes are held for it, too much for all", largest.held)
+            log.warning(
+                "closing a connection that holds %d bytes: all clients together hold too much", largest.held
+            )
             largest.end("memory")
             self.forget(largest)
 

@@ -1,4 +1,4 @@
-"""Commands about times to live: EXPIRE, TTL and their kin."""
+"""Commands about times to live: EXPIRE, TTL and related commands."""
 
 from __future__ import annotations
 

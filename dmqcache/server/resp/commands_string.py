@@ -1,4 +1,4 @@
-"""Commands that read and write whole values: GET, SET and their kin."""
+"""Commands that read and write whole values: GET, SET and related commands."""
 
 from __future__ import annotations
 
