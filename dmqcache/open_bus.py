@@ -216,6 +216,8 @@ async def open_bus(
     settings = BusSettings(
         server_address=NodeURI.parse(server_address),
         notification_addresses=tuple(NodeURI.parse(address) for address in notification_addresses),
+        # The tag says that a node holds tables: nobody must wait for this one to have them.
+        supported=(),
     )
     shell = OpenBus(settings, lambda bus, runtime: prepare(bus))
     bus = await shell.start()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from dmqcache import CacheNode
 from dmqcache.bus.runtime import Resolved
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
-from dmqcache.open_bus import SeedResolver
+from dmqcache.open_bus import SeedResolver, open_bus
+from tests.test_cache_node_start import free, until
 
 SEED = NodeURI.parse("sip:nowhere.invalid:5060")
 OTHER = NodeURI.parse("sip:elsewhere.invalid:5060")
@@ -37,3 +41,17 @@ def test_a_notification_address_that_does_not_resolve_is_said_once(caplog: pytes
     told.endpoints = []
     resolver.resolve(SEED, found.append)
     assert len(caplog.messages) == 2
+
+
+def test_a_bus_without_tables_does_not_say_that_it_has_any() -> None:
+    async def scenario() -> None:
+        async with CacheNode(server_address=free("127.0.0.98"), table=["t"]) as cache:
+            address = str(cache.config.server_address)
+            async with open_bus(free("127.0.0.99"), address) as bus:
+                await until(lambda: bool(bus.active_nodes()) and bool(cache.bus.active_nodes()))
+                assert [node.supported for node in cache.bus.active_nodes()] == [frozenset()]
+                cache.table("t")["a"] = "x"
+                assert await cache.wait_replicated(timeout=5) == 0
+                await until(lambda: cache.store.outboxes[bus.local.uri].holds_nothing)
+
+    asyncio.run(scenario())

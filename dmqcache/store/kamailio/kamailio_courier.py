@@ -257,6 +257,7 @@ class KamailioCourier:
             self._refused(delivery, message)
         elif response.status in (404, 500):
             # No htable there, or not this table: trying again changes nothing.
+            delivery.outbox.holds_nothing |= response.status == 404
             self._count_refusal(delivery.outbox, response.status, message.names)
         elif response.status not in (200, 202):
             delivery.cancel()

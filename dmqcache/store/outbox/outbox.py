@@ -106,6 +106,8 @@ class Outbox:
         self.overflowed = False
         #: The node has all that was written here before it came; ``compared``: what it lacked is on its way.
         self.caught_up = True
+        #: The node answers that it has no such channel: it is told all, as ever, and holds nothing.
+        self.holds_nothing = False
         #: What the node drew at its start, of a dmqcache node: another start, and it has lost its memory.
         self.life = ""
         self.compared = False
@@ -179,13 +181,16 @@ class Outbox:
         """Whether only a comparison can tell what the node lacks."""
         return self.overflowed or not (self.caught_up or self.compared)
 
+    @property
+    def counts(self) -> bool:
+        """Whether the node is there and may be waited for."""
+        return self.open and not self.holds_nothing
+
     def acknowledged(self, number: int) -> bool:
         """Whether the node, which is there, has acknowledged all changes up to ``number``."""
         if self.compared and not self.transfers:
             self.caught_up = True
-        #: What the node drew at its start, of a dmqcache node: another start, and it has lost its memory.
-        self.life = ""
-        if not self.open or not self.caught_up or self.overflowed:
+        if not self.counts or not self.caught_up or self.overflowed:
             return False
         first = self.first_unacknowledged()
         return first is None or first > number
@@ -342,5 +347,6 @@ class Outbox:
     def reopen(self, pause: float = 0.0) -> None:
         """The node answers again; it is sent to after ``pause`` seconds."""
         self.open = True
+        self.holds_nothing = False
         self._retry_at = self._now() + pause if pause else 0.0
         self._retry_delay = RETRY_S[0]

@@ -52,7 +52,7 @@ class Waiters:
         """Something was acknowledged, or a node came or went."""
         if not self._waiting:
             return
-        active = sum(outbox.open for outbox in self._outboxes.values())
+        active = sum(outbox.counts for outbox in self._outboxes.values())
         for waiter in list(self._waiting):
             wanted = active if waiter.nodes is None else waiter.nodes
             if self.acknowledged(waiter.number) >= wanted:

@@ -224,8 +224,28 @@ def test_a_node_that_was_started_anew_counts_when_it_has_been_given_all_again() 
 
 def test_a_node_that_was_only_cut_off_still_has_what_it_had() -> None:
     world, side, (one, _two) = cluster()
+    node = side.bus.nodes.get(one.uri)
+    assert node is not None
+    node.instance = "one life"
+    side.meet(one)
+    world.run(5)
     side.table["a"] = "x"
     world.run(1)
+    assert side.store.waiters.acknowledged(side.store.outboxes.latest_number()) == 2
     side.lose(one)
     side.meet(one)
     assert side.store.waiters.acknowledged(side.store.outboxes.latest_number()) == 2
+
+
+def test_a_node_without_tables_is_neither_counted_nor_waited_for() -> None:
+    world, side, _ = cluster(1)
+    busonly = old_kamailio(world)
+    busonly.answer = lambda sent: Reply(404)
+    side.meet(busonly)
+    side.table["a"] = "x"
+    told: list[int] = []
+    world.run(5)
+    side.store.waiters.wait(None, None, told.append)
+    side.store.waiters.wait(2, 0.5, told.append)
+    world.run(1)
+    assert told == [1, 1]
