@@ -118,6 +118,7 @@ class CacheNode:
             tombstone_ttl=config.tombstone_ttl,
             tombstone_limit=config.tombstone_limit,
             max_value_bytes=config.max_value_bytes,
+            kamailio_message_bytes=dict(config.kamailio_message_bytes),
         )
         self._store = Store(config.tables, bus, runtime, options)
         register_peers(bus, self._peers)

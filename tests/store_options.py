@@ -15,5 +15,6 @@ def store_options(**changes: Any) -> StoreOptions:
         "tombstone_ttl": 900.0,
         "tombstone_limit": 100_000,
         "max_value_bytes": 1 << 20,
+        "kamailio_message_bytes": {},
     }
     return StoreOptions(**options | changes)

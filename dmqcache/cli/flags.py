@@ -13,6 +13,7 @@ from dmqcache.config.options import OPTIONS, Option
 #: What stands for a value in the help.
 _METAVARS = {
     "node": "SIP-ADDRESS",
+    "node_bytes": "SIP-ADDRESS=BYTES",
     "host_port": "HOST:PORT",
     "table": "TABLE",
     "integer": "N",

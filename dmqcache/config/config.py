@@ -58,6 +58,7 @@ class Config:
     t2: float
     peers: tuple[str, ...]
     max_value_bytes: int
+    kamailio_message_bytes: tuple[tuple[NodeURI, int], ...]
     outbox_limit: int
     repair_interval: float
     tombstone_ttl: float
@@ -259,6 +260,13 @@ def _seconds(option: Option, value: Any) -> float:
     return number
 
 
+def _node_bytes(option: Option, value: Any) -> tuple[NodeURI, int]:
+    address, found, number = _text(value).rpartition("=")
+    if not found:
+        raise ValueError("is not a node's address and a number of bytes, like sip:10.0.0.13:5060=60000")
+    return _node(option, address), _integer(option, number)
+
+
 def _check_range(option: Option, number: float) -> None:
     unit = f" {option.unit}" if option.unit else ""
     if option.minimum is not None and number < option.minimum:
@@ -319,6 +327,7 @@ def _check_allowed(config: Config) -> None:
 
 _CONVERT: dict[str, Callable[[Option, Any], Any]] = {
     "node": _node,
+    "node_bytes": _node_bytes,
     "host_port": _host_port,
     "table": _table,
     "word": _word,

@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-#: What one value of an option is. ``seconds`` is a float; ``node`` a SIP address of a node; ``host_port``
-#: an address to listen on; ``table`` Kamailio's notation of one table; ``word`` a free text; ``sources``
-#: addresses that may speak; ``path`` a file.
-Kind = Literal["node", "host_port", "table", "word", "choice", "integer", "seconds", "sources", "path"]
+#: What one value of an option is. ``seconds`` is a float; ``node`` a SIP address of a node, ``node_bytes``
+#: one and a number of bytes; ``host_port`` an address to listen on; ``table`` Kamailio's notation of one
+#: table; ``word`` a free text; ``sources`` addresses that may speak; ``path`` a file.
+Kind = Literal[
+    "node", "node_bytes", "host_port", "table", "word", "choice", "integer", "seconds", "sources", "path"
+]
 
 ENVIRONMENT_PREFIX = "DMQCACHE_"
 
@@ -218,6 +220,18 @@ OPTIONS: tuple[Option, ...] = (
         unit="bytes",
         minimum=1,
         maximum=512 * 1024 * 1024,
+    ),
+    Option(
+        "kamailio_message_bytes",
+        "node_bytes",
+        "",
+        "How long a message a Kamailio node receives, where its msg_recv_max_size is not the default of its "
+        "version: sip:10.0.0.13:5060=60000. More than 61,500 is never sent. Higher: longer values reach it; "
+        "higher than what it receives: they are left unanswered and then kept from it.",
+        unit="bytes",
+        repeat=True,
+        minimum=2000,
+        maximum=65535,
     ),
     Option(
         "outbox_limit",

@@ -36,6 +36,8 @@ class NodeRow:
     backlog: int
     #: Seconds since it was given up, while it neither answers nor has said goodbye; None: it is not lost.
     lost_s: float | None = None
+    #: What it is not told now, as ``too_large 3, lacks maint``: keys by reason, and tables; empty: nothing.
+    withheld: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +117,10 @@ def _row(store: Store, node: Node, software: str, lost_at: float | None) -> Node
         in_sync=in_sync,
         backlog=waiting,
         lost_s=None if lost_at is None else max(0.0, now - lost_at),
+        withheld=_withheld(store, node),
     )
+
+
+def _withheld(store: Store, node: Node) -> str:
+    reasons = [f"{reason} {keys}" for reason, keys in store.held_back.reasons(node.uri).items()]
+    return ", ".join(reasons + [f"lacks {table}" for table in store.held_back.missing_tables(node.uri)])

@@ -26,10 +26,10 @@ STATUSES: Final = tuple(map(str, NodeStatus))
 ORIGINS: Final = ("local", "dmqcache", "kamailio")
 #: How a comparison with another node ended.
 OUTCOMES: Final = ("equal", "repaired", "failed")
-#: Why a change is kept from a Kamailio: what it cannot hold, and (``answered_...``) what it refuses. That it
-#: answers 404 or 500 means that it has not got the table, which may be meant so.
+#: Why a change is kept from a Kamailio: what it cannot hold, and what it refuses or leaves unanswered. That
+#: it answers 404 or 500 means that it has not got the table, which may be meant so.
 UNFIT: Final = ("empty_key", "integer_over_32_bits", "nul_in_text", "too_large")
-REFUSED: Final = ("answered_400", "answered_404", "answered_500")
+REFUSED: Final = ("answered_400", "answered_404", "answered_500", "unanswered")
 
 
 class Reading:

@@ -6,7 +6,7 @@ and compared with by ``native/``, Kamailio nodes by ``kamailio/``; what wins is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ from dmqcache.store.kamailio import htable
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
 from dmqcache.store.kamailio.dialect import Dialects
+from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.htable import Htable
 from dmqcache.store.kamailio.kamailio_courier import KamailioCourier
 from dmqcache.store.kamailio.sync_requests import SyncRequests
@@ -62,6 +63,8 @@ class StoreOptions:
     tombstone_ttl: float
     tombstone_limit: int
     max_value_bytes: int
+    #: How long a message a Kamailio node receives, where an operator says so.
+    kamailio_message_bytes: Mapping[NodeURI, int]
 
 
 class Store:
@@ -114,18 +117,32 @@ class Store:
         channel = Channel(self.bus, htable.CHANNEL)
         dialects = Dialects(nodes)
         self.collisions = Collisions(ground, boxes, arrivals, dialects)
-        self._kamailio_courier = KamailioCourier(ground, boxes, channel, arrivals, dialects, self.collisions)
-        self.compare = KamailioCompare(ground, boxes, channel, arrivals, nodes)
+        self.held_back = HeldBack(
+            ground,
+            dialects,
+            self.options.kamailio_message_bytes,
+            self._tell_again,
+            lambda node: self.compare.overflowed(node),
+        )
+        self._kamailio_courier = KamailioCourier(
+            ground, boxes, channel, arrivals, dialects, self.collisions, self.held_back
+        )
+        self.compare = KamailioCompare(ground, boxes, channel, arrivals, nodes, self.held_back)
         self.sync_requests = SyncRequests(ground, boxes)
         self.htable = Htable(
             ground,
             arrivals,
             dialects,
-            self._kamailio_courier,
+            self.held_back,
             self.collisions,
             self.compare,
             self.sync_requests,
         )
+
+    def _tell_again(self, node: NodeURI, table: str, keys: list[str]) -> None:
+        outbox = self.outboxes.get(node)
+        if outbox is not None:
+            self.outboxes.name_keys(self.tables[table], keys, [outbox])
 
     def _build_native(self) -> None:
         """The parts that talk with dmqcache nodes."""

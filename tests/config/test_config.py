@@ -222,3 +222,14 @@ def test_help_tells_unit_default_choices_and_repetition() -> None:
     assert BY_NAME["t1"].full_help.endswith("(unit: seconds; default: 0.5)")
     assert "one of: text, json" in BY_NAME["log_format"].full_help
     assert BY_NAME["table"].full_help.endswith("(default: cache; may be repeated)")
+
+
+def test_how_long_a_message_a_kamailio_receives() -> None:
+    flags = {"kamailio_message_bytes": ["sip:10.0.0.13:5060=60000", "10.0.0.14=40000"]}
+    assert load(flags=flags).kamailio_message_bytes == (
+        (NodeURI("10.0.0.13"), 60_000),
+        (NodeURI("10.0.0.14"), 40_000),
+    )
+    for wrong in ("60000", "sip:10.0.0.13", "sip:10.0.0.13=x", "sip:10.0.0.13=12", "=60000"):
+        with pytest.raises(ConfigError, match="--kamailio-message-bytes"):
+            load(flags={"kamailio_message_bytes": [wrong]})

@@ -14,17 +14,20 @@ import pytest
 
 from tests.interop.cluster import Cluster
 from tests.interop.daemon import wait_until
-from tests.interop.lineups import LINEUPS, each_lineup
+from tests.interop.lineups import LINEUPS, ONE, each_lineup
 from tests.interop.releases import RELEASES
 
 pytestmark = pytest.mark.interop
 
-PAIRS = 500
+PAIRS = 1000
+"""In each of three kinds of clusters."""
 LANES = 4
 """So many pairs are under way at once."""
 EQUAL_S = 2.0
 QUIET_S = 1.0
-PAIR_TIMEOUT_S = 30.0
+PAIR_TIMEOUT_S = 60.0
+MANY = 60_000
+FILL_TIMEOUT_S = 60.0
 ETH_P_IP = 0x0800
 CLUSTERS = {
     "two dmqcache, Kamailio beside": ("127.0.43.", ("d1", "d2"), ("d1", "d2")),
@@ -56,13 +59,17 @@ def _write_pairs(cluster: Cluster, first: str, second: str) -> None:
             future.result(PAIR_TIMEOUT_S)
 
 
+def _cluster(which: str, lineup: str) -> Cluster:
+    net, names, _ = CLUSTERS[which]
+    others = [name for name in LINEUPS[lineup].kamailios if name not in names]
+    return Cluster(net, (*names, *others), lineup=lineup, shm_mb=1024).join()
+
+
 @each_lineup
 @pytest.mark.parametrize("which", CLUSTERS)
 def test_pairs_do_not_differ(which: str, lineup: str) -> None:
-    net, names, (first, second) = CLUSTERS[which]
-    others = [name for name in LINEUPS[lineup].kamailios if name not in names]
-    with Cluster(net, (*names, *others), lineup=lineup) as cluster:
-        cluster.join()
+    _, _, (first, second) = CLUSTERS[which]
+    with _cluster(which, lineup) as cluster:
         for number in filter(_deletes, range(PAIRS)):
             cluster[first].set_str("users", f"pair {number}", "before")
         cluster.wait_equal("users", 10)
@@ -76,6 +83,20 @@ def test_pairs_do_not_differ(which: str, lineup: str) -> None:
         # And so it stays.
         wait_until(lambda: time.monotonic() > end + EQUAL_S + QUIET_S, 10, "some time passes")
         assert cluster.wait_equal("users", EQUAL_S) == table
+
+
+@pytest.mark.parametrize("lineup", [ONE, "mixed"])
+def test_pairs_in_a_large_table_do_not_differ(lineup: str) -> None:
+    with _cluster("two dmqcache, Kamailio beside", lineup) as cluster:
+        cluster.dmqcache("d1").set_many("users", ((f"k{number}", "v") for number in range(MANY)))
+        for node in cluster.others("d1").values():
+            node.wait_count("users", MANY, FILL_TIMEOUT_S)
+        _write_pairs(cluster, "d1", "d2")
+        end = time.monotonic()
+        wait_until(lambda: time.monotonic() > end + EQUAL_S, 10, "some time passes")
+        # What a table of this size holds is read within some seconds.
+        table = cluster.wait_equal("users", 0)
+        assert len([key for key in table if key.startswith("pair ")]) >= PAIRS * 4 // 5
 
 
 class Recorder:

@@ -14,10 +14,15 @@ from dmqcache.metrics.node_view import NodeRow, node_rows
 NOW = 1000.0
 
 
-def lost_s(**fields: Any) -> float | None:
-    """For how long a node with these fields is lost, as a node with an empty store sees it."""
+def row(**fields: Any) -> NodeRow:
+    """What a node with these fields looks like to one with an empty store."""
     node = Node(NodeURI.parse("sip:127.0.0.12:5060"), since=NOW - 90, **fields)
-    return shown([node], [])[0].lost_s
+    return shown([node], [])[0]
+
+
+def lost_s(**fields: Any) -> float | None:
+    """For how long it is lost."""
+    return row(**fields).lost_s
 
 
 def shown(nodes: list[Node], lost: list[Node]) -> list[NodeRow]:
@@ -26,8 +31,16 @@ def shown(nodes: list[Node], lost: list[Node]) -> list[NodeRow]:
     for node in nodes[1:]:
         listed.add(node)
     bus = SimpleNamespace(nodes=listed, lost_nodes=lambda: lost)
-    store: Any = SimpleNamespace(bus=bus, outboxes={}, clock=SimpleNamespace(now=lambda: NOW))
+    held_back = SimpleNamespace(
+        reasons=lambda uri: {"too_large": 2}, missing_tables=lambda uri: ["maint", "calls"]
+    )
+    clock = SimpleNamespace(now=lambda: NOW)
+    store: Any = SimpleNamespace(bus=bus, outboxes={}, clock=clock, held_back=held_back)
     return node_rows(store, "dmqcache (0.1.0)")
+
+
+def test_what_it_is_not_told_is_shown_with_it() -> None:
+    assert row().withheld == "too_large 2, lacks maint, lacks calls"
 
 
 @pytest.mark.parametrize("status", [NodeStatus.TIMEOUT, NodeStatus.PENDING])

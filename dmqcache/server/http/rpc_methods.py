@@ -194,4 +194,5 @@ def _node(row: NodeRow) -> dict[str, Any]:
         "rtt_ms": row.rtt_ms,
         "in_sync": row.in_sync,
         "backlog": row.backlog,
+        "withheld": row.withheld,
     }

@@ -37,6 +37,20 @@ KAMAILIO6: Final = Dialect("kamailio6", False, False)
 KAMAILIO62: Final = Dialect("kamailio62", True, True)
 
 
+#: Bytes of a whole message that is received: below ``msg_recv_max_size``, which is 32,767 by default from 5.8
+#: on and did not exist before. A longer one is dropped unanswered; over TCP the connection is closed.
+RECEIVED_BYTES: Final = 32_766
+RECEIVED_BYTES_BEFORE_58: Final = 65_000
+
+
+def message_bytes_of(user_agent: str) -> int:
+    """How long a message a node receives, by its ``User-Agent`` or ``Server`` text; strangers: the least."""
+    found = _KAMAILIO.match(user_agent)
+    if found is not None and (int(found[1]), int(found[2])) < (5, 8):
+        return RECEIVED_BYTES_BEFORE_58
+    return RECEIVED_BYTES
+
+
 def dialect_of(user_agent: str) -> Dialect:
     """The dialect of a node by its ``User-Agent`` or ``Server`` text.
 
@@ -71,8 +85,15 @@ class Dialects:
         learnt = self._learnt.get(node)
         if learnt is not None:
             return learnt
+        return dialect_of(self._user_agent(node))
+
+    def message_bytes(self, node: NodeURI) -> int:
+        """How long a message this node receives, unless its operator has changed that."""
+        return message_bytes_of(self._user_agent(node))
+
+    def _user_agent(self, node: NodeURI) -> str:
         known = self._nodes.get(node)
-        return dialect_of(known.user_agent if known is not None else "")
+        return known.user_agent if known is not None else ""
 
     def refused(self, node: NodeURI) -> bool:
         """The node answered 400. Returns whether less can be said to it from now on."""

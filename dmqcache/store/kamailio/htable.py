@@ -17,7 +17,7 @@ from dmqcache.store.ground import Ground
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
 from dmqcache.store.kamailio.dialect import Dialects
-from dmqcache.store.kamailio.kamailio_courier import KamailioCourier
+from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.overtaking import SendingOrder
 from dmqcache.store.kamailio.sync_requests import SyncRequests
 from dmqcache.store.kamailio.wire_read import read
@@ -49,7 +49,7 @@ class Htable(Peer):
         ground: Ground,
         arrivals: Mapping[str, KamailioArrivals],
         dialects: Dialects,
-        courier: KamailioCourier,
+        held_back: HeldBack,
         collisions: Collisions,
         compare: KamailioCompare,
         requests: SyncRequests,
@@ -59,7 +59,7 @@ class Htable(Peer):
         self._ground = ground
         self._arrivals = arrivals
         self._dialects = dialects
-        self._courier = courier
+        self._held_back = held_back
         self._collisions = collisions
         self._compare = compare
         self._requests = requests
@@ -85,10 +85,13 @@ class Htable(Peer):
         if isinstance(came, CellBatch):
             for reason in came.bad:
                 counters.refused["", reason] += 1
+            for name in {cell.htname for cell in came.cells}:
+                self._held_back.took(message.node.uri, name)
             self._compare.cells_came(message.node.uri, came)
             reply = Reply(200)
         else:
             sent_by = self._order.sent_by(message.call_id, self._ground.clock.now())
+            self._held_back.took(message.node.uri, came.htname)
             reply = self._apply(came, str(message.node.uri), sent_by)
         self._collisions.collect()
         return reply
@@ -129,6 +132,7 @@ class Htable(Peer):
     def node_up(self, node: NodeURI, names: Iterable[NodeURI]) -> None:
         """A Kamailio that has an outbox answers: new, or back. ``names``: other forms of its address."""
         self._dialects.forget(node)
+        self._held_back.forget(node)
         self._requests.node_up(node, names)
         self._compare.node_up(node)
 
@@ -141,7 +145,7 @@ class Htable(Peer):
         """A node is gone for good."""
         self._requests.node_left(node)
         self._dialects.forget(node)
-        self._courier.forget(str(node))
+        self._held_back.forget(node)
 
     def stop(self) -> None:
         """Ask and serve nobody any more."""

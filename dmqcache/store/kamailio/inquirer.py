@@ -14,9 +14,10 @@ from dmqcache.bus.node import NodeList
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
+from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.shown_cells import Inquiry, ShownCells
 from dmqcache.store.kamailio.wire_types import CellBatch
-from dmqcache.store.kamailio.wire_write import SYNC_REQUEST, carriable
+from dmqcache.store.kamailio.wire_write import SYNC_REQUEST
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
@@ -52,6 +53,7 @@ class Inquirer:
         channel: Channel,
         arrivals: Mapping[str, KamailioArrivals],
         nodes: NodeList,
+        held_back: HeldBack,
         idle: Callable[[], None],
     ) -> None:
         """``idle``: the next may be asked."""
@@ -59,6 +61,7 @@ class Inquirer:
         self._outboxes = outboxes
         self._channel = channel
         self._cells = ShownCells(ground, outboxes, arrivals, nodes, self._ours_wins)
+        self._held_back = held_back
         self._idle = idle
         self._inquiry: Inquiry | None = None
 
@@ -194,13 +197,17 @@ class Inquirer:
             self._end(inquiry, True)
 
     def _look_at(self, inquiry: Inquiry, table: Table, cell: Cell) -> None:
+        if self._held_back.lacks_table(inquiry.node, table.name):
+            return
+        if self._held_back.is_set_aside(inquiry.node, table.name, cell, cell.key):
+            return
         lacks = cell.key not in inquiry.seen.get(table.name, ())
         if not lacks or cell.value is None or cell.last_modified() >= inquiry.began_ms:
             return
         if table.settings.autoexpire and cell.expires == NEVER:
             # A Kamailio shows no cell that has no time where others have one: it may hold it.
             self._tell(inquiry, table, cell.key)
-        elif carriable(cell.key, cell.value) is None:
+        elif self._held_back.reason(inquiry.node, cell) is None:
             self._ours_wins(inquiry, table, cell.key)
 
 

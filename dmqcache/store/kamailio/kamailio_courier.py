@@ -1,27 +1,27 @@
 """Carrying batches to Kamailio nodes: each change in the form and order that its version keeps right.
 
-A batch becomes several messages in two rounds: first all values together and the deletes, then the times to
-live of those cells whose time is not the table's own (before its set, a time is lost). Messages of one round
-are on their way together; a key never has two. What a message says is read from the table when it is sent;
-if the cell has changed until its 200, the key is named again, so that the last word is always the right one.
+Messages of one round are on their way together; a key never has two. What a message says is read from the
+table when it is sent; if the cell has changed until its 200, the key is named again, so that the last word is
+always the right one. Which messages a batch becomes, ``rounds.py`` says; what is not told at all, and how
+long a message may be, ``held_back.py``.
 """
 
 from __future__ import annotations
 
-import logging
-from collections import deque
-from collections.abc import Iterable, Mapping
+import itertools
+from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from dmqcache.bus.peer import Response, Sending
+from dmqcache.bus.peer import Response
 from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.dialect import Dialect, Dialects
+from dmqcache.store.kamailio.held_back import HeldBack
+from dmqcache.store.kamailio.rounds import Message, Rounds, singly
 from dmqcache.store.kamailio.wire_write import (
     BATCH_OVERHEAD_BYTES,
-    MAX_CELL_BYTES,
-    carriable,
     cell_bytes,
     join_cells,
     write_delete,
@@ -29,13 +29,11 @@ from dmqcache.store.kamailio.wire_write import (
     write_set,
 )
 from dmqcache.store.kamailio.writes import KamailioArrivals
-from dmqcache.store.outbox.outbox import Batch, Outbox
+from dmqcache.store.outbox.outbox import WINDOW, Batch, Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
-from dmqcache.store.table.cell import DEFAULT_TTL, NEVER, Cell
+from dmqcache.store.table.cell import NEVER, Cell
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.merge import REPEATED
-
-log = logging.getLogger("dmqcache.store")
 
 #: Bytes of a batch: below what Kamailio itself sends (60,000), so that a lost fragment costs less.
 BATCH_BYTES: Final = 16_000
@@ -44,22 +42,14 @@ BATCH_KEYS: Final = 200
 #: Messages of one batch on their way at once: a lost one is repeated after T1 (0.5 s), and must not hold up
 #: all others meanwhile.
 MESSAGE_WINDOW: Final = 32
-#: Seconds by which a cell's time may differ from the table's own before it is told.
-TIME_SLACK: Final = 2.0
-#: Seconds without an answer after which a batch is tried again: five of Kamailio's retransmissions.
-BATCH_TIMEOUT_S: Final = 16.0
-
-Name = tuple[Cells, str]
-
-
-@dataclass(slots=True, eq=False)
-class _Message:
-    """Some cells together, or the value, the delete or the time of one."""
-
-    names: list[Name]
-    #: The time to live of one cell; else what it holds.
-    time: bool = False
-    sending: Sending | None = None
+#: Seconds without an answer after which cells that went together go one by one: three transmissions.
+TOGETHER_TIMEOUT_S: Final = 2.0
+#: Seconds without an answer after which one key is set aside: six transmissions.
+SINGLE_TIMEOUT_S: Final = 16.0
+#: Seconds in which a copy of a message that was answered may still be handled by a busy Kamailio.
+LATE_COPY_S: Final = 1.0
+#: Batches with such keys that leave their place to others meanwhile.
+MAX_STUCK: Final = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -69,10 +59,15 @@ class _Delivery:
     outbox: Outbox
     batch: Batch
     #: What is still to be sent: values and deletes, then times.
-    rounds: deque[deque[_Message]]
+    rounds: deque[deque[Message]]
     #: What was said of each key: its version, None: that it is gone.
     said: dict[tuple[str, str], int | None] = field(default_factory=dict)
-    flying: list[_Message] = field(default_factory=list)
+    #: Tables that turned out to be missing there.
+    lacking: set[str] = field(default_factory=set)
+    #: A message of it was left unanswered: it has given its place to another batch, and its keys are
+    #: acknowledged one by one.
+    stuck: bool = False
+    flying: list[Message] = field(default_factory=list)
 
     def cancel(self) -> None:
         """See :class:`dmqcache.bus.peer.Sending`."""
@@ -97,6 +92,7 @@ class KamailioCourier:
         arrivals: Mapping[str, KamailioArrivals],
         dialects: Dialects,
         collisions: Collisions,
+        held_back: HeldBack,
     ) -> None:
         self._ground = ground
         self._outboxes = outboxes
@@ -104,73 +100,21 @@ class KamailioCourier:
         self._arrivals = arrivals
         self._dialects = dialects
         self._collisions = collisions
-        #: Of what a warning was given: table or node, and reason.
-        self._told: set[tuple[str, str]] = set()
-
-    def forget(self, name: str) -> None:
-        """A node is gone for good."""
-        self._told = {told for told in self._told if told[0] != name}
+        self._held_back = held_back
+        self._rounds = Rounds(ground, outboxes, held_back)
 
     def carry(self, outbox: Outbox, batch: Batch) -> bool:
         """Send a batch; with the last 200 it is acknowledged."""
-        rounds = [self._transfer(batch)] if batch.transfer is not None else self._changes(outbox, batch)
+        rounds = self._rounds.of(outbox, batch)
         delivery = _Delivery(outbox, batch, deque(deque(messages) for messages in rounds))
         batch.sending = delivery
+        if any(
+            self._held_back.was_unanswered(outbox.node, name, key)
+            for name, keys in batch.names.items()
+            for key in keys
+        ):
+            self._give_way(delivery)
         self._go_on(delivery)
-        return True
-
-    # -- what there is to say ----------------------------------------------------------------------------
-
-    def _transfer(self, batch: Batch) -> list[_Message]:
-        """Cells for a node that asked for all: in batches."""
-        names = [
-            (table, cell.key)
-            for table, cell in batch.cells
-            if cell.value is not None and not self._withheld(table, cell)
-        ]
-        return [_Message(names)] if names else []
-
-    def _changes(self, outbox: Outbox, batch: Batch) -> list[list[_Message]]:
-        """Changed cells: values together and deletes one by one, then the times."""
-        together: list[Name] = []
-        singly: list[_Message] = []
-        times: list[_Message] = []
-        for name, keys in batch.names.items():
-            table = outbox.tables[name]
-            for key in keys:
-                cell = table.cells.get(key)
-                if "\0" in key:
-                    # To a Kamailio the key ends there: a delete would hit another one.
-                    if cell is not None and cell.value is not None:
-                        self._withheld(table, cell)
-                elif cell is None or cell.value is None or self._withheld(table, cell):
-                    singly.append(_Message([(table, key)]))
-                elif cell.counts is None or self._outboxes.designated:
-                    together.append((table, key))
-                    if self._has_own_time(table, cell):
-                        times.append(_Message([(table, key)], time=True))
-        return [[*([_Message(together)] if together else []), *singly], times]
-
-    def _has_own_time(self, table: Cells, cell: Cell) -> bool:
-        """Whether a Kamailio must be told the cell's time. Without autoexpire it would not listen."""
-        autoexpire = table.settings.autoexpire
-        if not autoexpire:
-            return False
-        if not cell.flags & DEFAULT_TTL or not table.settings.updateexpire:
-            # With updateexpire=0 a cell that is over and not yet swept there would keep its old time.
-            return True
-        return abs(cell.expires - self._ground.clock.now() - autoexpire) > TIME_SLACK
-
-    def _withheld(self, table: Cells, cell: Cell) -> bool:
-        """Whether the node cannot hold the cell. What it has under the key is deleted there: it is wrong."""
-        assert cell.value is not None
-        reason = carriable(cell.key, cell.value)
-        if reason is None:
-            return False
-        self._ground.counters.withheld[table.name, reason] += 1
-        if (table.name, reason) not in self._told:
-            self._told.add((table.name, reason))
-            log.warning("table %s: key %r is kept from Kamailio nodes: %s", table.name, cell.key[:80], reason)
         return True
 
     # -- saying it ---------------------------------------------------------------------------------------
@@ -179,7 +123,7 @@ class KamailioCourier:
         """Send what may be on its way now; at the end, the batch is delivered."""
         while delivery.rounds and delivery.batch in delivery.outbox.flying:
             messages = delivery.rounds[0]
-            while messages and len(delivery.flying) < MESSAGE_WINDOW:
+            while messages and len(delivery.flying) < (BATCH_KEYS if delivery.stuck else MESSAGE_WINDOW):
                 self._send(delivery, messages.popleft())
             if messages or delivery.flying:
                 return
@@ -188,7 +132,7 @@ class KamailioCourier:
         if delivery.batch in delivery.outbox.flying and not delivery.flying:
             self._delivered(delivery)
 
-    def _send(self, delivery: _Delivery, message: _Message) -> None:
+    def _send(self, delivery: _Delivery, message: Message) -> None:
         body = self._body(delivery, message)
         if body is None:
             return
@@ -197,12 +141,19 @@ class KamailioCourier:
             delivery.outbox.node,
             body,
             lambda response: self._answered(delivery, message, response),
-            timeout=BATCH_TIMEOUT_S,
+            timeout=TOGETHER_TIMEOUT_S if len(message.names) > 1 else SINGLE_TIMEOUT_S,
         )
 
-    def _body(self, delivery: _Delivery, message: _Message) -> bytes | None:
+    def _body(self, delivery: _Delivery, message: Message) -> bytes | None:
         """The message, from what the tables hold now; None if there is nothing to say any more."""
-        dialect = self._dialects.of(delivery.outbox.node)
+        node = delivery.outbox.node
+        dialect, most = self._dialects.of(node), self._held_back.body_bytes(node)
+        message.names = [name for name in message.names if name[0].name not in delivery.lacking]
+        if not message.names:
+            return None
+        if message.deletes:
+            table, key = message.names[0]
+            return write_delete(table.name, key)
         if message.time:
             return self._time(*message.names[0])
         if len(message.names) == 1 and delivery.batch.transfer is None:
@@ -215,8 +166,8 @@ class KamailioCourier:
                 continue
             body = self._cell(delivery, table, cell, dialect)
             size += len(body) + 1
-            if bodies and size > MAX_CELL_BYTES:
-                delivery.rounds[0].appendleft(_Message(message.names[number:]))
+            if bodies and size > most:
+                delivery.rounds[0].appendleft(Message(message.names[number:]))
                 del message.names[number:]
                 break
             delivery.said[table.name, key] = cell.last_modified()
@@ -234,7 +185,8 @@ class KamailioCourier:
 
     def _single(self, delivery: _Delivery, table: Cells, key: str, dialect: Dialect) -> bytes:
         cell = table.cells.get(key)
-        if cell is None or cell.value is None or carriable(key, cell.value) is not None:
+        node = delivery.outbox.node
+        if cell is None or cell.value is None or self._held_back.reason(node, cell) is not None:
             delivery.said[table.name, key] = None if cell is None else cell.last_modified()
             return write_delete(table.name, key)
         delivery.said[table.name, key] = cell.last_modified()
@@ -249,59 +201,122 @@ class KamailioCourier:
 
     # -- what comes back ---------------------------------------------------------------------------------
 
-    def _answered(self, delivery: _Delivery, message: _Message, response: Response) -> None:
+    def _answered(self, delivery: _Delivery, message: Message, response: Response) -> None:
         if message not in delivery.flying:
             return
         delivery.flying.remove(message)
-        if response.status == 400:
+        if response.retransmissions:
+            self._repeated(delivery, message)
+        if response.status in (200, 202):
+            self._taken(delivery, message)
+        elif response.status == 400:
             self._refused(delivery, message)
         elif response.status in (404, 500):
-            # No htable there, or not this table: trying again changes nothing.
             delivery.outbox.holds_nothing |= response.status == 404
-            self._count_refusal(delivery.outbox, response.status, message.names)
-        elif response.status not in (200, 202):
+            self._lacking(delivery, message, response.status)
+        elif response.status == 408:
+            self._unanswered(delivery, message)
+        else:
             delivery.cancel()
+            self._leave(delivery)
             delivery.outbox.failed(delivery.batch)
             self._outboxes.pump(delivery.outbox)
             return
-        if response.retransmissions:
-            self._repeated(delivery, message)
         self._go_on(delivery)
 
-    def _repeated(self, delivery: _Delivery, message: _Message) -> None:
+    def _repeated(self, delivery: _Delivery, message: Message) -> None:
         """A message was sent more than once, and answered: a copy may come after what is told next. Keys that
-        have changed meanwhile are told once more when they are quiet."""
-        for table, key in message.names:
+        have changed meanwhile, or do within a second, are told once more when they are quiet."""
+        said = [(table, key, delivery.said.get((table.name, key))) for table, key in message.names]
+        self._retell_changed(said)
+        self._ground.runtime.call_later(LATE_COPY_S, lambda: self._retell_changed(said))
+
+    def _retell_changed(self, said: list[tuple[Cells, str, int | None]]) -> None:
+        """See to the keys that hold something else than was said of them."""
+        if self._ground.stopped:
+            return
+        for table, key, version in said:
             cell = table.cells.get(key)
-            said = delivery.said.get((table.name, key))
-            if cell is not None and cell.last_modified() != said:
+            if cell is not None and cell.last_modified() != version:
                 self._arrivals[table.name].collided(cell, REPEATED)
         self._collisions.collect()
 
-    def _refused(self, delivery: _Delivery, message: _Message) -> None:
-        """400: the node is stricter than it said, or one cell of a batch is at fault: those go one by one."""
-        if not self._dialects.refused(delivery.outbox.node) and len(message.names) <= 1:
-            self._count_refusal(delivery.outbox, 400, message.names)
-            return
-        singles: Iterable[_Message] = (_Message([name], message.time) for name in message.names)
-        delivery.rounds[0].extendleft(singles)
+    def _taken(self, delivery: _Delivery, message: Message) -> None:
+        node = delivery.outbox.node
+        if (len(message.names) == 1 and delivery.batch.transfer is None) or message.deletes:
+            self._held_back.took(node, message.names[0][0].name)
+        for table, key in message.names:
+            cell = table.cells.get(key)
+            if cell is None or cell.value is None or self._held_back.reason(node, cell) is None:
+                self._held_back.told(node, table.name, key)
+            if delivery.stuck:
+                self._settle(delivery, table.name, key)
 
-    def _count_refusal(self, outbox: Outbox, status: int, names: Iterable[Name]) -> None:
-        reason = f"answered_{status}"
-        for table, _ in names:
-            self._ground.counters.withheld[table.name, reason] += 1
-        if (outbox.name, reason) not in self._told:
-            self._told.add((outbox.name, reason))
-            log.warning("%s answers %d to changes: are its tables declared as here?", outbox.name, status)
+    def _refused(self, delivery: _Delivery, message: Message) -> None:
+        """400: the node is stricter than it said, or one cell of a batch is at fault: those go one by one."""
+        node = delivery.outbox.node
+        if not self._dialects.refused(node) and len(message.names) <= 1:
+            for table, key in message.names:
+                self._held_back.keep(node, table, key, "answered_400")
+            return
+        delivery.rounds[0].extendleft(singly(message))
+
+    def _lacking(self, delivery: _Delivery, message: Message, status: int) -> None:
+        """404, 500: no htable there, or not this table."""
+        for name, keys in Counter(table.name for table, _ in message.names).items():
+            delivery.lacking.add(name)
+            self._held_back.refused(delivery.outbox.node, name, status, keys)
+
+    def _unanswered(self, delivery: _Delivery, message: Message) -> None:
+        """The node is there and does not answer this. It may be too long for something on the way, or one of
+        its cells hurts the node: each goes by itself, and what then stays without an answer is set aside."""
+        self._give_way(delivery)
+        if len(message.names) > 1:
+            delivery.rounds[0].extend(singly(message))
+            return
+        for table, key in message.names:
+            said = delivery.said.pop((table.name, key), None)
+            delivery.outbox.settled(delivery.batch, table.name, key)
+            self._held_back.left_unanswered(delivery.outbox.node, table, key, said)
+
+    def _give_way(self, delivery: _Delivery) -> None:
+        """Others must not wait for this batch, neither batches nor the next changes of its other keys."""
+        outbox = delivery.outbox
+        if delivery.stuck or outbox.window >= WINDOW + MAX_STUCK:
+            return
+        delivery.stuck = True
+        outbox.window += 1
+        for name, key in list(delivery.said):
+            self._settle(delivery, name, key)
+
+    def _settle(self, delivery: _Delivery, name: str, key: str) -> None:
+        """What was said of a key has been acknowledged, unless a message with it is still to be answered."""
+        open_messages = itertools.chain(delivery.flying, *delivery.rounds)
+        if any(table.name == name and key == other for one in open_messages for table, other in one.names):
+            return
+        outbox = delivery.outbox
+        outbox.settled(delivery.batch, name, key)
+        self._say_again(outbox, name, key, delivery.said.pop((name, key), None))
+
+    def _say_again(self, outbox: Outbox, name: str, key: str, said: int | None) -> None:
+        """Name a key once more if it has changed since that was said of it."""
+        table = outbox.tables.get(name)
+        cell = table.cells.get(key) if table is not None else None
+        if table is not None and (None if cell is None else cell.last_modified()) != said:
+            self._outboxes.name_keys(self._ground.tables[name], [key], [outbox])
+
+    def _leave(self, delivery: _Delivery) -> None:
+        """It is over, one way or the other."""
+        if delivery.stuck:
+            delivery.stuck = False
+            delivery.outbox.window -= 1
 
     def _delivered(self, delivery: _Delivery) -> None:
         ground, outbox = self._ground, delivery.outbox
         if delivery.batch.transfer is None:
             ground.counters.delay.observe(ground.clock.now() - delivery.batch.since, delivery.batch.count)
+        self._leave(delivery)
         outbox.delivered(delivery.batch)
-        for (name, key), stamp in delivery.said.items():
-            table = outbox.tables.get(name)
-            cell = table.cells.get(key) if table is not None else None
-            if table is not None and (None if cell is None else cell.last_modified()) != stamp:
-                self._outboxes.name_keys(ground.tables[name], [key], [outbox])
+        for (name, key), said in delivery.said.items():
+            self._say_again(outbox, name, key, said)
         ground.runtime.call_later(0, lambda: self._outboxes.pump(outbox))

@@ -14,8 +14,8 @@ from dmqcache.store.kamailio.dialect import Dialect
 from dmqcache.store.table.json_bytes import quote
 from dmqcache.store.table.settings import MAX_TABLE_NAME_LENGTH
 
-#: A cell must fit into one datagram (65,507 bytes) beside the SIP headers. Kamailio's batches end here.
-MAX_CELL_BYTES: Final = 60_000
+#: A body must fit into one datagram (65,507 bytes) beside the SIP headers. Kamailio's own batches end here.
+MAX_BODY_BYTES: Final = 60_000
 #: All of a cell but key and value: names of fields, the table's name, two numbers of 20 digits.
 _CELL_OVERHEAD_BYTES: Final = 120 + MAX_TABLE_NAME_LENGTH
 #: A control character is six bytes in JSON, one of four bytes in UTF-8 four.
@@ -29,12 +29,13 @@ SYNC_REQUEST: Final = b'{"action":1}'
 _MIN_C_INT, _MAX_C_INT = -(2**31), 2**31 - 1
 
 
-def carriable(key: str, value: str | int) -> str | None:
-    """Why a cell cannot be sent to a Kamailio, as a name for a counter; None if it can.
+def carriable(key: str, value: str | int, most: int = MAX_BODY_BYTES) -> str | None:
+    """Why a cell cannot be sent to a Kamailio that receives bodies of up to ``most`` bytes, as a name for a
+    counter; None if it can.
 
     ``empty_key``: Kamailio takes it in a set but skips it in cells, so no sync would ever bring it.
     ``nul_in_text``: its strings end there. ``integer_over_32_bits``: it would arrive as -2147483648.
-    ``too_large``: beyond MAX_CELL_BYTES encoded.
+    ``too_large``: beyond ``most`` encoded.
     """
     text = value if isinstance(value, str) else ""
     if not key:
@@ -43,11 +44,11 @@ def carriable(key: str, value: str | int) -> str | None:
         return "nul_in_text"
     if not isinstance(value, str) and not _MIN_C_INT <= value <= _MAX_C_INT:
         return "integer_over_32_bits"
-    return None if _fits(key, text) else "too_large"
+    return None if _fits(key, text, most) else "too_large"
 
 
-def _fits(key: str, text: str) -> bool:
-    room = MAX_CELL_BYTES - _CELL_OVERHEAD_BYTES
+def _fits(key: str, text: str, most: int) -> bool:
+    room = most - _CELL_OVERHEAD_BYTES
     if (len(key) + len(text)) * _MAX_BYTES_PER_CHARACTER <= room:
         return True
     if len(key) + len(text) > room:

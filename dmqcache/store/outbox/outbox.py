@@ -27,6 +27,8 @@ from dmqcache.store.table.cells import Cells
 #: Bytes of a cell on the wire: assumed before anything was sent, and at least.
 ASSUMED_CELL_BYTES: Final = 64
 MIN_CELL_BYTES: Final = 32
+#: Batches that may be on their way at once.
+WINDOW: Final = 4
 #: Seconds before a batch that failed is tried again; doubles up to the second number.
 RETRY_S: Final = (0.2, 1.0)
 #: Each so many-th batch is of a transfer, if there is one, whatever else is waiting.
@@ -123,7 +125,7 @@ class Outbox:
         #: it need not.
         self.ordered = not native
         #: Batches that may be on their way at once, and about how many bytes each may have.
-        self.window = 4
+        self.window = WINDOW
         self.budget = courier.first_budget
         #: What a cell took on the wire lately.
         self.cell_bytes = ASSUMED_CELL_BYTES
@@ -308,6 +310,11 @@ class Outbox:
                 self.transfers.remove(transfer)
                 transfer.on_done()
 
+    def settled(self, batch: Batch, table: str, key: str) -> None:
+        """The node has acknowledged one key of a batch that waits for others: its next change need not."""
+        if batch in self.flying and batch.names.get(table, {}).pop(key, None) is not None:
+            self._busy[table].discard(key)
+
     def failed(self, batch: Batch, wait: bool = True) -> None:
         """A batch was not acknowledged: what is in it is to be sent again, after a while."""
         if not self._close(batch):
@@ -348,5 +355,6 @@ class Outbox:
         """The node answers again; it is sent to after ``pause`` seconds."""
         self.open = True
         self.holds_nothing = False
+        self.window = WINDOW
         self._retry_at = self._now() + pause if pause else 0.0
         self._retry_delay = RETRY_S[0]

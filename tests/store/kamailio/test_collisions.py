@@ -139,6 +139,18 @@ def test_a_message_that_is_lost_and_repeated_late_does_not_win(agent: str, gap: 
     assert held(one, two) == [kamailio.cells["a"]] * 2
 
 
+def test_a_copy_that_a_busy_kamailio_handles_late_does_not_win() -> None:
+    world, one, two, kamailio = cluster()
+    world.retransmissions = 1
+    one.table["a"] = "of one"
+    world.run(0.05)  # Answered: a copy waits in the Kamailio.
+    two.table["a"] = "of two"
+    world.run(0.9)
+    kamailio.set("a", "of one")
+    world.run(1)
+    assert held(one, two) == [kamailio.cells["a"]] * 2 == ["of two"] * 2
+
+
 def cross(world: World, kamailio: LastOne, value: str, *sides: Side, stamp: int = 0) -> None:
     """The Kamailio's own script writes, and tells the others."""
     kamailio.set("a", value, stamp)

@@ -26,7 +26,7 @@ from dmqcache.store.kamailio.wire_types import (
 )
 from dmqcache.store.kamailio.wire_write import (
     BATCH_OVERHEAD_BYTES,
-    MAX_CELL_BYTES,
+    MAX_BODY_BYTES,
     SYNC_REQUEST,
     carriable,
     cell_bytes,
@@ -212,8 +212,8 @@ def test_cells_of_any_bytes_come_back(rows: list[tuple[str, str, str | int, int,
         ("a\0b", "v", "nul_in_text"),
         ("a\0b", 1, "nul_in_text"),
         ("", "v", "empty_key"),
-        ("k", "x" * MAX_CELL_BYTES, "too_large"),
-        ("k" * MAX_CELL_BYTES, 1, "too_large"),
+        ("k", "x" * MAX_BODY_BYTES, "too_large"),
+        ("k" * MAX_BODY_BYTES, 1, "too_large"),
     ],
 )
 def test_what_a_kamailio_cannot_carry_has_a_name(key: str, value: str | int, reason: str | None) -> None:
@@ -223,7 +223,7 @@ def test_what_a_kamailio_cannot_carry_has_a_name(key: str, value: str | int, rea
 @pytest.mark.parametrize("character", ["x", '"', "\x01", "é", "😀", "\udcff"])
 def test_a_carriable_cell_never_exceeds_the_limit(character: str) -> None:
     """The largest that is taken comes near the limit, whatever its characters cost."""
-    low, high = 0, MAX_CELL_BYTES + 1
+    low, high = 0, MAX_BODY_BYTES + 1
     while high - low > 1:
         middle = (low + high) // 2
         if carriable("k", character * middle) is None:
@@ -232,4 +232,4 @@ def test_a_carriable_cell_never_exceeds_the_limit(character: str) -> None:
             high = middle
     table = "t" * MAX_TABLE_NAME_LENGTH
     size = len(cell_bytes(table, "k", character * low, 2**40, 2**63 - 1, KAMAILIO62))
-    assert MAX_CELL_BYTES - 100 < size <= MAX_CELL_BYTES
+    assert MAX_BODY_BYTES - 100 < size <= MAX_BODY_BYTES
