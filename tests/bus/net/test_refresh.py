@@ -17,7 +17,7 @@ from dmqcache.bus.net.tls import TlsContexts, TlsOptions, load
 from dmqcache.bus.net.transport import TransportOptions, Transports
 from dmqcache.bus.net.udp import UdpOptions
 from dmqcache.bus.sip.uri import NodeURI
-from tests.bus.net.loops import until
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)

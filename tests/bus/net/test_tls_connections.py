@@ -14,9 +14,10 @@ from dmqcache.bus.net.tcp import TcpOptions
 from dmqcache.bus.net.tls import TlsContexts, TlsOptions, load
 from dmqcache.bus.net.transport import TransportOptions
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
-from tests.bus.net.loops import Loop, both_loops, run, turns, until
+from tests.bus.net.loops import Loop, both_loops, run, turns
 from tests.bus.net.tcp_sides import sip
 from tests.bus.net.test_transport import Node
+from tests.waiting import until
 
 
 class Authority:
