@@ -13,11 +13,11 @@ from dmqcache.store.kamailio.wire_read import read
 from dmqcache.store.kamailio.wire_write import write_set
 from dmqcache.store.native.native_message import decode, encode_rows
 
-_ROWS = [(f"user{number:06}", f"value-{number}", 1_700_000_000_000 + number) for number in range(300)]
+_ROWS = [(f"user{number:06}", f"value-{number}", (1_700_000_000_000 << 16) + number) for number in range(300)]
 
 
 def _request(body: bytes) -> bytes:
-    author = Author("127.0.0.2:5060", "0123456789abcdef", "dmqcache", (("Supported", "dmqcache-1"),))
+    author = Author("127.0.0.2:5060", "0123456789abcdef", "dmqcache", (("Supported", "dmqcache-2"),))
     draft = Draft(
         "KDMQ",
         "sip:htable@127.0.0.1:5060",
@@ -48,7 +48,7 @@ def _microseconds(call: Callable[[], object], repeat: int = 2_000) -> float:
 def costs() -> dict[str, float]:
     """Microseconds for each kind of message."""
     one = write_set("users", "user000001", "value-1", None, KAMAILIO5)
-    rows = encode_rows(1, {"users": _ROWS}, {}, False)
+    rows = encode_rows({"users": _ROWS}, {}, False)
     request = _request(one)
     parsed = parse_message(request)
     assert not hasattr(parsed, "status")
@@ -62,7 +62,7 @@ def costs() -> dict[str, float]:
             lambda: write_set("users", "user000001", "value-1", None, KAMAILIO5)
         ),
         "read one Kamailio set": _microseconds(lambda: read(one)),
-        "write 300 rows, each": _microseconds(lambda: encode_rows(1, {"users": _ROWS}, {}, False), 50) / 300,
+        "write 300 rows, each": _microseconds(lambda: encode_rows({"users": _ROWS}, {}, False), 50) / 300,
         "read 300 rows, each": _microseconds(lambda: decode(rows), 50) / 300,
     }
 

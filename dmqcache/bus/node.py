@@ -16,7 +16,7 @@ from dmqcache.bus.timers import RoundTrip
 #: Names that one node is remembered under; the one learnt first is forgotten first.
 MAX_NAMES = 8
 #: The option tag by which nodes of this software know each other.
-OWN_TAG = "dmqcache-1"
+OWN_TAG = "dmqcache-2"
 
 
 class NodeStatus(StrEnum):

@@ -25,7 +25,7 @@ from dmqcache.store.kamailio.kamailio_courier import KamailioCourier
 from dmqcache.store.kamailio.sync_requests import SyncRequests
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.native import replica
-from dmqcache.store.native.clock_samples import ClockSamples
+from dmqcache.store.native.answer_reader import AnswerReader
 from dmqcache.store.native.donor import Donor
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.initial_sync import InitialSync
@@ -149,9 +149,9 @@ class Store:
         ground, boxes = self._ground, self.outboxes
         channel = Channel(self.bus, replica.CHANNEL)
         leaves = LeafIndexes(self.runtime)
-        self._floors = Floors(ground, boxes, channel)
-        self._clock_samples = ClockSamples(ground, boxes)
-        self._native_courier = NativeCourier(ground, boxes, channel, self._floors)
+        self._answers = AnswerReader(ground, boxes)
+        self._floors = Floors(ground, boxes, channel, self._answers)
+        self._native_courier = NativeCourier(ground, boxes, channel, self._floors, self._answers)
         self.donor = Donor(ground, boxes, channel, leaves)
         self.repair = Repair(
             ground,
@@ -159,7 +159,7 @@ class Store:
             channel,
             leaves,
             self._floors,
-            self._clock_samples,
+            self._answers,
             self.bus.local.uri,
             self.options.repair_interval,
             self._compared,
@@ -171,7 +171,6 @@ class Store:
             boxes,
             self.arrivals,
             self._floors,
-            self._clock_samples,
             self.donor,
             self.repair,
             nodes=self,
@@ -206,6 +205,7 @@ class Store:
     def _sweep(self) -> None:
         if self._ground.stopped:
             return
+        self.clock.correct()
         self.outboxes.note_time()
         held, behind = self.outboxes.hold_tombstones()
         for table in self.tables.values():
@@ -252,7 +252,7 @@ class Store:
             self.outboxes.close(outbox, self._last_heard_ms(node))
             self.repair.forget(node.uri)
             self.htable.node_down(node.uri)
-            self._clock_samples.forget(node.uri)
+            self._answers.forget(node.uri)
             self.outboxes.closed()
             self.waiters.check()
 

@@ -46,7 +46,7 @@ def test_a_message_carries_what_a_kamailio_looks_at() -> None:
     assert request.to.uri == request.uri and request.from_.uri == "sip:htable@127.0.0.11:5060"
     assert request.from_.tag and request.body == b"\x00\xff" and request.max_forwards == 3
     assert request.content_type == "application/json" and request.user_agent == "dmqcache"
-    assert request.supported == {"dmqcache-1"} and request.via.port == 5060
+    assert request.supported == {"dmqcache-2"} and request.via.port == 5060
     names = [name for name, _ in request.headers]
     assert names.index("content-length") < names.index("from")
 

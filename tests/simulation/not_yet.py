@@ -5,8 +5,6 @@ A line goes when the code is right. Nothing else in the simulation may be switch
 
 from __future__ import annotations
 
-#: A version is the last one and a millisecond: more than a thousand writes a second on one key run ahead.
-VERSIONS_RUN_AHEAD = True
 #: A node that leaves does not wait until the others have what its clients wrote.
 LEAVING_LOSES_WRITES = True
 #: A node that was started again is counted by WAIT, though it is empty.

@@ -15,7 +15,6 @@ from math import inf
 
 from tests.simulation.cluster import Machine
 from tests.simulation.history import NOTHING, History, Known, Value, Write, keeps, shown
-from tests.simulation.not_yet import VERSIONS_RUN_AHEAD
 from tests.simulation.sums import Counter, Sum
 
 #: Table and key.
@@ -69,7 +68,6 @@ class Oracle:
         self._adopted: set[Place] = set()
         #: Milliseconds by which the clock furthest ahead is ahead of true time.
         self._ahead = 0
-        self._chains: dict[object, int] = {}
         self._graves: Tally[str] = Tally()
         self._buried: dict[Write, int] = {}
         self._accused: set[tuple[str, Place]] = set()
@@ -148,7 +146,7 @@ class Oracle:
         base = known.base if isinstance(known, Sum) else known
         now = machine.now()
         ends = now + ttl if ttl else inf
-        first = self._latest(machine, place)
+        first = self._latest(machine)
         write = history.add(machine.life, machine.wall_ms(), first, values, base, ends)
         if None in values or ttl:
             self.buried(place[0])
@@ -174,7 +172,7 @@ class Oracle:
             self._bursts[place] = burst = history.writes[-1]
         else:
             burst.values += values[:-1]
-        burst.latest = self._latest(machine, place) + BURST_MS
+        burst.latest = self._latest(machine) + BURST_MS
         if last:
             del self._bursts[place]
             self.wrote(machine, place, values[-1:], (burst,))
@@ -187,7 +185,6 @@ class Oracle:
         self.writes += 1
         counter = self.of(place)
         assert isinstance(counter, Counter) and isinstance(before, Sum)
-        self._latest(machine, place)
         state = counter.counted(by, total, before)
         life = self._life(machine)
         own = life.own.get(place)
@@ -199,7 +196,7 @@ class Oracle:
 
     def flushed(self, machine: Machine, table: str) -> None:
         """A client's flush was done: a delete of all that was written to the table, known here or not."""
-        flush = (machine.life, machine.wall_ms(), self._latest(machine, (table, "g")))
+        flush = (machine.life, machine.wall_ms(), self._latest(machine))
         self._flushes.setdefault(table, []).append(flush)
         for place in self.places:
             if place[0] == table:
@@ -235,20 +232,9 @@ class Oracle:
         life.seen[place] = (machine.peek(*place), state)
         life.own[place] = state
 
-    def _latest(self, machine: Machine, place: Place) -> int:
+    def _latest(self, machine: Machine) -> int:
         """Unix ms that a version given now does not pass."""
-        wall = machine.true_ms() + self._ahead + 1
-        if not VERSIONS_RUN_AHEAD:
-            return wall
-        # A flush raises the versions of its whole table.
-        chain = place[0] if place[1][0] == "g" else place
-        self._chains[chain] = wall = max(wall, self._chains.get(chain, 0) + 1)
-        return wall
-
-    def burst(self, place: Place, count: int) -> None:
-        """So many sets of one key at once."""
-        if VERSIONS_RUN_AHEAD:
-            self._chains[place] = self._chains.get(place, 0) + count
+        return machine.true_ms() + self._ahead + 1
 
     def _life(self, machine: Machine) -> _Life:
         return self._lives.setdefault(machine.life, _Life())

@@ -174,7 +174,6 @@ class Clients:
         held = self._table(machine, "plain")
         for value in values:
             held.set(key, value)
-        self._oracle.burst(place, each_ms)
         self._oracle.wrote_of_burst(machine, place, values, known, last=not left)
         if left:
             again = lambda: self._heat(number, key, each_ms, left - 1, name, done + each_ms)  # noqa: E731

@@ -45,7 +45,7 @@ def rows_of(table: Table, *keys: str) -> list[Row]:
     now = table.clock.now()
     rows = [row_of(table.cells[key], now) for key in keys]
     try:
-        body = encode_rows(1, {"t": rows}, {}, False)
+        body = encode_rows({"t": rows}, {}, False)
     except UnicodeError:
-        body = encode_rows(1, {"t": [escaped(row) for row in rows]}, {}, False)
+        body = encode_rows({"t": [escaped(row) for row in rows]}, {}, False)
     return decode(body).rows["t"]

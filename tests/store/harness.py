@@ -133,7 +133,7 @@ class Played:
 
     def tell(self, to: Side, **fields: Any) -> Reply:
         """The same with a message."""
-        return self.say(to, {"now": to.store.clock.raw_ms(), **fields}, "dmqcache")
+        return self.say(to, fields, "dmqcache")
 
 
 class Side:

@@ -134,7 +134,7 @@ def test_hostile_and_long_traffic_leaves_nothing_behind() -> None:
         side.part(node)
     world.run(60)
     store = side.store
-    assert not store.outboxes and not store.clock._ahead
+    assert not store.outboxes and not store.clock._samples
     assert not store.repair._due and store.repair.session is None
     assert not store.compare._due and not store.donor._indexing
     assert all(not lanes for lanes in store.outboxes._named_in.values())

@@ -22,6 +22,7 @@ from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import NEVER, Cell
+from dmqcache.store.table.clock import ms_of
 from dmqcache.store.table.table import Table
 
 #: Seconds of quiet after a Kamailio's 200 until its cells count as all here: its last batches may be lost
@@ -202,7 +203,7 @@ class Inquirer:
         if self._held_back.is_set_aside(inquiry.node, table.name, cell, cell.key):
             return
         lacks = cell.key not in inquiry.seen.get(table.name, ())
-        if not lacks or cell.value is None or cell.last_modified() >= inquiry.began_ms:
+        if not lacks or cell.value is None or ms_of(cell.last_modified()) >= inquiry.began_ms:
             return
         if table.settings.autoexpire and cell.expires == NEVER:
             # A Kamailio shows no cell that has no time where others have one: it may hold it.

@@ -31,9 +31,10 @@ from dmqcache.store.kamailio.wire_write import (
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outbox import WINDOW, Batch, Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
-from dmqcache.store.table.cell import NEVER, Cell
+from dmqcache.store.table.cell import NEVER, UNDATED, Cell
 from dmqcache.store.table.cells import Cells
-from dmqcache.store.table.merge import REPEATED
+from dmqcache.store.table.clock import ms_of
+from dmqcache.store.table.merge import REPEATED, TIE
 
 #: Bytes of a batch: below what Kamailio itself sends (60,000), so that a lost fragment costs less.
 BATCH_BYTES: Final = 16_000
@@ -181,7 +182,13 @@ class KamailioCourier:
         expire = 0
         if delivery.batch.transfer is not None and cell.expires != NEVER:
             expire = round(self._ground.clock.raw_ms() / 1000 + cell.expires - self._ground.clock.now())
-        return cell_bytes(table.name, cell.key, cell.value, expire, cell.last_modified(), dialect)
+        return cell_bytes(table.name, cell.key, cell.value, expire, self._time_of(table, cell), dialect)
+
+    def _time_of(self, table: Cells, cell: Cell) -> int | None:
+        """The ``last_modified`` of a cell; None where a 6.2 may hold one as late, and would keep its own."""
+        ms = ms_of(cell.last_modified())
+        late = cell.flags & UNDATED or ms <= self._arrivals[table.name].undated_until
+        return None if late else ms
 
     def _single(self, delivery: _Delivery, table: Cells, key: str, dialect: Dialect) -> bytes:
         cell = table.cells.get(key)
@@ -190,7 +197,7 @@ class KamailioCourier:
             delivery.said[table.name, key] = None if cell is None else cell.last_modified()
             return write_delete(table.name, key)
         delivery.said[table.name, key] = cell.last_modified()
-        return write_set(table.name, key, cell.value, cell.last_modified(), dialect)
+        return write_set(table.name, key, cell.value, self._time_of(table, cell), dialect)
 
     def _time(self, table: Cells, key: str) -> bytes | None:
         cell = table.cells.get(key)
@@ -222,7 +229,22 @@ class KamailioCourier:
             delivery.outbox.failed(delivery.batch)
             self._outboxes.pump(delivery.outbox)
             return
+        if not message.time and self._dialects.of(delivery.outbox.node).last_modified:
+            self._undated(message)
         self._go_on(delivery)
+
+    def _undated(self, message: Message) -> None:
+        """Keys that were told without a time, and are not written any more, get a version that has one: what
+        was sent before them and comes late must not win."""
+        wall = self._ground.clock.wall_ms()
+        found = False
+        for table, key in message.names:
+            cell = table.cells.get(key)
+            if cell is not None and cell.flags & UNDATED and ms_of(cell.last_modified()) <= wall:
+                self._arrivals[table.name].collided(cell, TIE)
+                found = True
+        if found:
+            self._collisions.collect()
 
     def _repeated(self, delivery: _Delivery, message: Message) -> None:
         """A message was sent more than once, and answered: a copy may come after what is told next. Keys that

@@ -15,7 +15,7 @@ from dmqcache.store.ground import Ground
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.outbox.outbox import Batch, Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
-from dmqcache.store.table.cell import DEFAULT_TTL, Cell
+from dmqcache.store.table.cell import DEFAULT_TTL, UNDATED, Cell
 from dmqcache.store.table.cells import Cells
 
 #: Seconds by which a cell's time may differ from the table's own before it is told.
@@ -85,7 +85,8 @@ class Rounds:
                     alone.append(Message([(table, key)]))
                     continue
                 if cell.counts is None or self._outboxes.designated:
-                    if self._held_back.was_unanswered(outbox.node, name, key):
+                    # In a batch a field that is missing may come from the cell before.
+                    if cell.flags & UNDATED or self._held_back.was_unanswered(outbox.node, name, key):
                         alone.append(Message([(table, key)]))
                     else:
                         together.append((table, key))

@@ -31,6 +31,7 @@ from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import NEVER, PROVISIONAL, Cell
+from dmqcache.store.table.clock import ms_of
 from dmqcache.store.table.merge import TIE, is_key
 from dmqcache.store.table.settings import MAX_AUTOEXPIRE_S
 from dmqcache.store.table.table import Table
@@ -147,9 +148,9 @@ class ShownCells:
         self, inquiry: Inquiry, table: Table, held: Cell, cell: WireCell, left: float | None
     ) -> None:
         """A number that is not what we hold."""
-        theirs = cell.last_modified or 0
+        theirs, ours = cell.last_modified or 0, ms_of(held.last_modified())
         if held.counts is not None:
-            if theirs >= held.last_modified() and held.value is not None:
+            if theirs >= ours and held.value is not None:
                 # A 6.2 takes only what is later than what it has.
                 table.incr(held.key, 0)
             self._ours_wins(inquiry, table, held.key)
@@ -159,14 +160,14 @@ class ShownCells:
             inquiry.differences += 1
             self._arrivals[table.name].arrive_set(held.key, cell.value, 0, str(inquiry.node), left)
             table.incr(held.key, 0)
-        elif theirs > held.last_modified():
+        elif theirs > ours:
             inquiry.differences += 1
             recent = self._ground.clock.wall_ms() - theirs < RECENT_MS
             if not recent and not self._outboxes.misses_replicas():
                 self._arrivals[table.name].arrive_set(held.key, cell.value, theirs, str(inquiry.node), left)
             # Else another of us may have told it, and will tell us when it can.
         elif theirs:
-            if theirs == held.last_modified():
+            if theirs == ours:
                 # A 6.2 takes only what is later than what it has.
                 self._arrivals[table.name].collided(held, TIE)
             self._ours_wins(inquiry, table, held.key)
@@ -181,9 +182,9 @@ class ShownCells:
                 self._ours_wins(inquiry, table, key)
             return
         lost_at = self._lost_at(inquiry.node)
-        written = (
-            table.floor if ours is None else ours.last_modified() + (ours.ttl if ours.value is None else 0)
-        )
+        written = ms_of(table.floor if ours is None else ours.last_modified())
+        if ours is not None and ours.value is None:
+            written += ours.ttl
         if ours is not None and written >= inquiry.began_ms:
             return  # It changed meanwhile: the outbox tells it anyway.
         if ours is None and not table.floor:

@@ -15,8 +15,8 @@ from typing import Final
 
 from dmqcache.store.kamailio.overtaking import IN_ORDER, EarlyTime, EarlyTimes
 from dmqcache.store.table.cell import DEFAULT_TTL, NEVER, PROVISIONAL, Cell, Value
-from dmqcache.store.table.clock import MAX_AHEAD_MS
-from dmqcache.store.table.merge import SIMULTANEOUS_MS, TIE, Arrivals, state_of
+from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
+from dmqcache.store.table.merge import TIE, Arrivals, state_of
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
 from dmqcache.store.table.settings import MAX_AUTOEXPIRE_S
 from dmqcache.store.table.store_counters import StoreCounters
@@ -43,6 +43,8 @@ class KamailioArrivals(Arrivals):
 
     def __init__(self, table: Table, counters: StoreCounters) -> None:
         super().__init__(table, counters)
+        #: Unix ms: up to then 6.2 nodes may hold this table's keys with a time that we do not believe.
+        self.undated_until = 0
         self._early = EarlyTimes()
         self._removals: deque[_Removal] = deque(maxlen=MAX_REMOVALS)
 
@@ -50,13 +52,14 @@ class KamailioArrivals(Arrivals):
         self,
         key: str,
         value: Value,
-        stamp: int | None,
+        last_modified: int | None,
         sender: str,
         left: float | None = None,
         sent_by: float | None = None,
     ) -> Verdict:
-        """A Kamailio set a key; ``stamp`` is its last_modified, if it sent one; 0: the least of all versions.
-        ``left``: seconds to live as it said, None: the table's autoexpire, counted from now."""
+        """A Kamailio set a key. ``last_modified``: Unix ms, if it sent it; 0: the least of all versions. One
+        that is too far ahead counts as none, and until then 6.2 nodes are told nothing with a time. ``left``:
+        seconds to live as it said, None: the table's autoexpire, counted from now."""
         table = self.table
         wall = table.clock.wall_ms()
         # What is over and not yet swept must not leave its time to the new cell.
@@ -64,22 +67,26 @@ class KamailioArrivals(Arrivals):
         cell = table.cells.get(key)
         ttl = table.settings.autoexpire * 1000
         flags = DEFAULT_TTL if ttl else 0
-        if cell is not None and self.watch and cell.stamp > wall - SIMULTANEOUS_MS and cell.writer != sender:
+        if cell is not None and self.watch and self._is_recent(cell) and cell.writer != sender:
             self.collided(cell)
-        if stamp is None:
+        if last_modified is not None and last_modified > wall + MAX_AHEAD_MS:
+            self.undated_until = max(self.undated_until, last_modified)
+            self._doubt(key, sender)
+            last_modified = None
+        if last_modified is None:
             early = self._early.take(key, sender, table.clock.now(), sent_by)
             if left is None and early is not None:
                 left = self._left(early)
             stamp = self._stamp(cell, early, sent_by)
             flags |= PROVISIONAL
-        elif stamp <= 0:
+        elif last_modified <= 0:
             stamp = table.floor + 1
             flags |= PROVISIONAL
-        elif stamp > wall + MAX_AHEAD_MS:
-            stamp = self._clamped(wall + MAX_AHEAD_MS, key, sender)
-        elif cell is not None and sent_by == IN_ORDER and self._is_own_echo(cell, stamp, sender):
+        elif cell is not None and sent_by == IN_ORDER and self._is_own_echo(cell, last_modified, sender):
             stamp = cell.last_modified() + 1
             flags |= PROVISIONAL
+        else:
+            stamp = version_at(last_modified)
         if left is not None:
             ttl, flags = max(1, round(min(left, MAX_AUTOEXPIRE_S) * 1000)), flags & PROVISIONAL
         verdict = self._judge(cell, State(stamp, value, ttl, flags))
@@ -155,21 +162,21 @@ class KamailioArrivals(Arrivals):
         """The version of a write that came without: now and above all that is here; of a late one, when it
         had been sent. ``early``: a time to live that came before it and made the cell's version newer."""
         table = self.table
-        wall, now = table.clock.wall_ms(), table.clock.now()
+        now = table.clock.now()
         last = table.floor if cell is None else max(cell.last_modified(), table.floor)
         if sent_by is None or sent_by == IN_ORDER:
-            return max(wall, last + 1)
-        stamp = wall - ceil((now - sent_by) * 1000) - 1
+            return max(table.clock.version(), last + 1)
+        stamp = version_at(table.clock.wall_ms() - ceil((now - sent_by) * 1000) - 1)
         if early is not None and cell is not None and early.after == last and stamp > early.before:
             return last + 1
         return stamp
 
     @staticmethod
-    def _is_own_echo(cell: Cell, stamp: int, sender: str) -> bool:
+    def _is_own_echo(cell: Cell, last_modified: int, sender: str) -> bool:
         """Whether a 6.2 only seems to be older than its own delete or time to live of a moment ago: those
         have no version, got one by our clock, and its clock is behind. A message that was really overtaken
         comes T1 (500 ms) later at least."""
-        behind = cell.last_modified() - stamp
+        behind = ms_of(cell.last_modified()) - last_modified
         return bool(cell.flags & PROVISIONAL) and cell.writer == sender and 0 <= behind < OWN_ECHO_MS
 
     def _is_removed(self, key: str, sender: str, sent_by: float) -> bool:
@@ -191,17 +198,23 @@ class KamailioArrivals(Arrivals):
         if cell is None:
             return Verdict.NEWER if came.stamp > self.table.floor else Verdict.OLDER
         verdict = self._compare(cell, came)
-        tie = self.table.floor + 1 < came.stamp == cell.last_modified()
+        tie = self.table.floor + 1 < came.stamp and self._is_shown_alike(cell, came)
         if self.watch and tie and verdict is not Verdict.SAME:
             self.collided(cell, TIE)
         return verdict
 
     @staticmethod
-    def _compare(cell: Cell, came: State) -> Verdict:
+    def _is_shown_alike(cell: Cell, came: State) -> bool:
+        """Whether two versions are the same to a 6.2."""
+        last = cell.last_modified()
+        return came.stamp == last or (not came.flags & PROVISIONAL and ms_of(came.stamp) == ms_of(last))
+
+    def _compare(self, cell: Cell, came: State) -> Verdict:
         """What a Kamailio shows as it was told it is the same, however much of its time is left. A counter's
         number is the one that it was told, unless it is later than the last increment."""
         last = cell.last_modified()
-        if came.stamp == last and came.value == cell.value and type(came.value) is type(cell.value):
+        same = came.value == cell.value and type(came.value) is type(cell.value)
+        if same and self._is_shown_alike(cell, came):
             return Verdict.SAME
         if cell.counts is None:
             return merge(state_of(cell), came)[0]

@@ -100,5 +100,5 @@ class Donor:
             if response.status != 200 and tries > 1 and node in self._outboxes:
                 self._say_done(node, done, tries - 1)
 
-        body = encode(NativeMessage(now=self._ground.clock.raw_ms(), done=done))
+        body = encode(NativeMessage(done=done))
         self._channel.send(node, body, answered, timeout=5.0, fast=True)

@@ -10,6 +10,7 @@ from typing import Final
 
 from dmqcache.bus.peer import Response
 from dmqcache.store.ground import Channel, Ground
+from dmqcache.store.native.answer_reader import AnswerReader
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.native_message import encode_rows
 from dmqcache.store.outbox.outbox import Batch, Outbox
@@ -40,11 +41,14 @@ class NativeCourier:
     first_budget = FIRST_BUDGET
     most_cells = MOST_CELLS
 
-    def __init__(self, ground: Ground, outboxes: Outboxes, channel: Channel, floors: Floors) -> None:
+    def __init__(
+        self, ground: Ground, outboxes: Outboxes, channel: Channel, floors: Floors, answers: AnswerReader
+    ) -> None:
         self._ground = ground
         self._outboxes = outboxes
         self._channel = channel
         self._floors = floors
+        self._answers = answers
 
     def carry(self, outbox: Outbox, batch: Batch) -> bool:
         """Send a batch as one message."""
@@ -79,8 +83,7 @@ class NativeCourier:
         outbox.delivered(batch)
 
     def _pack(self, batch: Batch) -> bytes:
-        clock = self._ground.clock
-        now = clock.now()
+        now = self._ground.clock.now()
         repair = batch.transfer is not None
         rows = {
             table.name: [
@@ -95,12 +98,11 @@ class NativeCourier:
             for table, cells in batch.by_table
         }
         floors = self._floors.of(dict.fromkeys([*rows, *batch.names]))
-        wall = clock.raw_ms()
         try:
-            return encode_rows(wall, rows, floors, repair)
+            return encode_rows(rows, floors, repair)
         except UnicodeError:
             spelt = {name: [_safe(row) for row in some] for name, some in rows.items()}
-            return encode_rows(wall, spelt, floors, repair)
+            return encode_rows(spelt, floors, repair)
 
     def _answered(self, outbox: Outbox, batch: Batch, response: Response) -> None:
         counters = self._ground.counters
@@ -112,6 +114,7 @@ class NativeCourier:
             if batch.transfer is None:
                 counters.delay.observe(self._ground.clock.now() - batch.since, batch.count)
             outbox.delivered(batch)
+            self._answers.read(response)
         elif response.status == 400:
             # It will not be read better the second time; a repair finds what was lost with it.
             counters.refused["", "batch_refused"] += batch.count

@@ -11,26 +11,28 @@ from typing import Annotated, Final
 import msgspec
 
 from dmqcache.store.table.digest import FANOUT_BITS, MAX_DEPTH, MIN_DEPTH
-from dmqcache.store.table.row import Row, RowError, Stamp, check_row
+from dmqcache.store.table.row import Milliseconds, Row, RowError, Stamp, check_row
 
 _Depth = Annotated[int, msgspec.Meta(ge=0, le=MAX_DEPTH)]
 
 #: Tree parts in one question or want: those of ours have half as many. Each costs the other a sum or a look.
 MAX_PARTS: Final = 64
+#: Places in a tree, and numbers of cells.
+Index = Annotated[int, msgspec.Meta(ge=0, le=(1 << 62) - 1)]
 
 
 class Part(msgspec.Struct, array_like=True, gc=False):
     """A node of a table's digest tree, with the numbers of the cells that the asker holds below it."""
 
     depth: _Depth
-    index: Stamp
+    index: Index
     held: list[int] = []
 
 
 class Summary(msgspec.Struct, gc=False):
     """What one node's table sums up to."""
 
-    cells: Stamp
+    cells: Index
     floor: Stamp
     depth: Annotated[int, msgspec.Meta(ge=MIN_DEPTH, le=MAX_DEPTH)]
     #: Sums of the children asked for: 16 for each.
@@ -56,10 +58,8 @@ class Done(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class NativeMessage(msgspec.Struct, gc=False, omit_defaults=True):
-    """The body of every request and reply on the ``dmqcache`` channel."""
+    """The body of every request on the ``dmqcache`` channel."""
 
-    #: The sender's wall clock, Unix ms.
-    now: Stamp
     #: Changed cells by table.
     rows: dict[str, list[Row]] = {}
     #: Flushes by table: everything up to this version is dead.
@@ -67,31 +67,47 @@ class NativeMessage(msgspec.Struct, gc=False, omit_defaults=True):
     #: The rows repair what the receiver holds: it says what it has newer.
     repair: bool = False
     #: Digest tree nodes (depth, index) asked for by table; none: only the whole table's sum.
-    ask: dict[str, list[tuple[_Depth, Stamp]]] | None = None
-    #: The answer to ``ask``.
-    sums: dict[str, Summary] | None = None
-    #: With ``sums``: how many changes the answerer has still to send to the asker.
-    waiting: Stamp = 0
-    #: With ``sums``: whether the answerer has the whole state itself.
-    ready: bool = True
+    ask: dict[str, list[tuple[_Depth, Index]]] | None = None
     want: Want | None = None
     done: Done | None = None
 
 
+class Answer(msgspec.Struct, gc=False, omit_defaults=True):
+    """The body of a 200 that says more than that."""
+
+    #: The answerer's wall clock, Unix ms.
+    now: Milliseconds
+    #: Something in the request was refused because its version is too far ahead.
+    ahead: bool = False
+    #: What was asked for, by table.
+    sums: dict[str, Summary] | None = None
+    #: With ``sums``: how many changes the answerer has still to send to the asker.
+    waiting: Index = 0
+    #: With ``sums``: whether the answerer has the whole state itself.
+    ready: bool = True
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(NativeMessage)
+_answer_decoder = msgspec.json.Decoder(Answer)
 
 
-def encode(message: NativeMessage) -> bytes:
+def encode(message: NativeMessage | Answer) -> bytes:
     """The body."""
     return _encoder.encode(message)
 
 
-def encode_rows(
-    now: int, rows: dict[str, list[tuple[object, ...]]], floors: dict[str, int], repair: bool
-) -> bytes:
+def decode_answer(body: bytes) -> Answer:
+    """Read an answer. RowError where it is none."""
+    try:
+        return _answer_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise RowError("bad_answer", str(error)) from None
+
+
+def encode_rows(rows: dict[str, list[tuple[object, ...]]], floors: dict[str, int], repair: bool) -> bytes:
     """The hot path of :func:`encode`: rows as :func:`~dmqcache.store.table.row.row_of` makes them."""
-    fields: dict[str, object] = {"now": now, "rows": rows}
+    fields: dict[str, object] = {"rows": rows}
     if floors:
         fields["floors"] = floors
     if repair:

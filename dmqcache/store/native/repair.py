@@ -7,7 +7,7 @@ from typing import Final
 
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
-from dmqcache.store.native.clock_samples import ClockSamples
+from dmqcache.store.native.answer_reader import AnswerReader
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.native_message import Done
 from dmqcache.store.native.repair_session import Session
@@ -31,7 +31,7 @@ class Repair:
         channel: Channel,
         leaves: LeafIndexes,
         floors: Floors,
-        clocks: ClockSamples,
+        answers: AnswerReader,
         local: NodeURI,
         interval: float,
         on_end: Callable[[NodeURI, str, bool], None],
@@ -43,7 +43,7 @@ class Repair:
         self._channel = channel
         self._leaves = leaves
         self._floors = floors
-        self._clocks = clocks
+        self._answers = answers
         self._local = local
         self._interval = interval
         self._on_end = on_end
@@ -134,7 +134,7 @@ class Repair:
             self._next()
             return
         with_node = WithNode(
-            node, self._ground, self._outboxes, self._channel, self._leaves, self._floors, self._clocks
+            node, self._ground, self._outboxes, self._channel, self._leaves, self._floors, self._answers
         )
         self.session = Session(with_node, self._ended, self._next_id)
         self.session.start()

@@ -14,11 +14,10 @@ from typing import Final
 
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.store.native.native_message import Done, NativeMessage, Summary, decode
+from dmqcache.store.native.native_message import Answer, Done, NativeMessage, Summary
 from dmqcache.store.native.wants import TRANSFER_CELLS, Wants
 from dmqcache.store.native.with_node import WithNode
 from dmqcache.store.table.digest import FANOUT_BITS
-from dmqcache.store.table.row import RowError
 
 #: Tree parts in one question: 16 sums of about 20 bytes come back for each.
 ASK_PARTS: Final = 4
@@ -113,33 +112,28 @@ class Session:
 
     # -- asking for sums ---------------------------------------------------------------------------------
 
-    def _ask(self, parts: dict[str, list[tuple[int, int]]], then: Callable[[NativeMessage], None]) -> None:
+    def _ask(self, parts: dict[str, list[tuple[int, int]]], then: Callable[[Answer], None]) -> None:
         def answered(response: Response) -> None:
             self._asking -= 1
             if self.ended:
                 return
-            if response.status != 200:
-                self.end("failed")
-                return
-            try:
-                message = decode(response.body)
-            except RowError:
+            answer = self._with.answers.read(response)
+            if answer is None:
                 self.end("failed")
                 return
             self.heard()
-            self._with.clocks.heard(self.node, message.now)
-            then(message)
+            then(answer)
 
         self._asking += 1
-        self._with.send(NativeMessage(now=self._ground.clock.raw_ms(), ask=parts), answered)
+        self._with.send(NativeMessage(ask=parts), answered)
 
     def _look(self) -> None:
         if not self.ended:
             self._ask({table.name: [] for table in self._ground.replicated()}, self._compare_roots)
 
-    def _compare_roots(self, message: NativeMessage) -> None:
-        self._theirs = message.sums or {}
-        self.donor_ready = message.ready
+    def _compare_roots(self, answer: Answer) -> None:
+        self._theirs = answer.sums or {}
+        self.donor_ready = answer.ready
         if self._initial and not self._graves_wanted:
             self._graves_wanted = True
             self._wants.graves([name for name in self._theirs if self._ground.is_replicated(name)])
@@ -148,7 +142,7 @@ class Session:
             if not self._wants.under_way:
                 self.end("repaired" if self._wants.served else "equal")
             return
-        if self._is_waiting(message):
+        if self._is_waiting(answer):
             self._looks += 1
             self._ground.runtime.call_later(PATIENCE_S, self._look)
             return
@@ -168,10 +162,10 @@ class Session:
         self._with.floors.hear(name, theirs.floor)
         return theirs.root != table.digest.node(0, 0) or theirs.floor != table.floor
 
-    def _is_waiting(self, message: NativeMessage) -> bool:
+    def _is_waiting(self, answer: Answer) -> bool:
         """Whether what differs may be on its way already."""
         outbox = self._with.outbox()
-        waiting = message.waiting + (outbox.waiting() if outbox is not None else 0)
+        waiting = answer.waiting + (outbox.waiting() if outbox is not None else 0)
         return bool(waiting) and self._looks < PATIENCE and not self._initial
 
     def _sort_in(self, name: str, depth: int, index: int) -> None:
@@ -203,9 +197,9 @@ class Session:
             parts.setdefault(name, []).append((depth, index))
             places.append((name, depth, index))
 
-        def compare(message: NativeMessage) -> None:
+        def compare(answer: Answer) -> None:
             for name, asked in parts.items():
-                summary = (message.sums or {}).get(name)
+                summary = (answer.sums or {}).get(name)
                 for (depth, index), sums in zip(asked, summary.sums if summary else (), strict=False):
                     self._compare_children(name, depth, index, sums)
             self._advance()

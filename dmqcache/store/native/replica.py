@@ -13,10 +13,9 @@ from dmqcache.bus.node import Node
 from dmqcache.bus.peer import Message, Peer, Reply
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import CONTENT_TYPE, Ground
-from dmqcache.store.native.clock_samples import ClockSamples
 from dmqcache.store.native.donor import Donor
 from dmqcache.store.native.floors import Floors
-from dmqcache.store.native.native_message import NativeMessage, Summary, decode, encode
+from dmqcache.store.native.native_message import Answer, NativeMessage, Summary, decode, encode
 from dmqcache.store.native.repair import Repair
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cells import Cells
@@ -48,7 +47,6 @@ class Replica(Peer):
         outboxes: Outboxes,
         arrivals: Mapping[str, Arrivals],
         floors: Floors,
-        clocks: ClockSamples,
         donor: Donor,
         repair: Repair,
         nodes: NodeListener,
@@ -60,7 +58,6 @@ class Replica(Peer):
         self._outboxes = outboxes
         self._arrivals = arrivals
         self._floors = floors
-        self._clocks = clocks
         self._donor = donor
         self._repair = repair
         self._nodes = nodes
@@ -89,34 +86,42 @@ class Replica(Peer):
         return self._take(message.node.uri, came)
 
     def _take(self, node: NodeURI, came: NativeMessage) -> Reply:
-        self._clocks.heard(node, came.now)
         if came.repair or came.done is not None:
             self._repair.heard(node)
+        answer = Answer(self._ground.clock.raw_ms())
         for name, floor in came.floors.items():
-            self._floors.hear(name, floor)
+            answer.ahead |= not self._floors.hear(name, floor)
         if came.rows:
-            self._merge(node, came)
+            answer.ahead |= self._merge(node, came)
         if came.want is not None and not self._donor.wanted(node, came.want):
             return Reply(503)
         if came.done is not None:
             self._repair.done(node, came.done)
         if came.ask is not None:
-            return Reply(200, body=encode(self._answer(node, came.ask)), content_type=CONTENT_TYPE)
-        return Reply(200)
+            self._sum_up(answer, node, came.ask)
+        elif not answer.ahead:
+            # The bus keeps each answer with a body for half a minute, and measures no round trip by its copy.
+            return Reply(200)
+        return Reply(200, body=encode(answer), content_type=CONTENT_TYPE)
 
-    def _merge(self, node: NodeURI, came: NativeMessage) -> None:
+    def _merge(self, node: NodeURI, came: NativeMessage) -> bool:
+        """Returns whether a row was refused because its version lies too far ahead."""
         counters = self._ground.counters
+        ahead = False
         for name, rows in came.rows.items():
             if not self._ground.is_replicated(name):
                 reason = "not_replicated" if name in self._ground.tables else "unknown_table"
                 counters.refused["", reason] += len(rows)
                 continue
-            newer = self._arrivals[name].merge_rows(rows, str(node))
+            arrivals = self._arrivals[name]
+            newer = arrivals.merge_rows(rows, str(node))
+            ahead |= arrivals.ahead
             if came.repair:
                 counters.repair_cells["in"] += len(rows)
                 if newer:
                     self._tell_back(name, newer, node)
         self._merged()
+        return ahead
 
     def _tell_back(self, name: str, keys: list[str], node: NodeURI) -> None:
         """``node`` sent something older than what we hold."""
@@ -124,19 +129,16 @@ class Replica(Peer):
         if outbox is not None:
             self._outboxes.name_keys(self._ground.tables[name], keys, [outbox])
 
-    def _answer(self, node: NodeURI, ask: dict[str, list[tuple[int, int]]]) -> NativeMessage:
-        """The sums asked for."""
+    def _sum_up(self, answer: Answer, node: NodeURI, ask: dict[str, list[tuple[int, int]]]) -> None:
+        """Answer with the sums asked for."""
         ground, outbox = self._ground, self._outboxes.get(node)
-        return NativeMessage(
-            now=ground.clock.raw_ms(),
-            sums={
-                name: summary_of(ground.tables[name], parts)
-                for name, parts in ask.items()
-                if ground.is_replicated(name)
-            },
-            waiting=outbox.waiting() if outbox is not None else 0,
-            ready=ground.ready,
-        )
+        answer.sums = {
+            name: summary_of(ground.tables[name], parts)
+            for name, parts in ask.items()
+            if ground.is_replicated(name)
+        }
+        answer.waiting = outbox.waiting() if outbox is not None else 0
+        answer.ready = ground.ready
 
 
 def summary_of(table: Cells, parts: list[tuple[int, int]]) -> Summary:

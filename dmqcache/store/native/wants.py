@@ -160,7 +160,7 @@ class Wants:
                 self._listener.want_failed()
 
         if not self._stopped:
-            self._with.send(NativeMessage(now=self._ground.clock.raw_ms(), want=want), answered)
+            self._with.send(NativeMessage(want=want), answered)
 
     def done(self, done: Done) -> None:
         """The donor has sent all of one want."""

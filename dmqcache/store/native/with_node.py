@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
-from dmqcache.store.native.clock_samples import ClockSamples
+from dmqcache.store.native.answer_reader import AnswerReader
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.native_message import NativeMessage, encode
 from dmqcache.store.outbox.outbox import Outbox, Transfer
@@ -29,7 +29,7 @@ class WithNode:
     channel: Channel
     leaves: LeafIndexes
     floors: Floors
-    clocks: ClockSamples
+    answers: AnswerReader
 
     def send(self, message: NativeMessage, answered: Callable[[Response], None]) -> None:
         """Ask the node something."""

@@ -6,10 +6,12 @@ A cell is a record, no more: which of two wins is ``version.py``'s business, whe
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated, Final
+from typing import Final
 from zlib import crc32
 
 import msgspec
+
+from dmqcache.store.table.counts import Counts
 
 Value = str | int
 
@@ -22,43 +24,15 @@ DEFAULT_TTL: Final = 2
 #: A tombstone of a cell whose time was over: nobody deleted it, so it kills no cell of its own version.
 EXPIRED: Final = 4
 
-#: Unix ms: year 2248. Beyond it arithmetic with times would fail.
-MAX_STAMP: Final = 1 << 43
+#: Set here, never sent: the version is of the same millisecond as the one before it. A Kamailio 6.2, which
+#: sees milliseconds only, must be told without a time, or it would keep what it has.
+UNDATED: Final = 16
+
+#: Seconds, a century: the longest time to live.
+MAX_TTL_S: Final = 100 * 366 * 86_400
 MASK: Final = (1 << 64) - 1
 #: An odd number without pattern: 2**64 by the golden ratio.
 _SPREAD: Final = 0x9E3779B97F4A7C15
-
-
-class Share(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """What one node has added to a counter."""
-
-    #: How often it added: of two shares of one node the one with more is the later.
-    times: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
-    total: Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
-    #: Unix ms of the last time.
-    stamp: Annotated[int, msgspec.Meta(ge=0, le=MAX_STAMP)]
-
-
-def clamp_shares(shares: dict[str, Share], limit: int) -> int:
-    """Pull the times of increments above ``limit`` (Unix ms) back to it; returns how many there were."""
-    late = [node for node, share in shares.items() if share.stamp > limit]
-    for node in late:
-        shares[node] = Share(shares[node].times, shares[node].total, limit)
-    return len(late)
-
-
-class Counts(msgspec.Struct, gc=False):
-    """A counter's parts: where it began, and each node's share."""
-
-    base: int
-    shares: dict[str, Share]
-
-    def total(self) -> int:
-        return self.base + sum(share.total for share in self.shares.values())
-
-    def touched(self) -> int:
-        """Unix ms of the last increment that we know of."""
-        return max((share.stamp for share in self.shares.values()), default=0)
 
 
 class Cell(msgspec.Struct, gc=False):
@@ -71,7 +45,7 @@ class Cell(msgspec.Struct, gc=False):
     #: 64 bits of the key, odd; the digest's place and factor.
     hash: int
     value: str | int | None
-    #: Unix ms, Kamailio 6.2's ``last_modified``. Of a counter: when its base was set.
+    #: Its version, see ``clock.py``. Of a counter: when its base was set.
     stamp: int
     #: Milliseconds to live as the writer set it; 0: for ever. Part of the version.
     ttl: int = 0
@@ -85,7 +59,7 @@ class Cell(msgspec.Struct, gc=False):
     digest: int = 0
 
     def last_modified(self) -> int:
-        """The version as other nodes are shown it: Unix ms of the last change of any kind."""
+        """The version of the last change of any kind."""
         return self.stamp if self.counts is None else max(self.stamp, self.counts.touched())
 
 
@@ -119,7 +93,8 @@ def plain_digest(key_hash: int, value: Value, stamp: int, ttl: int, flags: int) 
         except UnicodeEncodeError:
             mixed = crc32(value.encode("utf-8", "surrogateescape")) + 1
     if not flags & PROVISIONAL:
-        mixed += stamp << 22
+        # 57 bits now and 59 for ever: none is shifted out.
+        mixed += stamp << 5
     if ttl and flags & (PROVISIONAL | DEFAULT_TTL) != PROVISIONAL | DEFAULT_TTL:
         # A time that a writer chose is the same wherever it was heard; one from arrival on is not.
         mixed += ttl * _SPREAD
@@ -128,6 +103,10 @@ def plain_digest(key_hash: int, value: Value, stamp: int, ttl: int, flags: int) 
 
 def counter_digest(key_hash: int, stamp: int, counts: Counts) -> int:
     """The same of a counter: its base and every share."""
-    shares = sorted((node, share.times, share.total) for node, share in counts.shares.items())
-    text = f"{stamp} {counts.base} {shares}".encode("utf-8", "surrogateescape")
-    return key_hash * int.from_bytes(blake2b(text, digest_size=8).digest(), "big") & MASK
+    shares = counts.shares
+    text = f"{stamp} {counts.base}"
+    for name in sorted(shares) if len(shares) > 1 else shares:
+        share = shares[name]
+        text += f" {len(name)} {name} {share.stamp} {share.total} {share.line}"
+    data = text.encode("utf-8", "surrogateescape")
+    return key_hash * int.from_bytes(blake2b(data, digest_size=8).digest(), "big") & MASK

@@ -16,12 +16,12 @@ from dmqcache.store.table.cell import (
     Cell,
     Value,
     cell_digest,
-    clamp_shares,
     counter_digest,
     key_hash,
     plain_digest,
 )
 from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.counts import dated
 from dmqcache.store.table.digest import Digest
 from dmqcache.store.table.expiry import ExpiryIndex
 from dmqcache.store.table.graves import Graves
@@ -48,7 +48,7 @@ class Cells:
         self.live = 0
         #: Bytes of the live cells' keys and values (characters of those that are not ASCII).
         self.bytes = 0
-        #: A flush: everything with a version up to this one (Unix ms) is dead on every node.
+        #: A flush: everything with a version up to this one is dead on every node.
         self.floor = 0
         self.order = KeyOrder()
         self.expiry = ExpiryIndex()
@@ -92,7 +92,7 @@ class Cells:
         """
         if not dead.stamp or self.graves.buried_at(dead.key) is None:
             return self.floor + 1
-        return max(dead.last_modified() + max(dead.ttl, 1), self.floor + 1)
+        return max(dead.last_modified(), self.floor) + 1
 
     def _new_cell(self, key: str) -> Cell:
         cell = self.cells[key] = Cell(key, key_hash(key), None, 0)
@@ -131,7 +131,7 @@ class Cells:
 
     def _bury(self, cell: Cell, stamp: int | None = None, flags: int = 0) -> None:
         """Make a tombstone of a cell; without a version given, with one above all it has had."""
-        wanted = max(self.clock.wall_ms(), cell.last_modified() + 1) if stamp is None else stamp
+        wanted = max(self.clock.version(), cell.last_modified() + 1) if stamp is None else stamp
         cell.stamp = wanted
         cell.flags = flags
         cell.ttl = 0
@@ -152,7 +152,7 @@ class Cells:
         self.graves.bury(cell.key, self.clock.now(), bool(cell.flags & EXPIRED))
 
     def raise_floor(self, floor: int) -> int:
-        """Everything with a version up to ``floor`` (Unix ms) is dead; returns how many cells died.
+        """Everything with a version up to ``floor`` is dead; returns how many cells died.
         Tombstones below it are not needed any more."""
         if floor <= self.floor:
             return 0
@@ -197,21 +197,26 @@ class Cells:
         dead = (self.cells[key] for key in self.graves)
         return [cell for cell in dead if everything or not cell.flags & EXPIRED]
 
-    def clamp(self, limit: int) -> int:
-        """Pull versions above ``limit`` (Unix ms) back to it, after our own clock was found to be wrong."""
-        count = 0
+    def pull_back(self, limit: int) -> list[Cell]:
+        """Give what has a version above ``limit`` that of now, the floor too; returns the cells."""
+        now = self.clock.version()
+        if self.floor > limit:
+            self.floor = now - 1
+        # A cell always stands above the floor.
+        now = max(now, self.floor + 1)
+        late: list[Cell] = []
         for cell in self.cells.values():
-            if cell.stamp > limit:
-                count += 1
-                cell.stamp = limit
-                if cell.value is not None:
-                    before, cell.digest = cell.digest, cell_digest(cell)
-                    self.digest.change(cell.hash, before, cell.digest)
+            if cell.last_modified() <= limit:
+                continue
+            late.append(cell)
             if cell.counts is not None:
-                count += clamp_shares(cell.counts.shares, limit)
-        # A cell always stands above the floor, those just pulled back too.
-        self.floor = min(self.floor, limit - 1)
-        return count
+                cell.counts.shares = dated(cell.counts.shares, limit, now)
+            if cell.stamp > limit:
+                cell.stamp = now
+            if cell.value is not None:
+                before, cell.digest = cell.digest, cell_digest(cell)
+                self.digest.change(cell.hash, before, cell.digest)
+        return late
 
     def _use_digest(self) -> None:
         """Hold what every write needs of the digest at hand."""

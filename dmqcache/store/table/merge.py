@@ -15,14 +15,13 @@ from dmqcache.store.table.cell import (
     EXPIRED,
     NEVER,
     PROVISIONAL,
+    UNDATED,
     Cell,
-    Counts,
-    Share,
     Value,
-    clamp_shares,
 )
-from dmqcache.store.table.clock import MAX_AHEAD_MS
-from dmqcache.store.table.row import Row
+from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
+from dmqcache.store.table.counts import Counts, Share, without_void
+from dmqcache.store.table.row import Row, fault
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import MAX_KEY_LENGTH, Table
 from dmqcache.store.table.version import State, Verdict, merge
@@ -37,8 +36,8 @@ SEEN, MINE, TIE, SHOWN = 1, 2, 4, 8
 #: A copy of an older message may still be on its way to a Kamailio, which handles every copy.
 REPEATED = 16
 
-#: Nodes with a wrong clock that are named in the log.
-MAX_WRONG_CLOCKS: Final = 100
+#: Pairs of a sender and a reason that are named in the log.
+MAX_TOLD: Final = 100
 
 log = logging.getLogger("dmqcache.store")
 
@@ -60,27 +59,33 @@ class Arrivals:
         self.collisions: dict[str, int] = {}
         #: Counters that were merged since then, where a Kamailio listens.
         self.counted: dict[str, None] = {}
-        #: Nodes of which it was said that their versions lie far in the future.
-        self._wrong_clocks: set[str] = set()
+        #: Of the rows that came last one was refused because its version lies too far ahead.
+        self.ahead = False
+        #: Of whom the log has said that rows are refused, and why.
+        self._told: set[tuple[str, str]] = set()
 
     def merge_rows(self, rows: Iterable[Row], sender: str) -> list[str]:
         """Merge rows of a dmqcache node; returns the keys of which we hold something newer."""
         table = self.table
         cells, floor = table.cells, table.floor
-        wall = table.clock.wall_ms()
-        limit, recent = wall + MAX_AHEAD_MS, wall - SIMULTANEOUS_MS
+        limit = table.clock.limit()
+        recent = limit - version_at(MAX_AHEAD_MS + SIMULTANEOUS_MS)
         now = table.clock.now()
         held_newer: list[str] = []
         applied = 0
+        self.ahead = False
         for row in rows:
             key, stamp = row.key, row.stamp
-            if stamp > limit:
-                stamp = row.stamp = self._clamped(limit, key, sender)
+            if stamp > limit or row.ttl or row.left or row.shares is not None or len(key) > MAX_KEY_LENGTH:
+                reason = "bad_key" if len(key) > MAX_KEY_LENGTH else fault(row, limit)
+                if reason is not None:
+                    self._refuse(reason, key, sender)
+                    continue
+                if row.shares:
+                    row.shares = without_void(row.shares)
             if stamp <= floor:
                 held_newer.append(key)
                 continue
-            if row.shares is not None:
-                self.counters.clamped[table.name] += clamp_shares(row.shares, limit)
             cell = cells.get(key)
             if cell is None:
                 cell = table._new_cell(key)
@@ -93,7 +98,7 @@ class Arrivals:
             elif self.watch and self._is_shown_otherwise(cell, stamp):
                 self.collided(cell, SHOWN)
             elif self.watch and cell.stamp > recent and cell.writer != sender:
-                self.collided(cell)
+                self.collided(cell, _tie(stamp, cell.stamp))
             if row.ttl or row.value is None or row.shares is not None:
                 self._take(cell, row, now)
             else:
@@ -107,18 +112,32 @@ class Arrivals:
             self.counters.refused[table.name, "older"] += len(held_newer)
         return held_newer
 
-    def _clamped(self, limit: int, key: str, sender: str) -> int:
+    def _doubt(self, key: str, sender: str) -> None:
+        """Count a version that is too far ahead; said once of each sender."""
         self.counters.clamped[self.table.name] += 1
-        if sender not in self._wrong_clocks and len(self._wrong_clocks) < MAX_WRONG_CLOCKS:
-            self._wrong_clocks.add(sender)
+        self._say(sender, "future", key)
+
+    def _refuse(self, reason: str, key: str, sender: str) -> None:
+        """Count a row that is not taken; said once of each sender."""
+        self.counters.refused[self.table.name, reason] += 1
+        if reason == "future":
+            self.ahead = True
+            self.counters.clamped[self.table.name] += 1
+        self._say(sender, reason, key)
+
+    def _say(self, sender: str, reason: str, key: str) -> None:
+        if (sender, reason) in self._told or len(self._told) >= MAX_TOLD:
+            return
+        self._told.add((sender, reason))
+        name, shown = self.table.name, key[:80]
+        if reason == "future":
+            seconds = MAX_AHEAD_MS // 1000
             log.warning(
-                "table %s: %s dates key %r more than %d s in the future: are all clocks right?",
-                self.table.name,
-                sender,
-                key[:80],
-                MAX_AHEAD_MS // 1000,
+                "table %s: %s dates key %r more than %d s ahead, not believed: are all clocks right?",
+                *(name, sender, shown, seconds),
             )
-        return limit
+        else:
+            log.warning("table %s: %s tells key %r, which is refused: %s", name, sender, shown, reason)
 
     def _merge_slowly(self, cell: Cell, row: Row, sender: str, held_newer: list[str]) -> bool:
         """A row that is not simply newer: of the same version, a counter's, or older."""
@@ -134,6 +153,23 @@ class Arrivals:
         if shares and cell.counts is not None and row.ttl and _follows(cell.counts.shares, shares, row.ttl):
             held_newer.append(row.key)
             return False
+        if row.stamp == cell.stamp and row.ttl == cell.ttl > 0 and cell.counts is None and shares is None:
+            # The same write, and nodes count its time from different moments: it is over with the first.
+            if row.flags & EXPIRED and self.table.live_cell(cell.key) is not None:
+                self.table._expire(cell)
+                return True
+            if cell.flags & EXPIRED and row.value is not None:
+                held_newer.append(row.key)
+                return False
+        if shares and held.shares and row.stamp == cell.stamp:
+            contested = self.table.counter.contested(held.shares, shares)
+            if contested:
+                self._refuse("own_share", row.key, sender)
+                later = max(shares[name].stamp for name in contested) + 1
+                mine = [(name, held.shares[name]) for name in contested]
+                again = {name: Share(later, share.total, share.line) for name, share in mine}
+                self._say_again(cell, {**held.shares, **again})
+                return False
         came = State(row.stamp, row.value, row.ttl, row.flags, shares)
         if row.stamp == cell.stamp and cell.flags & EXPIRED and cell.counts is None and shares is not None:
             # What died here was counted in elsewhere before its time was over.
@@ -147,17 +183,33 @@ class Arrivals:
             return False
         if verdict is Verdict.OLDER:
             if self.watch and self._is_recent(cell) and cell.writer != sender:
-                self.collided(cell, TIE if row.stamp == cell.stamp else 0)
+                self.collided(cell, _tie(row.stamp, cell.stamp))
             held_newer.append(row.key)
             return False
         if verdict is Verdict.MERGED:
             held_newer.append(row.key)
         if self.watch and shares is None and cell.writer != sender:
-            self.collided(cell, TIE if row.stamp == cell.stamp else 0)
+            self.collided(cell, _tie(row.stamp, cell.stamp))
         merged = Row(row.key, state.value, state.stamp, state.ttl, row.left, state.flags, state.shares)
         self._take(cell, merged, self.table.clock.now(), keep_time=cell.value is not None)
         cell.writer = sender
+        if held.shares and cell.counts is not None and row.stamp == held.stamp:
+            insisted = self.table.counter.insist(held.shares, cell.counts.shares, self.table.tombstone_ttl)
+            if insisted is not cell.counts.shares:
+                self._say_again(cell, insisted)
         return True
+
+    def _say_again(self, cell: Cell, shares: dict[str, Share]) -> None:
+        """What this process has added to a counter only it knows: if others say something else, all nodes
+        hear it again, with a later version."""
+        assert cell.counts is not None
+        cell.counts.shares = shares
+        if cell.value is not None:
+            self.table._enliven(
+                cell, cell.counts.total(), cell.stamp, cell.ttl, cell.expires, cell.flags & ~UNDATED
+            )
+        cell.writer = ""
+        self.table.on_change(cell)
 
     def _take(self, cell: Cell, row: Row, now: float, keep_time: bool = False) -> None:
         """Make the cell what the row says."""
@@ -193,23 +245,23 @@ class Arrivals:
         have forgotten it already. Its version is the least, and yet it is the newest."""
         if dead.counts is not None:
             return _follows(shares, dead.counts.shares, dead.ttl)
-        return max(share.stamp for share in shares.values()) > dead.stamp + self._remembered_ms()
+        return max(share.stamp for share in shares.values()) > dead.stamp + self._remembered()
 
     def _begun_since(self, cell: Cell, buried: int) -> bool:
         """The same from the other side: a tombstone came for a counter that was begun when we knew no more of
         it."""
-        return cell.counts is not None and cell.counts.touched() > buried + self._remembered_ms()
+        return cell.counts is not None and cell.counts.touched() > buried + self._remembered()
 
-    def _remembered_ms(self) -> int:
-        return int(self.table.tombstone_ttl * 1000)
+    def _remembered(self) -> int:
+        return version_at(int(self.table.tombstone_ttl * 1000))
 
     def _is_shown_otherwise(self, cell: Cell, stamp: int) -> bool:
         if cell.counts is not None:
-            return cell.last_modified() >= stamp
+            return ms_of(cell.last_modified()) >= ms_of(stamp)
         return cell.stamp == self.table.floor + 1 and bool(cell.flags & PROVISIONAL)
 
     def _is_recent(self, cell: Cell) -> bool:
-        return cell.last_modified() > self.table.clock.wall_ms() - SIMULTANEOUS_MS
+        return ms_of(cell.last_modified()) > self.table.clock.wall_ms() - SIMULTANEOUS_MS
 
     def overwritten(self, cell: Cell) -> bool:
         """A write of this node is about to replace what another one wrote. Returns whether that was only just
@@ -225,11 +277,17 @@ class Arrivals:
         self.collisions[cell.key] = self.collisions.get(cell.key, 0) | kind
 
 
+def _tie(one: int, other: int) -> int:
+    """TIE if two versions are the same to a Kamailio 6.2, which keeps the first of two."""
+    return TIE if ms_of(one) == ms_of(other) else 0
+
+
 def _follows(later: dict[str, Share], earlier: dict[str, Share], ttl: int) -> bool:
     """Whether a counter was begun by others after one of so many milliseconds to live was over."""
     if not later or not earlier or later.keys() & earlier.keys():
         return False
-    return min(share.stamp for share in later.values()) > ttl + max(share.stamp for share in earlier.values())
+    over = max(share.stamp for share in earlier.values()) + version_at(ttl)
+    return min(share.stamp for share in later.values()) > over
 
 
 def state_of(cell: Cell) -> State:

@@ -10,7 +10,17 @@ from typing import Annotated, Final
 
 import msgspec
 
-from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, MAX_STAMP, NEVER, PROVISIONAL, Cell, Share
+from dmqcache.store.table.cell import (
+    DEFAULT_TTL,
+    EXPIRED,
+    MAX_TTL_S,
+    NEVER,
+    PROVISIONAL,
+    UNDATED,
+    Cell,
+)
+from dmqcache.store.table.clock import MAX_MS, MAX_STAMP
+from dmqcache.store.table.counts import MAX_NAME, MAX_SHARES_HEARD, Share
 
 #: On the wire only: key and value are the bytes of texts that are not UTF-8, each as one character.
 BYTES: Final = 8
@@ -25,8 +35,11 @@ class RowError(ValueError):
         self.reason = reason
 
 
-#: Unix ms, or as many milliseconds.
+#: A version.
 Stamp = Annotated[int, msgspec.Meta(ge=0, le=MAX_STAMP)]
+#: Unix ms, or as many milliseconds.
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=MAX_MS)]
+_Flags = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
 _Integer = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 
 
@@ -37,11 +50,11 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     value: str | _Integer | None
     stamp: Stamp
     #: Milliseconds to live as the writer set it; 0: for ever.
-    ttl: Stamp = 0
+    ttl: Milliseconds = 0
     #: Milliseconds that were left when the row was sent; clocks need not agree. Of a tombstone that a
     #: starting node is given: how old it was, so that all nodes forget it at the same time.
-    left: Stamp = 0
-    flags: Stamp = 0
+    left: Milliseconds = 0
+    flags: _Flags = 0
     shares: dict[str, Share] | None = None
 
 
@@ -53,6 +66,24 @@ def check_row(row: Row) -> None:
         raise RowError("bad_row", "an empty key")
     if row.shares is not None and not isinstance(row.value, int):
         raise RowError("bad_row", "a counter whose base is no integer")
+
+
+def fault(row: Row, limit: int) -> str | None:
+    """Why a row is not believed, as a name for a counter; None if it is. ``limit``: the greatest version that
+    may be right."""
+    if row.stamp > limit:
+        return "future"
+    if row.ttl > 1000 * MAX_TTL_S or (row.left > row.ttl and row.value is not None):
+        return "bad_ttl"
+    if row.shares:
+        if len(row.shares) > MAX_SHARES_HEARD or max(map(len, row.shares)) > MAX_NAME:
+            return "bad_share"
+        for name, share in row.shares.items():
+            if share.stamp > limit:
+                return "future"
+            if share.line > share.stamp or (not name and share.line != share.stamp):
+                return "bad_share"
+    return None
 
 
 def _unescape(row: Row) -> None:
@@ -82,13 +113,14 @@ def row_of(cell: Cell, now: float) -> tuple[object, ...]:
 
     A counter whose time is over is told like one that lives, with no time left: who counted on, not knowing
     of its time, learns which increments are in it."""
-    if cell.flags == 0 and cell.ttl == 0 and cell.counts is None:
+    flags = cell.flags & ~UNDATED
+    if flags == 0 and cell.ttl == 0 and cell.counts is None:
         return (cell.key, cell.value, cell.stamp)
     left = max(0, round((cell.expires - now) * 1000)) if cell.expires != NEVER else 0
     if cell.counts is not None:
-        flags = cell.flags & ~EXPIRED
+        flags &= ~EXPIRED
         return (cell.key, cell.counts.base, cell.stamp, cell.ttl, left, flags, cell.counts.shares)
-    return (cell.key, cell.value, cell.stamp, cell.ttl, left, cell.flags)
+    return (cell.key, cell.value, cell.stamp, cell.ttl, left, flags)
 
 
 def escaped(row: tuple[object, ...]) -> tuple[object, ...]:

@@ -12,15 +12,16 @@ from typing import Final
 
 from dmqcache.store.table.cell import (
     DEFAULT_TTL,
+    MAX_TTL_S,
     NEVER,
     PROVISIONAL,
+    UNDATED,
     Cell,
-    Counts,
-    Share,
     Value,
 )
 from dmqcache.store.table.cells import Cells
-from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.clock import MAX_COUNT, Clock, version_at
+from dmqcache.store.table.counts import Counter, Counts, fits, saturated
 from dmqcache.store.table.json_bytes import quote
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
 from dmqcache.store.table.settings import TableSettings
@@ -32,10 +33,6 @@ MAX_VALUE_BYTES: Final = 1 << 20
 #: Milliseconds by which nodes' versions of one write of a Kamailio's may differ: its way to one of them
 #: may be repeated once (0.5 s). A later one is a write that crossed, and is settled as such.
 PROVISIONAL_LEAD_MS: Final = 1_000
-#: Redis' integers; Kamailio's own end at 31 bits, which its dialect sees to.
-MAX_INTEGER: Final = (1 << 63) - 1
-#: Seconds, a century. Other nodes refuse what lies beyond the year 2248.
-MAX_TTL_S: Final = 100 * 366 * 86_400
 
 
 class Table(Cells):
@@ -51,8 +48,8 @@ class Table(Cells):
         max_value_bytes: int = MAX_VALUE_BYTES,
     ) -> None:
         super().__init__(settings, clock)
-        #: Under which name this node's increments are kept.
-        self.identity = identity
+        #: How this process adds to counters.
+        self.counter = Counter(identity, clock.now)
         self.max_value_bytes = max_value_bytes
         #: Characters of key and value together up to which nothing can be too long, escaped or not.
         self._short = min(1024, max_value_bytes // 6)
@@ -184,10 +181,9 @@ class Table(Cells):
         times the longer one counts, so only a shorter one must be a write of its own."""
         assert cell.counts is not None and cell.value is not None
         self._make_ours(cell)
-        mine = cell.counts.shares.get(self.identity, Share(0, 0, 0))
-        stamp = max(self.clock.wall_ms(), cell.last_modified() + 1)
-        cell.counts.shares[self.identity] = Share(mine.times + 1, mine.total, stamp)
-        self._enliven(cell, cell.value, cell.stamp, life, expires, cell.flags & PROVISIONAL)
+        stamp, undated = self._next_version(cell)
+        self.counter.add(cell.counts, 0, stamp, self.tombstone_ttl)
+        self._enliven(cell, cell.value, cell.stamp, life, expires, cell.flags & PROVISIONAL | undated)
         self.counters.sets += 1
         self.on_change(cell)
 
@@ -213,11 +209,27 @@ class Table(Cells):
     def flush(self) -> int:
         """Delete everything that any node wrote before now; returns how many cells that were here."""
         keys = [cell.key for cell in self.cells.values() if cell.value is not None]
-        newest = max((cell.last_modified() for cell in self.cells.values()), default=0)
-        count = self.raise_floor(max(self.clock.wall_ms(), newest, self.floor + 1))
-        self.counters.deletes += count
+        # The floor kills what others write as well, so it is never ahead: what is, is deleted one by one.
+        self.raise_floor(self.clock.version() + MAX_COUNT)
+        for cell in [cell for cell in self.cells.values() if cell.value is not None]:
+            self._make_ours(cell)
+            self._bury(cell)
+            self.on_change(cell)
+        self.counters.deletes += len(keys)
         self.on_flush(keys)
-        return count
+        return len(keys)
+
+    def redate(self) -> int:
+        """Date what lies further ahead than may be as written now: other nodes refused it, as our clock was
+        wrong. Returns how many cells; all nodes are told of them."""
+        floor = self.floor
+        late = self.pull_back(self.clock.limit())
+        for cell in late:
+            cell.writer = ""
+            self.on_change(cell)
+        if self.floor < floor:
+            self.on_flush([])
+        return len(late)
 
     def incr(self, key: str, by: int = 1) -> int:
         """Add to an integer (or a string that reads as one) and return the sum. A key that is absent
@@ -227,28 +239,32 @@ class Table(Cells):
         if by.__class__ is not int:
             raise ValueError("an increment is an integer")
         live = self.live_cell(key)
-        total = (_as_integer(live.value) if live is not None else self.settings.initval or 0) + by
-        mine = live.counts.shares.get(self.identity) if live is not None and live.counts else None
-        times, sum_so_far = (mine.times, mine.total) if mine is not None else (0, 0)
-        if not _fits(total) or not _fits(sum_so_far + by):
+        if live is None:
+            before = self.settings.initval or 0
+        else:
+            before = live.counts.exact() if live.counts is not None else _as_integer(live.value)
+        total = before + by
+        # A sum that simultaneous increments brought beyond 64 bits may be brought back.
+        if not fits(by) or (by and not fits(total)):
             raise ValueError("increment or decrement would overflow")
+        total = saturated(total)
         cell = self._counter(key, live)
         counts = cell.counts
         assert counts is not None
         self._make_ours(cell)
-        stamp = max(self.clock.wall_ms(), cell.last_modified() + 1)
-        counts.shares[self.identity] = Share(times + 1, sum_so_far + by, stamp)
+        stamp, undated = self._next_version(cell)
+        self.counter.add(counts, by, stamp, self.tombstone_ttl)
         if cell.value is None:
             ttl, expires, flags = self._life(None)
-            self._enliven(cell, total, cell.stamp, ttl, expires, flags)
+            self._enliven(cell, total, cell.stamp, ttl, expires, flags | undated)
         elif self.settings.updateexpire and self._default_ttl:
             ttl, expires, default = self._default_ttl, self._deadline(), DEFAULT_TTL
             if cell.ttl > ttl:
                 # Of two times of a counter the longer one counts, on all nodes.
                 ttl, expires, default = cell.ttl, max(cell.expires, expires), 0
-            self._enliven(cell, total, cell.stamp, ttl, expires, default | (cell.flags & PROVISIONAL))
+            self._enliven(cell, total, cell.stamp, ttl, expires, default | undated | cell.flags & PROVISIONAL)
         else:
-            flags = cell.flags & (DEFAULT_TTL | PROVISIONAL)
+            flags = cell.flags & (DEFAULT_TTL | PROVISIONAL) | undated
             self._enliven(cell, total, cell.stamp, cell.ttl, cell.expires, flags)
         self.counters.sets += 1
         self.on_change(cell)
@@ -262,7 +278,7 @@ class Table(Cells):
                 if cell.flags & PROVISIONAL and cell.stamp > self.floor + 1:
                     # Each node gave the Kamailio's number its own version on arrival, some a later one than
                     # this node: an increment of it needs one that beats them all.
-                    cell.stamp = max(self.clock.wall_ms(), cell.stamp + PROVISIONAL_LEAD_MS)
+                    cell.stamp = max(self.clock.version(), cell.stamp + version_at(PROVISIONAL_LEAD_MS))
             return cell
         base = self.settings.initval or 0
         dead = self.cells.get(key)
@@ -274,7 +290,7 @@ class Table(Cells):
         return dead
 
     def _write(self, cell: Cell | None, key: str, value: Value, ttl: int, expires: float, flags: int) -> None:
-        stamp = self.clock.wall_ms()
+        stamp = self.clock.version()
         if stamp <= self.floor:
             stamp = self.floor + 1
         if cell is None:
@@ -283,6 +299,8 @@ class Table(Cells):
             last = cell.stamp if cell.counts is None else cell.last_modified()
             if stamp <= last:
                 stamp = last + 1
+                if stamp & MAX_COUNT:
+                    flags |= UNDATED
             if cell.writer:
                 self._make_ours(cell)
             cell.counts = None
@@ -295,6 +313,13 @@ class Table(Cells):
         if cell.writer:
             self.on_overwrite(cell)
             cell.writer = ""
+
+    def _next_version(self, cell: Cell) -> tuple[int, int]:
+        """A version above all that the cell has had, and UNDATED if it is of the same millisecond."""
+        last, now = cell.last_modified(), self.clock.version()
+        if now > last:
+            return now, 0
+        return last + 1, UNDATED if last & MAX_COUNT != MAX_COUNT else 0
 
     def rewrite(self, cell: Cell) -> None:
         """Write what is there once more as our own, with a later version: where two Kamailio nodes may hold
@@ -338,7 +363,7 @@ class Table(Cells):
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise ValueError(f"a value is a text, bytes or an integer, not {type(value).__name__}")
         if isinstance(value, int):
-            if not _fits(value):
+            if not fits(value):
                 raise ValueError("an integer has at most 64 bits; store a larger one as text")
             return int(value)
         value = _canonical(value)
@@ -352,13 +377,9 @@ def _as_integer(value: Value | None) -> int:
         return value
     text = value or ""
     digits = text[1:] if text[:1] == "-" else text
-    if not digits.isascii() or not digits.isdigit() or len(digits) > 19 or not _fits(int(text)):
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 19 or not fits(int(text)):
         raise ValueError("value is not an integer or out of range")
     return int(text)
-
-
-def _fits(number: int) -> bool:
-    return -MAX_INTEGER - 1 <= number <= MAX_INTEGER
 
 
 def _canonical(text: str) -> str:

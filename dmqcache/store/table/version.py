@@ -3,15 +3,15 @@
 The order is total over everything that a state holds, so that merging is commutative, associative and
 idempotent: whatever the network does to the order of messages, nodes that have seen the same states agree.
 
-1. The greater ``stamp`` (Unix ms; a local write takes max(now, stored + 1), as in Kamailio 6.2).
+1. The greater ``stamp``, its version (``clock.py``).
 2. At the same stamp a delete wins over a value: what was deleted does not come back.
 3. Then a counter over a plain value, and the longer time to live: so a cell whose time is over, of which only
    that is remembered, still compares with its rivals. Of equal times to live it settles nothing: what is not
    over yet soon will be.
 4. Then the content: a version given by its writer over one given on arrival, a string over an integer, the
    greater value.
-5. Two counters of one stamp do not compete: each node's share is the one with more additions, and the base is
-   the greater by rules 3 and 4.
+5. Two counters of one stamp do not compete: of each process's share the later counts (``counts.py``), and the
+   base is the greater by rules 3 and 4.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from enum import IntEnum
 
 import msgspec
 
-from dmqcache.store.table.cell import EXPIRED, NEVER, PROVISIONAL, Share
+from dmqcache.store.table.cell import EXPIRED, NEVER, PROVISIONAL
+from dmqcache.store.table.counts import Share, merge_shares
 
 
 class State(msgspec.Struct, gc=False, frozen=True):
@@ -61,16 +62,6 @@ def _rank(state: State) -> tuple[int, int, int, float, int, int, int, str]:
 
 def _count_together(one: State, other: State) -> bool:
     return one.shares is not None and other.shares is not None and one.stamp == other.stamp
-
-
-def merge_shares(held: dict[str, Share], came: dict[str, Share]) -> dict[str, Share]:
-    """Each node's share with the most additions (the greater content settles what cannot happen)."""
-    merged = dict(held)
-    for node, share in came.items():
-        mine = merged.get(node)
-        if mine is None or (share.times, share.total, share.stamp) > (mine.times, mine.total, mine.stamp):
-            merged[node] = share
-    return merged
 
 
 def _merge_counters(held: State, came: State) -> tuple[Verdict, State]:

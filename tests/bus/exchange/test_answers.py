@@ -21,7 +21,7 @@ def test_the_reply_copies_the_request_and_carries_what_the_handler_gave() -> Non
     (response,) = other.responses
     assert (response.status, response.reason, response.body) == (404, "Not Here", b"why")
     assert response.content_type == "text/x" and response.call_id == "abc@def" and response.to.tag
-    assert response.supported == {"dmqcache-1"} and response.user_agent == "dmqcache"
+    assert response.supported == {"dmqcache-2"} and response.user_agent == "dmqcache"
 
 
 def test_a_repeated_request_is_answered_again_and_handled_once() -> None:

@@ -24,11 +24,11 @@ def test_what_a_node_says_of_itself_is_learnt_from_requests_and_answers() -> Non
     cluster, bus, other = bench()
     node = bus.active_nodes()[0]
     assert node.user_agent.startswith("kamailio (5.6.3") and not node.ours
-    other.server, other.extra = "dmqcache (9)", (("Supported", "path"), ("Supported", "dmqcache-1"))
+    other.server, other.extra = "dmqcache (9)", (("Supported", "path"), ("Supported", "dmqcache-2"))
     cluster.clock.run(1)
     other.request(HERE, "htable")
     other.settle()
-    assert node.user_agent == "dmqcache (9)" and node.supported == {"path", "dmqcache-1"} and node.ours
+    assert node.user_agent == "dmqcache (9)" and node.supported == {"path", "dmqcache-2"} and node.ours
     assert node.last_seen is not None and cluster.clock.time - node.last_seen < 0.2
     other.extra = ()
     other.request(HERE, "htable")

@@ -174,7 +174,7 @@ def test_a_node_that_knows_nothing_of_the_bus_any_more_is_given_up() -> None:
     cluster = Cluster()
     bus = cluster.add(HERE)
     other = kamailio(cluster, THERE)
-    other.extra = (("Supported", "dmqcache-1"),)
+    other.extra = (("Supported", "dmqcache-2"),)
     other.request(HERE, body=b"sip:127.0.0.12:5060;status=active\r\n")
     cluster.clock.run(5)
     assert bus.active_nodes()

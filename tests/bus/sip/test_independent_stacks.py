@@ -31,7 +31,7 @@ def requests() -> Iterator[bytes]:
         here = node._replace(host="::1" if ":" in node.host else "127.0.0.11")
         for channel in ("notification_peer", "htable"):
             for body, media in BODIES:
-                for extra in ((), (("Supported", "dmqcache-1"),)):
+                for extra in ((), (("Supported", "dmqcache-2"),)):
                     uri = node.with_user(channel)
                     author = Author(here.host_port, "fedcba9876543210", "dmqcache (0.1.0)", extra)
                     draft = Draft(
@@ -184,7 +184,7 @@ def test_we_read_what_sipmessage_writes(node: NodeURI, body: bytes, media: str) 
     written.max_forwards = 2
     written.content_type = sipmessage.MediaType.parse(media + ";charset=utf-8")
     written.content_length = len(body)
-    written.supported = ["dmqcache-1", "path"]
+    written.supported = ["dmqcache-2", "path"]
 
     message = parse_message(bytes(written))
     assert isinstance(message, SipRequest)
@@ -198,7 +198,7 @@ def test_we_read_what_sipmessage_writes(node: NodeURI, body: bytes, media: str) 
     assert message.from_.display == display
     assert (message.call_id, message.cseq, message.max_forwards) == ("call-1@host", (4711, "KDMQ"), 2)
     assert message.content_type == media
-    assert message.supported == {"dmqcache-1", "path"}
+    assert message.supported == {"dmqcache-2", "path"}
 
     response = sipmessage.Response(404, "Not Found Peer ID", body=body)
     response.via = written.via

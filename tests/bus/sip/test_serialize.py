@@ -50,7 +50,7 @@ def answer(message: SipRequest, source: Endpoint | None, **changed: Any) -> SipR
 
 
 def test_a_request_byte_for_byte() -> None:
-    assert build_request(AUTHOR._replace(extra=[("Supported", "dmqcache-1")]), DRAFT) == (
+    assert build_request(AUTHOR._replace(extra=[("Supported", "dmqcache-2")]), DRAFT) == (
         b"KDMQ sip:htable@127.0.0.12:5060 SIP/2.0\r\n"
         b"Via: SIP/2.0/UDP 127.0.0.11:5060;branch=z9hG4bK1\r\n"
         b"To: <sip:htable@127.0.0.12:5060>\r\n"
@@ -61,7 +61,7 @@ def test_a_request_byte_for_byte() -> None:
         b"User-Agent: dmqcache (0.1.0)\r\n"
         b"Max-Forwards: 1\r\n"
         b"Content-Type: application/json\r\n"
-        b"Supported: dmqcache-1\r\n"
+        b"Supported: dmqcache-2\r\n"
         b"\r\n"
         b'{"action":1}'
     )
@@ -92,7 +92,7 @@ def test_a_reply_byte_for_byte() -> None:
     message = parse_message(build_request(AUTHOR, DRAFT))
     assert isinstance(message, SipRequest)
     data = build_response(
-        message, 200, "", b"x", "text/plain", "t1", "dmqcache (0.1.0)", [("Supported", "dmqcache-1")], HERE
+        message, 200, "", b"x", "text/plain", "t1", "dmqcache (0.1.0)", [("Supported", "dmqcache-2")], HERE
     )
     assert data == (
         b"SIP/2.0 200 OK\r\n"
@@ -104,7 +104,7 @@ def test_a_reply_byte_for_byte() -> None:
         b"Call-ID: c1@127.0.0.11\r\n"
         b"Server: dmqcache (0.1.0)\r\n"
         b"Content-Type: text/plain\r\n"
-        b"Supported: dmqcache-1\r\n"
+        b"Supported: dmqcache-2\r\n"
         b"\r\n"
         b"x"
     )

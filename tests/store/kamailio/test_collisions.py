@@ -10,6 +10,7 @@ import pytest
 from dmqcache.bus.peer import SILENCE, Reply
 from dmqcache.store.kamailio.collisions import MAX_WAITING, SETTLE_S
 from dmqcache.store.kamailio.compare import STRAY_S
+from dmqcache.store.table.clock import ms_of
 from tests.store.harness import NEW, OLD, Played, Sent, Side, World, set_body, shown
 
 #: The version of a set that comes too late, as a node of each kind reads it.
@@ -172,10 +173,45 @@ def test_the_same_version_with_other_content_is_written_anew_with_a_later_one() 
     world, one, two, kamailio = cluster(NEW)
     one.table["a"] = "ours"
     stamp = one.table.cells["a"].stamp
-    cross(world, kamailio, "theirs", one, two, stamp=stamp)
+    cross(world, kamailio, "theirs", one, two, stamp=ms_of(stamp))
     world.run(3)
     assert held(one, two) == [kamailio.cells["a"]] * 2
     assert one.table.cells["a"].stamp > stamp
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_writes_of_two_nodes_in_one_millisecond_end_alike_on_a_node_of_6_2(first: int) -> None:
+    """To it both have the same time, and it keeps the one that came first."""
+    world, one, two, kamailio = cluster(NEW)
+    sides = (one, two) if first else (two, one)
+    sides[0].table["a"] = "first"
+    for number in range(3):
+        sides[1].table["a"] = f"second {number}"
+    late: list[Sent] = []
+
+    def answer(sent: Sent) -> Reply:
+        if b"second" in sent.body and not late:
+            late.append(sent)
+            return Reply(SILENCE)
+        return kamailio.answer(sent)
+
+    kamailio.node.answer = answer
+    world.run(5)
+    assert late and held(one, two) == [kamailio.cells["a"]] * 2 == ["second 2"] * 2
+    assert kamailio.stamps["a"] <= world.sides[one.uri].store.clock.wall_ms()
+
+
+def test_a_hot_key_ends_alike_and_ahead_of_nobody() -> None:
+    world, one, two, kamailio = cluster(NEW)
+    for number in range(300):
+        for _ in range(20):
+            one.table["a"] = f"one {number}"
+        two.table["a"] = f"two {number}"
+        world.run(0.0003)
+    two.table["a"] = "last"
+    world.run(3)
+    assert held(one, two) == [kamailio.cells["a"]] * 2 == ["last"] * 2
+    assert max(kamailio.stamps["a"], ms_of(one.table.cells["a"].stamp)) <= one.store.clock.wall_ms()
 
 
 def test_two_repairing_nodes_come_to_rest() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from dmqcache.bus.peer import Reply
 from dmqcache.store.kamailio.kamailio_courier import BATCH_KEYS, SINGLE_TIMEOUT_S
+from dmqcache.store.table.clock import ms_of
 from dmqcache.store.table.patterns import MatchKind
 from tests.store.harness import (
     NEW,
@@ -17,6 +18,7 @@ from tests.store.harness import (
     all_cells,
     new_kamailio,
     old_kamailio,
+    set_body,
     with_kamailio,
 )
 
@@ -147,7 +149,45 @@ def test_a_node_of_6_2_gets_versions() -> None:
     side.table["c"] = "z"
     world.run(1)
     stamps = [kamailio.seen()[0]["last_modified"], *(cell["last_modified"] for cell in all_cells(kamailio))]
-    assert stamps == [side.table.cells[key].last_modified() for key in "abc"]
+    assert stamps == [ms_of(side.table.cells[key].last_modified()) for key in "abc"]
+
+
+def test_of_writes_in_one_millisecond_a_node_of_6_2_takes_the_last_too_and_later_its_time() -> None:
+    world, side, kamailio = with_kamailio(agent=NEW)
+    for number in range(3):
+        side.table["a"] = f"v{number}"
+        world.run(0.00001)
+    first = ms_of(side.table.cells["a"].stamp)
+    world.run(3)
+    last = ms_of(side.table.cells["a"].stamp)
+    assert [(body["strval"], body.get("last_modified")) for body in kamailio.seen()] == [
+        ("v0", first),
+        ("v2", None),
+        ("v2", last),
+    ]
+    assert first < last <= side.store.clock.wall_ms()
+    kamailio.got.clear()
+    world.run(10)
+    assert kamailio.got == []
+
+
+def test_while_a_node_of_6_2_may_hold_a_time_that_nobody_believes_it_is_told_without_one() -> None:
+    world, side, kamailio = with_kamailio(agent=NEW)
+    far = side.store.clock.wall_ms() + 60_000
+    kamailio.say(side, set_body("a", "of the future", stamp=far))
+    assert side.table["a"] == "of the future"
+    assert ms_of(side.table.cells["a"].stamp) <= side.store.clock.wall_ms()
+    assert side.store.counters.clamped["t"] == 1
+    world.run(1)
+    kamailio.got.clear()
+    side.table["a"] = "ours"
+    world.run(1)
+    assert ["last_modified" in body for body in kamailio.seen()] == [False]
+    world.run(60)
+    kamailio.got.clear()
+    side.table["a"] = "later"
+    world.run(1)
+    assert kamailio.seen()[0]["last_modified"] > far
 
 
 def strict(agent_fields: set[str]) -> Any:

@@ -7,6 +7,7 @@ import pytest
 from dmqcache.store.kamailio.overtaking import IN_ORDER, KEPT_S, SendingOrder
 from dmqcache.store.kamailio.writes import MAX_REMOVALS, KamailioArrivals
 from dmqcache.store.table.cell import PROVISIONAL
+from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
 from dmqcache.store.table.merge import MINE, SEEN, TIE
 from dmqcache.store.table.patterns import MatchKind, MatchOn
 from dmqcache.store.table.row import Row
@@ -18,9 +19,22 @@ def test_a_write_without_version_gets_ours_and_the_tables_time() -> None:
     one, hands = make_arrivals("t=>autoexpire=60")
     assert one.arrive_set("a", "x", None, "k") is Verdict.NEWER
     cell = one.table.cells["a"]
-    assert (cell.stamp, cell.flags & PROVISIONAL, one.table.ttl("a")) == (hands.wall_ms(), PROVISIONAL, 60)
+    assert (ms_of(cell.stamp), cell.flags & PROVISIONAL) == (hands.wall_ms(), PROVISIONAL)
+    assert one.table.ttl("a") == 60
     assert one.arrive_set("a", "y", None, "k") is Verdict.NEWER
-    assert (one.table["a"], cell.stamp) == ("y", hands.wall_ms() + 1)
+    assert (one.table["a"], cell.stamp) == ("y", version_at(hands.wall_ms()) + 1)
+
+
+def test_a_time_that_is_too_far_ahead_counts_as_none_and_is_remembered() -> None:
+    one, hands = make_arrivals()
+    limit = hands.wall_ms() + MAX_AHEAD_MS
+    assert one.arrive_set("a", "x", limit, "k") is Verdict.NEWER
+    assert (ms_of(one.table.cells["a"].stamp), one.undated_until) == (limit, 0)
+    assert one.arrive_set("b", "x", limit + 1, "k") is Verdict.NEWER
+    cell = one.table.cells["b"]
+    assert (ms_of(cell.stamp), cell.flags & PROVISIONAL) == (hands.wall_ms(), PROVISIONAL)
+    assert one.undated_until == limit + 1
+    assert one.counters.clamped["t"] == 1
 
 
 def test_versions_given_on_arrival_do_not_make_digests_differ() -> None:
@@ -59,9 +73,9 @@ def test_a_time_that_only_one_node_heard_makes_digests_differ() -> None:
 def test_a_write_with_version_wins_only_if_it_is_later() -> None:
     one, _hands = make_arrivals()
     one.table["a"] = "ours"
-    stamp = one.table.cells["a"].stamp
-    assert one.arrive_set("a", "theirs", stamp - 1, "k") is Verdict.OLDER
-    assert one.arrive_set("a", "theirs", stamp + 1, "k") is Verdict.NEWER
+    ms = ms_of(one.table.cells["a"].stamp)
+    assert one.arrive_set("a", "theirs", ms - 1, "k") is Verdict.OLDER
+    assert one.arrive_set("a", "theirs", ms + 1, "k") is Verdict.NEWER
     assert one.table["a"] == "theirs"
 
 
@@ -121,7 +135,7 @@ def test_writes_of_one_kamailio_are_no_collision_nor_are_late_ones() -> None:
 def test_the_same_version_with_other_content_is_noticed_as_a_tie() -> None:
     one, _hands = watching()
     one.table["a"] = "ours"
-    one.arrive_set("a", "theirs", one.table.cells["a"].stamp, "k")
+    one.arrive_set("a", "theirs", ms_of(one.table.cells["a"].stamp), "k")
     assert one.collisions["a"] & TIE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dmqcache.store.native.native_message import decode_answer
 from tests.store.harness import shown
 from tests.store.native.native_hosts import with_node
 
@@ -21,9 +22,11 @@ def test_a_flush_of_another_node_is_heard_but_not_one_from_the_future() -> None:
     world, side, other = with_node()
     side.table["a"] = "x"
     world.run(1)
-    other.tell(side, floors={"t": side.store.clock.raw_ms()})
+    limit = side.store.clock.limit()
+    assert other.tell(side, floors={"t": side.store.clock.version()}).body == b""
     assert shown(side) == {}
-    other.tell(side, floors={"t": 8_000_000_000_000})
-    assert side.table.floor < side.store.clock.raw_ms() + 400_000
+    floor = side.table.floor
+    assert decode_answer(other.tell(side, floors={"t": limit + 1}).body).ahead is True
+    assert (side.table.floor, side.store.counters.refused["t", "future"]) == (floor, 1)
     side.table["b"] = "still possible"
     assert shown(side) == {"b": "still possible"}

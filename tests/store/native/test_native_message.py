@@ -11,41 +11,44 @@ from hypothesis import strategies as st
 
 from dmqcache.store.native.native_message import (
     MAX_PARTS,
+    Answer,
     Done,
     NativeMessage,
     Part,
     Summary,
     Want,
     decode,
+    decode_answer,
     encode,
     encode_rows,
 )
-from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, PROVISIONAL, Share
+from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, PROVISIONAL
+from dmqcache.store.table.counts import Share
 from dmqcache.store.table.row import BYTES, Row, RowError, escaped
 
 FULL = NativeMessage(
-    now=5,
-    rows={"t": [Row("k", "v", 1, 2, 3, DEFAULT_TTL), Row("n", 4, 1, shares={"a": Share(1, -2, 3)})]},
+    rows={"t": [Row("k", "v", 1, 2, 3, DEFAULT_TTL), Row("n", 4, 1, shares={"a": Share(3, -2)})]},
     floors={"t": 9},
     repair=True,
     ask={"t": [(1, 2)], "u": []},
-    sums={"t": Summary(1, 2, 3, [[1 << 63] * 16], (1 << 64) - 1)},
-    waiting=7,
     want=Want(1, "t", [Part(2, 255, [(1 << 64) - 1])]),
     done=Done(1, [5]),
 )
+ANSWER = Answer(5, True, {"t": Summary(1, 2, 3, [[1 << 63] * 16], (1 << 64) - 1)}, 7, False)
 
 
 def test_everything_that_is_written_is_read_the_same() -> None:
     assert decode(encode(FULL)) == FULL
-    assert decode(encode(NativeMessage(now=5))) == NativeMessage(now=5)
+    assert decode(encode(NativeMessage())) == NativeMessage()
+    assert decode_answer(encode(ANSWER)) == ANSWER
+    assert encode(Answer(5)) == b'{"now":5}'
 
 
 def test_the_short_way_of_writing_rows_is_read_as_the_long_one() -> None:
     rows: dict[str, list[tuple[object, ...]]] = {"t": [("k", "v", 1)]}
-    assert decode(encode_rows(5, rows, {}, False)) == NativeMessage(now=5, rows={"t": [Row("k", "v", 1)]})
-    assert decode(encode_rows(5, rows, {"t": 3}, True)) == NativeMessage(
-        now=5, rows={"t": [Row("k", "v", 1)]}, floors={"t": 3}, repair=True
+    assert decode(encode_rows(rows, {}, False)) == NativeMessage(rows={"t": [Row("k", "v", 1)]})
+    assert decode(encode_rows(rows, {"t": 3}, True)) == NativeMessage(
+        rows={"t": [Row("k", "v", 1)]}, floors={"t": 3}, repair=True
     )
 
 
@@ -56,11 +59,11 @@ def text(data: bytes) -> str:
 @given(st.binary(min_size=1, max_size=20), st.binary(max_size=20))
 def test_any_bytes_come_through_spelt_out_where_utf8_cannot_hold_them(key: bytes, value: bytes) -> None:
     row = escaped((text(key), text(value), 5))
-    assert decode(encode_rows(1, {"t": [row]}, {}, False)).rows["t"] == [Row(text(key), text(value), 5)]
+    assert decode(encode_rows({"t": [row]}, {}, False)).rows["t"] == [Row(text(key), text(value), 5)]
 
 
 def message(**fields: Any) -> bytes:
-    return json.dumps({"now": 1, **fields}).encode()
+    return json.dumps(fields).encode()
 
 
 def row(*parts: Any) -> bytes:
@@ -72,18 +75,11 @@ HOSTILE = {
     "nothing": b"",
     "no JSON": b"{",
     "no object": b"[]",
-    "no time": b"{}",
-    "a second value": b'{"now":1}{"now":1}',
-    "not UTF-8": b'{"now":1,"rows":{"\xff":[]}}',
-    "half a surrogate pair": b'{"now":1,"rows":{"t":[["\\ud800","x",1]]}}',
-    "5,000 digits": b'{"now":' + b"9" * 5000 + b"}",
-    "nested without end": b'{"now":1,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "nested and torn": b'{"now":1,"rows":{"t":' + b"[" * 100_000,
-    "now: text": b'{"now":"1"}',
-    "now: fraction": b'{"now":1.5}',
-    "now: bool": b'{"now":true}',
-    "now: negative": b'{"now":-1}',
-    "now: beyond time": b'{"now":9999999999999}',
+    "a second value": b'{"repair":true}{"repair":true}',
+    "not UTF-8": b'{"rows":{"\xff":[]}}',
+    "half a surrogate pair": b'{"rows":{"t":[["\\ud800","x",1]]}}',
+    "nested without end": b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "nested and torn": b'{"rows":{"t":' + b"[" * 100_000,
     "rows: list": message(rows=[]),
     "rows: null": message(rows=None),
     "row: object": message(rows={"t": [{}]}),
@@ -103,13 +99,13 @@ HOSTILE = {
     "left: negative": row("k", "v", 1, 1, -1),
     "flags: text": row("k", "v", 1, 1, 1, "x"),
     "bytes that are none": row("ġ", "v", 1, 0, 0, BYTES),
-    "shares: of a text": row("k", "v", 1, 0, 0, 0, {"a": [1, 1, 1]}),
-    "shares: of a tombstone": row("k", None, 1, 0, 0, 0, {"a": [1, 1, 1]}),
+    "shares: of a text": row("k", "v", 1, 0, 0, 0, {"a": [1, 1]}),
+    "shares: of a tombstone": row("k", None, 1, 0, 0, 0, {"a": [1, 1]}),
     "shares: list": row("k", 1, 1, 0, 0, 0, [1]),
     "shares: short": row("k", 1, 1, 0, 0, 0, {"a": [1]}),
-    "shares: huge": row("k", 1, 1, 0, 0, 0, {"a": [1, HUGE, 1]}),
-    "shares: negative times": row("k", 1, 1, 0, 0, 0, {"a": [-1, 1, 1]}),
-    "shares: beyond time": row("k", 1, 1, 0, 0, 0, {"a": [1, 1, HUGE]}),
+    "shares: huge": row("k", 1, 1, 0, 0, 0, {"a": [1, HUGE]}),
+    "shares: negative version": row("k", 1, 1, 0, 0, 0, {"a": [-1, 1]}),
+    "shares: beyond time": row("k", 1, 1, 0, 0, 0, {"a": [HUGE, 1]}),
     "floors: text": message(floors={"t": "1"}),
     "floors: negative": message(floors={"t": -1}),
     "floors: huge": message(floors={"t": HUGE}),
@@ -118,9 +114,6 @@ HOSTILE = {
     "ask: negative": message(ask={"t": [[-1, 0]]}),
     "ask: negative place": message(ask={"t": [[0, -1]]}),
     "ask: too many": message(ask={"t": [[0, 0]] * MAX_PARTS, "u": [[0, 0]]}),
-    "sums: text": message(sums={"t": {"cells": 1, "floor": 0, "depth": 2, "sums": [["x"]]}}),
-    "sums: depth": message(sums={"t": {"cells": 1, "floor": 0, "depth": -1}}),
-    "sums: cells": message(sums={"t": {"cells": -1, "floor": 0, "depth": 2}}),
     "want: place beyond its depth": message(want={"id": 1, "table": "t", "parts": [[1, 16, []]]}),
     "want: beyond depth": message(want={"id": 1, "table": "t", "parts": [[5, 0, []]]}),
     "want: too many": message(want={"id": 1, "table": "t", "parts": [[0, 0, []]] * (MAX_PARTS + 1)}),
@@ -128,8 +121,31 @@ HOSTILE = {
     "want: texts": message(want={"id": 1, "table": "t", "parts": [[0, 0, ["x"]]]}),
     "done: null": message(done={"id": 1, "lack": None}),
     "done: text": message(done={"id": "x"}),
-    "waiting: negative": message(waiting=-5),
 }
+
+
+HOSTILE_ANSWERS = {
+    "nothing": b"",
+    "no time": b"{}",
+    "now: text": b'{"now":"1"}',
+    "now: fraction": b'{"now":1.5}',
+    "now: bool": b'{"now":true}',
+    "now: negative": b'{"now":-1}',
+    "now: beyond time": b'{"now":9999999999999}',
+    "now: 5,000 digits": b'{"now":' + b"9" * 5000 + b"}",
+    "sums: text": message(now=1, sums={"t": {"cells": 1, "floor": 0, "depth": 2, "sums": [["x"]]}}),
+    "sums: depth": message(now=1, sums={"t": {"cells": 1, "floor": 0, "depth": -1}}),
+    "sums: cells": message(now=1, sums={"t": {"cells": -1, "floor": 0, "depth": 2}}),
+    "waiting: negative": message(now=1, waiting=-5),
+    "ahead: number": message(now=1, ahead=1),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_ANSWERS)
+def test_what_is_wrong_in_any_field_of_an_answer_is_refused(name: str) -> None:
+    with pytest.raises(RowError) as refused:
+        decode_answer(HOSTILE_ANSWERS[name])
+    assert refused.value.reason == "bad_answer"
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -141,7 +157,7 @@ def test_what_is_wrong_in_any_field_is_refused_by_name(name: str) -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
 def test_any_json_in_any_field_is_read_or_refused(value: Any) -> None:
-    for field in ("now", "rows", "floors", "repair", "ask", "sums", "waiting", "want", "done"):
+    for field in ("rows", "floors", "repair", "ask", "want", "done"):
         for body in (message(**{field: value}), row("k", value, 1), row(value, "v", 1, value, value)):
             try:
                 decode(body)
@@ -151,7 +167,7 @@ def test_any_json_in_any_field_is_read_or_refused(value: Any) -> None:
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
-    for each in (body, b'{"now":1,' + body + b"}"):
+    for each in (body, b'{"repair":false,' + body + b"}"):
         try:
             decode(each)
         except RowError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dmqcache.bus.peer import Reply
-from dmqcache.store.native.native_message import NativeMessage, Summary, encode
+from dmqcache.store.native.native_message import Answer, Summary, encode
 from dmqcache.store.native.repair_session import PATIENCE, PATIENCE_S, ROUNDS, SILENCE_S
 from tests.store.harness import Played, Sent, World, equal, shown
 from tests.store.native.native_hosts import cut_while, pair, rejoin, rows_sent
@@ -101,7 +101,7 @@ def test_a_donor_that_says_nothing_any_more_is_given_up() -> None:
         if sent.message.ask is None:
             return Reply(200)
         sums = {"t": Summary(10, 0, 2, [[1] * 16 for _ in sent.message.ask["t"]], 16)}
-        return Reply(200, body=encode(NativeMessage(now=young.store.clock.raw_ms(), sums=sums)))
+        return Reply(200, body=encode(Answer(now=young.store.clock.raw_ms(), sums=sums)))
 
     mute.answer = answer
     young.meet(mute)
@@ -135,7 +135,7 @@ def test_a_comparison_waits_for_changes_that_are_on_their_way_but_not_for_ever()
         looks.append(sent.time)
         sums = {"t": Summary(1, 0, 2, [[0] * 15 + [1] for _ in message.ask["t"]], 1)}
         now = side.store.clock.raw_ms()
-        return Reply(200, body=encode(NativeMessage(now=now, sums=sums, waiting=5)))
+        return Reply(200, body=encode(Answer(now=now, sums=sums, waiting=5)))
 
     other.answer = answer
     side.meet(other)
@@ -158,7 +158,7 @@ def test_a_node_whose_sums_never_agree_is_left_alone_after_some_rounds() -> None
             return Reply(200)
         asked.append(sent)
         sums = {"t": Summary(-5, -1, 99, [[7] * 3 for _ in message.ask["t"]], 7), "none": Summary(1, 1, 2)}
-        return Reply(200, body=encode(NativeMessage(now=side.store.clock.raw_ms(), sums=sums)))
+        return Reply(200, body=encode(Answer(now=side.store.clock.raw_ms(), sums=sums)))
 
     liar.answer = answer
     side.meet(liar)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dmqcache.store.native.native_message import decode
+from dmqcache.store.native.native_message import Answer, decode_answer
 from tests.store.harness import Played, Side, World, shown
 from tests.store.native.native_hosts import rows, with_node
 from tests.store.native.test_native_message import HOSTILE
@@ -33,7 +33,6 @@ def test_a_stranger_gets_a_403_and_is_not_remembered() -> None:
         )
     assert side.store.counters.refused == {("", "unknown_node"): 100}
     assert not side.table.cells
-    assert not side.store.clock._ahead
 
 
 def test_rows_of_tables_that_are_not_here_or_not_shared_are_counted_under_no_name() -> None:
@@ -76,7 +75,7 @@ def test_repairing_rows_that_are_older_are_answered_with_what_is_held() -> None:
 
 
 def ask(other: Played, side: Side, **parts: Any) -> Any:
-    return decode(other.tell(side, ask=parts).body)
+    return decode_answer(other.tell(side, ask=parts).body)
 
 
 def test_a_question_is_answered_with_the_sums() -> None:
@@ -95,3 +94,14 @@ def test_an_answer_says_how_much_is_still_on_its_way() -> None:
     _world, side, other = with_node()
     side.table["a"] = "x"
     assert ask(other, side, t=[]).waiting == 1
+
+
+def test_an_answer_says_that_a_row_was_refused_as_too_far_ahead() -> None:
+    _world, side, other = with_node()
+    far = side.store.clock.limit() + 1
+    for some, ahead in (([["a", "x", far], ["b", "x", 5]], True), ([["c", "x", 5]], False)):
+        reply = other.tell(side, rows={"t": some})
+        assert (reply.status, bool(reply.body)) == (200, ahead)
+        if ahead:
+            assert decode_answer(reply.body) == Answer(side.store.clock.raw_ms(), True)
+    assert shown(side) == {"b": "x", "c": "x"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from dmqcache.store.ground import Channel, Ground
-from dmqcache.store.native.clock_samples import ClockSamples
+from dmqcache.store.native.answer_reader import AnswerReader
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.native_message import NativeMessage, decode
 from dmqcache.store.native.with_node import ANSWER_TIMEOUT_S, WithNode
@@ -21,12 +21,13 @@ def test_it_asks_the_node_and_gives_it_cells_while_it_is_there() -> None:
     store = side.store
     ground = Ground(side.runtime, store.clock, store.counters, store.tables)
     channel = Channel(side.bus, "dmqcache")
-    floors, clocks = Floors(ground, store.outboxes, channel), ClockSamples(ground, store.outboxes)
+    answers = AnswerReader(ground, store.outboxes)
+    floors = Floors(ground, store.outboxes, channel, answers)
     leaves = LeafIndexes(side.runtime)
-    way = WithNode(other.uri, ground, store.outboxes, channel, leaves, floors, clocks)
+    way = WithNode(other.uri, ground, store.outboxes, channel, leaves, floors, answers)
     statuses: list[int] = []
     other.got.clear()
-    way.send(NativeMessage(now=5, ask={"t": []}), lambda response: statuses.append(response.status))
+    way.send(NativeMessage(ask={"t": []}), lambda response: statuses.append(response.status))
     world.run(1)
     assert statuses == [200]
     assert decode(other.got[0].body).ask == {"t": []} and other.got[0].timeout == ANSWER_TIMEOUT_S

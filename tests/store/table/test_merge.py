@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmqcache.store.kamailio.writes import KamailioArrivals
-from dmqcache.store.table.cell import Share
-from dmqcache.store.table.clock import MAX_AHEAD_MS
+from dmqcache.store.table.cell import EXPIRED, MAX_TTL_S
+from dmqcache.store.table.counts import Share
 from dmqcache.store.table.row import Row
-from dmqcache.store.table.table import Table
+from dmqcache.store.table.table import MAX_KEY_LENGTH, Table
 from tests.store.fixtures import Hands, make_arrivals, rows_of
 
 
@@ -117,21 +117,104 @@ def test_an_ended_counter_comes_back_with_increments_made_in_time_elsewhere() ->
     assert one.table["n"] == 8
 
 
-def test_a_tombstone_of_an_ended_cell_kills_no_cell_of_its_version() -> None:
+def test_a_tombstone_of_an_ended_cell_kills_no_rival_of_its_version() -> None:
     one, _hands = make_arrivals()
     one.table.set("a", "x", ttl=10)
     cell = one.table.cells["a"]
-    ended = Row("a", None, cell.stamp, cell.ttl, 0, 4)
+    ended = Row("a", None, cell.stamp, cell.ttl - 1, 0, EXPIRED)
     one.merge_rows([ended], "two")
     assert one.table["a"] == "x"
 
 
-def test_a_version_far_in_the_future_is_pulled_back_and_counted() -> None:
-    one, hands = make_arrivals()
-    far = hands.wall_ms() + MAX_AHEAD_MS + 1_000_000
-    one.merge_rows([Row("a", "x", far)], "two")
-    assert one.table.cells["a"].stamp == hands.wall_ms() + MAX_AHEAD_MS
-    assert one.counters.clamped["t"] == 1
+def test_one_write_that_was_told_with_different_times_left_is_over_on_all_with_the_first() -> None:
+    here, there, hands = pair()
+    version = here.table.clock.version()
+    expired: list[str] = []
+    there.table.on_expire = lambda cell: expired.append(cell.key)
+    here.merge_rows([Row("a", "x", version, 60_000, 1)], "two")
+    there.merge_rows([Row("a", "x", version, 60_000, 60_000)], "two")
+    hands.seconds += 1
+    here.table.sweep(10)
+    assert here.merge_rows(rows_of(there.table, "a"), "there") == ["a"]
+    there.merge_rows(rows_of(here.table, "a"), "here")
+    assert "a" not in here.table and "a" not in there.table and expired == ["a"]
+
+
+def test_what_is_too_far_ahead_is_refused_by_name_and_the_rest_of_the_message_is_taken() -> None:
+    one, _hands = make_arrivals()
+    limit = one.table.clock.limit()
+    rows = [
+        Row("good", "x", limit),
+        Row("a", "x", limit + 1),
+        Row("b", None, limit + 1),
+        Row("c", 1, limit + 1, shares={}),
+        Row("d", 1, 5, shares={"x": Share(limit + 1, 2)}),
+        Row("fine", "x", 5),
+    ]
+    assert one.merge_rows(rows, "two") == []
+    assert set(one.table.cells) == {"good", "fine"}
+    assert one.counters.refused["t", "future"] == 4
+    assert one.ahead
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (Row("k" * (MAX_KEY_LENGTH + 1), "x", 5), "bad_key"),
+        (Row("a", "x", 5, 1000 * MAX_TTL_S + 1, 1), "bad_ttl"),
+        (Row("a", "x", 5, 1000, 1001), "bad_ttl"),
+        (Row("a", "x", 5, 0, 1), "bad_ttl"),
+    ],
+)
+def test_a_row_that_cannot_be_is_refused_by_name_and_said_once(
+    row: Row, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, _hands = make_arrivals()
+    for _ in range(2):
+        assert one.merge_rows([row, Row("good", "x", 5)], "two") == []
+    assert set(one.table.cells) == {"good"}
+    assert one.counters.refused["t", reason] == 2
+    assert not one.ahead
+    assert len(caplog.records) == 1 and reason in caplog.text and len(caplog.text) < 400
+
+
+def test_what_other_nodes_refused_is_dated_as_written_now_once_the_clock_is_right() -> None:
+    here, there, hands = pair()
+    told: list[str] = []
+    here.table.on_change = lambda cell: told.append(cell.key)
+    hands.jump_ms = 3_600_000
+    here.table["a"] = "x"
+    here.table.incr("n", 5)
+    here.table["gone"] = "x"
+    here.table.delete("gone")
+    hands.jump_ms = 0
+    rows = rows_of(here.table, "a", "n", "gone")
+    there.table["a"] = "older"
+    assert there.merge_rows(rows, "here") == [] and there.ahead
+    assert there.table["a"] == "older"
+    hands.seconds += 1
+    told.clear()
+    assert here.table.redate() == 3
+    assert sorted(told) == ["a", "gone", "n"]
+    assert there.merge_rows(rows_of(here.table, "a", "n", "gone"), "here") == []
+    assert (there.table["a"], there.table["n"], there.table.get("gone")) == ("x", 5, None)
+    assert here.table.digest.node(0, 0) == there.table.digest.node(0, 0)
+    assert here.table.redate() == 0
+
+
+def test_a_flush_that_other_nodes_refused_is_one_of_now_once_the_clock_is_right() -> None:
+    here, _there, hands = pair()
+    hands.jump_ms = 3_600_000
+    here.table.flush()
+    here.table["a"] = "after"
+    hands.jump_ms = 0
+    flushed: list[list[str]] = []
+    here.table.on_flush = flushed.append
+    here.table.redate()
+    assert flushed == [[]]
+    assert here.table.floor < here.table.clock.version()
+    assert here.table["a"] == "after"
+    assert here.table.cells["a"].stamp > here.table.floor
 
 
 def test_nothing_below_a_flush_comes_back() -> None:
@@ -180,16 +263,6 @@ def copied(row: Row) -> Row:
 # -- Kamailio --------------------------------------------------------------------------------------------
 
 
-def test_increments_from_the_future_are_pulled_back_too() -> None:
-    one, hands = make_arrivals()
-    far = hands.wall_ms() + MAX_AHEAD_MS + 1_000_000
-    one.merge_rows([Row("n", 1, hands.wall_ms(), shares={"x": Share(1, 2, far)})], "two")
-    assert one.table["n"] == 3
-    assert one.counters.clamped["t"] == 1
-    one.table["n"] = 5
-    assert one.table.cells["n"].stamp <= hands.wall_ms() + MAX_AHEAD_MS + 1
-
-
 def test_an_increment_made_in_time_elsewhere_brings_a_dead_number_back() -> None:
     here, hands = make_arrivals("t=>autoexpire=60", identity="here")
     there, _ = make_arrivals("t=>autoexpire=60", hands, identity="there")
@@ -231,10 +304,10 @@ def test_a_cell_that_is_over_does_not_come_back_from_a_node_where_it_is_not_yet(
     hands.seconds += 5
     slow_hands.seconds += 4.9
     here.table.sweep(10)
-    assert here.merge_rows(rows_of(slow.table, "a"), "slow") == []
+    assert here.merge_rows(rows_of(slow.table, "a"), "slow") == ["a"]
     assert "a" not in here.table
     assert slow.merge_rows(rows_of(here.table, "a"), "here") == []
-    assert "a" in slow.table
+    assert "a" not in slow.table
 
 
 def pair(declared: str = "t") -> tuple[KamailioArrivals, KamailioArrivals, Hands]:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, PROVISIONAL, Share
+from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, PROVISIONAL
+from dmqcache.store.table.counts import Share
 from dmqcache.store.table.row import BYTES, Row, RowError, check_row, escaped, row_of
 from tests.store.fixtures import make_table, rows_of
 
@@ -45,8 +46,8 @@ def test_a_cell_becomes_a_row_and_nothing_of_it_is_lost() -> None:
     [
         Row("", "v", 1),
         Row("\u0121", "v", 1, flags=BYTES),
-        Row("k", "v", 1, shares={"a": Share(1, 1, 1)}),
-        Row("k", None, 1, shares={"a": Share(1, 1, 1)}),
+        Row("k", "v", 1, shares={"a": Share(1, 1)}),
+        Row("k", None, 1, shares={"a": Share(1, 1)}),
     ],
 )
 def test_a_row_that_makes_no_sense_is_refused_by_name(row: Row) -> None:

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmqcache.store.table.cell import Cell, cell_digest
+from dmqcache.store.table.cell import UNDATED, Cell, cell_digest
+from dmqcache.store.table.clock import ms_of, version_at
+from dmqcache.store.table.counts import MAX_INTEGER
 from dmqcache.store.table.patterns import MatchKind, MatchOn, PatternError
+from dmqcache.store.table.row import Row
 from dmqcache.store.table.settings import TableSettings
-from dmqcache.store.table.table import MAX_INTEGER, MAX_KEY_LENGTH, MAX_TTL_S, Table
-from tests.store.fixtures import make_table, rows_of
+from dmqcache.store.table.table import MAX_KEY_LENGTH, MAX_TTL_S, Table
+from tests.store.fixtures import make_arrivals, make_table, rows_of
 
 
 def test_reads_what_was_written() -> None:
@@ -251,6 +254,70 @@ def test_a_flush_empties_the_table_and_later_writes_stay() -> None:
     assert table.cells["a"].stamp > table.floor
 
 
+def test_a_million_writes_of_one_key_in_a_second_bring_its_version_no_further_than_the_clock() -> None:
+    table, hands = make_table()
+    last = 0
+    for _ in range(30):
+        hands.seconds += 0.001
+        for write in (lambda: table.set("k", "x"), lambda: table.incr("n"), lambda: table.expire("n", 60)):
+            for _ in range(334):
+                write()
+        versions = [table.cells[key].last_modified() for key in ("k", "n")]
+        assert {ms_of(version) for version in versions} == {hands.wall_ms()}
+        assert versions[0] > last
+        last = versions[0]
+
+
+def test_a_write_in_the_millisecond_of_the_one_before_is_marked_for_kamailio_nodes() -> None:
+    table, hands = make_table("t=>autoexpire=60")
+    table.incr("n")
+    table["k"] = "x"
+    assert not (table.cells["k"].flags | table.cells["n"].flags) & UNDATED
+    for write in (lambda: table.incr("n"), lambda: table.expire("n", 90)):
+        write()
+        assert table.cells["n"].flags & UNDATED
+    for write in (lambda: table.set("k", "y"), lambda: table.expire("k", 5)):
+        write()
+        assert table.cells["k"].flags & UNDATED
+    assert not {row.flags for row in rows_of(table, "k", "n")} & {UNDATED}
+    hands.seconds += 0.001
+    table["k"] = "x"
+    table.incr("n")
+    assert not (table.cells["k"].flags | table.cells["n"].flags) & UNDATED
+
+
+def test_a_counter_that_begins_again_begins_below_the_clock_whatever_time_it_had() -> None:
+    table, hands = make_table()
+    table.set("n", 1, ttl=1_000)
+    hands.seconds += 999
+    table.incr("n")
+    hands.seconds += 2
+    assert table.incr("n") == 1
+    assert table.cells["n"].last_modified() == table.clock.version()
+
+
+def test_a_flush_kills_what_is_ahead_too_and_nothing_that_others_write_after_it() -> None:
+    here, hands = make_arrivals(identity="here")
+    there, _ = make_arrivals(hands=hands, identity="there")
+    changed: list[str] = []
+    here.table.on_change = lambda cell: changed.append(cell.key)
+    here.table["old"] = "x"
+    here.merge_rows([Row("ahead", "x", here.table.clock.version() + version_at(3_000))], "fast")
+    changed.clear()
+    assert here.table.flush() == 2
+    assert len(here.table) == 0 and changed == ["ahead"]
+    assert ms_of(here.table.floor) == hands.wall_ms()
+    hands.seconds += 0.001
+    there.table["new"] = "y"
+    here.merge_rows(rows_of(there.table, "new"), "there")
+    assert here.table["new"] == "y"
+    here.table["old"] = "z"
+    assert here.table.flush() == 2
+    here.table["old"] = "z"
+    assert here.table.flush() == 1
+    assert ms_of(here.table.floor) == hands.wall_ms()
+
+
 def summed(table: Table) -> list[int]:
     """The digest's leaves, computed anew."""
     leaves = [0] * len(table.digest.leaves)
@@ -422,8 +489,9 @@ def test_a_counter_never_holds_what_others_cannot_read() -> None:
         table.incr("a", -(10**18))
     table["b"] = -MAX_INTEGER
     assert table.incr("b", MAX_INTEGER) == 0
+    assert table.incr("b", MAX_INTEGER) == MAX_INTEGER
     with pytest.raises(ValueError, match="overflow"):
-        table.incr("b", MAX_INTEGER)  # The sum would fit; this node's share of it would not.
+        table.incr("b", 1)
     rows_of(table, "a", "b")
 
 
@@ -433,12 +501,12 @@ def test_versions_beyond_a_corrected_clock_are_pulled_back_those_of_increments_t
     table["k"] = "v"
     table.incr("n")
     hands.jump_ms = 0
-    limit = hands.wall_ms() + 300_000
-    assert table.clamp(limit) == 2
-    assert table.cells["k"].last_modified() == limit
-    assert table.cells["n"].last_modified() == limit
+    now = table.clock.version()
+    assert table.redate() == 2
+    assert table.cells["k"].last_modified() == now
+    assert table.cells["n"].last_modified() == now
     table["n"] = 5
-    assert table.cells["n"].stamp == limit + 1
+    assert table.cells["n"].stamp == now + 1
     assert table.digest.node(0, 0) == sum(cell_digest(cell) for cell in table.cells.values()) % (1 << 64)
 
 
@@ -449,7 +517,7 @@ def test_cells_that_are_pulled_back_stay_above_a_flush_that_is_pulled_back_too()
     table.flush()
     table["b"] = "y"
     hands.jump_ms = 0
-    assert table.clamp(hands.wall_ms()) == 1
+    assert table.redate() == 1
     assert table["b"] == "y"
     assert table.cells["b"].stamp > table.floor
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmqcache.store.table.cell import EXPIRED, PROVISIONAL, Share
+from dmqcache.store.table.cell import EXPIRED, PROVISIONAL
+from dmqcache.store.table.counts import Share, without_void
 from dmqcache.store.table.version import State, Verdict, merge
 
 stamps = st.integers(1, 3)
@@ -13,10 +14,14 @@ values = st.one_of(st.none(), st.sampled_from(["", "a", "b"]), st.integers(-1, 1
 plain = st.builds(
     State, stamp=stamps, value=values, ttl=st.sampled_from([0, 5]), flags=st.sampled_from([0, PROVISIONAL])
 )
-# As nodes make them: a share with the same number of additions is the same share.
+# Whatever anybody says, but without what is void, as nodes keep them.
 shares = st.dictionaries(
-    st.sampled_from(["n1", "n2"]), st.integers(1, 3).map(lambda n: Share(n, 10 * n, n)), max_size=2
-)
+    st.sampled_from(["a#1", "a#2", "b#1"]),
+    st.tuples(st.integers(1, 4), st.integers(-1, 1), st.integers(0, 4)).map(
+        lambda made: Share(made[0], made[1], min(made[0], made[2]))
+    ),
+    max_size=3,
+).map(without_void)
 counters = st.builds(State, stamp=stamps, value=st.integers(0, 1), ttl=st.sampled_from([0, 5]), shares=shares)
 states = st.one_of(plain, counters)
 
@@ -73,15 +78,15 @@ def test_a_writers_version_wins_over_one_given_on_arrival() -> None:
 
 
 def test_shares_of_one_counter_are_added_up() -> None:
-    one = State(1, 0, shares={"n1": Share(2, 5, 9)})
-    other = State(1, 0, shares={"n1": Share(1, 4, 8), "n2": Share(1, 7, 7)})
+    one = State(1, 0, shares={"n1": Share(9, 5)})
+    other = State(1, 0, shares={"n1": Share(8, 4), "n2": Share(7, 7)})
     verdict, both = merge(one, other)
     assert verdict is Verdict.MERGED
-    assert both.shares == {"n1": Share(2, 5, 9), "n2": Share(1, 7, 7)}
+    assert both.shares == {"n1": Share(9, 5), "n2": Share(7, 7)}
 
 
 def test_a_later_set_ends_a_counter() -> None:
-    counter = State(1, 0, shares={"n1": Share(2, 5, 9)})
+    counter = State(1, 0, shares={"n1": Share(9, 5)})
     assert merged(counter, State(2, 100)) == State(2, 100)
 
 
@@ -94,12 +99,12 @@ def test_a_string_wins_over_an_integer_of_the_same_version_whatever_they_are() -
 
 def test_counters_of_one_stamp_share_the_greater_base_and_all_increments() -> None:
     """A number that only a Kamailio remembered is counted in, while another node counted from nothing."""
-    remembered = State(1, 2, flags=PROVISIONAL, shares={"n1": Share(2, 5, 9)})
-    known = State(1, 0, shares={"n2": Share(3, 7, 8)})
+    remembered = State(1, 2, flags=PROVISIONAL, shares={"n1": Share(9, 5)})
+    known = State(1, 0, shares={"n2": Share(8, 7)})
     verdict, state = merge(remembered, known)
     assert verdict is Verdict.MERGED
     assert (state.value, state.flags) == (0, 0)
-    assert state.shares == {"n1": Share(2, 5, 9), "n2": Share(3, 7, 8)}
+    assert state.shares == {"n1": Share(9, 5), "n2": Share(8, 7)}
 
 
 @given(plain, st.integers(1, 9), stamps)

@@ -1,0 +1,51 @@
+"""What answers of dmqcache nodes say beside what was asked: the time, and that something is too far ahead.
+
+Only answers tell the time, those to comparisons and those that refuse something: how long they took is known,
+so a message that lay in a socket moves no clock.
+"""
+
+from __future__ import annotations
+
+from dmqcache.bus.peer import Response
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.ground import Ground
+from dmqcache.store.native.native_message import Answer, decode_answer
+from dmqcache.store.outbox.outboxes import Outboxes
+from dmqcache.store.table.row import RowError
+
+
+class AnswerReader:
+    """Reads them, and passes the others' wall clocks on to ours."""
+
+    def __init__(self, ground: Ground, outboxes: Outboxes) -> None:
+        self._ground = ground
+        self._outboxes = outboxes
+
+    def read(self, response: Response) -> Answer | None:
+        """What a dmqcache node has answered; None: nothing. Of a node that is away nothing is kept."""
+        if response.status != 200 or not response.body:
+            return None
+        try:
+            answer = decode_answer(response.body)
+        except RowError:
+            return None
+        if response.node in self._outboxes:
+            self._ground.clock.heard(str(response.node), answer.now, response.rtt)
+            if answer.ahead:
+                self._redate(response.node)
+        return answer
+
+    def heard(self, response: Response) -> None:
+        """The same, for somebody who asked for nothing."""
+        self.read(response)
+
+    def forget(self, node: NodeURI) -> None:
+        """A node is gone; its clock counts no more."""
+        self._ground.clock.forget(str(node))
+
+    def _redate(self, node: NodeURI) -> None:
+        """A node refused what lies too far ahead: if our clock was wrong, all of it is dated as written now.
+        Else that one's is, and it gets the same once more when it has found out."""
+        for table in self._ground.replicated():
+            self._ground.counters.clamped[table.name] += table.redate()
+        self._outboxes[node].overflowed = True
