@@ -252,6 +252,10 @@ class CacheNode:
         finally:
             forget()  # Whoever waited may have gone away.
 
+    def compare_all(self) -> None:
+        """Compare the tables with every node that answers, and exchange what differs, as soon as may be."""
+        self.store.compare_all()
+
     def acknowledged(self) -> int:
         """How many other nodes have acknowledged every write made on this node so far."""
         return self.store.waiters.acknowledged(self.store.outboxes.latest_number())

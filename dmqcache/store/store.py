@@ -182,6 +182,12 @@ class Store:
         """Whether the initial sync is done."""
         return self._ground.ready
 
+    def compare_all(self) -> None:
+        """Compare the tables with every node that answers, as soon as may be."""
+        for node in self.outboxes.replicas():
+            self.repair.want(node)
+        self.compare.all_later()
+
     def congested(self) -> bool:
         """Whether writers should wait: see :meth:`~dmqcache.store.outbox.outboxes.Outboxes.congested`."""
         return self.outboxes.congested()

@@ -92,8 +92,8 @@ def application(
             Route("/metrics", show_metrics),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
-            Route("/rpc", call, methods=["POST"]),
-            Route("/RPC", call, methods=["POST"]),
+            Route("/rpc", call, methods=["POST", "GET"]),
+            Route("/RPC", call, methods=["POST", "GET"]),
         ]
     )
 

@@ -21,6 +21,8 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600,
 _INTEGER: Final = re.compile("[+-]?[0-9]{1,20}")
 #: What Kamailio answers when a method fails, and when what it should delete is not there.
 FAILED, NOT_FOUND = 500, 404
+#: In place of the id of a request that has none.
+NO_ID: Final = object()
 
 
 class RpcError(Exception):
@@ -71,9 +73,10 @@ def answer(methods: Methods, body: bytes) -> Answer:
         return _single(None, RpcError(PARSE_ERROR, "Parse error: the body is no JSON"))
     if isinstance(request, list) and 0 < len(request) <= MAX_BATCH:
         return _batch(methods, request)
-    if isinstance(request, dict) and request.get("jsonrpc") == "2.0" and "id" not in request:
-        _run(methods, request)
-        return Answer(204, None)
+    if isinstance(request, dict) and "id" not in request:
+        # By JSON-RPC a notification, which nobody answers; Kamailio's operators leave the id out and do want
+        # the answer, which then has none either.
+        return _single(NO_ID, _run(methods, request))
     return _single(_id(request), _run(methods, request))
 
 
@@ -128,6 +131,8 @@ def _typed(parameter: str, value: object) -> str | int | None:
     name, _, kind = parameter.partition(":")
     if value is None:
         return None
+    if kind and isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise RpcError(INVALID_PARAMS, f"Invalid params: {name} is neither a text nor an integer")
     try:
@@ -173,7 +178,7 @@ def _batch(methods: Methods, requests: list[Any]) -> Answer:
 
 async def _written(request_id: object, result: Result | RpcError) -> AsyncIterator[str]:
     """One answer in pieces. Everything is ASCII: bytes that are no UTF-8 stand as lone surrogates."""
-    tail = f',"id":{json.dumps(request_id)}}}'
+    tail = "}" if request_id is NO_ID else f',"id":{json.dumps(request_id)}}}'
     if isinstance(result, RpcError):
         error = json.dumps({"code": result.code, "message": result.message})
         yield f'{{"jsonrpc":"2.0","error":{error}{tail}'

@@ -23,7 +23,12 @@ from dmqcache.store.table.table import Table
 DUMP_STEP: Final = 500
 #: The type of a value as Kamailio's htable.get shows it: its AVP flag for a string, and none for an integer.
 STRING_FLAG: Final = 2
-STATUS_WORDS: Final = (NodeStatus.ACTIVE, NodeStatus.DISABLED)
+#: Kamailio's words for what an operator may say of a node.
+STATUS_WORDS: Final = {
+    "active": NodeStatus.ACTIVE,
+    "not_active": NodeStatus.TIMEOUT,
+    "disabled": NodeStatus.DISABLED,
+}
 
 
 class ServedBus(BusView, Protocol):
@@ -42,6 +47,9 @@ class ServedNode(NodeView, Protocol):
 
     @property
     def bus(self) -> ServedBus: ...
+
+    def compare_all(self) -> None:
+        """Compare the tables with every node that answers, as soon as may be."""
 
 
 def methods_of(node: ServedNode, version: str) -> Mapping[str, Method]:
@@ -64,6 +72,12 @@ def _table_methods(node: ServedNode) -> dict[str, Method]:
 
         return call
 
+    def compare(table: Table) -> str:
+        # Of all tables: a comparison of equal ones costs a message. Nothing is emptied before, unlike in
+        # Kamailio: what another node has newer comes, what this one has newer goes.
+        node.compare_all()
+        return "Ok. Comparing with the other nodes."
+
     return {
         "htable.get": Method(on(_get), ("htable", "key")),
         "htable.sets": Method(on(_set), ("htable", "key", "value")),
@@ -74,6 +88,8 @@ def _table_methods(node: ServedNode) -> dict[str, Method]:
         "htable.delete": Method(on(_delete), ("htable", "key")),
         "htable.dump": Method(on(_dump), ("htable",)),
         "htable.flush": Method(on(_flush), ("htable",)),
+        "htable.dmqsync": Method(on(compare), ("htable",)),
+        "htable.dmqresync": Method(on(compare), ("htable",)),
         "htable.stats": Method(lambda: [_stats(*pair) for pair in node.tables.items()]),
         "htable.listTables": Method(lambda: [_declared(*pair) for pair in node.tables.items()]),
     }
@@ -152,7 +168,7 @@ def _bus_methods(node: ServedNode) -> dict[str, Method]:
     def set_status(uri: str, status: str) -> str:
         if status not in STATUS_WORDS:
             raise RpcError(FAILED, f"Invalid status; use one of {', '.join(STATUS_WORDS)}")
-        return _listed(node.bus.set_status, NodeURI.parse(uri), NodeStatus(status))
+        return _listed(node.bus.set_status, NodeURI.parse(uri), STATUS_WORDS[status])
 
     def add(uri: str) -> str:
         node.bus.add_node(NodeURI.parse(uri))
@@ -165,6 +181,7 @@ def _bus_methods(node: ServedNode) -> dict[str, Method]:
         "dmq.list_nodes": Method(lambda: [_node(row) for row in node.node_rows()]),
         "dmq.add": Method(add, ("uri",)),
         "dmq.remove": Method(remove, ("uri",)),
+        "dmq.change_status": Method(set_status, ("uri", "status")),
         "dmq.set_status": Method(set_status, ("uri", "status")),
     }
 
@@ -183,7 +200,7 @@ def _node(row: NodeRow) -> dict[str, Any]:
     uri = NodeURI.parse(row.uri)
     seen = row.last_seen_s
     return {
-        "host": uri.host,
+        "host": f"[{uri.host}]" if ":" in uri.host else uri.host,
         "port": str(uri.port),
         "proto": uri.transport,
         "resolved_ip": "" if uri.endpoint is None else uri.endpoint.host,

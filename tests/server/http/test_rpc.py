@@ -153,7 +153,7 @@ def test_lists_of_tables() -> None:
         (
             "dmq.set_status",
             ["sip:127.0.0.12:5060", "away"],
-            (500, 500, "Invalid status; use one of active, disabled"),
+            (500, 500, "Invalid status; use one of active, not_active, disabled"),
         ),
     ],
 )
@@ -211,7 +211,7 @@ def test_list_nodes() -> None:
     assert other["resolved_ip"] == "127.0.0.12"
     assert other["last_notification"] > 1_700_000_000
     assert (other["backlog"], other["rtt_ms"], other["in_sync"]) == (3, 0.7, "yes")
-    assert (third["host"], third["proto"], third["status"]) == ("::1", "tcp", "disabled")
+    assert (third["host"], third["proto"], third["status"]) == ("[::1]", "tcp", "disabled")
 
 
 def test_changes_of_the_list() -> None:
@@ -307,3 +307,41 @@ def test_a_batch_of_notifications_is_run_and_not_answered() -> None:
     batch = [{"jsonrpc": "2.0", "method": "htable.sets", "params": ["users", "b", "v"]}]
     assert send(node, json.dumps(batch)) == (204, None)
     assert node.tables["users"].get("b") == "v"
+
+
+def test_a_request_without_an_id_is_answered_without_one() -> None:
+    """As Kamailio 5.6.3 does: its operators leave the id out."""
+    status, found = send(ServedNode(), '{"jsonrpc":"2.0","method":"core.version"}')
+    assert (status, found) == (200, {"jsonrpc": "2.0", "result": "dmqcache 0.1.0"})
+    status, found = send(ServedNode(), '{"jsonrpc":"2.0","method":"htable.get","params":["users","nope"]}')
+    assert status == 500 and "id" not in found
+
+
+def test_a_number_with_a_point_and_nothing_behind_it_is_an_integer() -> None:
+    node = ServedNode()
+    call(node, "htable.seti", "users", "n", 1.0)
+    assert node.tables["users"].get("n") == 1
+
+
+@pytest.mark.parametrize("method", ["dmq.change_status", "dmq.set_status"])
+def test_a_status_is_changed_by_both_names(method: str) -> None:
+    node = ServedNode()
+    for word in ("active", "not_active", "disabled"):
+        assert call(node, method, "sip:127.0.0.12:5060", word) == "Ok"
+    assert [status for _, _, status in node.bus.calls] == ["active", "timeout", "disabled"]
+
+
+def test_an_ipv6_address_is_told_in_brackets() -> None:
+    node = ServedNode()
+    node.rows.append(Row("sip:[fd00::1]:5060"))
+    told = call(node, "dmq.list_nodes")[-1]
+    assert (told["host"], told["resolved_ip"]) == ("[fd00::1]", "fd00::1")
+
+
+@pytest.mark.parametrize("method", ["htable.dmqsync", "htable.dmqresync"])
+def test_a_comparison_with_the_others_can_be_asked_for(method: str) -> None:
+    node = ServedNode()
+    node.tables["users"].set("a", "b")
+    assert call(node, method, "users").startswith("Ok")
+    assert node.compared == 1 and node.tables["users"].get("a") == "b"
+    assert fail(node, method, "nope") == (500, 500, "No such htable")
