@@ -1,13 +1,14 @@
 """What a session asks its donor for: the cells below the parts that differ, a few parts at a time.
 
 With a part go the numbers of the cells that we hold below it: the donor sends what is not among them and
-says which of them it lacks; those go back the same way.
+says which of them it lacks; those go back the same way. A part whose numbers no message holds is split; one
+that cannot be split any more (whoever chooses keys can choose them so) is exchanged whole, both ways.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -51,6 +52,8 @@ class WantsListener(Protocol):
 class _Wanted:
     want: Want
     index: LeafIndex | None
+    #: Parts that are asked for whole, depth and index: what we hold of them goes back whole.
+    whole: list[tuple[int, int]]
 
 
 class Wants:
@@ -104,7 +107,7 @@ class Wants:
     def _ask_some(self) -> None:
         name = next(name for name, parts in self._parts.items() if parts)
         table, parts = self._ground.tables[name], self._parts[name]
-        if table.digest.node(*parts[0]) == 0:
+        if _is_empty(table, *parts[0]):
             self._ask_empty(table, parts)
             return
         self._indexing += 1
@@ -114,12 +117,7 @@ class Wants:
         """Parts of which we hold nothing need no list of what we hold."""
         chosen: list[Part] = []
         cells = 0
-        while (
-            parts
-            and len(chosen) < WANT_PARTS
-            and cells < TRANSFER_CELLS
-            and table.digest.node(*parts[0]) == 0
-        ):
+        while parts and len(chosen) < WANT_PARTS and cells < TRANSFER_CELLS and _is_empty(table, *parts[0]):
             depth, index = parts.popleft()
             chosen.append(Part(depth, index))
             cells += (self._their_cells[table.name] >> FANOUT_BITS * depth) + 1
@@ -129,6 +127,7 @@ class Wants:
         self._indexing -= 1
         parts = self._parts[table.name]
         chosen: list[Part] = []
+        whole: list[tuple[int, int]] = []
         numbers = 0
         while not self._stopped and parts and len(chosen) < WANT_PARTS and numbers < WANT_NUMBERS:
             depth, place = parts.popleft()
@@ -139,15 +138,25 @@ class Wants:
                     (depth + 1, child) for child in range(first + (1 << FANOUT_BITS) - 1, first - 1, -1)
                 )
                 continue
+            if len(held) > PART_NUMBERS:
+                whole.append((depth, place))
+                numbers, held = WANT_NUMBERS, []
             chosen.append(Part(depth, place, held))
             numbers += len(held) + 1
         if chosen:
-            self._send(table, chosen, index)
+            self._send(table, chosen, index, whole=whole)
         self._listener.want_sent()
 
-    def _send(self, table: Table, parts: list[Part], index: LeafIndex | None, graves: bool = False) -> None:
+    def _send(
+        self,
+        table: Table,
+        parts: list[Part],
+        index: LeafIndex | None,
+        graves: bool = False,
+        whole: Sequence[tuple[int, int]] = (),
+    ) -> None:
         want = Want(self._next_id(), table.name, parts, graves)
-        self._wanted[want.id] = _Wanted(want, index)
+        self._wanted[want.id] = _Wanted(want, index, list(whole))
         self._post(want)
 
     def _post(self, want: Want) -> None:
@@ -168,13 +177,25 @@ class Wants:
         if wanted is None:
             return
         self.served = True
-        if done.lack and wanted.index is not None:
-            self._give_back(wanted.want, wanted.index, set(done.lack))
+        if wanted.index is not None and (done.lack or wanted.whole):
+            self._give_back(wanted, wanted.index, set(done.lack))
         self._listener.want_served()
 
-    def _give_back(self, want: Want, index: LeafIndex, lack: set[int]) -> None:
+    def _give_back(self, wanted: _Wanted, index: LeafIndex, lack: set[int]) -> None:
+        want, donor = wanted.want, str(self._with.node)
         cells: deque[Cell] = deque(
-            cell for part in want.parts for cell in index.below(part.depth, part.index) if cell.digest in lack
+            cell
+            for part in want.parts
+            if (part.depth, part.index) not in wanted.whole
+            for cell in index.below(part.depth, part.index)
+            if cell.digest in lack
         )
+        for depth, place in wanted.whole:
+            cells.extend(cell for cell in index.below(depth, place) if cell.writer != donor)
         if cells:
             self._with.give(Transfer(self._ground.tables[want.table], cells, lambda: None))
+
+
+def _is_empty(table: Table, depth: int, index: int) -> bool:
+    """Whether we surely hold nothing below a part. Of what lies below a leaf the digest says nothing."""
+    return depth <= table.digest.depth and table.digest.node(depth, index) == 0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from dmqcache.store.table import cells as cells_module
 from tests.store.harness import World, equal, shown
-from tests.store.native.native_hosts import pair
+from tests.store.native.native_hosts import cut_while, pair, rejoin
 
 
 def test_ten_thousand_cells_come_in_parts_and_a_write_does_not_wait_for_them() -> None:
@@ -61,3 +64,30 @@ def test_a_want_that_cannot_be_served_yet_is_said_so_and_asked_again() -> None:
     one.meet(two)
     world.until(lambda: two.store.ready, 3)
     assert shown(two) == {"a": "x"}
+
+
+def test_keys_that_were_chosen_to_fall_into_one_part_stop_no_repair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an outsider does who knows how keys are hashed: no part of the tree holds fewer of them."""
+    right = cells_module.key_hash
+
+    def chosen(key: str) -> int:
+        return (0xABCD << 48 | right(key) >> 16) | 1 if key.startswith("bad") else right(key)
+
+    monkeypatch.setattr(cells_module, "key_hash", chosen)
+    world, one, two = pair()
+    for number in range(3_600):
+        one.table[f"bad{number}"] = "same"
+    one.table["other"] = "old"
+    world.mesh(one, two)
+    world.until(lambda: equal(one, two), 30)
+    cut_while(world, one, two)
+    one.table["bad only one"] = "1"
+    two.table["bad only two"] = "2"
+    one.table["bad7"] = "changed"
+    del two.table["bad8"]
+    two.table["other"] = "new"
+    world.run(0.1)
+    rejoin(world, one, two)
+    assert (two.table["bad only one"], one.table["bad only two"]) == ("1", "2")
+    assert (two.table["bad7"], one.table.get("bad8"), one.table["other"]) == ("changed", None, "new")
+    assert max(len(sent.body) for side in (one, two) for sent in side.bus.sent) < 64_000
