@@ -19,6 +19,7 @@ from dmqcache.store.kamailio import htable
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
 from dmqcache.store.kamailio.dialect import Dialects
+from dmqcache.store.kamailio.hearsay import Hearsay
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.htable import Htable
 from dmqcache.store.kamailio.kamailio_courier import KamailioCourier
@@ -174,6 +175,7 @@ class Store:
             self.donor,
             self.repair,
             nodes=self,
+            hearsay=Hearsay(boxes),
             merged=self.collisions.collect,
         )
 

@@ -309,3 +309,39 @@ def test_a_counter_that_is_given_a_time_across_a_cut_ends_on_both_sides() -> Non
     assert "n" not in table(first) and table(second)["n"] == 2
     cluster.heal()
     cluster.run_until(lambda: not any("n" in table(machine) for machine in cluster.machines), 20)
+
+
+@pytest.mark.parametrize("known", ["deleted", "old", None])
+@pytest.mark.parametrize("kinds", [(CACHE, K5, CACHE), (CACHE, K5, CACHE, K5)])
+@pytest.mark.parametrize("designated", [True, False])
+@pytest.mark.parametrize("pause", [2.0, 5.0, 30.0])
+def test_what_a_kamailio_wrote_while_it_was_cut_off_counts_though_a_node_began_there_meanwhile(
+    kinds: tuple[str, ...], known: str | None, designated: bool, pause: float
+) -> None:
+    cluster = Cluster(World(1), kinds, ["t"], seeds=3)
+    caches = [machine for machine in cluster.machines if machine.is_cache]
+    knows, late = caches if designated else reversed(caches)
+    kamailio = next(machine for machine in cluster.machines if not machine.is_cache)
+    for machine in cluster.machines:
+        if machine is not late:
+            machine.start()
+    cluster.run(5)
+    script = kamailio.kamailio.htable
+    if known is not None:
+        script.set("t", "k", "old")
+    if known == "deleted":
+        script.delete("t", "k")
+    cluster.run(15)
+    number = cluster.machines.index(knows)
+    cluster.partition([number], [other for other in range(len(kinds)) if other != number])
+    cluster.run(15)
+    script.set("t", "k", "new")
+    cluster.run(pause)
+    late.start()
+    cluster.run(10)
+    assert table(late)["k"] == "new"
+    cluster.heal()
+    cluster.run(60)
+    for machine in (knows, late):
+        assert table(machine)["k"] == "new"
+    assert script.tables["t"].get("k", 0) == "new"

@@ -20,9 +20,20 @@ from dmqcache.store.native.repair import Repair
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.merge import Arrivals
-from dmqcache.store.table.row import RowError
+from dmqcache.store.table.row import Row, RowError
+from dmqcache.store.table.table import Table
 
 CHANNEL: Final = "dmqcache"
+
+
+class HearsayRule(Protocol):
+    """What to do with that which only Kamailio nodes know."""
+
+    def show(self, table: Table, rows: list[Row], node: NodeURI) -> None:
+        """``node`` tells rows of a repair, which may overwrite some of it."""
+
+    def take(self, table: Table, row: Row) -> None:
+        """A dmqcache node told a row that is older than what we hold."""
 
 
 class NodeListener(Protocol):
@@ -50,6 +61,7 @@ class Replica(Peer):
         donor: Donor,
         repair: Repair,
         nodes: NodeListener,
+        hearsay: HearsayRule,
         merged: Callable[[], None],
     ) -> None:
         """``arrivals``: the way into each table. ``merged``: told after rows were merged."""
@@ -61,6 +73,7 @@ class Replica(Peer):
         self._donor = donor
         self._repair = repair
         self._nodes = nodes
+        self._hearsay = hearsay
         self._merged = merged
 
     def on_node_up(self, node: Node) -> None:
@@ -114,14 +127,24 @@ class Replica(Peer):
                 counters.refused["", reason] += len(rows)
                 continue
             arrivals = self._arrivals[name]
+            if came.repair:
+                self._hearsay.show(arrivals.table, rows, node)
             newer = arrivals.merge_rows(rows, str(node))
             ahead |= arrivals.ahead
             if came.repair:
                 counters.repair_cells["in"] += len(rows)
                 if newer:
+                    self._find_news(name, rows, newer)
                     self._tell_back(name, newer, node)
         self._merged()
         return ahead
+
+    def _find_news(self, name: str, rows: list[Row], newer: list[str]) -> None:
+        """Look at the rows that are older than what we hold."""
+        table, keys = self._ground.tables[name], set(newer)
+        for row in rows:
+            if row.key in keys:
+                self._hearsay.take(table, row)
 
     def _tell_back(self, name: str, keys: list[str], node: NodeURI) -> None:
         """``node`` sent something older than what we hold."""
