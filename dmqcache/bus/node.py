@@ -6,6 +6,7 @@ business; that a node is silent is noticed by ``probe.py``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,8 +16,16 @@ from dmqcache.bus.timers import RoundTrip
 
 #: Names that one node is remembered under; the one learnt first is forgotten first.
 MAX_NAMES = 8
-#: The option tag by which nodes of this software know each other.
+#: The option tag by which nodes of this software know each other; the number is that of the wire.
 OWN_TAG = "dmqcache-2"
+_WIRE = re.compile(r"dmqcache-\d{1,4}")
+
+
+def other_wire(supported: frozenset[str]) -> str | None:
+    """The option tag of a node of this software that speaks another wire than this one; None: it is none."""
+    if OWN_TAG in supported:
+        return None
+    return next((tag for tag in sorted(supported) if _WIRE.fullmatch(tag)), None)
 
 
 class NodeStatus(StrEnum):

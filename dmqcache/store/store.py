@@ -6,12 +6,13 @@ and compared with by ``native/``, Kamailio nodes by ``kamailio/``; what wins is 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from dmqcache.bus.bus import Bus
-from dmqcache.bus.node import Node
+from dmqcache.bus.node import OWN_TAG, Node, other_wire
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
@@ -42,6 +43,8 @@ from dmqcache.store.table.leaves import LeafIndexes
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
+
+log = logging.getLogger("dmqcache.store")
 
 #: Bytes of a value in JSON that fit one datagram (65,507) with a key and the SIP head. A larger one is
 #: refused when it is written, not lost on its way; over TCP the operator's limit counts.
@@ -238,6 +241,10 @@ class Store:
         """A node answers: new, or back, or started anew."""
         if node.local:
             return
+        wire = other_wire(node.supported)
+        if wire is not None:
+            self._refuse(node, wire)
+            return
         native = node.ours
         returned = node.uri in self.outboxes
         courier = self._native_courier if native else self._kamailio_courier
@@ -252,6 +259,14 @@ class Store:
             self.htable.node_up(node.uri, node.names)
         self.initial_sync.node_up(node.uri, native)
         self.outboxes.pump(outbox)
+
+    def _refuse(self, node: Node, wire: str) -> None:
+        """A node of this software that speaks another wire is no Kamailio: neither side tells the other
+        anything. It is said each time when it comes."""
+        if node.uri in self.outboxes:
+            self.node_left(node)
+        words = "%s speaks %s and this node %s: they share no tables; upgrade the older one"
+        log.warning(words, node.uri, wire, OWN_TAG)
 
     def node_down(self, node: Node) -> None:
         """A node stopped answering; what changes meanwhile is kept for it."""

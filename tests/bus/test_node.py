@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.bus.node import MAX_NAMES, OWN_TAG, Node, NodeList, NodeStatus
+from dmqcache.bus.node import MAX_NAMES, OWN_TAG, Node, NodeList, NodeStatus, other_wire
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 
@@ -112,3 +112,9 @@ def test_active_nodes_are_the_others_that_answer() -> None:
 def test_our_own_software_is_known_by_its_option_tag() -> None:
     assert node("127.0.0.12", supported=frozenset({OWN_TAG})).ours
     assert not node("127.0.0.12", user_agent="dmqcache (9.9)").ours
+
+
+def test_a_node_of_this_software_that_speaks_another_wire_is_known_by_its_tag() -> None:
+    assert other_wire(frozenset({"path", "dmqcache-1"})) == "dmqcache-1"
+    for ours_or_foreign in ({OWN_TAG}, {OWN_TAG, "dmqcache-1"}, {"path"}, {"dmqcache-x"}, set[str]()):
+        assert other_wire(frozenset(ours_or_foreign)) is None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from dmqcache.bus.node import OWN_TAG
 from dmqcache.bus.peer import Reply
 from dmqcache.store.store import MAX_UDP_VALUE_BYTES, SWEEP_S
-from tests.store.harness import NEW, Played, World, equal, old_kamailio, shown
+from tests.store.harness import NEW, Played, World, cells_body, equal, old_kamailio, set_body, shown
 
 
 def test_a_table_declared_twice_is_refused() -> None:
@@ -39,6 +41,47 @@ def test_a_node_is_spoken_to_in_its_own_language_and_that_may_change() -> None:
     world.run(0.1)
     assert {sent.channel for sent in other.got} == {"dmqcache"}
     assert len(side.store.outboxes) == 1
+
+
+def test_a_node_of_another_wire_is_no_kamailio_and_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    side = world.side("127.0.0.11", repair_interval=2)
+    side.table["a"] = "ours"
+    old = Played(world, "127.0.0.12")
+    old.supported = frozenset({"dmqcache-1"})
+    with caplog.at_level(logging.WARNING, "dmqcache.store"):
+        side.meet(old)
+    assert "dmqcache-1" in caplog.text and "upgrade" in caplog.text
+    side.table["b"] = "ours"
+    wall = side.store.clock.wall_ms()
+    for reply in (
+        old.tell(side, now=wall, rows={"t": [["a", "theirs", wall]]}, floors={"t": wall}),
+        old.say(side, set_body("a", "theirs")),
+        old.say(side, {"action": 1}),
+        old.say(side, {"action": 4, "htname": "t", "cname": "a", "mode": 0}),
+        old.say(side, cells_body(("a", "theirs"))),
+    ):
+        assert (reply.status, reply.reason) == (403, "Upgrade dmqcache")
+    world.run(60)
+    assert old.got == [] and shown(side) == {"a": "ours", "b": "ours"} and not side.store.outboxes
+    assert side.store.counters.refused["", "other_wire"] == 5
+    side.lose(old)
+    side.meet(old)
+    side.part(old)
+
+
+def test_a_node_that_comes_back_with_another_wire_is_told_nothing_any_more() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    other = Played(world, "127.0.0.12", ours=True)
+    side.meet(other)
+    world.run(1)
+    other.supported = frozenset({"dmqcache-1"})
+    side.meet(other)
+    other.got.clear()
+    side.table["a"] = "x"
+    world.run(10)
+    assert other.got == [] and not side.store.outboxes
 
 
 def test_expired_cells_are_swept_in_bounded_steps() -> None:

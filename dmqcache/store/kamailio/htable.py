@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from dmqcache.bus.node import other_wire
 from dmqcache.bus.peer import Message, Peer, Reply
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
@@ -72,6 +73,10 @@ class Htable(Peer):
     def handle(self, message: Message) -> Reply:
         """Apply one message. 400: it cannot be read; 403: no node of the bus; 500: no such table here."""
         counters = self._ground.counters
+        if other_wire(message.supported):
+            # It takes us for a Kamailio.
+            counters.refused["", "other_wire"] += 1
+            return Reply(403, "Upgrade dmqcache")
         try:
             came = read(message.body)
         except WireError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-from dmqcache.bus.node import Node
+from dmqcache.bus.node import Node, other_wire
 from dmqcache.bus.peer import Message, Peer, Reply
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import CONTENT_TYPE, Ground
@@ -88,6 +88,9 @@ class Replica(Peer):
     def handle(self, message: Message) -> Reply:
         """Merge, answer, or pass on to the repair what a dmqcache node says. Strangers get a 403."""
         refused = self._ground.counters.refused
+        if other_wire(message.supported):
+            refused["", "other_wire"] += 1
+            return Reply(403, "Upgrade dmqcache")
         if message.node is None:
             refused["", "unknown_node"] += 1
             return Reply(403, "Unknown Node")
