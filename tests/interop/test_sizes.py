@@ -8,7 +8,7 @@ from tests.interop.cluster import Cluster
 from tests.interop.daemon import wait_until
 from tests.interop.lineups import each_lineup
 
-pytestmark = [pytest.mark.interop, each_lineup]
+pytestmark = [pytest.mark.interop, pytest.mark.unproven, each_lineup]
 
 LONG = range(1_000, 60_001, 1_000)
 """Characters; the bus over UDP takes values of up to 56,000."""
