@@ -141,7 +141,7 @@ GOOD = [
             "to.tag": "t1",
             "call_id": "abc@host",
             "cseq": (7, "KDMQ"),
-            "supported": frozenset(("dmqcache-2", "100rel", "path")),
+            "supported": frozenset(("dmqcache-1", "100rel", "path")),
             "content_type": "application/json",
             "max_forwards": 0,
         },
