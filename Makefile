@@ -19,7 +19,7 @@ demo: $(VENV)/.installed        ## three nodes on loopback, until Ctrl-C
 
 # Each test runs once: what fails has failed. The tests with real Kamailio nodes share addresses, so they run
 # one after the other.
-test: lint unit pythons interop ## everything that CI runs
+test: lint unit interop ## everything that CI runs
 
 unit: $(VENV)/.installed debian ## without Kamailio and network namespaces
 	@$(BIN)/pytest -n $(JOBS) --dist loadscope -m 'not interop'
