@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import dmqcache
-from tests.import_graph import Arrow, Import, Package, cycles, forbidden, room_of, uphill
+from tests.import_graph import Import, Package, cycles, forbidden, room_of, uphill
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "dmqcache"
@@ -157,25 +157,6 @@ FILES: Mapping[str, str] = {
 #: Who imports by a name that comes from outside: the public names, and the peers that somebody configures.
 BY_NAME = {"dmqcache", "dmqcache.config.peer_loading"}
 
-# What is not so yet. Each list is exact: whoever mends one takes it out, and nothing may be added.
-KNOWN_ARROWS: frozenset[tuple[str, str]] = frozenset({})
-KNOWN_SAME_NAMES: frozenset[str] = frozenset()
-KNOWN_WITHOUT_TESTS: frozenset[str] = frozenset(
-    {
-        "__main__.py",
-        "cli/arguments.py",
-        "cli/flags.py",
-        "config/addresses.py",
-        "config/options.py",
-        "release.py",
-        "server/http/page_assets.py",
-        "server/http/rpc_methods.py",
-        "store/table/cells.py",
-        "store/table/ere.py",
-    }
-)
-KNOWN_SILENT_FOLDERS: frozenset[str] = frozenset({})
-
 
 @cache
 def package() -> Package:
@@ -211,7 +192,7 @@ def rooms() -> Mapping[str, str]:
 
 def test_imports_only_go_down_and_from_room_to_room_as_the_table_says() -> None:
     found = forbidden(package().arrows(), MAY_IMPORT, rooms())
-    assert {tuple(arrow) for arrow in found} - KNOWN_ARROWS == set()
+    assert found == set()
 
 
 def test_the_table_itself_only_goes_down_and_names_what_is_there() -> None:
@@ -223,16 +204,7 @@ def test_the_table_itself_only_goes_down_and_names_what_is_there() -> None:
 
 def test_no_file_imports_another_in_a_circle() -> None:
     """Imports in functions and for types count: two files that know each other are one file."""
-    arrows = package().arrows()
-    assert cycles(arrow for arrow in arrows if tuple(arrow) not in KNOWN_ARROWS) == []
-    gone = KNOWN_ARROWS - {tuple(arrow) for arrow in arrows}
-    assert not gone, f"mended, so take it out of KNOWN_ARROWS: {gone}"
-    for known in sorted(KNOWN_ARROWS):
-        wrong = forbidden([Arrow(*known)], MAY_IMPORT, rooms())
-        rest = {arrow for arrow in arrows if tuple(arrow) not in KNOWN_ARROWS}
-        assert wrong or cycles({*rest, Arrow(*known)}), (
-            f"no fault any more, so take it out of KNOWN_ARROWS: {known}"
-        )
+    assert cycles(package().arrows()) == []
 
 
 def test_only_names_from_outside_are_imported_by_name() -> None:
@@ -254,7 +226,7 @@ def test_the_store_knows_of_the_bus_what_a_peer_knows() -> None:
 
 def test_two_files_never_share_a_name() -> None:
     names = Counter(path.name for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
-    assert {name for name, count in names.items() if count > 1} == KNOWN_SAME_NAMES
+    assert {name for name, count in names.items() if count > 1} == set()
 
 
 def test_every_file_has_the_tests_that_bear_its_name() -> None:
@@ -264,7 +236,7 @@ def test_every_file_has_the_tests_that_bear_its_name() -> None:
         tests = ROOT / "tests" / place.with_name(f"test_{place.name}")
         if path.name != "__init__.py" and not (tests.exists() and "def test_" in tests.read_text("utf-8")):
             lacking.add(str(place))
-    assert lacking == KNOWN_WITHOUT_TESTS
+    assert lacking == set()
 
 
 def test_every_folder_says_what_it_owns_and_which_file_to_read_first() -> None:
@@ -274,7 +246,7 @@ def test_every_folder_says_what_it_owns_and_which_file_to_read_first() -> None:
         files = {module.rpartition(".")[2] for module in sources() if within(module, name)}
         if len(said.splitlines()) < 3 or not any(f"``{file}" in said for file in files):
             silent.add(name)
-    assert silent == KNOWN_SILENT_FOLDERS
+    assert silent == set()
 
 
 def test_only_the_shell_knows_time_chance_and_the_outside_world() -> None:

@@ -1,4 +1,4 @@
-"""A node that stops: what it was asked to remember is with the others before it is gone."""
+"""A node as a program holds it: what it says of itself, what it waits for, and that its end loses nothing."""
 
 from __future__ import annotations
 
@@ -88,5 +88,66 @@ def test_who_stops_waiting_for_others_leaves_nothing_behind() -> None:
             waiting.cancel()
             await asyncio.wait({waiting})
             assert not node.store.waiters._waiting
+
+    asyncio.run(scenario())
+
+
+def test_before_its_start_a_node_has_its_options_and_nothing_else() -> None:
+    node = CacheNode(tables=["users"])
+    assert [table.name for table in node.config.tables] == ["users"]
+    assert not node.ready
+    for what in ("store", "bus", "tables", "counters"):
+        with pytest.raises(RuntimeError, match="the node is not started"):
+            getattr(node, what)
+
+
+def test_a_table_by_its_name_and_the_names_for_who_asks_for_another() -> None:
+    async def scenario() -> None:
+        async with CacheNode(server_address=free("127.0.0.95"), tables=["b", "a"]) as node:
+            assert list(node.tables) == ["b", "a"]
+            assert node.table("a") is node.tables["a"]
+            with pytest.raises(KeyError, match="no table 'c'; there are: b, a"):
+                node.table("c")
+
+    asyncio.run(scenario())
+
+
+def test_a_write_is_waited_for_on_as_many_nodes_as_are_wanted() -> None:
+    async def scenario() -> None:
+        address = free("127.0.0.94")
+        first = CacheNode(server_address=address, tables=["users"])
+        second = CacheNode(
+            server_address=free("127.0.0.95"), notification_address=[address], tables=["users"]
+        )
+        async with first, second:
+            await second.wait_ready(20)
+            await until(lambda: len(first.bus.active_nodes()) == 1)
+            second.table("users")["alice"] = "x"
+            assert await second.wait_replicated(1, timeout=20) == 1
+            assert second.acknowledged() == 1
+            assert first.table("users")["alice"] == "x"
+            assert await second.wait_replicated(2, timeout=0.01) == 1, "there is no second one"
+            assert [row.local for row in second.node_rows()] == [True, False]
+            assert second.sync_progress().state == "ready"
+
+    asyncio.run(scenario())
+
+
+def test_a_node_that_is_not_ready_in_time_is_told_so() -> None:
+    async def scenario() -> None:
+        node = CacheNode(server_address=free("127.0.0.95"))
+        with pytest.raises(TimeoutError):
+            await node.wait_ready(0.01)
+
+    asyncio.run(scenario())
+
+
+def test_a_writer_waits_only_while_too_much_waits_for_others() -> None:
+    async def scenario() -> None:
+        async with CacheNode(server_address=free("127.0.0.95"), tables=["t"]) as node:
+            for number in range(10_000):
+                node.table("t")[f"k{number}"] = "x"
+            assert not node.congested(), "nobody is there to be told"
+            await node.drain()
 
     asyncio.run(scenario())

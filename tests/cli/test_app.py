@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -104,20 +103,6 @@ def test_streams_that_are_closed_or_full(node: FakeNode, command: str, code: int
             text=True,
         )
     assert Ran(ran.returncode, ran.stdout, ran.stderr) == Ran(code, out, err)
-
-
-def test_ctrl_c_while_the_commands_are_loaded_shows_no_traceback() -> None:
-    code = (
-        "import os, signal, sys\n"
-        "class Finder:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'dmqcache.cli.app': os.kill(os.getpid(), signal.SIGINT)\n"
-        "sys.meta_path.insert(0, Finder())\n"
-        "from dmqcache.__main__ import main\n"
-        "main()\n"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (ran.returncode, ran.stderr) == (-signal.SIGINT, "")
 
 
 def test_the_data_commands_load_nothing_of_a_node() -> None:

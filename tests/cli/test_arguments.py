@@ -1,0 +1,76 @@
+"""What the commands share: one pattern at most, numbers that are numbers, and failures in one line."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import pytest
+import typer
+
+from dmqcache.cli.arguments import CENTURY_S, complain, connect, number, one_pattern
+from dmqcache.cli.client import Cell, CommandFailed, NodeUnreachable
+from dmqcache.store.table.table import MAX_TTL_S
+from tests.ports import free_port
+from tests.server.fakes import FakeNode
+from tests.server.serving import serving
+
+
+def test_no_pattern_or_one() -> None:
+    assert one_pattern(regex="", prefix="") is None
+    assert one_pattern(regex="", prefix="a") == ("prefix", "a")
+    with pytest.raises(CommandFailed, match="only one pattern at a time"):
+        one_pattern(regex="x", prefix="a")
+
+
+def test_what_is_no_number_is_refused_and_numbers_pass() -> None:
+    assert number(None) is None
+    assert number(1.5) == 1.5
+    assert number(math.inf) == math.inf, "the limits see to it"
+    with pytest.raises(typer.BadParameter, match="nan is no number of seconds"):
+        number(math.nan)
+
+
+def test_the_longest_time_is_one_that_a_table_takes() -> None:
+    assert CENTURY_S <= MAX_TTL_S
+
+
+def test_a_connection_selects_its_table() -> None:
+    node = FakeNode()
+    node.tables["users"].set("alice", "x")
+    with serving(node) as server:
+        address = "{}:{}".format(*server.address)
+        with connect(address, "users") as client:
+            assert client.get("alice") == Cell("alice", "x", 60.0)
+        with connect(address) as client:
+            assert client.get("alice") is None, "the first table"
+        with pytest.raises(CommandFailed, match="no table 'nope'"):
+            connect(address, "nope")
+
+
+def test_nobody_there() -> None:
+    address = f"127.0.0.1:{free_port('127.0.0.1', 'tcp')}"
+    with pytest.raises(NodeUnreachable, match=f"no node answers at {address}"):
+        connect(address, "users")
+
+
+def test_a_failure_is_one_line_of_any_bytes(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    complain("two\nlines and \udcff")
+    assert capsysbinary.readouterr().err == b"dmqcache: two lines and \xff\n"
+
+
+def test_a_failure_that_nobody_can_be_told_is_no_other_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        buffer = None
+
+        def __init__(self) -> None:
+            self.buffer = self
+
+        def write(self, data: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+    left: list[int] = []
+    monkeypatch.setattr(sys, "stderr", Full())
+    monkeypatch.setattr("dmqcache.cli.render.abandon", left.append)
+    complain("x")
+    assert left == [2]

@@ -1,0 +1,136 @@
+"""The books beside the cells: what lives, what is dead and remembered, what a flush forgets."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmqcache.store.table.cell import EXPIRED, cell_digest
+from dmqcache.store.table.cells import BEHIND_FACTOR
+from dmqcache.store.table.table import Table
+from tests.store.fixtures import make_table
+
+
+def agree(table: Table) -> None:
+    """Count everything again from the cells alone."""
+    live = [cell for cell in table.cells.values() if cell.value is not None]
+    assert table.live == len(live)
+    assert table.bytes == sum(
+        len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8) for cell in live
+    )
+    assert sorted(table.graves) == sorted(cell.key for cell in table.cells.values() if cell.value is None)
+    assert sum(table.digest.leaves) % (1 << 64) == sum(map(cell_digest, live)) % (1 << 64)
+
+
+def test_a_delete_leaves_a_tombstone_above_what_it_deleted_and_takes_all_else_away() -> None:
+    table, _ = make_table()
+    table.set("a", "xyz", ttl=60)
+    table.set("n", 7)
+    before = table.cells["a"].stamp
+    agree(table)
+    table.delete("a")
+    dead = table.cells["a"]
+    assert dead.value is None and dead.stamp > before
+    assert not dead.flags & EXPIRED
+    assert (table.live, table.bytes) == (1, len("n") + 8)
+    agree(table)
+    table.set("a", 1)
+    assert not table.graves
+    agree(table)
+
+
+def test_a_cell_whose_time_is_over_is_buried_once_with_its_version_by_whoever_looks_first() -> None:
+    table, hands = make_table()
+    told: list[str] = []
+    table.on_expire = lambda cell: told.append(cell.key)
+    table.set("a", "x", ttl=5)
+    stamp = table.cells["a"].stamp
+    hands.seconds += 4.9
+    assert table.live_cell("a") is table.cells["a"]
+    hands.seconds += 0.1
+    assert table.live_cell("a") is None
+    assert table.live_cell("a") is None
+    assert table.sweep(10) == 0
+    assert told == ["a"]
+    assert (table.cells["a"].stamp, table.counters.expirations) == (stamp, 1)
+    assert table.cells["a"].flags & EXPIRED
+    agree(table)
+
+
+def test_a_sweep_takes_no_more_than_it_may_and_nothing_that_got_more_time() -> None:
+    table, hands = make_table()
+    for number in range(10):
+        table.set(f"k{number}", "x", ttl=5)
+    table.expire("k0", 50)
+    hands.seconds += 5
+    assert [table.sweep(4) for _ in range(4)] == [4, 4, 1, 0]
+    assert [key for key, cell in table.cells.items() if cell.value is not None] == ["k0"]
+    agree(table)
+
+
+def test_a_floor_kills_what_stands_below_it_and_forgets_the_tombstones_there() -> None:
+    table, hands = make_table()
+    table.set("old", "x")
+    table.set("dead", "x")
+    table.delete("dead")
+    floor = max(cell.stamp for cell in table.cells.values())
+    hands.seconds += 1
+    table.set("new", "x")
+    assert table.raise_floor(floor) == 1
+    assert list(table.cells) == ["new"]
+    agree(table)
+    assert table.raise_floor(floor) == 0
+    assert table.raise_floor(floor - 1) == 0
+    assert table.floor == floor
+
+
+def test_a_tombstone_is_forgotten_after_its_time_but_not_while_somebody_has_not_heard() -> None:
+    table, hands = make_table()
+    table.tombstone_ttl = 100.0
+    for number in range(5):
+        table.set(f"k{number}", "x")
+        table.delete(f"k{number}")
+    hands.seconds += 100
+    assert table.collect(10, held=False) == 0
+    hands.seconds += 11
+    assert table.collect(10, held=True) == 0
+    assert table.collect(10, held=False, behind=True) == 0
+    assert table.collect(2, held=False) == 2
+    assert table.collect(10, held=False) == 3
+    assert not table.cells
+    agree(table)
+
+
+@pytest.mark.parametrize(("behind", "left"), [(False, 4), (True, 4 * BEHIND_FACTOR)])
+def test_above_the_limit_the_oldest_are_forgotten_whoever_has_not_heard(behind: bool, left: int) -> None:
+    table, _ = make_table()
+    table.tombstone_limit = 4
+    for number in range(100):
+        table.set(f"k{number}", "x")
+        table.delete(f"k{number}")
+    assert table.collect(1000, held=True, behind=behind) == 100 - left
+    assert list(table.cells) == [f"k{number}" for number in range(100 - left, 100)]
+    agree(table)
+
+
+@pytest.mark.parametrize(("declared", "told"), [("t", ["deleted", "over"]), ("t=>autoexpire=5", ["deleted"])])
+def test_a_starting_node_is_told_of_tombstones_that_do_not_come_by_themselves(
+    declared: str, told: list[str]
+) -> None:
+    table, hands = make_table(declared)
+    table.set("over", "x", ttl=5)
+    table.set("deleted", "x")
+    table.delete("deleted")
+    hands.seconds += 5
+    table.sweep(10)
+    assert sorted(cell.key for cell in table.worth_telling()) == told
+
+
+def test_a_key_that_was_deleted_begins_above_its_past_and_a_new_one_above_the_floor() -> None:
+    table, _ = make_table()
+    table.set("n", 7)
+    table.delete("n")
+    dead = table.cells["n"]
+    assert table.generation(dead) > dead.stamp
+    table.raise_floor(dead.stamp + 1000)
+    table.incr("m")
+    assert table.cells["m"].stamp > table.floor
