@@ -6,9 +6,6 @@ Table names cannot be variables in `$sht(...)`, so each operation has one branch
 from collections.abc import Sequence
 from pathlib import Path
 
-#: A longer value goes to and from the script in pieces: in hexadecimal it would not fit into its buffers.
-PIECE_BYTES = 12_000
-
 # dmq comes before htable, which registers its peer there while it is loaded.
 MODULES = ("tm", "sl", "pv", "kex", "textops", "xlog", "xhttp", "jsonrpcs", "dmq", "htable")
 
@@ -112,14 +109,8 @@ BRANCH = """
         }} else if(is_int("$sht({t}=>$var(key))")) {{
           $var(answer) = "int " + $sht({t}=>$var(key));
         }} else {{
-          $var(str) = $(sht({t}=>$var(key)){{s.substr,0,{piece}}});
-          $var(answer) = "str " + $(sht({t}=>$var(key)){{s.len}}) + " " + $(var(str){{s.encode.hexa}});
+          $var(answer) = "str " + $(sht({t}=>$var(key)){{s.encode.hexa}});
         }}
-        break;
-      case "getpart":
-        $var(i) = $(var(arg){{s.int}});
-        $var(str) = $(sht({t}=>$var(key)){{s.substr,$var(i),{piece}}});
-        $var(answer) = $(var(str){{s.encode.hexa}});
         break;
       case "ttl":
         if($shtex({t}=>$var(key)) != $null) $var(answer) = $shtex({t}=>$var(key));
@@ -179,7 +170,6 @@ def configuration(
     parts += [f'modparam("dmq","notification_address","{seed}")\n' for seed in seeds]
     parts += [f'modparam("htable","htable","{table}")\n' for table in tables]
     parts.append(extra)
-    names = enumerate(table_names(tables))
-    branches = "".join(BRANCH.format(number=i, t=name, piece=PIECE_BYTES) for i, name in names)
+    branches = "".join(BRANCH.format(number=i, t=name) for i, name in enumerate(table_names(tables)))
     parts.append(ROUTES.format(branches=branches))
     return "".join(parts)
