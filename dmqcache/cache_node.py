@@ -218,11 +218,11 @@ class CacheNode:
 
     @property
     def ready(self) -> bool:
-        """Whether the initial sync is over."""
+        """Whether the initial sync has ended."""
         return self._store is not None and self._store.ready
 
     async def wait_ready(self, timeout: float | None = None) -> None:
-        """Wait until the initial sync is over. TimeoutError after ``timeout`` seconds."""
+        """Wait until the initial sync has ended. TimeoutError after ``timeout`` seconds."""
         async with asyncio.timeout(timeout):
             while not self.ready:
                 await asyncio.sleep(0.01)

@@ -221,7 +221,7 @@ EXPORTS: Final[tuple[Export, ...]] = (
         "gauge",
         "Deletes and expiries that are remembered.",
         _TABLE,
-        lambda r: r.each_table(lambda table: len(table.graves)),
+        lambda r: r.each_table(lambda table: len(table.tombstones)),
     ),
     Export(
         "dmqcache_table_hits",

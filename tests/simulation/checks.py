@@ -168,8 +168,8 @@ def books(machine: Machine) -> Iterator[str]:
         living = [cell for cell in table.cells.values() if cell.value is not None]
         if table.live != len(living):
             yield f"{where}: live is {table.live}, not {len(living)}"
-        if set(table.graves) != table.cells.keys() - {cell.key for cell in living}:
-            yield f"{where}: graves do not agree with the dead cells"
+        if set(table.tombstones) != table.cells.keys() - {cell.key for cell in living}:
+            yield f"{where}: tombstones do not agree with the dead cells"
         leaves = [0] * len(table.digest.leaves)
         for cell in living:
             leaf = cell.hash >> table.digest.shift

@@ -67,8 +67,8 @@ def last_come_wins(patch: Patch) -> None:
 
 def tombstones_are_dropped(patch: Patch) -> None:
     def wrong(self: Cells, limit: int, held: bool, behind: bool = False) -> int:
-        for key in list(self.graves):
-            self.graves.remove(key)
+        for key in list(self.tombstones):
+            self.tombstones.remove(key)
             del self.cells[key]
         return 0
 
@@ -139,7 +139,7 @@ def other_nodes_hear_of_no_flush(patch: Patch) -> None:
 
 
 def a_delete_tells_nobody(patch: Patch) -> None:
-    patch.setattr(Table, "_bury", lambda self, cell, stamp=None, flags=0: self._entomb(cell))
+    patch.setattr(Table, "_delete_cell", lambda self, cell, stamp=None, flags=0: self._to_tombstone(cell))
 
 
 def a_stream_loses_the_rest_of_a_message(patch: Patch) -> None:

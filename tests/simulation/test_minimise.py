@@ -16,8 +16,8 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deletes are forgotten at once."""
 
     def wrong(self: Cells, limit: int, held: bool, behind: bool = False) -> int:
-        for key in list(self.graves):
-            self.graves.remove(key)
+        for key in list(self.tombstones):
+            self.tombstones.remove(key)
             del self.cells[key]
         return 0
 

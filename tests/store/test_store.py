@@ -107,7 +107,7 @@ def test_tombstones_are_kept_for_their_time_and_then_forgotten() -> None:
     world.run(59)
     assert "a" in side.table.cells
     world.run(10)
-    assert not side.table.cells and not side.table.graves
+    assert not side.table.cells and not side.table.tombstones
 
 
 def test_a_node_that_is_away_holds_tombstones_but_not_without_bound() -> None:
@@ -125,11 +125,11 @@ def test_a_node_that_is_away_holds_tombstones_but_not_without_bound() -> None:
         side.table[f"k{number}"] = "x"
         del side.table[f"k{number}"]
     world.run(1)
-    assert len(side.table.graves) == 100
+    assert len(side.table.tombstones) == 100
     assert "a" not in side.table.cells
     side.part(other)
     world.run(100)
-    assert not side.table.graves
+    assert not side.table.tombstones
 
 
 def test_a_cell_with_a_time_in_a_table_without_is_deleted_at_kamailios_by_one_node() -> None:

@@ -88,7 +88,7 @@ def _table(name: str, table: Table, rates: Rates) -> tuple[str, ...]:
         rate(rates.per_second(f"reads {name}")),
         rate(rates.per_second(f"writes {name}")),
         number(counted.expirations),
-        number(len(table.graves)),
+        number(len(table.tombstones)),
         duration(life) if life else "for ever",
     )
 

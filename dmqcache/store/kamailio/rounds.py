@@ -119,6 +119,6 @@ class Rounds:
         if not autoexpire:
             return False
         if not cell.flags & DEFAULT_TTL or not table.settings.updateexpire:
-            # With updateexpire=0 a cell that is over and not yet swept there would keep its old time.
+            # With updateexpire=0 a cell that has expired and is not yet swept there would keep its old time.
             return True
         return abs(cell.expires - self._ground.clock.now() - autoexpire) > TIME_SLACK

@@ -62,7 +62,7 @@ class KamailioArrivals(Arrivals):
         seconds to live as it said, None: the table's autoexpire, counted from now."""
         table = self.table
         wall = table.clock.wall_ms()
-        # What is over and not yet swept must not leave its time to the new cell.
+        # What has expired and is not yet swept must not leave its time to the new cell.
         table.live_cell(key)
         cell = table.cells.get(key)
         ttl = table.settings.autoexpire * 1000
@@ -143,7 +143,7 @@ class KamailioArrivals(Arrivals):
         elif self.watch and self._is_recent(cell) and cell.writer != sender and cell.value is not None:
             self.collided(cell)
         was_alive = cell.value is not None
-        table._bury(cell, stamp, PROVISIONAL)
+        table._delete_cell(cell, stamp, PROVISIONAL)
         cell.writer = sender
         self.counters.changes[table.name, "kamailio"] += 1
         return was_alive

@@ -67,7 +67,7 @@ class Donor:
             if looked > MAX_LOOKED:
                 break
 
-        if want.graves:
+        if want.tombstones:
             cells.extend(table.worth_telling())
 
         def finish() -> None:

@@ -17,7 +17,7 @@ from dmqcache.store.outbox.outbox import Batch, Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.cells import Cells
-from dmqcache.store.table.row import escaped, grave_row, row_of
+from dmqcache.store.table.row import escaped, row_of, tombstone_row
 
 log = logging.getLogger("dmqcache.store")
 
@@ -127,8 +127,8 @@ class NativeCourier:
 
 
 def _row(table: Cells, cell: Cell, now: float) -> tuple[object, ...]:
-    buried = table.graves.buried_at(cell.key) if cell.value is None else None
-    return row_of(cell, now) if buried is None else grave_row(cell, now - buried)
+    buried = table.tombstones.died_at(cell.key) if cell.value is None else None
+    return row_of(cell, now) if buried is None else tombstone_row(cell, now - buried)
 
 
 def _safe(row: tuple[object, ...]) -> tuple[object, ...]:

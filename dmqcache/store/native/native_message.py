@@ -47,7 +47,7 @@ class Want(msgspec.Struct, gc=False, omit_defaults=True):
     table: str
     parts: list[Part]
     #: Send the tombstones too: without them a starting node could take a deleted key for a new one.
-    graves: bool = False
+    tombstones: bool = False
 
 
 class Done(msgspec.Struct, gc=False, omit_defaults=True):

@@ -55,7 +55,7 @@ class Session:
         self._asking = 0
         self._round = 0
         self._looks = 0
-        self._graves_wanted = False
+        self._tombstones_wanted = False
         self._heard = self._ground.clock.now()
         #: Whether the donor has the whole state itself.
         self.donor_ready = True
@@ -134,9 +134,9 @@ class Session:
     def _compare_roots(self, answer: Answer) -> None:
         self._theirs = answer.sums or {}
         self.donor_ready = answer.ready
-        if self._initial and not self._graves_wanted:
-            self._graves_wanted = True
-            self._wants.graves([name for name in self._theirs if self._ground.is_replicated(name)])
+        if self._initial and not self._tombstones_wanted:
+            self._tombstones_wanted = True
+            self._wants.tombstones([name for name in self._theirs if self._ground.is_replicated(name)])
         different = [name for name in self._theirs if self._differs(name)]
         if not different:
             if not self._wants.under_way:

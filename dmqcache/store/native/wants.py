@@ -81,10 +81,10 @@ class Wants:
         self._parts.setdefault(name, deque()).append((depth, index))
         self._their_cells[name] = their_cells
 
-    def graves(self, names: Iterable[str]) -> None:
+    def tombstones(self, names: Iterable[str]) -> None:
         """Ask for the tombstones of these tables."""
         for name in names:
-            self._send(self._ground.tables[name], [], None, graves=True)
+            self._send(self._ground.tables[name], [], None, tombstones=True)
 
     def ask(self) -> None:
         """Ask for as much at once as the window allows."""
@@ -152,10 +152,10 @@ class Wants:
         table: Table,
         parts: list[Part],
         index: LeafIndex | None,
-        graves: bool = False,
+        tombstones: bool = False,
         whole: Sequence[tuple[int, int]] = (),
     ) -> None:
-        want = Want(self._next_id(), table.name, parts, graves)
+        want = Want(self._next_id(), table.name, parts, tombstones)
         self._wanted[want.id] = _Wanted(want, index, list(whole))
         self._post(want)
 

@@ -1,6 +1,6 @@
 """The cells of a table and the books kept beside them: key order, expiry, digest, tombstones, floor.
 
-Every change of a cell goes through ``_enliven`` and ``_bury``, so that the books always agree with the
+Every change of a cell goes through ``_enliven`` and ``_delete_cell``, so that the books always agree with the
 cells. Who may change what, and with which version, is decided above, in ``table.py`` and ``merge.py``.
 """
 
@@ -24,10 +24,10 @@ from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.counts import dated
 from dmqcache.store.table.digest import Digest
 from dmqcache.store.table.expiry import ExpiryIndex
-from dmqcache.store.table.graves import Graves
 from dmqcache.store.table.order import KeyOrder
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import TableCounters
+from dmqcache.store.table.tombstones import Tombstones
 
 #: How many times as many tombstones are kept while a node that is there has not heard of all of them: a burst
 #: of deletes is over in seconds.
@@ -55,11 +55,11 @@ class Cells:
         self.digest = Digest()
         self._use_digest()
         #: The keys of the tombstones.
-        self.graves = Graves()
+        self.tombstones = Tombstones()
         #: Seconds for which a tombstone is remembered at least.
         self.tombstone_ttl = 900.0
         self.tombstone_limit = 100_000
-        #: Told of each cell whose time is over, once, when that is noticed.
+        #: Told of each cell that expires, once, when that is noticed.
         self.on_expire: Callable[[Cell], None] = lambda cell: None
 
     def live_cell(self, key: str) -> Cell | None:
@@ -70,7 +70,7 @@ class Cells:
         return cell
 
     def _is_over(self, cell: Cell) -> bool:
-        """Whether the cell's time is over; if so it is buried, with its version kept."""
+        """Whether the cell has expired; if so it becomes a tombstone, with its version kept."""
         if cell.expires == NEVER or cell.expires > self.clock.now():
             return False
         if cell.value is not None:
@@ -78,11 +78,11 @@ class Cells:
         return True
 
     def _expire(self, cell: Cell) -> None:
-        """Bury a cell with its version and, of a counter, its shares: increments made elsewhere in time may
-        still come and bring it back."""
+        """Make a tombstone of a cell, with its version and, of a counter, its shares: increments made
+        elsewhere in time may still come and bring it back."""
         self.counters.expirations += 1
         cell.flags = EXPIRED
-        self._entomb(cell)
+        self._to_tombstone(cell)
         self.on_expire(cell)
 
     def generation(self, dead: Cell) -> int:
@@ -90,7 +90,7 @@ class Cells:
 
         It must be the same on every node that knows the same past, and above that past.
         """
-        if not dead.stamp or self.graves.buried_at(dead.key) is None:
+        if not dead.stamp or self.tombstones.died_at(dead.key) is None:
             return self.floor + 1
         return max(dead.last_modified(), self.floor) + 1
 
@@ -112,8 +112,8 @@ class Cells:
             self.live += 1
             size = len(cell.key)
             self.order.add(cell.key)
-            if self.graves:
-                self.graves.remove(cell.key)
+            if self.tombstones:
+                self.tombstones.remove(cell.key)
         else:
             size = -len(held) if held.__class__ is str else -8
         self.bytes += size + (len(value) if value.__class__ is str else 8)
@@ -129,16 +129,16 @@ class Cells:
         leaves[leaf] = (leaves[leaf] + digest - cell.digest) & MASK
         cell.digest = digest
 
-    def _bury(self, cell: Cell, stamp: int | None = None, flags: int = 0) -> None:
+    def _delete_cell(self, cell: Cell, stamp: int | None = None, flags: int = 0) -> None:
         """Make a tombstone of a cell; without a version given, with one above all it has had."""
         wanted = max(self.clock.version(), cell.last_modified() + 1) if stamp is None else stamp
         cell.stamp = wanted
         cell.flags = flags
         cell.ttl = 0
         cell.counts = None
-        self._entomb(cell)
+        self._to_tombstone(cell)
 
-    def _entomb(self, cell: Cell) -> None:
+    def _to_tombstone(self, cell: Cell) -> None:
         if cell.value is not None:
             self.live -= 1
             self.bytes -= len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8)
@@ -149,7 +149,7 @@ class Cells:
         cell.value = None
         self.digest.change(cell.hash, cell.digest, 0)
         cell.digest = 0
-        self.graves.bury(cell.key, self.clock.now(), bool(cell.flags & EXPIRED))
+        self.tombstones.add(cell.key, self.clock.now(), bool(cell.flags & EXPIRED))
 
     def raise_floor(self, floor: int) -> int:
         """Everything with a version up to ``floor`` is dead; returns how many cells died.
@@ -162,13 +162,13 @@ class Cells:
         for cell in dead:
             if cell.value is not None:
                 count += 1
-                self._entomb(cell)
-            self.graves.remove(cell.key)
+                self._to_tombstone(cell)
+            self.tombstones.remove(cell.key)
             del self.cells[cell.key]
         return count
 
     def sweep(self, limit: int) -> int:
-        """Bury up to ``limit`` cells whose time is over; returns how many."""
+        """Make tombstones of up to ``limit`` expired cells; returns how many."""
         now = self.clock.now()
         count = 0
         for key in self.expiry.due(now, limit):
@@ -184,9 +184,9 @@ class Cells:
         that is there has not heard of all yet: the limit is several times as high."""
         oldest = self.clock.now() - self.tombstone_ttl * 1.1
         most = self.tombstone_limit * (BEHIND_FACTOR if behind else 1)
-        forgotten = self.graves.due(limit, oldest, most, held or behind)
+        forgotten = self.tombstones.due(limit, oldest, most, held or behind)
         for key in forgotten:
-            self.graves.remove(key)
+            self.tombstones.remove(key)
             del self.cells[key]
         return len(forgotten)
 
@@ -194,7 +194,7 @@ class Cells:
         """The tombstones that a starting node must know. Where all cells have times, those that nobody
         deleted die on every node by themselves."""
         everything = not self.settings.autoexpire
-        dead = (self.cells[key] for key in self.graves)
+        dead = (self.cells[key] for key in self.tombstones)
         return [cell for cell in dead if everything or not cell.flags & EXPIRED]
 
     def pull_back(self, limit: int) -> list[Cell]:

@@ -3,7 +3,7 @@
 A share is named ``address#process``. Only its process adds to it, each time with a later version, so of two
 copies the later is the whole truth: merging takes it, in any order and as often as one likes.
 
-So that rows stay small, shares of processes that are over are folded, in two ways:
+So that rows stay small, shares of processes that have ended are folded, in two ways:
 
 - A process adds those of its forerunners at its own address to its share, and gives it a ``line``: all shares
   of this address with an older version are in it, and void wherever they turn up.

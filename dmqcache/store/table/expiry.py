@@ -17,7 +17,7 @@ MAX_SUMMED: Final = 10_000
 
 
 class ExpiryIndex:
-    """Keys by the second (of the node's monotonic clock) in which they are over."""
+    """Keys by the second (of the node's monotonic clock) in which they expire."""
 
     def __init__(self) -> None:
         self._buckets: SortedDict = SortedDict()

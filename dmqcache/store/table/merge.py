@@ -154,7 +154,7 @@ class Arrivals:
             held_newer.append(row.key)
             return False
         if row.stamp == cell.stamp and row.ttl == cell.ttl > 0 and cell.counts is None and shares is None:
-            # The same write, and nodes count its time from different moments: it is over with the first.
+            # The same write, and nodes count its time from different moments: it expires with the first.
             if row.flags & EXPIRED and self.table.live_cell(cell.key) is not None:
                 self.table._expire(cell)
                 return True
@@ -217,11 +217,11 @@ class Arrivals:
         if row.value is None:
             if row.flags & EXPIRED:
                 cell.stamp, cell.ttl, cell.flags, cell.counts = row.stamp, row.ttl, EXPIRED, None
-                table._entomb(cell)
+                table._to_tombstone(cell)
             else:
-                table._bury(cell, row.stamp, row.flags)
+                table._delete_cell(cell, row.stamp, row.flags)
             if row.left:
-                table.graves.bury(cell.key, now - row.left / 1000, bool(row.flags & EXPIRED))
+                table.tombstones.add(cell.key, now - row.left / 1000, bool(row.flags & EXPIRED))
             return
         expires = now + row.left / 1000 if row.ttl else NEVER
         if row.shares is not None:
@@ -236,7 +236,7 @@ class Arrivals:
             shown = row.value
         if expires <= now:
             cell.stamp, cell.ttl, cell.flags = row.stamp, row.ttl, EXPIRED
-            table._entomb(cell)
+            table._to_tombstone(cell)
             return
         table._enliven(cell, shown, row.stamp, row.ttl, expires, row.flags & ~EXPIRED)
 

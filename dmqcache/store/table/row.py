@@ -101,7 +101,7 @@ def _unescape(row: Row) -> None:
             raise RowError("bad_row", "characters that are no bytes") from None
 
 
-def grave_row(cell: Cell, age: float) -> tuple[object, ...]:
+def tombstone_row(cell: Cell, age: float) -> tuple[object, ...]:
     """A tombstone of so many seconds; of a counter, :func:`row_of`."""
     if cell.counts is not None:
         return row_of(cell, 0.0)
@@ -111,7 +111,7 @@ def grave_row(cell: Cell, age: float) -> tuple[object, ...]:
 def row_of(cell: Cell, now: float) -> tuple[object, ...]:
     """A cell as the encoder takes it, its time left counted from ``now`` (monotonic seconds).
 
-    A counter whose time is over is told like one that lives, with no time left: who counted on, not knowing
+    A counter that has expired is told like one that lives, with no time left: who counted on, not knowing
     of its time, learns which increments are in it."""
     flags = cell.flags & ~UNDATED
     if flags == 0 and cell.ttl == 0 and cell.counts is None:

@@ -65,7 +65,7 @@ class Table(Cells):
     # -- reading ----------------------------------------------------------------------------------------
 
     def get(self, key: str, default: Value | None = None) -> Value | None:
-        """The value, or ``default`` if there is none or its time is over."""
+        """The value, or ``default`` if there is none or it has expired."""
         cell = self.cells.get(key)
         if cell is None or cell.value is None or (cell.expires != NEVER and self._is_over(cell)):
             self.counters.misses += 1
@@ -193,7 +193,7 @@ class Table(Cells):
         if cell is None:
             return False
         self._make_ours(cell)
-        self._bury(cell)
+        self._delete_cell(cell)
         self.counters.deletes += 1
         self.on_change(cell)
         return True
@@ -213,7 +213,7 @@ class Table(Cells):
         self.raise_floor(self.clock.version() + MAX_COUNT)
         for cell in [cell for cell in self.cells.values() if cell.value is not None]:
             self._make_ours(cell)
-            self._bury(cell)
+            self._delete_cell(cell)
             self.on_change(cell)
         self.counters.deletes += len(keys)
         self.on_flush(keys)
@@ -327,7 +327,7 @@ class Table(Cells):
         if cell.value is None:
             cell.flags |= PROVISIONAL
             self._make_ours(cell)
-            self._bury(cell)
+            self._delete_cell(cell)
             self.on_change(cell)
         else:
             self._write(cell, cell.key, cell.value, cell.ttl, cell.expires, cell.flags & DEFAULT_TTL)

@@ -5,7 +5,7 @@ idempotent: whatever the network does to the order of messages, nodes that have 
 
 1. The greater ``stamp``, its version (``clock.py``).
 2. At the same stamp a delete wins over a value: what was deleted does not come back.
-3. Then a counter over a plain value, and the longer time to live: so a cell whose time is over, of which only
+3. Then a counter over a plain value, and the longer time to live: so a cell that has expired, of which only
    that is remembered, still compares with its rivals. Of equal times to live it settles nothing: what is not
    over yet soon will be.
 4. Then the content: a version given by its writer over one given on arrival, a string over an integer, the
@@ -78,7 +78,7 @@ def _merge_counters(held: State, came: State) -> tuple[Verdict, State]:
 
 
 def _is_over(one: State, other: State) -> bool:
-    """Whether one of two rivals of one version is over and the other has as long to live."""
+    """Whether one of two rivals of one version has expired and the other has as long to live."""
     return (
         bool((one.flags ^ other.flags) & EXPIRED)
         and (one.value is None) != (other.value is None)

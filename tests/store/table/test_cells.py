@@ -17,7 +17,7 @@ def agree(table: Table) -> None:
     assert table.bytes == sum(
         len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8) for cell in live
     )
-    assert sorted(table.graves) == sorted(cell.key for cell in table.cells.values() if cell.value is None)
+    assert sorted(table.tombstones) == sorted(cell.key for cell in table.cells.values() if cell.value is None)
     assert sum(table.digest.leaves) % (1 << 64) == sum(map(cell_digest, live)) % (1 << 64)
 
 
@@ -34,7 +34,7 @@ def test_a_delete_leaves_a_tombstone_above_what_it_deleted_and_takes_all_else_aw
     assert (table.live, table.bytes) == (1, len("n") + 8)
     agree(table)
     table.set("a", 1)
-    assert not table.graves
+    assert not table.tombstones
     agree(table)
 
 

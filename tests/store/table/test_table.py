@@ -366,7 +366,7 @@ def test_the_books_always_agree_with_the_cells(steps: list[tuple[str, str, int]]
         assert table.bytes == sum(
             len(c.key) + (len(c.value) if isinstance(c.value, str) else 8) for c in living
         )
-        assert set(table.graves) == set(table.cells) - {cell.key for cell in living}
+        assert set(table.tombstones) == set(table.cells) - {cell.key for cell in living}
         assert list(table) == sorted(cell.key for cell in living if cell.expires > hands.seconds)
 
 
@@ -395,11 +395,11 @@ def test_the_number_of_tombstones_is_bounded() -> None:
         table[key] = "x"
         table.delete(key)
     table.collect(100, held=True)
-    assert list(table.graves) == ["c", "d", "e"]
+    assert list(table.tombstones) == ["c", "d", "e"]
 
 
 def books(table: Table) -> tuple[object, ...]:
-    return (table.live, table.bytes, list(table.cells), table.digest.leaves[:], len(table.graves))
+    return (table.live, table.bytes, list(table.cells), table.digest.leaves[:], len(table.tombstones))
 
 
 @pytest.mark.parametrize("held", [None, "x", 5])
