@@ -9,8 +9,10 @@ why.
 from __future__ import annotations
 
 import copy
+import difflib
+import re
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,7 +59,9 @@ app = _app()
 
 def _only(name: str) -> typer.Typer:
     """The app with the one command that is wanted, if it is one: typer builds all that it is given, which
-    takes as long as a whole ``get``."""
+    takes as long as a whole ``get``. ``completion`` needs to know all."""
+    if name == "completion":
+        return app
     wanted = [one for one in app.registered_commands if one.callback and one.callback.__name__ == name]
     if not wanted:
         return app
@@ -96,6 +100,21 @@ def _finish_streams() -> None:
             render.abandon(number)
 
 
+def _suggestion(message: str, context: Any) -> str:
+    """What may have been meant by a word that there is not. Where values may begin with a minus sign, a wrong
+    flag is only a word too many."""
+    known: list[str] = []
+    wrong = None
+    if context is not None and "unexpected extra argument" in message:
+        wrong = re.search(r"(--?[a-z][\w-]*)", message)
+        known = [flag for one in context.command.params for flag in one.opts]
+    elif "No such command" in message and "Did you mean" not in message:  # typer itself may have said so
+        wrong = re.search(r"'([^']*)'", message)
+        known = [one.callback.__name__ for one in app.registered_commands if one.callback]
+    near = difflib.get_close_matches(wrong[1], known, 1) if wrong else []
+    return f", did you mean {near[0]}?" if near else ""
+
+
 def _explain(problem: Exception) -> int:
     """Wrong flags, files and addresses in one line. What else comes here is a bug, shown as such."""
     usage = getattr(problem, "format_message", None)
@@ -104,7 +123,7 @@ def _explain(problem: Exception) -> int:
         path = context.command_path if context is not None else "dmqcache"
         message = usage()
         if message:
-            complain(f"{message.rstrip('.')}; see '{path} --help'")
+            complain(f"{message.rstrip('.')}{_suggestion(message, context)}; see '{path} --help'")
         return FAILED
     if isinstance(problem, ConfigError | OSError):
         complain(getattr(problem, "strerror", None) or str(problem))

@@ -20,7 +20,7 @@ CENTURY_S = 100 * 366 * 86_400
 
 NodeFlag = Annotated[
     str,
-    typer.Option("--node", envvar="DMQCACHE_NODE", metavar="HOST:PORT", help="The node's client address."),
+    typer.Option("--node", envvar="DMQCACHE_NODE", metavar="HOST[:PORT]", help="The node's client address."),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="The table, by name or number.")]

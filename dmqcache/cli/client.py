@@ -15,7 +15,8 @@ import hiredis
 from dmqcache.config.addresses import HostPort, parse_host_port
 
 #: Where a node listens for clients unless told otherwise.
-DEFAULT_ADDRESS = "127.0.0.1:6380"
+DEFAULT_PORT = 6380
+DEFAULT_ADDRESS = f"127.0.0.1:{DEFAULT_PORT}"
 #: Seconds to wait for a connection, and for each answer.
 TIMEOUT_S = 10.0
 #: Cells asked for at once: about a hundred kilobytes of small ones.
@@ -44,10 +45,7 @@ class Client:
     """One connection. A context manager. Raises :class:`NodeUnreachable` and :class:`CommandFailed`."""
 
     def __init__(self, address: str = DEFAULT_ADDRESS, timeout: float = TIMEOUT_S) -> None:
-        try:
-            self.address: HostPort = parse_host_port(address)
-        except ValueError as error:
-            raise NodeUnreachable(f"the node's address {address!r} {error}") from None
+        self.address = _parsed(address)
         self._timeout = timeout
         self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape", notEnoughData=self)
         self._table: str | None = None
@@ -154,6 +152,23 @@ class Client:
         ever); returns how many have."""
         longest = timeout + TIMEOUT_S if timeout else 3.0e6
         return int(self.call("WAIT", nodes, round(timeout * 1000), timeout=longest))
+
+
+def _parsed(address: str) -> HostPort:
+    """``HOST:PORT``, or a host alone, which listens on the default port."""
+    text = address.strip()
+    if text.lower().startswith(("sip:", "sips:")):
+        raise NodeUnreachable(
+            f"the node's address {address!r} is its address on the bus; the commands use its client address, "
+            f"like {DEFAULT_ADDRESS}"
+        )
+    bare = (text.startswith("[") and text.endswith("]")) or (text and ":" not in text)
+    if text.count(":") > 1 and "[" not in text:
+        text, bare = f"[{text}]", True  # an IPv6 address alone
+    try:
+        return parse_host_port(f"{text}:{DEFAULT_PORT}" if bare else text)
+    except ValueError as error:
+        raise NodeUnreachable(f"the node's address {address!r} {error}") from None
 
 
 def _seconds(milliseconds: int) -> float | None:

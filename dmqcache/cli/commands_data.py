@@ -69,19 +69,32 @@ def set(  # noqa: A001
     render.note("ok" if reached is None else f"ok, acknowledged by other nodes: {reached}", mode)
 
 
-def get(table: TableName, key: KeyName, node: NodeFlag = DEFAULT_ADDRESS, json: JsonFlag = False) -> None:
+def get(
+    table: TableName,
+    key: KeyName,
+    raw: Annotated[bool, typer.Option("--raw", help="Only the value's bytes, without a line end.")] = False,
+    node: NodeFlag = DEFAULT_ADDRESS,
+    json: JsonFlag = False,
+) -> None:
     """Print the value of a key.
 
     Exit 1, and nothing on standard output, if there is no such key.
     """
+    if raw and json:
+        raise CommandFailed("--raw and --json exclude each other")
     with connect(node, table) as client:
         cell = client.get(key)
+    mode = render.choose(json)
     if cell is None:
+        if mode == "people":
+            complain(f"no key {key!r} in table {table!r}")
         raise typer.Exit(NO)
     if json:
         render.as_json(cell._asdict())
+    elif raw:
+        render.raw(cell.value)
     else:
-        render.one_value(cell.value, render.choose(json))
+        render.one_value(cell.value, mode)
 
 
 def delete(

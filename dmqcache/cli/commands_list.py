@@ -65,14 +65,19 @@ def dump(
 def tables(node: NodeFlag = DEFAULT_ADDRESS, json: JsonFlag = False) -> None:
     """List the tables.
 
-    How they are declared and what is in them.
+    How they are declared and what is in them. For a pipe, between tabs and without a header: table, keys,
+    characters, autoexpire, updateexpire, initval, dmqreplicate, hits, misses, expirations.
     """
     with connect(node) as client:
         render.table(client.report("tables"), render.choose(json))
 
 
 def nodes(node: NodeFlag = DEFAULT_ADDRESS, json: JsonFlag = False) -> None:
-    """List the nodes of the bus, as the node sees them."""
+    """List the nodes of the bus, as the node sees them.
+
+    For a pipe, between tabs and without a header: uri, status, local, software, last seen (s), rtt (ms), in
+    sync, backlog, withheld.
+    """
     with connect(node) as client:
         render.table(client.report("nodes"), render.choose(json))
 

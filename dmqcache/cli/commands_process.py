@@ -60,4 +60,24 @@ def version(json: JsonFlag = False) -> None:
         render.line(f"dmqcache {VERSION}")
 
 
-COMMANDS = (Entry(serve), Entry(demo), Entry(version))
+def completion(
+    context: typer.Context,
+    shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
+) -> None:
+    """Print a script that completes commands and flags.
+
+    For bash: eval "$(dmqcache completion bash)" in ~/.bashrc; zsh and fish: see the script's first lines.
+    """
+    from dmqcache.cli.completion import SHELLS, script
+
+    if shell not in SHELLS:
+        raise typer.BadParameter(f"{shell!r} is not one of {', '.join(SHELLS)}", param_hint="SHELL")
+    commands: Any = context.find_root().command
+    words = {
+        name: [flag for one in command.params for flag in one.opts if flag.startswith("-")] + ["--help"]
+        for name, command in commands.commands.items()
+    }
+    render.line(script(shell, words).rstrip("\n"))
+
+
+COMMANDS = (Entry(serve), Entry(demo), Entry(version), Entry(completion))

@@ -8,6 +8,7 @@ written as ``\\t``, ``\\n``, ``\\\\``. JSON lists that can be long are one value
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -77,6 +78,14 @@ def visible(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def raw(value: str | int) -> None:
+    """A value's bytes and nothing else."""
+    try:
+        sys.stdout.buffer.write(str(value).encode("utf-8", "surrogateescape"))
+    except BrokenPipeError:
+        raise ReaderGone from None
+
+
 def one_value(value: str | int, mode: Mode) -> None:
     """A value alone: its bytes for a pipe."""
     line(visible(str(value)) if mode == "people" else str(value))
@@ -108,6 +117,9 @@ def table(rows: Sequence[Mapping[str, Any]], mode: Mode) -> None:
         shown = [[visible(_cell(value)) for value in row.values()] for row in rows]
         titles = [_title(name) for name in rows[0]]
         widths = [max(map(len, column)) for column in zip(titles, *shown, strict=True)]
+        if sum(widths) + len(GAP) * (len(widths) - 1) > _terminal_width():
+            _paragraphs(titles, shown)
+            return
         numeric = [all(map(_is_number, column)) for column in _columns(rows)]
         for texts in (titles, *shown):
             cells = (
@@ -115,6 +127,24 @@ def table(rows: Sequence[Mapping[str, Any]], mode: Mode) -> None:
                 for text, width, right in zip(texts, widths, numeric, strict=True)
             )
             line(GAP.join(cells).rstrip())
+
+
+def _terminal_width() -> int:
+    return shutil.get_terminal_size().columns
+
+
+def _paragraphs(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table that is too wide for the terminal: each row by itself, with the columns' names."""
+    for name, *texts in rows:
+        parts = [f"{title}: {text or '-'}" for title, text in zip(titles[1:], texts, strict=True)]
+        line(name)
+        text = "  "
+        for part in parts:
+            if len(text) + len(part) > _terminal_width() - 1 and text.strip():
+                line(text.rstrip())
+                text = "  "
+            text += f"{part}{GAP}"
+        line(text.rstrip())
 
 
 def sections(report: Mapping[str, Mapping[str, Any]], mode: Mode) -> None:

@@ -50,7 +50,7 @@ def test_a_table_that_is_not_there(on_node: Run) -> None:
         (["keys", "a", "--values"], "--values goes with a pattern"),
         (["serve", "--client-address", ""], "'' is empty; 'off' means nowhere"),
         (["set", "a", "b", "c", "--wait", "0"], "Invalid value for '--wait'"),
-        (["get", "a", "b", "--node", "x"], "the node's address 'x' must be HOST:PORT"),
+        (["get", "a", "b", "--node", "x:y"], "the node's address 'x:y' must end in a port"),
         (["serve", "--t1", "soon"], "--t1: 'soon' is not a number of seconds"),
         (["serve", "--bogus"], "No such option: --bogus"),
         (["serve", "--config", "/nowhere.toml"], "cannot read the configuration file /nowhere.toml"),

@@ -88,8 +88,8 @@ def test_nobody_there_is_one_line_with_the_way_out() -> None:
 
 
 def test_an_address_that_is_none() -> None:
-    with pytest.raises(NodeUnreachable, match="the node's address 'nope' must be HOST:PORT"):
-        Client("nope")
+    with pytest.raises(NodeUnreachable, match="the node's address ':6380' must be HOST:PORT"):
+        Client(":6380")
 
 
 @contextmanager

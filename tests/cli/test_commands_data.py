@@ -81,3 +81,36 @@ def test_incr(on_node: Run) -> None:
     assert on_node("incr", "cache", "n", "-2").out == "40\n"
     assert json.loads(on_node("incr", "cache", "n", "--json").out) == {"key": "n", "value": 41}
     assert on_node("incr", "cache", "n", "much").code == 2
+
+
+def test_raw_is_the_bytes_and_nothing_else(on_node: Run, node: FakeNode) -> None:
+    node.tables["cache"].set("a", "x\udcff\0y")
+    assert on_node("get", "cache", "a", "--raw") == Ran(0, "x\udcff\0y", "")
+    assert on_node("get", "cache", "a", "--raw", "--json").code == 2
+    assert on_node("get", "cache", "nope", "--raw") == Ran(1, "", "")
+
+
+def test_a_missing_key_says_so_to_people(on_node: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dmqcache.cli.render.choose", lambda as_json: "people")
+    assert on_node("get", "cache", "nope") == Ran(1, "", "dmqcache: no key 'nope' in table 'cache'\n")
+
+
+def test_a_host_alone_is_a_node_on_the_default_port(on_node: Run) -> None:
+    for given, meant in (("127.0.0.9", "127.0.0.9:6380"), ("::1", "[::1]:6380"), ("[::1]", "[::1]:6380")):
+        assert f"no node answers at {meant}" in on_node("get", "cache", "a", "--node", given).err
+    said = on_node("get", "cache", "a", "--node", "sip:10.0.0.1:5060").err
+    assert "is its address on the bus; the commands use its client address, like 127.0.0.1:6380" in said
+
+
+@pytest.mark.parametrize(
+    ("args", "meant"),
+    [
+        (["set", "cache", "a", "b", "--tttl", "5"], "--ttl"),
+        (["incr", "cache", "a", "1", "--nodes", "x"], "--node"),
+        (["gett", "cache", "a"], "get"),
+    ],
+)
+def test_what_may_have_been_meant(run: Run, args: list[str], meant: str) -> None:
+    ran = run(*args)
+    said = ran.err.lower().replace("'", "")
+    assert ran.code == 2 and said.count(f"did you mean {meant}?") == 1

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.cli.running import Run
 from tests.server.fakes import FakeNode
 from tests.server.serving import serving
@@ -54,3 +56,25 @@ def test_a_reader_that_has_seen_enough_is_no_error(node: FakeNode) -> None:
         finally:
             process.kill()
             process.stderr.close()
+
+
+def test_the_columns_of_a_pipe_are_those_that_the_help_names(on_node: Run) -> None:
+    for command in ("tables", "nodes"):
+        told = " ".join(on_node(command, "--help").out.split())
+        columns = told.partition("without a header: ")[2].partition(".")[0].split(", ")
+        names = [name.partition(" (")[0].replace(" ", "_") for name in columns]
+        row = json.loads(on_node(command, "--json").out)[0]
+        assert names == [name.removesuffix("_s").removesuffix("_ms") for name in row]
+
+
+def test_what_is_too_wide_for_the_terminal_is_a_paragraph_for_each_row(
+    on_node: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dmqcache.cli.render.choose", lambda as_json: "people")
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ("nodes", "tables"):
+        shown = on_node(command).out
+        assert max(map(len, shown.splitlines())) <= 80
+    assert "sip:127.0.0.12:5060\n  status: active" in on_node("nodes").out
+    monkeypatch.setenv("COLUMNS", "300")
+    assert on_node("nodes").out.splitlines()[0].split()[:2] == ["uri", "status"]

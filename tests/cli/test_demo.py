@@ -84,7 +84,7 @@ def test_the_demo_runs_for_real_and_leaves_nothing_behind(ended_by: signal.Signa
     assert process.wait(30) == 0, "".join(lines)
     text = "".join(lines)
     assert "seen on" in text and "sip:alice@192.0.2.7" in text
-    assert text.count("  active  ") == 3
+    assert text.count("  status: active  ") == 3
     (pid,) = (line.split()[2].rstrip(";") for line in lines if "kill -9" in line)
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
