@@ -6,17 +6,21 @@ this bus, ``nodes/contacts.py`` knows; order and workers are ``exchange/dispatch
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.exchange.answers import Due
 from dmqcache.bus.exchange.dispatch import Dispatcher, Job
-from dmqcache.bus.node import Node
+from dmqcache.bus.node import OWN_TAG, Node, other_wire
 from dmqcache.bus.nodes.directory import Directory
-from dmqcache.bus.peer import Message, Peer
+from dmqcache.bus.nodes.notification import CHANNEL
+from dmqcache.bus.peer import Message, Peer, Reply
 from dmqcache.bus.sip.sip_message import MessageError
-from dmqcache.bus.sip.uri import NodeURI, SipURI, URIError
+from dmqcache.bus.sip.uri import NodeURI, SipURI, URIError, as_written
+
+log = logging.getLogger(__name__)
 
 #: Texts of URIs whose meaning is kept; every node and channel has one of its own.
 CACHED_URIS = 4_096
@@ -37,13 +41,16 @@ class Delivery:
         self._dispatcher = dispatcher
         self._counters = counters
         self._channels: dict[str, str] = {}
-        self._senders: dict[str, NodeURI] = {}
+        #: Channels of which was said that a body does not go to a Kamailio.
+        self._cut: set[str] = set()
+        #: Text of a From -> the node that it names, and how.
+        self._senders: dict[str, tuple[NodeURI, str]] = {}
 
     def deliver(self, due: Due) -> None:
         """Hand a request to its channel's handler, or refuse it."""
         request = due.request
         try:
-            sender = self._sender(request.from_.uri)
+            sender, written = self._sender(request.from_.uri)
             channel = self._channel(request.uri)
         except (URIError, MessageError) as error:
             self._counters.drops[error.reason if isinstance(error, MessageError) else "bad_uri"] += 1
@@ -53,7 +60,7 @@ class Delivery:
             self._counters.drops["own_address_claimed"] += 1
             due.refuse(403)
             return
-        node = self._directory.contacts.sender(sender, due.source, request)
+        node = self._directory.contacts.sender(sender, written, due.source, request)
         peer = self._peers.get(channel)
         if peer is None:
             self._counters.unknown_channel(channel, from_node=node is not None)
@@ -64,19 +71,35 @@ class Delivery:
 
     def _submit(self, due: Due, peer: Peer, message: Message) -> None:
         channel, node = message.channel, message.node
-        job = Job(channel, partial(peer.handle, message), partial(due.give, channel), stranger=node is None)
+        give = partial(self._give, due, message)
+        job = Job(channel, partial(peer.handle, message), give, stranger=node is None)
         # A queue for each host that claims to be a node: none fills that of the node itself.
         sender = message.sender
         queue = (sender, channel) if node is not None else (sender, channel, due.source.host)
         due.begin()
         self._dispatcher.submit(queue, job)
 
-    def _sender(self, uri: str) -> NodeURI:
+    def _give(self, due: Due, message: Message, reply: Reply) -> None:
+        """Answer with what the handler gave, without its body if that would do harm."""
+        channel = message.channel
+        if reply.body and channel != CHANNEL and not _reads_bodies(message):
+            reply = Reply(reply.status, reply.reason)
+            if channel not in self._cut:
+                self._cut.add(channel)
+                log.warning(
+                    "channel %s: the body of a reply to %s is left out: a Kamailio reads every body as a "
+                    "node list; send it a message instead",
+                    channel,
+                    message.sender,
+                )
+        due.give(channel, reply)
+
+    def _sender(self, uri: str) -> tuple[NodeURI, str]:
         known = self._senders.get(uri)
         if known is None:
             if len(self._senders) >= CACHED_URIS:
                 self._senders.clear()
-            known = self._senders[uri] = NodeURI.from_sip(SipURI.parse(uri))
+            known = self._senders[uri] = NodeURI.from_sip(SipURI.parse(uri)), as_written(uri)
         return known
 
     def _channel(self, uri: str) -> str:
@@ -86,6 +109,17 @@ class Delivery:
                 self._channels.clear()
             known = self._channels[uri] = SipURI.parse(uri).user
         return known
+
+
+def _reads_bodies(message: Message) -> bool:
+    """Whether the sender surely is no Kamailio: ``dmq_send_message()`` of its script takes the body of a 200
+    for a list of nodes. A 5.6.3 then hangs for good, a 6.2 adds the nodes in it."""
+    node, supported = message.node, message.supported
+    return (
+        OWN_TAG in supported
+        or other_wire(supported) is not None
+        or (node is not None and bool(node.instance))
+    )
 
 
 def _message(due: Due, channel: str, sender: NodeURI, node: Node | None) -> Message:

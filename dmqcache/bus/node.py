@@ -87,8 +87,11 @@ class Node:
     #: Host names under which it was met (a Kamailio's own server_address, a notification address).
     #: In the order in which they were learnt.
     names: dict[NodeURI, None] = field(default_factory=dict)
-    #: It calls itself by a host name. Listed by its address, a Kamailio would take itself for another node.
-    named_itself: bool = False
+    #: What its last request called it, letter by letter (``sip:kam.example:5060``). May be forged.
+    calls_itself: str = ""
+    #: The same, first-hand: it stands in its own answers. Under any other form of its address a Kamailio
+    #: takes itself, and others take it, for one more node. Empty: not known yet.
+    written: str = ""
 
     @property
     def active(self) -> bool:

@@ -49,6 +49,8 @@ class Reply:
 
     status: int = 200
     reason: str = ""
+    #: Left out towards Kamailio nodes, and nodes that are not known yet: ``dmq_send_message()`` of a
+    #: Kamailio's script reads every body as a list of nodes, and a 5.6.3 hangs on it. Tell it by a message.
     body: bytes = b""
     content_type: str = "text/plain"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dmqcache.bus.delivery import CACHED_URIS
-from dmqcache.bus.peer import Peer
+from dmqcache.bus.peer import Peer, Reply
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
-from tests.bus.one_node import HERE, bench, statuses
-from tests.bus.virtual import Stranger
+from tests.bus.one_node import HERE, Recorder, bench, statuses
+from tests.bus.virtual import Cluster, Stranger
 
 
 def test_a_request_reaches_its_peer_with_all_that_is_known_of_it() -> None:
@@ -42,6 +42,38 @@ def test_a_channel_that_is_not_here_is_a_404() -> None:
     other.settle()
     assert statuses(other) == [404] and bus.counters.drops == {"unknown_channel": 1}
     assert bus.counters.messages["unknown", "out", "404"] == 1
+
+
+def test_a_kamailio_gets_no_body_but_that_of_the_node_list() -> None:
+    """A 5.6.3 reads every body as a node list, and hangs."""
+    cluster, bus, recorder, other = bench()
+    recorder.reply = Reply(200, "Fine", b"sip:10.0.0.1;status=active\r\n")
+    other.request(HERE, "htable")
+    other.settle()
+    assert [(answer.status, answer.reason, answer.body) for answer in other.responses] == [(200, "Fine", b"")]
+    stranger = Stranger(cluster, "127.0.0.66")
+    stranger.request(HERE, "htable")
+    stranger.settle()
+    assert [answer.body for answer in stranger.responses] == [b""]
+    other.request(HERE)
+    other.settle()
+    assert other.responses[-1].body.startswith(b"sip:127.0.0.11:5060;status=active")
+    assert bus.counters.handler_errors["htable"] == 0
+
+
+@pytest.mark.parametrize("supported", [("dmqcache-2",), ("dmqcache-1",), ()])
+def test_programs_of_this_library_get_the_body_of_a_reply(supported: tuple[str, ...]) -> None:
+    cluster = Cluster()
+    recorder = Recorder("echo")
+    recorder.reply = Reply(200, body=b"hello")
+    cluster.add(HERE).register_peer(recorder)
+    asker, answers = cluster.add("127.0.0.12", HERE, supported=supported), []
+    peer = Peer("echo")
+    asker.register_peer(peer)
+    cluster.clock.run_until(cluster.meshed, 5)
+    asker.send_message(peer, b"?", NodeURI.parse(HERE), on_response=answers.append)
+    cluster.clock.run(1)
+    assert [answer.body for answer in answers] == [b"hello"]
 
 
 def test_a_peer_without_a_handler_says_202() -> None:

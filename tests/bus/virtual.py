@@ -388,11 +388,13 @@ class Stranger:
             self.reply(message, *answer)
 
 
-def kamailio(cluster: Cluster, host: str, *others: str) -> Stranger:
-    """A Kamailio 5.6 as far as membership goes; ``others`` stand in its list beside itself."""
+def kamailio(cluster: Cluster, host: str, *others: str, name: str = "") -> Stranger:
+    """A Kamailio 5.6 as far as membership goes; ``others`` stand in its list beside itself, which it calls
+    ``name`` (default: its address and port)."""
     node = Stranger(cluster, host)
     node.server = "kamailio (5.6.3 (x86_64/linux))"
-    body = b"".join(f"sip:{each}:5060;status=active\r\n".encode() for each in (host, *others))
+    addresses = (name or f"{host}:5060", *(f"{other}:5060" for other in others))
+    body = b"".join(f"sip:{address};status=active\r\n".encode() for address in addresses)
 
     def answer(request: SipRequest) -> tuple[int, bytes]:
         channel = SipURI.parse(request.uri).user

@@ -47,7 +47,8 @@ class Kamailio:
 
     `tables` are htable declarations, `seeds` notification addresses (`sip:HOST:PORT[;transport=tcp]`).
     A test gives each Kamailio its own loopback address 127.0.0.x and the same port. `told_of_unanswered`:
-    it is beside a Kamailio that tells others of seeds which have not answered.
+    it is beside a Kamailio that tells others of seeds which have not answered. `name`: what it calls
+    itself, if not `host`; it must resolve.
     """
 
     def __init__(
@@ -67,9 +68,11 @@ class Kamailio:
         init_sync: bool = True,
         extra_cfg: str = "",
         told_of_unanswered: bool = False,
+        name: str = "",
     ) -> None:
         self.release = release
         self.host = host
+        self.name = name or host
         self.port = port
         self.transport = transport
         self.namespace = namespace
@@ -89,6 +92,7 @@ class Kamailio:
                 modules=self._program.modules,
                 uri=self.uri,
                 host=host,
+                name=self.name,
                 port=port,
                 tables=tables,
                 seeds=seeds,
@@ -105,7 +109,7 @@ class Kamailio:
     def uri(self) -> str:
         """The node's server_address."""
         suffix = "" if self.transport == "udp" else f";transport={self.transport}"
-        return f"sip:{self.host}:{self.port}{suffix}"
+        return f"sip:{self.name}:{self.port}{suffix}"
 
     def start(self, timeout: float = START_TIMEOUT_S) -> "Kamailio":
         """Start the process and wait until its RPC answers."""

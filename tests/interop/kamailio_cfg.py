@@ -18,7 +18,7 @@ tcp_children=2
 auto_aliases=no
 dns=no
 rev_dns=no
-listen=udp:{host}:{port}
+listen=udp:{name}:{port}
 listen=tcp:{host}:{port}
 tcp_accept_no_cl=yes
 tcp_rd_buf_size=262144
@@ -153,6 +153,7 @@ def configuration(
     modules: Path,
     uri: str,
     host: str,
+    name: str,
     port: int,
     tables: Sequence[str],
     seeds: Sequence[str],
@@ -161,8 +162,9 @@ def configuration(
     init_sync: bool,
     extra: str,
 ) -> str:
-    """The whole configuration file. `extra` goes before the routes (more parameters)."""
-    parts = [HEAD.format(host=host, port=port, modules=modules)]
+    """The whole configuration file. `name`: what it calls itself. `extra` goes before the routes (more
+    parameters)."""
+    parts = [HEAD.format(host=host, name=name, port=port, modules=modules)]
     parts += [f'loadmodule "{module}.so"\n' for module in MODULES]
     parts.append(
         PARAMETERS.format(uri=uri, ping_interval=ping_interval, workers=workers, init_sync=int(init_sync))

@@ -9,14 +9,20 @@ apply between namespaces only: the test's own traffic comes from the bridge's ad
 import contextlib
 import itertools
 import os
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 
+from tests.dns_server import DnsServer, Records
 from tests.interop.daemon import require_programs
 
 PREFIX = "dmqc-"
 """Every namespace, bridge and veth made here starts with it, so leftovers can be recognised."""
+
+ETC = Path("/etc/netns")
+"""What lies here in a folder of a namespace's name, a process that is started in it sees in /etc."""
 
 NETWORK = "198.18.{number}."
 """RFC 2544's range for benchmarks between one's own devices: on no route of a test machine."""
@@ -38,10 +44,15 @@ def require_root() -> None:
 
 
 class Network:
-    """Namespaces with the given names on one bridge. `tag` tells networks of one machine apart."""
+    """Namespaces with the given names on one bridge. `tag` tells networks of one machine apart. `records`:
+    what the only DNS server answers that processes in the namespaces ask."""
 
-    def __init__(self, names: Sequence[str], *, tag: str = "t", number: int = 77) -> None:
+    def __init__(
+        self, names: Sequence[str], *, tag: str = "t", number: int = 77, records: Records | None = None
+    ) -> None:
         self.names = list(names)
+        self._records = records
+        self.dns: DnsServer | None = None
         self._net = NETWORK.format(number=number)
         self._tag = tag
         self._bridge = f"{PREFIX}{tag}"
@@ -79,6 +90,12 @@ class Network:
         run("ip", "link", "set", self._bridge, "up")
         for index, name in enumerate(self.names):
             self._make_namespace(name, f"{self._bridge}-{index}")
+        if self._records is not None:
+            self.dns = DnsServer(self._records, self.manager, 53)
+            for name in self.names:
+                folder = ETC / self.namespace(name)
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "resolv.conf").write_text(f"nameserver {self.manager}\n")
 
     def _make_namespace(self, name: str, veth: str) -> None:
         space = self.namespace(name)
@@ -93,7 +110,11 @@ class Network:
             self._iptables(name, "-A", "INPUT", "!", "-s", self.manager, "-i", "eth0", "-j", chain)
 
     def _remove(self) -> None:
+        if self.dns is not None:
+            self.dns.close()
+            self.dns = None
         for name in self.names:
+            shutil.rmtree(ETC / self.namespace(name), ignore_errors=True)
             run("ip", "netns", "del", self.namespace(name), check=False)
         # A veth goes with its namespace only once the kernel has cleaned up; by hand it goes now.
         for index in range(len(self.names)):

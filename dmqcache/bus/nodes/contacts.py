@@ -40,6 +40,14 @@ def learn(node: Node, message: SipMessage, now: float) -> None:
         node.supported = message.supported
 
 
+def _calls_itself(node: Node, uri: NodeURI, written: str) -> None:
+    """Note what a request calls its sender. Only its own answer makes a name true; an IP address is believed
+    where nothing better is known, as it leads nowhere else."""
+    node.calls_itself = written
+    if not node.written and uri == node.uri:
+        node.written = written
+
+
 class Contacts:
     """Senders to nodes."""
 
@@ -65,22 +73,23 @@ class Contacts:
         #: (name, host that calls itself so) -> when that was looked into.
         self._moved: Bounded[tuple[NodeURI, str], float] = Bounded(MAX_MOVED)
 
-    def sender(self, uri: NodeURI, source: Endpoint, message: SipMessage) -> Node | None:
+    def sender(self, uri: NodeURI, written: str, source: Endpoint, message: SipMessage) -> Node | None:
         """The node that sent a request, if its source is the node's own address; else None, and whoever it
-        is will be asked back."""
+        is will be asked back. ``written``: ``uri`` letter by letter."""
         if not self._admission.covers(source, uri.host):
             self._counters.drops["sender_not_in_its_certificate"] += 1
             return None
         node = self._membership.nodes.get(uri)
         if node is None:
-            self._stranger(uri, source)
+            self._stranger(uri, written, source)
             return None
         if node.local:
             return None
         assert node.endpoint is not None
         if node.endpoint.host != source.host:
-            self._elsewhere(uri, source)
+            self._elsewhere(uri, written, source)
             return None
+        _calls_itself(node, uri, written)
         learn(node, message, self._runtime.now())
         if not node.active:
             self._verify(node)
@@ -106,24 +115,24 @@ class Contacts:
             self._lookups.add(uri)
         self._addresses.find(uri, lambda endpoints: self._resolved(uri, endpoints, met, source))
 
-    def _stranger(self, uri: NodeURI, source: Endpoint) -> None:
+    def _stranger(self, uri: NodeURI, written: str, source: Endpoint) -> None:
         """Only a caller at the address that it names is met: else anybody could make us call anybody."""
 
         def met(node: Node) -> None:
-            node.named_itself = uri.endpoint is None
+            _calls_itself(node, uri, written)
             self.called(node)
             self._verify(node)
 
         self.meet_named(uri, met, source)
 
-    def _elsewhere(self, uri: NodeURI, source: Endpoint) -> None:
+    def _elsewhere(self, uri: NodeURI, written: str, source: Endpoint) -> None:
         """A known node's URI comes from another host: forged, or a name that leads there by now."""
         self._counters.drops["sender_not_at_its_address"] += 1
         now, key = self._runtime.now(), (uri, source.host)
         if uri.endpoint is not None or now - self._moved.get(key, float("-inf")) < MOVED_GAP:
             return
         self._moved[key] = now
-        self._stranger(uri, source)
+        self._stranger(uri, written, source)
 
     def _resolved(
         self, uri: NodeURI, endpoints: list[Endpoint], met: Callable[[Node], None], source: Endpoint | None

@@ -2,8 +2,9 @@
 
 Owns the syntax and what is safe to send; what a line means for the list is ``membership.py``'s business.
 A line that a Kamailio cannot read makes 5.6.3 hang for good and later versions drop the rest, so only
-:class:`NodeLines` writes bodies, and it writes nothing but the safest form: an IP address, the port always,
-the transport only if it is not UDP, ``active`` or ``disabled``, CRLF after every line.
+:class:`NodeLines` writes bodies, and it writes nothing but the safest form: an IP address and its port, or
+what a node says of itself, letter by letter; the transport only if it is not UDP, ``active`` or
+``disabled``, CRLF after every line.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
 from dmqcache.bus.node import NodeStatus
-from dmqcache.bus.sip.uri import NodeURI, SipURI, URIError, is_ip
+from dmqcache.bus.sip.uri import NodeURI, SipURI, URIError, as_written, is_ip
 
 #: Lines read of one body; a UDP datagram holds about 2,500. The rest is dropped as ``node_lines_too_many``.
 MAX_LINES = 10_000
@@ -43,6 +44,8 @@ class NodeLine(NamedTuple):
     instance: str = ""
     #: Ours only: the node does not answer the sender. Whoever reads it should look, and not meet it for this.
     suspect: bool = False
+    #: The address letter by letter, where that matters: see :attr:`~dmqcache.bus.node.Node.written`.
+    written: str = ""
 
 
 class NodeLines:
@@ -56,7 +59,8 @@ class NodeLines:
         self._written: dict[NodeLine, bytes] = {}
 
     def write(self, lines: Iterable[NodeLine]) -> bytes:
-        """The body. A node known by name only is left out: 5.6.3 hangs where it cannot resolve the name."""
+        """The body. A node known by a name that is not its own is left out: 5.6.3 hangs where it cannot
+        resolve the name. Its own name it tells everybody itself."""
         return b"".join([self._written.get(line) or self._format(line) for line in lines])
 
     def read(self, body: bytes) -> list[NodeLine]:
@@ -79,12 +83,13 @@ class NodeLines:
         word = "disabled" if line.status is NodeStatus.DISABLED else "active"
         instance = f";instance={line.instance}" if line.instance else ""
         suspect = ";suspect=1" if line.suspect else ""
-        text = f"{line.uri};status={word}{instance}{suspect}\r\n".encode()
+        text = f"{line.written or line.uri};status={word}{instance}{suspect}\r\n".encode()
         return _keep(self._written, line, text)
 
     def _parse(self, text: bytes) -> NodeLine | None:
         try:
-            sip = SipURI.parse(text.decode("utf-8", "surrogateescape"))
+            whole = text.decode("utf-8", "surrogateescape")
+            sip = SipURI.parse(whole)
             uri = NodeURI.from_sip(sip)
         except URIError:
             self._drops["node_line_bad"] += 1
@@ -95,7 +100,9 @@ class NodeLines:
             self._drops["node_line_unknown_status"] += 1
             return None
         instance = sip.params.get("instance", "")[:MAX_INSTANCE]
-        line = NodeLine(uri, status, instance if instance.isalnum() else "", "suspect" in sip.params)
+        line = NodeLine(
+            uri, status, instance if instance.isalnum() else "", "suspect" in sip.params, as_written(whole)
+        )
         return _keep(self._read, text, line)
 
 

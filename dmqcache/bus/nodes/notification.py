@@ -48,7 +48,7 @@ class NotificationListener(Protocol):
         """Another node says that ``node`` does not answer it."""
 
     def doubted(self, node: Node) -> None:
-        """``node`` calls and seems to have started anew."""
+        """``node`` calls and seems to have started anew, or to have another name: its answer tells."""
 
     def heard_of(self, node: Node) -> None:
         """Another node holds ``node`` active."""
@@ -111,6 +111,8 @@ class Notification(Peer):
     def _read_own_line(self, node: Node, lines: list[NodeLine], hops: int) -> None:
         """What a node says of itself is first-hand."""
         line = _line_of(node, lines)
+        if node.calls_itself != node.written:
+            self._listener.doubted(node)
         if line is not None and line.status is NodeStatus.DISABLED:
             self._membership.judge(node, Evidence.GOODBYE)
         elif line is not None and line.instance:
@@ -125,6 +127,8 @@ class Notification(Peer):
     def _read_hearsay(self, teller: Node, lines: list[NodeLine], hops: int) -> None:
         """What a node says of others: reasons to ask them, nothing more."""
         for line in lines:
+            if line.uri in teller.names and not teller.written:
+                teller.written = line.written
             if self._membership.is_own(line.uri):
                 if line.suspect:
                     self.ping(teller)
@@ -159,18 +163,22 @@ class Notification(Peer):
         local = self._membership.nodes.local
         lines = [NodeLine(local.uri, local.status, self._instance)]
         if node is not None and node.confirmed and local.active:
-            lines += self._lines_of_others(for_ours=node.ours)
+            lines += self._lines_of_others(node)
         return self._lines.write(lines)
 
-    def _lines_of_others(self, for_ours: bool) -> Iterator[NodeLine]:
+    def _lines_of_others(self, reader: Node) -> Iterator[NodeLine]:
+        """By their addresses for nodes of our kind, which look at nothing else. For others by what they call
+        themselves, and not before that is known; a Kamailio is told nothing of itself."""
         for other in self._membership.nodes:
             if other.local or not other.confirmed:
                 continue
-            if for_ours and self._listener.is_suspect(other):
-                yield NodeLine(other.uri, suspect=True)
-            # Nodes that call themselves by name are for those who look at addresses only.
-            elif other.active and (for_ours or not other.named_itself):
-                yield NodeLine(other.uri)
+            if reader.ours:
+                if self._listener.is_suspect(other):
+                    yield NodeLine(other.uri, suspect=True)
+                elif other.active:
+                    yield NodeLine(other.uri)
+            elif other.active and other is not reader and (other.written or other.ours):
+                yield NodeLine(other.uri, written=other.written)
 
     def last_ping(self, node: Node) -> float:
         """Monotonic seconds when ``node`` last got our list; minus infinity: never."""
@@ -214,6 +222,7 @@ class Notification(Peer):
             self._membership.missed(node)
             return
         lines = self._lines.read(response.body)
+        _learn_name(node, lines)
         line = _line_of(node, lines)
         if line is not None and line.status is NodeStatus.DISABLED:
             self._membership.judge(node, Evidence.GOODBYE)
@@ -284,6 +293,19 @@ class Notification(Peer):
             fast=node.ours,
             on_response=lambda response: done(),
         )
+
+
+def _learn_name(node: Node, lines: list[NodeLine]) -> None:
+    """A node's answer has its own line, as it writes itself, among those of others. Which one that is, tells
+    its last request; where it has sent none, a line with the very address that answered."""
+    written = {line.written: line for line in lines}
+    if node.calls_itself in written:
+        node.written = node.calls_itself
+    elif lines:
+        # It was forged, or the node does not call itself so any more.
+        node.calls_itself = node.written
+    if not node.written:
+        node.written = next((line.written for line in lines if line.uri == node.uri), "")
 
 
 def _line_of(node: Node, lines: list[NodeLine]) -> NodeLine | None:

@@ -73,7 +73,8 @@ _PARAM = re.compile(
     rf"[ \t]*+({_TOKEN}++)[ \t]*+(?:=[ \t]*+({_QUOTED}|[^;\"<> \t,]*+))?[ \t]*+(?:;|$)", re.DOTALL
 )
 _VIA = re.compile(
-    rf"SIP[ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+({_TOKEN}++)[ \t]++"
+    # The second form: Kamailio 6.2 with sl_send=1 leaves its transport out.
+    rf"SIP[ \t]*+/[ \t]*+2\.0[ \t]*+/(?:[ \t]*+({_TOKEN}++)[ \t]++|[ \t]++)"
     r"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9_.-]++)[ \t]*+(?::[ \t]*+([0-9]++)[ \t]*+)?(?:;(.*+))?",
     re.IGNORECASE | re.DOTALL,
 )
@@ -144,7 +145,7 @@ class Headers:
 class Via(NamedTuple):
     """One hop of the way back (RFC 3261 section 20.42)."""
 
-    #: In lower case: ``udp``, ``tcp``, ``tls`` or another.
+    #: In lower case: ``udp``, ``tcp``, ``tls`` or another; empty where it is left out.
     transport: str
     #: Canonical, without brackets.
     host: str
@@ -166,7 +167,7 @@ class Via(NamedTuple):
         transport, host, port, params = match.groups()
         try:
             number = parse_port(port) if port else None
-            return cls(transport.lower(), normal_host(host), number, parse_params(params or ""))
+            return cls((transport or "").lower(), normal_host(host), number, parse_params(params or ""))
         except ValueError as error:
             raise MessageError("bad_via", text) from error
 
@@ -271,5 +272,5 @@ def reply_endpoint(via: Via, source: Endpoint, connected: bool = True) -> Endpoi
     to_source = "rport" in via.params if source.transport == "udp" else connected
     if to_source:
         return source
-    default = DEFAULT_TLS_PORT if via.transport == "tls" else DEFAULT_PORT
+    default = DEFAULT_TLS_PORT if (via.transport or source.transport) == "tls" else DEFAULT_PORT
     return Endpoint(source.transport, source.host, via.port or default)

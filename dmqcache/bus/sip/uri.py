@@ -79,6 +79,21 @@ def is_ip(host: str) -> bool:
     return ":" in host or _IPV4.fullmatch(host) is not None
 
 
+def as_written(text: str) -> str:
+    """The address in a SIP URI with its host and port exactly as they stand there: a Kamailio takes itself
+    and others for the same node only by these. Without user, parameters and a transport of UDP; empty: no
+    URI."""
+    match = _SIP_URI.fullmatch(text) if len(text) <= MAX_URI_CHARS else None
+    if match is None:
+        return ""
+    scheme, _, _, host, port, params, _ = match.groups()
+    transport = (
+        "tls" if scheme.lower() == "sips" else _split_params(params or "").get("transport", "").lower()
+    )
+    other = f";transport={transport}" if transport in TRANSPORTS - {"udp"} else ""
+    return f"sip:{host}{f':{port}' if port else ''}{other}"
+
+
 def bracketed(host: str) -> str:
     """The host as it stands in a URI or a Via: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host

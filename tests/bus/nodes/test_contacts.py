@@ -119,14 +119,26 @@ def test_a_stranger_that_names_another_address_makes_us_call_nobody() -> None:
 
 
 def test_nobody_gives_a_node_a_name_but_the_node() -> None:
-    """A node with a name of its own is kept from Kamailio's list: that is for itself to say."""
     cluster, bus, _ = bench()
     cluster.names.table["any.example"] = ["127.0.0.12"]
     stranger = Stranger(cluster, "127.0.0.66")
     stranger.request(HERE, sender=NodeURI.parse("any.example"))
     stranger.settle()
     (node,) = bus.active_nodes()
-    assert not node.names and not node.named_itself
+    assert not node.names and node.written == "sip:127.0.0.12:5060" and not node.calls_itself
+
+
+def test_a_node_is_what_it_calls_itself_letter_by_letter() -> None:
+    """A Kamailio without a port in its server_address takes its address with one for another node."""
+    cluster, bus, _ = bench()
+    other = kamailio(cluster, "127.0.0.13", name="127.0.0.13:")
+    request = other.request(HERE, "htable")
+    other.settle()
+    node = bus.nodes.get(other.uri)
+    assert node is not None and node.written == "sip:127.0.0.13:5060"
+    other.send(HERE, request.replace(b"From: <sip:htable@127.0.0.13:5060>", b"From: <sip:htable@127.0.0.13>"))
+    other.settle()
+    assert node.calls_itself == "sip:127.0.0.13"
 
 
 def test_a_name_with_several_addresses_is_the_one_that_calls() -> None:

@@ -47,9 +47,9 @@ def test_a_kamailio_that_joins_is_answered_asked_and_told_all() -> None:
     # Asked, with no more than that either; and told of everybody once it has answered.
     told = lists(second)
     assert hosts(told[0]) == [HERE]
-    assert all(set(hosts(body)) == {HERE, "127.0.0.12", "127.0.0.13"} for body in told[1:]) and told[1:]
+    assert all(set(hosts(body)) == {HERE, "127.0.0.12"} for body in told[1:]) and told[1:]
     # The others hear of it too, with no hops to spare.
-    assert set(hosts(lists(first)[-1])) == {HERE, "127.0.0.12", "127.0.0.13"}
+    assert set(hosts(lists(first)[-1])) == {HERE, "127.0.0.13"}
     assert first.requests[-1].max_forwards == 1
     assert listener.heard == ["init", "up 127.0.0.12", "up 127.0.0.13"]
 
@@ -57,6 +57,9 @@ def test_a_kamailio_that_joins_is_answered_asked_and_told_all() -> None:
 def test_what_we_send_is_what_every_kamailio_reads() -> None:
     """Golden: a list line of ours and the request around it."""
     cluster, bus, _ = alone()
+    third = kamailio(cluster, "127.0.0.13")
+    third.request(HERE, body=LINE % b"127.0.0.13", hops=2)
+    third.settle()
     other = kamailio(cluster, "127.0.0.12")
     other.request(HERE, body=LINE % b"127.0.0.12", hops=2)
     other.settle()
@@ -65,7 +68,7 @@ def test_what_we_send_is_what_every_kamailio_reads() -> None:
     assert request.body == b"".join(
         [
             b"sip:127.0.0.11:5060;status=active;instance=" + instance + b"\r\n",
-            b"sip:127.0.0.12:5060;status=active\r\n",
+            b"sip:127.0.0.13:5060;status=active\r\n",
         ]
     )
     assert request.uri == "sip:notification_peer@127.0.0.12:5060"
@@ -122,7 +125,7 @@ def test_a_node_that_joined_elsewhere_gets_the_list_once_it_has_answered() -> No
     first.settle()
     second.request(HERE, "htable")
     second.settle()
-    assert set(hosts(lists(second)[-1])) == {HERE, "127.0.0.12", "127.0.0.13"}
+    assert set(hosts(lists(second)[-1])) == {HERE, "127.0.0.12"}
 
 
 def test_nodes_of_a_known_nodes_list_are_asked_first_hand() -> None:
@@ -265,23 +268,72 @@ def test_forty_nodes_know_each_other_at_once() -> None:
     assert longest > 1500 and cluster.meshed()
 
 
-def test_nodes_that_name_themselves_are_not_listed_to_kamailios() -> None:
-    """By its address, a Kamailio that calls itself by name would take itself for another node; by its name, a
-    5.6.3 that cannot resolve it hangs."""
+NAMED = NodeURI.parse("kam.example")
+
+
+def named_beside_another() -> tuple[Cluster, Bus, Stranger, Stranger]:
+    """A bus, a Kamailio at .12, and one at .13 whose server_address is a name."""
     cluster, bus, _ = alone()
     cluster.names.table["kam.example"] = ["127.0.0.13"]
-    other, named = kamailio(cluster, "127.0.0.12"), kamailio(cluster, "127.0.0.13")
+    other = kamailio(cluster, "127.0.0.12")
     other.request(HERE, body=LINE % b"127.0.0.12", hops=2)
     other.settle()
-    named.request(HERE, body=LINE % b"kam.example", hops=2, sender=NodeURI.parse("kam.example"))
+    return cluster, bus, other, kamailio(cluster, "127.0.0.13", name="Kam.example:5060")
+
+
+def test_a_node_is_told_to_others_by_the_name_that_it_gives_itself_and_nothing_of_itself() -> None:
+    """By its address, a Kamailio that calls itself by name takes itself for another node."""
+    cluster, bus, other, named = named_beside_another()
+    request = named.request(HERE, body=LINE % b"Kam.example", hops=2, sender=NAMED)
+    named.send(HERE, request.replace(b"@kam.example", b"@Kam.example"))
     named.settle(1)
-    node = bus.nodes.get(NodeURI.parse("kam.example"))
+    named.request(HERE, body=LINE % b"Kam.example", sender=NAMED)
+    cluster.clock.run(1)
+    node = bus.nodes.get(NAMED)
     assert node is not None and node.uri == NodeURI.parse("127.0.0.13") and node.active
-    named.request(HERE, body=LINE % b"kam.example", sender=NodeURI.parse("kam.example"))
+    assert len(bus.nodes) == 3
     other.request(HERE, body=LINE % b"127.0.0.12")
     cluster.clock.run(1)
-    assert hosts(other.responses[-1].body) == [HERE, "127.0.0.12"]
-    assert len(bus.nodes) == 3
+    assert hosts(other.responses[-1].body) == [HERE, "Kam.example"]
+    said = [body for answer in named.responses if (body := answer.body)] + lists(named)
+    assert said and not [body for body in said if b"127.0.0.13" in body or b"am.example" in body]
+    assert hosts(said[-1]) == [HERE, "127.0.0.12"]
+
+
+def test_a_node_that_is_only_heard_of_is_not_told_on_before_its_name_is_known() -> None:
+    cluster, bus, other, named = named_beside_another()
+    other.request(HERE, body=LINE % b"127.0.0.12" + LINE % b"127.0.0.13")
+    cluster.clock.run(0.001)
+    cluster.clock.run_until(lambda: len(bus.active_nodes()) == 2, 1)
+    other.request(HERE, body=LINE % b"127.0.0.12")
+    cluster.clock.run(5)
+    assert not [body for answer in other.responses if b"127.0.0.13" in (body := answer.body)]
+    # Its list had a name that leads to itself: that must be its own.
+    other.request(HERE, body=LINE % b"127.0.0.12")
+    bus._directory.notification.ping(bus.nodes.get(named.uri))  # type: ignore[arg-type]
+    cluster.clock.run(1)
+    other.request(HERE, body=LINE % b"127.0.0.12")
+    other.settle()
+    assert hosts(other.responses[-1].body) == [HERE, "Kam.example"]
+
+
+def test_a_forged_name_is_told_to_nobody() -> None:
+    """A 5.6.3 that cannot resolve it would hang."""
+    cluster, bus, other, _ = named_beside_another()
+    third = kamailio(cluster, "127.0.0.14")
+    third.request(HERE, body=LINE % b"127.0.0.14", hops=2)
+    third.settle()
+    cluster.names.table["evil.example"] = ["127.0.0.14"]
+    forger = Stranger(cluster, "127.0.0.66")
+    forger.endpoint = third.endpoint
+    for _ in range(3):
+        forger.request(HERE, body=LINE % b"evil.example", sender=NodeURI.parse("evil.example"))
+        cluster.clock.run(1)
+    node = bus.nodes.get(third.uri)
+    assert node is not None and node.written == "sip:127.0.0.14:5060" and len(third.requests) < 10
+    other.request(HERE, body=LINE % b"127.0.0.12")
+    other.settle()
+    assert hosts(other.responses[-1].body) == [HERE, "127.0.0.14"]
 
 
 def test_a_suspicion_of_us_is_answered_with_a_sign_of_life() -> None:

@@ -58,6 +58,18 @@ def test_a_via_without_port_or_branch() -> None:
     assert (via.transport, via.host, via.port, via.branch, via.params) == ("udp", "node1", None, "", {})
 
 
+def test_a_via_without_a_transport() -> None:
+    """A stateless request of Kamailio 6.2 (``sl_send=1``) begins with one."""
+    via = Via.parse("SIP/2.0/ 127.0.0.80:5060;branch=z9hG4bK6825191")
+    assert (via.transport, via.host, via.port, via.branch) == ("", "127.0.0.80", 5060, "z9hG4bK6825191")
+    with pytest.raises(MessageError):
+        Via.parse("SIP/2.0/127.0.0.80:5060")
+    for transport in ("udp", "tcp", "tls"):
+        source = Endpoint(transport, "127.0.0.80", 40000)
+        there = reply_endpoint(Via.parse("SIP/2.0/ 127.0.0.80"), source, connected=False)
+        assert there == Endpoint(transport, "127.0.0.80", 5061 if transport == "tls" else 5060)
+
+
 def test_name_addr_without_brackets_has_the_parameters_of_the_header() -> None:
     assert NameAddr.parse("sip:a@h:5060;tag=t") == NameAddr("sip:a@h:5060", {"tag": "t"})
     assert NameAddr.parse("<sip:a@h:5060;transport=tcp>").tag == ""

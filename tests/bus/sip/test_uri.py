@@ -13,6 +13,7 @@ from dmqcache.bus.sip.uri import (
     NodeURI,
     SipURI,
     URIError,
+    as_written,
     bracketed,
     is_ip,
     normal_host,
@@ -168,6 +169,23 @@ def test_how_a_node_is_written() -> None:
     assert NodeURI("::1", 5061, "tls").with_user("a b@\r\n") == "sip:a%20b%40%0D%0A@[::1]:5061;transport=tls"
     assert NodeURI("::1").host_port == "[::1]:5060"
     assert NodeURI("node1", 5070).host_port == "node1:5070"
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("sip:htable@Kam.Example:5060", "sip:Kam.Example:5060"),
+        ("sip:10.0.0.1:;status=active", "sip:10.0.0.1"),
+        ("SIP:a@[FD00::1]:5060;transport=TCP;status=active", "sip:[FD00::1]:5060;transport=tcp"),
+        ("sips:kam.example", "sip:kam.example;transport=tls"),
+        ("sip:kam.example;transport=udp?x=y", "sip:kam.example"),
+        ("sip:kam.example;transport=\u1234", "sip:kam.example"),
+        ("kam.example", ""),
+        ("sip:kam.example " + "x" * 3000, ""),
+    ],
+)
+def test_an_address_keeps_its_letters(text: str, written: str) -> None:
+    assert as_written(text) == written
 
 
 def test_only_a_literal_has_an_endpoint() -> None:
