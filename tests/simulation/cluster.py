@@ -13,7 +13,7 @@ from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.settings import TableSettings
 from tests.simulation.kamailio_model import Kamailio
 from tests.simulation.network import Network
-from tests.simulation.process import CacheProcess, KamailioProcess
+from tests.simulation.process import BusProcess, CacheProcess, KamailioProcess
 from tests.simulation.runtime import EPOCH_MS, VirtualRuntime, World
 from tests.simulation.streams import Streams
 from tests.store_options import store_options
@@ -25,14 +25,14 @@ class Machine:
     """One host of the cluster."""
 
     def __init__(self, cluster: Cluster, number: int, kind: str) -> None:
-        """``kind``: ``dmqcache``, ``kamailio5`` or ``kamailio62``."""
+        """``kind``: ``dmqcache``, ``bus`` (no tables), ``kamailio5`` or ``kamailio62``."""
         self.cluster = cluster
         self.host = f"127.0.0.{11 + number}"
         self.uri = NodeURI(self.host, PORT, cluster.transport)
         self.kind = kind
         self.skew_ms = 0
         self.incarnation = 0
-        self.process: CacheProcess | KamailioProcess | None = None
+        self.process: CacheProcess | BusProcess | KamailioProcess | None = None
         self.leaving = False
         #: Through whom the process here joins.
         self.seeds: tuple[NodeURI, ...] = ()
@@ -52,6 +52,10 @@ class Machine:
     @property
     def is_cache(self) -> bool:
         return self.kind == "dmqcache"
+
+    @property
+    def is_kamailio(self) -> bool:
+        return self.kind.startswith("kamailio")
 
     @property
     def cache(self) -> CacheProcess:
@@ -126,6 +130,8 @@ class Machine:
                 cluster.options,
             )
             cluster.on_start(self)
+        elif self.kind == "bus":
+            self.process = BusProcess(runtime, cluster.network, cluster.streams, self.uri, seeds)
         else:
             version = (5, 6) if self.kind == "kamailio5" else (6, 2)
             self.process = KamailioProcess(runtime, cluster.network, self.uri, seeds, cluster.tables, version)
@@ -211,7 +217,7 @@ class Cluster:
         self.options = options or store_options()
         self.machines = [Machine(self, number, kind) for number, kind in enumerate(kinds)]
         self.seeds = tuple(machine.uri for machine in self.machines[:seeds])
-        self.network.fragile = {machine.host for machine in self.machines if not machine.is_cache}
+        self.network.fragile = {machine.host for machine in self.machines if machine.is_kamailio}
         #: Told of a machine whose process ends, and whether it has left politely.
         self.on_gone: Callable[[Machine, bool], None] = lambda machine, politely: None
         #: Told of a machine on which a dmqcache node has just started.
@@ -228,7 +234,7 @@ class Cluster:
 
     def kamailios(self) -> list[Machine]:
         """The machines on which a Kamailio runs."""
-        return [machine for machine in self.machines if not machine.is_cache and machine.up]
+        return [machine for machine in self.machines if machine.is_kamailio and machine.up]
 
     def partition(self, *groups: Sequence[int]) -> None:
         """Nothing passes between machines of different groups (numbers of machines)."""

@@ -40,7 +40,7 @@ class Scenario:
     """Everything about one run."""
 
     seed: int
-    #: One for each machine: ``dmqcache``, ``kamailio5`` or ``kamailio62``.
+    #: One for each machine: ``dmqcache``, ``bus`` (no tables), ``kamailio5`` or ``kamailio62``.
     kinds: list[str]
     tables: list[str]
     options: StoreOptions
@@ -62,7 +62,7 @@ class Scenario:
     @property
     def pure(self) -> bool:
         """No Kamailio is there."""
-        return all(kind == "dmqcache" for kind in self.kinds)
+        return not any(kind.startswith("kamailio") for kind in self.kinds)
 
     @property
     def patient(self) -> bool:
@@ -89,18 +89,19 @@ class _Draw:
         kinds = self._kinds(size, kamailio)
         large = size > 10
         # A Kamailio's times are Unix times: it needs a clock that is right.
-        sane = "kamailio5" in kinds or "kamailio62" in kinds or chance.random() < 0.9
+        kamailios = "kamailio5" in kinds or "kamailio62" in kinds
+        sane = kamailios or chance.random() < 0.9
         self.scenario = scenario = Scenario(
             seed,
             kinds,
             self._tables(),
-            self._options(any(kind != "dmqcache" for kind in kinds)),
+            self._options(kamailios),
             seeds=min(size, chance.choice((1, 2, 2, 3))),
             skews_ms=self._skews(size, sane),
             until=chance.uniform(8.0, 20.0) if large else chance.uniform(8.0, 60.0),
             sane=sane,
             kamailios_write=chance.random() < 0.6,
-            transport="tcp" if all(kind == "dmqcache" for kind in kinds) and chance.random() < 0.2 else "udp",
+            transport="tcp" if not kamailios and chance.random() < 0.2 else "udp",
         )
         self._start()
         self._weather(0.0)
@@ -128,6 +129,8 @@ class _Draw:
             kind = chance.choice(("kamailio5", "kamailio5", "kamailio62"))
             for number in chance.sample(range(size), chance.randint(1, max(1, size - 1))):
                 kinds[number] = kind
+        elif size > 2 and chance.random() < 0.1:
+            kinds[chance.randrange(size)] = "bus"
         return kinds
 
     def _tables(self) -> list[str]:

@@ -5,10 +5,6 @@ A line goes when the code is right. Nothing else in the simulation may be switch
 
 from __future__ import annotations
 
-#: A node that leaves does not wait until the others have what its clients wrote.
-LEAVING_LOSES_WRITES = True
-#: A node that was started again is counted by WAIT, though it is empty.
-WAIT_COUNTS_RESTARTED_NODES = True
 #: A node without notification addresses says ready while others have the state.
 READY_WITHOUT_ADDRESSES = True
 #: A Kamailio that answers late gives back what a FLUSHDB has taken away meanwhile.

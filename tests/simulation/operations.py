@@ -40,8 +40,9 @@ class Operations:
         self._scenario = scenario
         self._chance = chance
         self._add = add
-        self._caches = [number for number, kind in enumerate(scenario.kinds) if kind == "dmqcache"]
-        self._kamailios = [number for number, kind in enumerate(scenario.kinds) if kind != "dmqcache"]
+        kinds = scenario.kinds
+        self._caches = [number for number, kind in enumerate(kinds) if kind == "dmqcache"]
+        self._kamailios = [number for number, kind in enumerate(kinds) if kind.startswith("kamailio")]
         self._no_flushes = bool(self._kamailios) and KAMAILIO_UNDOES_FLUSHES
         self._no_times = bool(self._kamailios) and KAMAILIO_REVIVES_EXPIRED
         self._number = 0
@@ -73,7 +74,8 @@ class Operations:
         if chance.random() < 0.08:
             later = at + chance.choice((0.0, 0.0, 0.1))
             nodes = chance.choice((None, 1, 2, 3))
-            self._add(later, "wait", number, nodes, chance.choice((0.05, 0.5, 3.0)))
+            stays = chance.choice((None, None, 0.0, 0.2))
+            self._add(later, "wait", number, nodes, chance.choice((None, 0.05, 0.5, 3.0)), stays)
         again = chance.random() < 0.25
         getattr(self, f"_{kind}")(at, number, key)
         if again:

@@ -16,6 +16,8 @@ from tests.simulation.sums import Counter as Sums
 from tests.simulation.watch import Watch
 
 Value = str | int
+#: Seconds after which a client goes away that waits without end.
+PATIENCE_S = 5.0
 
 
 class Clients:
@@ -152,11 +154,18 @@ class Clients:
             assert machine is not None
             self._table(machine, table).set(f"b{index}", f"bulk {index}")
 
-    def wait(self, number: int, nodes: int | None, seconds: float) -> None:
-        """WAIT by a client that is there to hear the answer."""
+    def wait(self, number: int, nodes: int | None, seconds: float | None, stays: float | None) -> None:
+        """WAIT by a client that is there to hear the answer, or (``stays``: seconds) goes away before. One
+        that waits without end for nodes that may never be there goes away too."""
         machine = self._machine(number)
-        if machine is not None:
-            machine.store.waiters.wait(nodes, seconds, self._watch.waiting(machine))
+        if machine is None:
+            return
+        cancel = machine.store.waiters.wait(nodes, seconds, self._watch.waiting(machine))
+        if stays is None and seconds is None:
+            stays = PATIENCE_S
+        if stays is not None:
+            runtime = machine.cache.runtime
+            runtime.call_later(stays, lambda: cancel() and None)
 
     # -- many at once ------------------------------------------------------------------------------------
 

@@ -17,6 +17,9 @@ from tests.simulation.network import Network, Socket
 from tests.simulation.runtime import VirtualRuntime
 from tests.simulation.streams import Streams
 
+#: Seconds that a node waits for others when it is to leave.
+STOP_TIMEOUT_S = 10.0
+
 
 class Literals:
     """A resolver that knows only addresses."""
@@ -85,12 +88,53 @@ class CacheProcess:
         self._net.close(self.socket)
 
     def leave(self, done: Callable[[], None]) -> None:
-        """SIGTERM."""
-        self.bus.leave(done)
+        """SIGTERM: first the others hear what they have not heard yet."""
+        self.store.emptying.start(STOP_TIMEOUT_S, lambda: self.bus.leave(done))
 
     def stop(self) -> None:
         """The process ends in good order."""
         self.store.stop()
+
+
+class BusProcess:
+    """A program's that uses the bus alone, and holds no tables."""
+
+    def __init__(
+        self,
+        runtime: VirtualRuntime,
+        network: Network,
+        streams: Streams,
+        uri: NodeURI,
+        seeds: tuple[NodeURI, ...],
+    ) -> None:
+        self.runtime = runtime
+        endpoint = uri.endpoint
+        assert endpoint is not None
+        self.socket = Socket(
+            endpoint,
+            runtime,
+            lambda data, source: self.bus.receive(data, source),
+            lambda to, reason: self.bus.transport_failed(to, reason),
+        )
+        settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)", supported=())
+        self._net: Network | Streams = streams if uri.transport == "tcp" else network
+        send = self._net.open(self.socket)
+        if uri.transport == "tcp":
+            self.bus = Bus(settings, runtime, send, Literals(), partial(streams.connected, self.socket))
+        else:
+            self.bus = Bus(settings, runtime, send, Literals())
+        self.bus.start()
+
+    def close(self) -> None:
+        """The process is gone."""
+        self._net.close(self.socket)
+
+    def leave(self, done: Callable[[], None]) -> None:
+        """SIGTERM."""
+        self.bus.leave(done)
+
+    def stop(self) -> None:
+        """Nothing is left to do."""
 
 
 class KamailioProcess:

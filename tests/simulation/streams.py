@@ -73,7 +73,7 @@ class Streams:
 
     def connected(self, socket: Socket, endpoint: Endpoint) -> bool:
         """Whether there is a connection to ``endpoint``."""
-        connection = self._connections[socket].get(endpoint)
+        connection = self._connections.get(socket, {}).get(endpoint)
         return connection is not None and connection.open
 
     def close(self, socket: Socket) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tests.simulation.checks import Contents, contents
 from tests.simulation.cluster import Cluster, Machine
 from tests.simulation.history import NOTHING, History, keeps
-from tests.simulation.not_yet import READY_WITHOUT_ADDRESSES, WAIT_COUNTS_RESTARTED_NODES
+from tests.simulation.not_yet import READY_WITHOUT_ADDRESSES
 from tests.simulation.oracle import Oracle, Place, State
 
 #: Seconds between two looks at everything.
@@ -64,9 +64,18 @@ class Watch:
         return (one.host, other.host) not in cut and (other.host, one.host) not in cut
 
     def is_heard(self, machine: Machine, others: list[Machine]) -> bool:
-        """Whether a node that has just left could tell somebody what it knew."""
-        return any(
-            other.running and not other.is_slow and other.store.ready and self._talk(machine, other)
+        """Whether a node that has just left could tell somebody, all the time, what it knew."""
+        answers = {node.uri for node in machine.cache.bus.active_nodes()}
+        emptied = not any(
+            outbox.open and (outbox.waiting() or outbox.overflowed)
+            for outbox in machine.store.outboxes.values()
+        )
+        return emptied and any(
+            other.running
+            and other.uri in answers
+            and not other.is_slow
+            and other.store.ready
+            and self._talk(machine, other)
             for other in others
         )
 
@@ -163,7 +172,9 @@ class Watch:
     def _lacks_of(self, other: Machine, wanted: dict[Place, State]) -> str:
         """What another node lacks of it, if anything; its end may not have been noticed yet."""
         recent = self._world.now - NOTICED_S
-        if not other.up or other.started_at > (0.0 if WAIT_COUNTS_RESTARTED_NODES else recent):
+        if not (other.is_cache or other.is_kamailio):
+            return "holds no tables"
+        if not other.up or (other.incarnation > 1 and other.started_at > recent):
             return ""
         has = self._oracle.holds if other.is_cache else self._kamailio_has
         lacks = (place[1] for place, bound in wanted.items() if not has(other, place, bound))

@@ -215,6 +215,7 @@ class KamailioCourier:
         if response.retransmissions:
             self._repeated(delivery, message)
         if response.status in (200, 202):
+            delivery.outbox.proven = True
             self._taken(delivery, message)
         elif response.status == 400:
             self._refused(delivery, message)

@@ -110,6 +110,9 @@ class Outbox:
         self.caught_up = True
         #: The node answers that it has no such channel: it is told all, as ever, and holds nothing.
         self.holds_nothing = False
+        #: It has shown that it takes what it is told: a dmqcache node by what it says of itself, any other by
+        #: its first 200 since it was there.
+        self.proven = native
         #: What the node drew at its start, of a dmqcache node: another start, and it has lost its memory.
         self.life = ""
         self.compared = False
@@ -186,13 +189,13 @@ class Outbox:
     @property
     def counts(self) -> bool:
         """Whether the node is there and may be waited for."""
-        return self.open and not self.holds_nothing
+        return self.open and not self.holds_nothing and (self.proven or self.waiting() > 0)
 
     def acknowledged(self, number: int) -> bool:
         """Whether the node, which is there, has acknowledged all changes up to ``number``."""
         if self.compared and not self.transfers:
             self.caught_up = True
-        if not self.counts or not self.caught_up or self.overflowed:
+        if not self.counts or not self.proven or not self.caught_up or self.overflowed:
             return False
         first = self.first_unacknowledged()
         return first is None or first > number
@@ -355,6 +358,7 @@ class Outbox:
         """The node answers again; it is sent to after ``pause`` seconds."""
         self.open = True
         self.holds_nothing = False
+        self.proven = self.native
         self.window = WINDOW
         self._retry_at = self._now() + pause if pause else 0.0
         self._retry_delay = RETRY_S[0]

@@ -219,3 +219,17 @@ def test_the_next_batch_is_foreseen_by_the_bytes_of_the_last() -> None:
         table[f"k{number}"] = "x"
     outbox.pump()
     assert list(map(len, carrier.keys())) == [4, 1, 1, 1]
+
+
+def test_a_node_that_has_taken_nothing_yet_is_not_counted_and_not_waited_for() -> None:
+    outbox, carrier, table, _ = make_outbox()
+    assert not outbox.counts and not outbox.acknowledged(0)
+    table["a"] = "x"
+    outbox.pump()
+    assert outbox.counts and not outbox.acknowledged(1)
+    outbox.proven = True
+    outbox.delivered(carrier.taken[0])
+    assert outbox.counts and outbox.acknowledged(1)
+    outbox.shut()
+    outbox.reopen()
+    assert not outbox.counts
