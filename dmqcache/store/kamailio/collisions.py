@@ -4,7 +4,9 @@ Two dmqcache nodes always choose the same winner, but two messages may cross on 
 which keeps what came last; and a Kamailio's own write crosses ours. That holds for a write of this node too
 that follows another's at once: the other's may still be on its way. So when such a key has been quiet for a
 moment, the winner's node tells the Kamailio nodes once more; a winner that has no version of its own (a
-Kamailio wrote it), or the same one as the loser, is written anew with a later version.
+Kamailio wrote it), or the same one as the loser, is written anew with a later version. That waits until
+nobody writes the key any more, and the version is hardly later: a client's write that is still on its way
+beats it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from dmqcache.store.kamailio.dialect import Dialects
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import PROVISIONAL, Cell
+from dmqcache.store.table.clock import ms_of, version_at
 from dmqcache.store.table.merge import MINE, REPEATED, SHOWN, TIE
 from dmqcache.store.table.table import Table
 
@@ -103,14 +106,15 @@ class Collisions:
             del self._waiting[name, key]
             table = self._ground.tables[name]
             cell = table.cells.get(key)
-            if cell is not None:
-                self._agree(table, cell, kind)
+            if cell is not None and not self._agree(table, cell, kind):
+                self._waiting[name, key] = (now + SETTLE_S, kind)
         if self._waiting:
             self._timed = True
             due = next(iter(self._waiting.values()))[0]
             self._ground.runtime.call_later(max(0.01, due - now), self._settle)
 
-    def _agree(self, table: Table, cell: Cell, kind: int) -> None:
+    def _agree(self, table: Table, cell: Cell, kind: int) -> bool:
+        """Have Kamailio nodes hold what we do. False: not yet, the key is still being written."""
         designated = self._outboxes.designated
         if cell.counts is not None:
             self._tell_counters(table, {cell.key: None})
@@ -119,6 +123,14 @@ class Collisions:
             or (kind & TIE and (designated or not cell.writer))
             or (cell.flags & PROVISIONAL and (designated or kind & MINE))
         ):
-            table.rewrite(cell)
+            last = ms_of(cell.last_modified())
+            if last > table.clock.wall_ms() - SETTLE_S * 1000:
+                return False
+            stamp = version_at(last + 1)
+            if kind & SHOWN or cell.flags & PROVISIONAL:
+                # Some node, or a Kamailio 6.2, may hold it with a version up to now.
+                stamp = max(stamp, table.clock.version())
+            table.rewrite(cell, stamp)
         elif kind & REPEATED or not cell.writer:
             self._outboxes.name_keys(table, [cell.key], self._outboxes.of_kamailios())
+        return True

@@ -1,4 +1,5 @@
-"""Flushes among dmqcache nodes: a floor is told at once, with every batch, and found by every comparison."""
+"""Flushes among dmqcache nodes: a floor goes with every batch of its table, is acknowledged with it, and is
+found by every comparison."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ class Floors:
             self._channel.send(node, encode(message), self._answers.heard, fast=True)
 
     def tell_all(self, table: Table) -> None:
-        """A table was flushed here. Nodes that are away are asked as well: they may not be."""
+        """A table was flushed here. Nodes that are away are told as well: they may not be."""
+        self._outboxes.name_flush(table)
         for outbox in self._outboxes.values():
-            if outbox.native:
+            if outbox.native and not outbox.open:
                 self.tell(table, outbox.node)

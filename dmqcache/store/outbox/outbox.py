@@ -31,6 +31,8 @@ MIN_CELL_BYTES: Final = 32
 WINDOW: Final = 4
 #: Seconds before a batch that failed is tried again; doubles up to the second number.
 RETRY_S: Final = (0.2, 1.0)
+#: What is named for a flush, as no key is empty: a batch of a table's names carries how far it was flushed.
+FLUSH: Final = ""
 #: Each so many-th batch is of a transfer, if there is one, whatever else is waiting.
 TRANSFER_TURN: Final = 4
 

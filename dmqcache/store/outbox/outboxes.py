@@ -13,7 +13,7 @@ from typing import Final
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
 from dmqcache.store.outbox.numbering import Numbering
-from dmqcache.store.outbox.outbox import Courier, Outbox
+from dmqcache.store.outbox.outbox import FLUSH, Courier, Outbox
 from dmqcache.store.outbox.waiters import Waiters
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.table import Table
@@ -168,6 +168,10 @@ class Outboxes(Mapping[NodeURI, Outbox]):
             for key in keys:
                 named.setdefault(key, self._number)
             self.pump(outbox)
+
+    def name_flush(self, table: Table) -> None:
+        """Have all dmqcache nodes told of a flush; those who wait for acknowledgements wait for it too."""
+        self.name_keys(table, [FLUSH], [outbox for outbox in self._outboxes.values() if outbox.native])
 
     def note_time(self) -> None:
         """Remember how far the changes have come by now."""

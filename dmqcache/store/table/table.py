@@ -321,16 +321,17 @@ class Table(Cells):
             return now, 0
         return last + 1, UNDATED if last & MAX_COUNT != MAX_COUNT else 0
 
-    def rewrite(self, cell: Cell) -> None:
+    def rewrite(self, cell: Cell, stamp: int) -> None:
         """Write what is there once more as our own, with a later version: where two Kamailio nodes may hold
         different values, all nodes get this one."""
+        self._make_ours(cell)
         if cell.value is None:
-            cell.flags |= PROVISIONAL
-            self._make_ours(cell)
-            self._delete_cell(cell)
-            self.on_change(cell)
+            self._delete_cell(cell, stamp)
         else:
-            self._write(cell, cell.key, cell.value, cell.ttl, cell.expires, cell.flags & DEFAULT_TTL)
+            cell.counts = None
+            self._enliven(cell, cell.value, stamp, cell.ttl, cell.expires, cell.flags & DEFAULT_TTL)
+            self.counters.sets += 1
+        self.on_change(cell)
 
     def _life(self, ttl: float | None) -> tuple[int, float, int]:
         """Milliseconds to live, the monotonic end, and the flag for the table's own time."""

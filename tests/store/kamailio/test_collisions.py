@@ -297,3 +297,30 @@ def test_a_counter_whose_sum_no_integer_holds_stops_nobody_else(agent: str) -> N
     world.run(1)
     assert kamailio.node.say(one, set_body("c", "y")).status == 200
     assert (one.table["b"], one.table["c"], kamailio.cells["b"]) == ("x", "y", "x")
+
+
+def test_a_key_that_is_still_written_is_not_written_anew_and_then_with_hardly_a_later_version() -> None:
+    """A write that a client makes elsewhere meanwhile is on its way: the last write's value must not win."""
+    world, one, two, kamailio = cluster(NEW)
+    one.table["a"] = "of one"
+    two.table["a"] = "of two"
+    for number in range(20):
+        world.run(0.1)
+        two.table["a"] = f"later {number}"
+        # Only what the client wrote: one has not written it anew.
+        assert one.table.counters.sets == 1
+    last = ms_of(two.table.cells["a"].stamp)
+    world.run(3)
+    assert held(one, two) == ["later 19"] * 2 == [kamailio.cells["a"]] * 2
+    assert ms_of(one.table.cells["a"].stamp) <= last + 1
+
+
+def test_of_two_writes_of_one_millisecond_one_is_written_anew_in_the_next() -> None:
+    world, one, two, kamailio = cluster(NEW)
+    one.table["a"] = "of one"
+    two.table["a"] = "of two"
+    both = ms_of(one.table.cells["a"].stamp)
+    assert both == ms_of(two.table.cells["a"].stamp)
+    world.run(3)
+    assert {ms_of(side.table.cells["a"].stamp) for side in (one, two)} == {both + 1}
+    assert held(one, two) == [kamailio.cells["a"]] * 2

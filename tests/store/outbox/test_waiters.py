@@ -249,3 +249,20 @@ def test_a_node_without_tables_is_neither_counted_nor_waited_for() -> None:
     side.store.waiters.wait(2, 0.5, told.append)
     world.run(1)
     assert told == [1, 1]
+
+
+def test_a_flush_is_waited_for_as_a_write_is() -> None:
+    world, side, (one, _two) = cluster()
+    side.table["a"] = "x"
+    world.run(1)
+    mute(one)
+    side.table.flush()
+    told: list[int] = []
+    side.store.waiters.wait(None, 0.5, told.append)
+    assert told == []
+    world.run(1)
+    assert told == [1]
+    one.answer = lambda sent: Reply(200)
+    side.store.waiters.wait(None, None, told.append)
+    world.run(10)
+    assert told == [1, 2]
