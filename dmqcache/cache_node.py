@@ -126,6 +126,7 @@ class CacheNode:
     async def _open_servers(self) -> None:
         config = self.config
         if config.client_address is not None:
+            from dmqcache.client_doors import doors_of
             from dmqcache.server.resp.clients import MAX_CLIENTS
             from dmqcache.server.resp.server import RespServer
 
@@ -134,6 +135,7 @@ class CacheNode:
                 *config.client_address,
                 max_clients=room_for(MAX_CLIENTS),
                 max_value_bytes=config.max_value_bytes,
+                doors=doors_of(config),
             )
             await self._open(server, "client_address", config.client_address)
         if config.http_address is not None:
@@ -147,7 +149,8 @@ class CacheNode:
         try:
             await server.start()
         except OSError as error:
-            raise OSError(f"{option} {address}: {error.strerror or error}") from error
+            where = f"client_socket {error.filename}" if error.filename else f"{option} {address}"
+            raise OSError(f"{where}: {error.strerror or error}") from error
         self._servers.append(server)
 
     async def stop(self, leave: bool = True) -> None:
@@ -179,9 +182,15 @@ class CacheNode:
             self._store.emptying.hurry()
 
     def reload(self) -> None:
-        """Read certificate files again and resolve the names of the allow list, now instead of soon."""
+        """Read passwords, users and certificate files again and resolve the names of the allow list, now
+        instead of soon."""
         if self._shell is not None:
             self._shell.refresh()
+        for server in self._servers:
+            try:
+                server.reload()
+            except ValueError as error:
+                log.warning("what counted before goes on: %s", error)
 
     # -- what it is made of ------------------------------------------------------------------------------
 

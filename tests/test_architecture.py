@@ -61,6 +61,7 @@ SHELL = frozenset(
         "dmqcache.bus.net.udp_socket",
         "dmqcache.server.http.routes",
         "dmqcache.server.resp.connection",
+        "dmqcache.server.resp.local_socket",
         "dmqcache.server.resp.server",
         "dmqcache.server.http.rpc_methods",
         "dmqcache.__main__",
@@ -133,8 +134,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "server.http": "metrics store.table bus.ground bus.sip release",
         "open_bus": "bus bus.net bus.ground bus.sip",
         "process_end": "",
-        "cache_node": "process_end open_bus server.http server.resp metrics config store store.table "
-        "bus bus.net bus.ground bus.sip release",
+        "client_doors": "server.resp config",
+        "cache_node": "client_doors process_end open_bus server.http server.resp metrics config store "
+        "store.table bus bus.net bus.ground bus.sip release",
         "cli": "cache_node server.resp config release",
         "__main__": "cli",
         "": "cache_node config store.table bus bus.ground bus.sip release",

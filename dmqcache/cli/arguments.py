@@ -3,14 +3,16 @@ with; the line in which a failure is told."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from dmqcache.cli import render
-from dmqcache.cli.client import Client, CommandFailed
+from dmqcache.cli.client import DEFAULT_ADDRESS, Client, CommandFailed, Login
 
 #: The answer is no: no such key, too few nodes in time. And: it could not be done.
 NO = 1
@@ -18,10 +20,22 @@ FAILED = 2
 #: Longer than any node remembers anything (``store/table/table.py``), and still a number that sockets take.
 CENTURY_S = 100 * 366 * 86_400
 
+#: Where the commands look for a node's unix socket: what systemd's RuntimeDirectory=dmqcache makes.
+SOCKET = "/run/dmqcache/client.sock"
+
 NodeFlag = Annotated[
     str,
-    typer.Option("--node", envvar="DMQCACHE_NODE", metavar="HOST[:PORT]", help="The node's client address."),
+    typer.Option(
+        "--node",
+        envvar="DMQCACHE_NODE",
+        metavar="HOST[:PORT]",
+        help="The node's client address, or the path of its unix socket. Its password: "
+        "DMQCACHE_CLIENT_PASSWORD_FILE, DMQCACHE_CLIENT_USER.",
+        show_default=f"{SOCKET}, where that is; else {DEFAULT_ADDRESS}",
+    ),
 ]
+#: No ``--node``: the socket on this machine, or the default address.
+HERE = ""
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="The table, by name or number.")]
 KeyName = Annotated[str, typer.Argument(metavar="KEY", help="The key.")]
@@ -46,10 +60,26 @@ def number(seconds: float | None) -> float | None:
 
 
 def connect(node: str, table: str | None = None) -> Client:
-    client = Client(node)
+    client = Client(node or _here(), login=_login())
     if table is not None:
         client.select(table)
     return client
+
+
+def _here() -> str:
+    """The unix socket of a node of this user on this machine, or the default address."""
+    path = os.environ.get("DMQCACHE_CLIENT_SOCKET") or SOCKET
+    return path if os.access(path, os.R_OK | os.W_OK) else DEFAULT_ADDRESS
+
+
+def _login() -> Login | None:
+    """From the environment, or a file that it names: a flag could be read by everybody on the machine."""
+    password = os.environ.get("DMQCACHE_CLIENT_PASSWORD", "")
+    if path := os.environ.get("DMQCACHE_CLIENT_PASSWORD_FILE"):
+        from dmqcache.config.secrets import Secret
+
+        password = Secret(Path(path)).read()
+    return Login(os.environ.get("DMQCACHE_CLIENT_USER", ""), password) if password else None
 
 
 def one_pattern(**patterns: str) -> tuple[str, str] | None:

@@ -22,6 +22,7 @@ TIMEOUT_S = 10.0
 #: Cells asked for at once: about a hundred kilobytes of small ones.
 SCAN_CELLS = 1000
 READ_BYTES = 64 * 1024
+PASSWORD_HINT = "Name a file with the password: DMQCACHE_CLIENT_PASSWORD_FILE"
 
 
 class NodeUnreachable(Exception):
@@ -30,6 +31,16 @@ class NodeUnreachable(Exception):
 
 class CommandFailed(Exception):
     """The node refused. The node's own words."""
+
+
+class Login(NamedTuple):
+    """Who the client is; without a name, the default user."""
+
+    name: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Login({self.name!r}, ...)"
 
 
 class Cell(NamedTuple):
@@ -44,19 +55,31 @@ class Cell(NamedTuple):
 class Client:
     """One connection. A context manager. Raises :class:`NodeUnreachable` and :class:`CommandFailed`."""
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, timeout: float = TIMEOUT_S) -> None:
-        self.address = _parsed(address)
+    def __init__(
+        self, address: str = DEFAULT_ADDRESS, timeout: float = TIMEOUT_S, login: Login | None = None
+    ) -> None:
+        """``address``: ``HOST:PORT``, a host alone, or the path of a unix socket."""
+        self.address: HostPort | str = address.strip() if "/" in address else _parsed(address)
         self._timeout = timeout
         self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape", notEnoughData=self)
-        self._table: str | None = None
         try:
-            self._socket = socket.create_connection(self.address, timeout)
+            self._socket = _connected(self.address, timeout)
         except OSError as error:
             raise NodeUnreachable(
                 f"no node answers at {self.address}: {_reason(error)}; start one with 'dmqcache serve', "
                 "or choose another with --node or DMQCACHE_NODE"
             ) from None
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if login is not None:
+            self._log_in(login)
+
+    def _log_in(self, login: Login) -> None:
+        try:
+            self.call("AUTH", *filter(None, login))
+        except CommandFailed as refusal:
+            # Somebody whose shell has a password may well ask a node without one.
+            if "without any password configured" not in str(refusal):
+                self.close()
+                raise
 
     def __enter__(self) -> Client:
         return self
@@ -80,7 +103,8 @@ class Client:
         except hiredis.ProtocolError:
             raise NodeUnreachable(f"what answers at {self.address} is no dmqcache node") from None
         if isinstance(reply, hiredis.ReplyError):
-            raise CommandFailed(str(reply).removeprefix("ERR "))
+            text = str(reply).removeprefix("ERR ")
+            raise CommandFailed(f"{text} {PASSWORD_HINT}" if text.startswith("NOAUTH") else text)
         return reply
 
     def _read(self) -> Any:
@@ -152,6 +176,21 @@ class Client:
         ever); returns how many have."""
         longest = timeout + TIMEOUT_S if timeout else 3.0e6
         return int(self.call("WAIT", nodes, round(timeout * 1000), timeout=longest))
+
+
+def _connected(address: HostPort | str, timeout: float) -> socket.socket:
+    if isinstance(address, str):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(timeout)
+            connection.connect(address)
+        except BaseException:
+            connection.close()
+            raise
+    else:
+        connection = socket.create_connection(address, timeout)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 def _parsed(address: str) -> HostPort:

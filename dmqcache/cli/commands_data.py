@@ -10,6 +10,7 @@ import typer
 from dmqcache.cli import render
 from dmqcache.cli.arguments import (
     CENTURY_S,
+    HERE,
     MINUS,
     NO,
     Entry,
@@ -22,7 +23,7 @@ from dmqcache.cli.arguments import (
     number,
     one_pattern,
 )
-from dmqcache.cli.client import DEFAULT_ADDRESS, CommandFailed
+from dmqcache.cli.client import CommandFailed
 
 
 def set(  # noqa: A001
@@ -49,7 +50,7 @@ def set(  # noqa: A001
             help="How long --wait waits; 0: for ever.",
         ),
     ] = 5.0,
-    node: NodeFlag = DEFAULT_ADDRESS,
+    node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
     """Write a value.
@@ -73,7 +74,7 @@ def get(
     table: TableName,
     key: KeyName,
     raw: Annotated[bool, typer.Option("--raw", help="Only the value's bytes, without a line end.")] = False,
-    node: NodeFlag = DEFAULT_ADDRESS,
+    node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
     """Print the value of a key.
@@ -105,7 +106,7 @@ def delete(
     suffix: Annotated[str, typer.Option(metavar="TEXT", help="All keys that end in it.")] = "",
     contains: Annotated[str, typer.Option(metavar="TEXT", help="All keys that hold it.")] = "",
     values: Annotated[bool, typer.Option("--values", help="Compare values in place of keys.")] = False,
-    node: NodeFlag = DEFAULT_ADDRESS,
+    node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
     """Delete keys and print how many.
@@ -133,7 +134,7 @@ def incr(
     table: TableName,
     key: KeyName,
     by: Annotated[int, typer.Argument(metavar="BY", help="May be negative.")] = 1,
-    node: NodeFlag = DEFAULT_ADDRESS,
+    node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
     """Add to a number and print the sum.

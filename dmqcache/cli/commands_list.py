@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from dmqcache.cli import render
-from dmqcache.cli.arguments import Entry, JsonFlag, NodeFlag, TableName, connect, one_pattern
-from dmqcache.cli.client import DEFAULT_ADDRESS, CommandFailed
+from dmqcache.cli.arguments import HERE, Entry, JsonFlag, NodeFlag, TableName, connect, one_pattern
+from dmqcache.cli.client import CommandFailed
 
 
 def keys(
@@ -18,7 +18,7 @@ def keys(
     suffix: Annotated[str, typer.Option(metavar="TEXT", help="Keys that end in it.")] = "",
     contains: Annotated[str, typer.Option(metavar="TEXT", help="Keys that hold it.")] = "",
     values: Annotated[bool, typer.Option("--values", help="Compare values in place of keys.")] = False,
-    node: NodeFlag = DEFAULT_ADDRESS,
+    node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
     """List keys in their order.
@@ -44,7 +44,7 @@ def keys(
 def dump(
     table: TableName,
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="What the keys start with.")] = "",
-    node: NodeFlag = DEFAULT_ADDRESS,
+    node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
     """List keys, values and times to live.
@@ -62,7 +62,7 @@ def dump(
                 render.cell(key, value, ttl)
 
 
-def tables(node: NodeFlag = DEFAULT_ADDRESS, json: JsonFlag = False) -> None:
+def tables(node: NodeFlag = HERE, json: JsonFlag = False) -> None:
     """List the tables.
 
     How they are declared and what is in them. For a pipe, between tabs and without a header: table, keys,
@@ -72,7 +72,7 @@ def tables(node: NodeFlag = DEFAULT_ADDRESS, json: JsonFlag = False) -> None:
         render.table(client.report("tables"), render.choose(json))
 
 
-def nodes(node: NodeFlag = DEFAULT_ADDRESS, json: JsonFlag = False) -> None:
+def nodes(node: NodeFlag = HERE, json: JsonFlag = False) -> None:
     """List the nodes of the bus, as the node sees them.
 
     For a pipe, between tabs and without a header: uri, status, local, software, last seen (s), rtt (ms), in
@@ -82,7 +82,7 @@ def nodes(node: NodeFlag = DEFAULT_ADDRESS, json: JsonFlag = False) -> None:
         render.table(client.report("nodes"), render.choose(json))
 
 
-def stats(node: NodeFlag = DEFAULT_ADDRESS, json: JsonFlag = False) -> None:
+def stats(node: NodeFlag = HERE, json: JsonFlag = False) -> None:
     """Print the node's figures."""
     with connect(node) as client:
         render.sections(client.report("stats"), render.choose(json))

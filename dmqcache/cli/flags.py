@@ -22,6 +22,7 @@ _METAVARS = {
     "word": "NAME",
     "sources": "ADDRESS",
     "path": "FILE",
+    "secret": "FILE",
 }
 
 
@@ -40,9 +41,9 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _parameter(option: Option) -> inspect.Parameter:
-    kind: Any = list[str] if option.repeat else str
+    kind: Any = list[str] if option.repeat else bool if option.kind == "switch" else str
     flag = typer.Option(
-        option.flag, help=option.full_help, metavar=_METAVARS[option.kind], show_default=False
+        option.flag, help=option.full_help, metavar=_METAVARS.get(option.kind), show_default=False
     )
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, flag]

@@ -19,12 +19,18 @@ from dmqcache.bus.allow import AllowList, Network, parse_entry
 from dmqcache.bus.sip.uri import NodeURI, URIError
 from dmqcache.config.addresses import HostPort, parse_host_port
 from dmqcache.config.options import BY_NAME, ENVIRONMENT_PREFIX, OPTIONS, ConfigError, Option
+from dmqcache.config.secrets import Secret
 from dmqcache.store.table.settings import TableSettings
 
 __all__ = ["Config", "ConfigError", "HostPort", "load", "parse_host_port"]
 
-#: Names of the environment that are not options of ``serve``.
-RESERVED_VARIABLES = frozenset({ENVIRONMENT_PREFIX + "NODE", ENVIRONMENT_PREFIX + "CONFIG"})
+#: Names of the environment that are not options of ``serve``: those of the commands, and secrets themselves.
+RESERVED_VARIABLES = frozenset(
+    {
+        *(ENVIRONMENT_PREFIX + name for name in ("NODE", "CONFIG", "CLIENT_USER")),
+        *(option.secret_variable for option in OPTIONS if option.kind == "secret"),
+    }
+)
 #: What Kubernetes sets in every container for a service whose name begins with ``dmqcache``.
 KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$")
 #: A variable that is this similar to an option's is likely to be a typing error.
@@ -50,6 +56,10 @@ class Config:
     tls_require_certificate: str
     tables: tuple[TableSettings, ...]
     client_address: HostPort | None
+    client_socket: Path | None
+    client_password: Secret | None
+    client_acl_file: Path | None
+    allow_open: bool
     http_address: HostPort | None
     ping_interval: float
     probe_interval: float
@@ -89,6 +99,7 @@ def load(
     environ = environ or {}
     given |= {name: (BY_NAME[name].variable, value) for name, value in _from_environment(environ)}
     given |= {name: (BY_NAME[name].flag, value) for name, value in _from_flags(flags or {})}
+    given |= _secrets_themselves(environ, given)
     values: dict[str, Any] = {}
     for option in OPTIONS:
         source, raw = given[option.name]
@@ -137,6 +148,19 @@ def _from_environment(environ: Mapping[str, str]) -> Iterable[tuple[str, Sequenc
         text = environ.get(option.variable, "")
         if text.strip():
             yield option.name, [part for part in SEPARATOR.split(text) if part] if option.repeat else [text]
+
+
+def _secrets_themselves(
+    environ: Mapping[str, str], given: Mapping[str, tuple[str, Sequence[Any]]]
+) -> dict[str, tuple[str, Sequence[Any]]]:
+    """Secrets that stand in the environment, where no file is named for them."""
+    return {
+        option.name: (option.secret_variable, [Secret(text=text)])
+        for option in OPTIONS
+        if option.kind == "secret"
+        and (text := environ.get(option.secret_variable, ""))
+        and not given[option.name][1]
+    }
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> Iterable[str]:
@@ -219,6 +243,19 @@ def _path(option: Option, value: Any) -> Path:
     if not text:
         raise ValueError("is empty; name a file")
     return Path(text)
+
+
+def _secret(option: Option, value: Any) -> Secret:
+    return value if isinstance(value, Secret) else Secret(_path(option, value))
+
+
+def _switch(option: Option, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = _text(value).lower()
+    if text not in ("yes", "no", "true", "false"):
+        raise ValueError("is neither yes nor no")
+    return text in ("yes", "true")
 
 
 def _table(option: Option, value: Any) -> TableSettings:
@@ -336,4 +373,6 @@ _CONVERT: dict[str, Callable[[Option, Any], Any]] = {
     "seconds": _seconds,
     "sources": _sources,
     "path": _path,
+    "secret": _secret,
+    "switch": _switch,
 }

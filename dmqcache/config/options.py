@@ -12,9 +12,21 @@ from typing import Literal
 
 #: What one value of an option is. ``seconds`` is a float; ``node`` a SIP address of a node, ``node_bytes``
 #: one and a number of bytes; ``host_port`` an address to listen on; ``table`` Kamailio's notation of one
-#: table; ``word`` a free text; ``sources`` addresses that may speak; ``path`` a file.
+#: table; ``word`` a free text; ``sources`` addresses that may speak; ``path`` a file; ``secret`` a file that
+#: holds one, or the secret itself in the variable without ``_FILE``; ``switch`` is on where it is given.
 Kind = Literal[
-    "node", "node_bytes", "host_port", "table", "word", "choice", "integer", "seconds", "sources", "path"
+    "node",
+    "node_bytes",
+    "host_port",
+    "table",
+    "word",
+    "choice",
+    "integer",
+    "seconds",
+    "sources",
+    "path",
+    "secret",
+    "switch",
 ]
 
 ENVIRONMENT_PREFIX = "DMQCACHE_"
@@ -58,11 +70,18 @@ class Option:
         return ENVIRONMENT_PREFIX + self.name.upper()
 
     @property
+    def secret_variable(self) -> str:
+        """Of a secret: ``DMQCACHE_CLIENT_PASSWORD``, which holds it itself."""
+        return self.variable.removesuffix("_FILE")
+
+    @property
     def full_help(self) -> str:
         """What ``--help`` shows: the meaning, the unit, the default, and whether it may be given again."""
         notes = [f"unit: {self.unit}"] if self.unit else []
         if self.choices:
             notes.append("one of: " + ", ".join(self.choices))
+        if self.kind == "secret":
+            notes.append(f"or the text itself in {self.secret_variable}")
         notes.append(f"default: {self.default or 'none'}")
         if self.repeat:
             notes.append("may be repeated")
@@ -146,9 +165,40 @@ OPTIONS: tuple[Option, ...] = (
         "client_address",
         "host_port",
         "127.0.0.1:6380",
-        "Where Redis clients and the other dmqcache commands connect; 'off' for nowhere. There is no "
-        "password: keep it on loopback or a trusted network.",
+        "Where Redis clients and the other dmqcache commands connect; 'off' for nowhere. Without a password "
+        "only clients on this machine are served: see --client-password-file and --allow-open.",
         optional=True,
+    ),
+    Option(
+        "client_socket",
+        "path",
+        "",
+        "A unix socket (mode 0600) for clients of this user beside the client address. The commands find it "
+        "at /run/dmqcache/client.sock, or where DMQCACHE_CLIENT_SOCKET says.",
+        optional=True,
+    ),
+    Option(
+        "client_password_file",
+        "secret",
+        "",
+        "A file whose first line is the password of clients (AUTH, HELLO AUTH). Read again on SIGHUP.",
+        field="client_password",
+        optional=True,
+    ),
+    Option(
+        "client_acl_file",
+        "path",
+        "",
+        "A file of named users and what they may, as Redis' aclfile has them: user app on #HASH ~call-* "
+        "+@read. Read again on SIGHUP and by ACL LOAD.",
+        optional=True,
+    ),
+    Option(
+        "allow_open",
+        "switch",
+        "no",
+        "Serve clients of other machines though there is no password (Redis' protected-mode no): everybody "
+        "who reaches the client address reads and writes everything.",
     ),
     Option(
         "http_address",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import typer
 
-from dmqcache.cli.arguments import CENTURY_S, complain, connect, number, one_pattern
+from dmqcache.cli.arguments import CENTURY_S, HERE, complain, connect, number, one_pattern
 from dmqcache.cli.client import Cell, CommandFailed, NodeUnreachable
+from dmqcache.server.resp.server import Doors
+from dmqcache.server.resp.users import make_users
 from dmqcache.store.table.table import MAX_TTL_S
 from tests.ports import free_port
 from tests.server.fakes import FakeNode
@@ -74,3 +78,53 @@ def test_a_failure_that_nobody_can_be_told_is_no_other_failure(monkeypatch: pyte
     monkeypatch.setattr("dmqcache.cli.render.abandon", left.append)
     complain("x")
     assert left == [2]
+
+
+@pytest.fixture
+def secured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The address of a node with a password and a user; the environment says nothing of them yet."""
+    for name in ("DMQCACHE_CLIENT_PASSWORD", "DMQCACHE_CLIENT_PASSWORD_FILE", "DMQCACHE_CLIENT_USER"):
+        monkeypatch.delenv(name, raising=False)
+    doors = Doors(users=lambda: make_users("secret", "user app on >app ~call-* +@all"), path=tmp_path / "s")
+    with serving(FakeNode(), doors=doors) as server:
+        yield "{}:{}".format(*server.address)
+
+
+def test_the_password_comes_from_a_file_or_the_environment(
+    secured: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(CommandFailed, match=r"NOAUTH .* DMQCACHE_CLIENT_PASSWORD_FILE"):
+        connect(secured, "cache")
+    monkeypatch.setenv("DMQCACHE_CLIENT_PASSWORD", "secret")
+    connect(secured, "cache").close()
+    (tmp_path / "password").write_text("app\n")
+    monkeypatch.setenv("DMQCACHE_CLIENT_PASSWORD_FILE", str(tmp_path / "password"))
+    with pytest.raises(CommandFailed, match="WRONGPASS"):
+        connect(secured, "cache")
+    monkeypatch.setenv("DMQCACHE_CLIENT_USER", "app")
+    with connect(secured, "cache") as client:
+        client.set("call-1", "x")
+        with pytest.raises(CommandFailed, match="NOPERM"):
+            client.set("other", "x")
+
+
+def test_a_password_for_a_node_without_one_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DMQCACHE_CLIENT_PASSWORD", "secret")
+    with serving(FakeNode()) as server:
+        connect("{}:{}".format(*server.address), "cache").close()
+
+
+def test_the_socket_on_this_machine_is_preferred_where_no_node_is_named(
+    secured: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DMQCACHE_CLIENT_PASSWORD", "secret")
+    monkeypatch.setenv("DMQCACHE_CLIENT_SOCKET", str(tmp_path / "s"))
+    for named in (HERE, str(tmp_path / "s")):
+        with connect(named, "cache") as client:
+            assert client.address == str(tmp_path / "s")
+            client.set("a", "1")
+    with connect(secured, "cache") as client:
+        assert str(client.address) == secured
+    monkeypatch.setenv("DMQCACHE_CLIENT_SOCKET", str(tmp_path / "none"))
+    with pytest.raises(NodeUnreachable, match=r"127\.0\.0\.1:6380"):
+        connect(HERE)

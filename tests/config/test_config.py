@@ -10,6 +10,7 @@ import pytest
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.config.config import Config, ConfigError, HostPort, load, parse_host_port
 from dmqcache.config.options import BY_NAME, OPTIONS
+from dmqcache.config.secrets import Secret
 
 
 def toml(tmp_path: Path, text: str) -> Path:
@@ -233,3 +234,34 @@ def test_how_long_a_message_a_kamailio_receives() -> None:
     for wrong in ("60000", "sip:10.0.0.13", "sip:10.0.0.13=x", "sip:10.0.0.13=12", "=60000"):
         with pytest.raises(ConfigError, match="--kamailio-message-bytes"):
             load(flags={"kamailio_message_bytes": [wrong]})
+
+
+def test_a_secret_comes_from_a_file_or_from_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("from the file\n")
+    file.chmod(0o600)
+    assert load().client_password is None
+    named = {"DMQCACHE_CLIENT_PASSWORD_FILE": str(file)}
+    itself = {"DMQCACHE_CLIENT_PASSWORD": "itself"}
+    for config in (
+        load(flags={"client_password_file": str(file)}),
+        load(toml(tmp_path, f'client_password_file = "{file}"')),
+        load(environ=named),
+        load(environ=named | itself),
+    ):
+        assert config.client_password == Secret(file)
+        assert config.client_password.read() == "from the file"
+        assert config.notes == ()
+    config = load(environ=itself)
+    assert config.client_password == Secret(text="itself") and config.notes == ()
+    assert config.sources["client_password_file"] == "DMQCACHE_CLIENT_PASSWORD"
+    assert "itself" not in repr(config)
+
+
+def test_a_switch(tmp_path: Path) -> None:
+    assert load().allow_open is False
+    assert load(flags={"allow_open": True}).allow_open
+    assert load(environ={"DMQCACHE_ALLOW_OPEN": "Yes"}).allow_open
+    assert load(toml(tmp_path, "allow_open = true")).allow_open
+    with pytest.raises(ConfigError, match="allow_open: 'maybe' is neither yes nor no"):
+        load(toml(tmp_path, 'allow_open = "maybe"'))

@@ -62,7 +62,8 @@ class DmqcacheProcess:
             self._arguments += ["--notification-address", seed]
         for table in tables:
             self._arguments += ["--table", table]
-        self._arguments += ["--client-address", f"{host}:{client_port}"]
+        # Some of the addresses are not of loopback.
+        self._arguments += ["--client-address", f"{host}:{client_port}", "--allow-open"]
         self._arguments += ["--http-address", f"{host}:{http_port}", *extra]
 
     # ---- life ----

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from dmqcache.server.resp.server import RespServer
 from dmqcache.server.resp.session import ServedNode
@@ -18,7 +19,7 @@ class Serving(RespServer):
 
 
 @contextmanager
-def serving(node: ServedNode, **options: int) -> Iterator[Serving]:
+def serving(node: ServedNode, **options: Any) -> Iterator[Serving]:
     """The server, listening on a free port of 127.0.0.1."""
     loop = asyncio.new_event_loop()
     server = Serving(node, "127.0.0.1", 0, **options)

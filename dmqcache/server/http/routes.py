@@ -249,6 +249,9 @@ class HttpServer:
         if not self._wanted[1]:
             log.info("http is served on %s port %d", *self.address)
 
+    def reload(self) -> None:
+        """There is nothing to be read again."""
+
     async def close(self) -> None:
         """Stop listening, and let answers under way end."""
         if self._server is None or self._task is None:

@@ -26,7 +26,9 @@ from dmqcache.server.resp import (
     commands_transaction,
 )
 from dmqcache.server.resp.command import Command
+from dmqcache.server.resp.commands_acl import AclCommands
 from dmqcache.server.resp.commands_command import CommandList
+from dmqcache.server.resp.permission import check
 from dmqcache.server.resp.reply import CommandError, Rejected, error, wrong_arity
 from dmqcache.server.resp.session import Answer, Session
 
@@ -51,18 +53,21 @@ GROUPS: Final = (
 
 
 def _table() -> dict[str, Command]:
-    listed = CommandList()
+    listed, acl = CommandList(), AclCommands()
     everything = [
-        replace(command, group=group)
-        for group, files in GROUPS
-        for file in files
-        for command in file.COMMANDS
+        _of_group(command, group) for group, files in GROUPS for file in files for command in file.COMMANDS
     ]
-    everything.append(replace(listed.entry(), group="server"))
+    everything += [_of_group(command, "server") for command in (listed.entry(), acl.entry())]
     listed.fill(everything)
+    acl.fill(everything)
     by_name = {command.name: command for command in everything}
     # Both cases that clients use are found at once; any other is looked up again.
     return by_name | {name.lower(): command for name, command in by_name.items()}
+
+
+def _of_group(command: Command, group: str) -> Command:
+    parts = {name: replace(one, group=group) for name, one in command.subcommands.items()}
+    return replace(command, group=group, subcommands=parts)
 
 
 #: Name in upper and in lower case -> command. Read only.
@@ -82,6 +87,8 @@ def execute(session: Session, args: list[str]) -> Answer:
         arity = command.arity
         if len(args) != arity and (arity > 0 or len(args) < -arity):
             raise wrong_arity(command.name)
+        if session.limited:
+            check(session, command, args)
         if session.transaction is not None and not command.immediate:
             return commands_transaction.queue(session.transaction, args)
         return command.handler(session, args)
@@ -106,11 +113,11 @@ def _subcommand(command: Command, word: str) -> Command:
 
 def _rejected(session: Session, command: Command | None, problem: Rejected) -> bytes:
     """Not even begun: after MULTI, EXEC will not run the others; an EXEC itself ends the transaction."""
+    if command is not None and command.name == "EXEC":
+        session.end_transaction()
+        reason = str(problem).removeprefix("ERR ")
+        return _failed(session, f"EXECABORT Transaction discarded because of: {reason}")
     if session.transaction is not None:
-        if command is not None and command.name == "EXEC":
-            session.end_transaction()
-            reason = str(problem).removeprefix("ERR ")
-            return _failed(session, f"EXECABORT Transaction discarded because of: {reason}")
         session.transaction.failed = True
     return _failed(session, str(problem))
 

@@ -43,17 +43,8 @@ def _set_info(session: Session, args: list[str]) -> bytes:
     return OK
 
 
-def _line(session: Session) -> str:
-    age = int(session.shared.clock() - session.connected)
-    return (
-        f"id={session.id} addr={session.address} name={session.name} age={age} db={session.index} "
-        f"table={session.table_name} resp={3 if session.resp3 else 2} "
-        f"lib-name={session.library} lib-ver={session.library_version}"
-    )
-
-
 def _lines(sessions: Iterable[Session]) -> str:
-    return "".join(_line(one) + "\n" for one in sessions)
+    return "".join(one.describe() + "\n" for one in sessions)
 
 
 def _info(session: Session, args: list[str]) -> bytes:
@@ -137,8 +128,9 @@ def _filtered(session: Session, args: list[str]) -> list[Session]:
             case "TYPE":
                 found = found if _is_normal(value) else []
             case "USER":
-                if value != "default":
+                if value not in session.shared.users.by_name:
                     raise CommandError(f"ERR No such user '{value}'")
+                found = [one for one in found if one.user.name == value]
             case "SKIPME" if value.lower() in ("yes", "no"):
                 skips_me = value.lower() == "yes"
             case _:
@@ -163,18 +155,18 @@ COMMANDS = (
         "CLIENT",
         "Names, lists and ends connections.",
         (
-            Command("CLIENT|SETNAME", _set_name, 3, "fast", "Names this connection."),
-            Command("CLIENT|GETNAME", _get_name, 2, "fast", "Returns the name."),
-            Command("CLIENT|ID", _id, 2, "fast", "Returns the number of this connection."),
-            Command("CLIENT|SETINFO", _set_info, 4, "fast", "Tells which library the client is."),
-            Command("CLIENT|INFO", _info, 2, "fast", "Describes this connection."),
+            Command("CLIENT|SETNAME", _set_name, 3, "", "Names this connection."),
+            Command("CLIENT|GETNAME", _get_name, 2, "", "Returns the name."),
+            Command("CLIENT|ID", _id, 2, "", "Returns the number of this connection."),
+            Command("CLIENT|SETINFO", _set_info, 4, "", "Tells which library the client is."),
+            Command("CLIENT|INFO", _info, 2, "", "Describes this connection."),
             Command("CLIENT|LIST", _list, -2, "admin", "Describes connections, all or by ID or TYPE."),
-            Command("CLIENT|NO-EVICT", _accept, 3, "fast", "There is nothing that it would change."),
-            Command("CLIENT|NO-TOUCH", _accept, 3, "fast", "There is nothing that it would change."),
-            Command("CLIENT|REPLY", _reply, 3, "fast", "ON, OFF or SKIP: which replies are sent."),
+            Command("CLIENT|NO-EVICT", _accept, 3, "admin", "There is nothing that it would change."),
+            Command("CLIENT|NO-TOUCH", _accept, 3, "", "There is nothing that it would change."),
+            Command("CLIENT|REPLY", _reply, 3, "", "ON, OFF or SKIP: which replies are sent."),
             Command("CLIENT|KILL", _kill, -3, "admin", "Ends connections by address, ID, TYPE, USER."),
-            Command("CLIENT|TRACKING", _tracking, -3, "fast", "OFF only: changes are not told."),
-            Command("CLIENT|GETREDIR", _redirection, 2, "fast", "Returns -1: tracking is off."),
+            Command("CLIENT|TRACKING", _tracking, -3, "", "OFF only: changes are not told."),
+            Command("CLIENT|GETREDIR", _redirection, 2, "", "Returns -1: tracking is off."),
         ),
     ),
 )

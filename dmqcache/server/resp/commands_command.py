@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from dmqcache.server.resp.access import categories
+from dmqcache.server.resp.acl import CATEGORIES
 from dmqcache.server.resp.command import Command, container
 from dmqcache.server.resp.globs import compile_glob
 from dmqcache.server.resp.reply import CommandError, encode, integer, simple, syntax_error
@@ -51,7 +53,7 @@ class CommandList:
             if kind == "MODULE":
                 names = []
             elif kind == "ACLCAT":
-                names = [name for name in names if wanted.lower() in _categories(self._commands[name])]
+                names = [name for name in names if wanted.lower() in categories(self._commands[name])]
             elif kind == "PATTERN":
                 matches = compile_glob(wanted)
                 names = [name for name in names if matches(name)]
@@ -93,20 +95,16 @@ class CommandList:
         return encode({name: _documentation(command) for name, command in found.items()}, session.resp3)
 
 
-def _categories(command: Command) -> set[str]:
-    flags = command.flags.split()
-    found = {"fast" if "fast" in flags else "slow", command.group}
-    if "readonly" in flags or "write" in flags:
-        found.add("read" if "readonly" in flags else "write")
-    return found | ({"keyspace"} if command.group == "generic" else set())
-
-
 def _description(command: Command, resp3: bool) -> list[object]:
     first, last, step = command.keys
-    flags = command.flags.split()
-    typed = (b"~%d\r\n" if resp3 else b"*%d\r\n") % len(flags) + b"".join(map(simple, flags))
     subcommands = [_description(one, resp3) for one in command.subcommands.values()]
-    return [command.name.lower(), command.arity, typed, first, last, step, [], [], [], subcommands]
+    words = _set(command.flags.split(), resp3)
+    of = _set([f"@{one}" for one in CATEGORIES if one in categories(command)], resp3)
+    return [command.name.lower(), command.arity, words, first, last, step, of, [], [], subcommands]
+
+
+def _set(words: Sequence[str], resp3: bool) -> bytes:
+    return (b"~%d\r\n" if resp3 else b"*%d\r\n") % len(words) + b"".join(map(simple, words))
 
 
 def _documentation(command: Command) -> dict[str, object]:

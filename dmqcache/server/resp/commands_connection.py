@@ -5,6 +5,7 @@ from __future__ import annotations
 from dmqcache.server.resp.command import Command, Options, parse_integer
 from dmqcache.server.resp.commands_client import checked_name
 from dmqcache.server.resp.info import REDIS_VERSION
+from dmqcache.server.resp.permission import authenticate, log_in
 from dmqcache.server.resp.reply import (
     OK,
     PONG,
@@ -17,11 +18,11 @@ from dmqcache.server.resp.reply import (
 )
 from dmqcache.server.resp.session import Session
 
-_NO_PASSWORD = (
-    "ERR AUTH <password> called without any password configured for the default user. "
-    "Are you sure your configuration is correct?"
+_GREET_WITH_AUTH = (
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> "
+    "<pass> option can be used to authenticate the client and select the RESP protocol version at the same "
+    "time"
 )
-_WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled."
 
 
 def ping(session: Session, args: list[str]) -> bytes:
@@ -35,13 +36,9 @@ def echo(session: Session, args: list[str]) -> bytes:
 
 
 def auth(session: Session, args: list[str]) -> bytes:
-    """There are no passwords here; Redis' default user then takes any."""
     if len(args) > 3:
         raise syntax_error()
-    if len(args) == 2:
-        raise CommandError(_NO_PASSWORD)
-    if args[1] != "default":
-        raise CommandError(_WRONG_PASSWORD)
+    authenticate(session, args)
     return OK
 
 
@@ -55,11 +52,13 @@ def hello(session: Session, args: list[str]) -> bytes:
     options = Options(args, 2)
     for word in options:
         if word == "AUTH" and options.has_more(2):
-            auth(session, ["AUTH", options.value(), options.value()])
+            log_in(session, options.value(), options.value(), args[0])
         elif word == "SETNAME" and options.has_more():
             name = checked_name(options.value())
         else:
             raise CommandError(f"ERR Syntax error in HELLO option '{options.word}'")
+    if not session.authenticated:
+        raise CommandError(_GREET_WITH_AUTH)
     if name is not None:
         session.name = name
     session.resp3 = resp3
@@ -105,7 +104,7 @@ def time(session: Session, args: list[str]) -> bytes:
 COMMANDS = (
     Command("PING", ping, -1, "fast", "Answers PONG, or the argument."),
     Command("ECHO", echo, 2, "fast", "Returns the argument."),
-    Command("AUTH", auth, -2, "fast", "There are no passwords."),
+    Command("AUTH", auth, -2, "fast", "Says who the client is."),
     Command("HELLO", hello, -1, "fast", "Chooses the protocol version, 2 or 3."),
     Command("SELECT", select, 2, "fast", "Chooses the table, by name or by number."),
     Command("QUIT", quit_, -1, "fast", "Closes the connection.", immediate=True),

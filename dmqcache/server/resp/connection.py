@@ -16,6 +16,8 @@ from collections.abc import Coroutine
 from typing import Any, Final, cast
 
 from dmqcache.server.resp.clients import Clients
+from dmqcache.server.resp.inline import ProtocolError
+from dmqcache.server.resp.local_socket import is_local
 from dmqcache.server.resp.parse import RequestParser
 from dmqcache.server.resp.reply import error
 from dmqcache.server.resp.session import Session, Shared
@@ -37,6 +39,20 @@ MAX_QUEUED_COMMANDS: Final = 10_000
 MAX_QUEUED_BYTES: Final = 1 << 20
 #: What Python needs beside the bytes of a short command, about.
 COMMAND_OVERHEAD_BYTES: Final = 150
+#: Before a client has logged in: arguments of a command and bytes of each (Redis'), and commands in one go.
+GREETING_ARGUMENTS: Final = 10
+GREETING_ARGUMENT_BYTES: Final = 16 * 1024
+GREETING_COMMANDS: Final = 256
+#: What a client of another machine is told while there is no password; Redis' first sentences.
+PROTECTED: Final = (
+    "DENIED dmqcache is running in protected mode because protected mode is enabled and no password is set "
+    "for the default user. In this mode connections are only accepted from the loopback interface. If you "
+    "want to connect from external computers you may adopt one of the following solutions: 1) Setup an "
+    "authentication password for the default user: --client-password-file. 2) Name users and what they may "
+    "in a file: --client-acl-file, with 'user default off'. 3) Disable protected mode with --allow-open, "
+    "however MAKE SURE the node is not publicly accessible from internet if you do so. NOTE: You only need "
+    "to do one of the above things in order for the node to start accepting connections from the outside."
+)
 #: Seconds between two looks whether the node still has too much to tell others.
 CONGESTION_PAUSE_S: Final = 0.001
 
@@ -87,17 +103,25 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        address = self._transport.get_extra_info("peername")
-        self._session = session = Session(self._shared, f"{address[0]}:{address[1]}" if address else "?")
+        sock = self._transport.get_extra_info("socket")
+        host, address = _peer(self._transport)
+        self._session = session = Session(self._shared, address)
         session.end = self.close
+        refusal = ""
         if not self._clients.admit(self):
-            self._transport.write(error("ERR max number of clients reached"))
+            refusal = "ERR max number of clients reached"
+        elif self._shared.protected and self._shared.users.open and not is_local(sock, host):
+            self._shared.counters.refused["protected"] += 1
+            refusal = PROTECTED
+        if refusal:
+            session.closing = True
+            self._transport.write(error(refusal))
             self._transport.close()
             return
         self._shared.sessions[self._session.id] = self._session
         self._transport.set_write_buffer_limits(OUTPUT_HIGH_BYTES, OUTPUT_LOW_BYTES)
         # A client whose machine vanished must not keep its place for ever.
-        if (sock := self._transport.get_extra_info("socket")) is not None:
+        if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -112,15 +136,44 @@ class Connection(asyncio.Protocol):
         if self._session.closing or self._parser.failed:
             return
         self._shared.counters.bytes_in += len(data)
+        if not self._session.authenticated and self._next >= len(self._commands):
+            data = self._greet(data)
+        if data:
+            self._take(data)
+        self._work()
+        if self._parser.pending > MAX_REQUEST_BYTES:
+            self._refuse("request_too_large", "ERR Protocol error: too big request")
+
+    def _take(self, data: bytes) -> None:
+        """What came is to be done after what is to be done already."""
         commands = self._parser.feed(data)
         self._queued += len(data) + COMMAND_OVERHEAD_BYTES * len(commands)
         if self._next < len(self._commands):
             self._commands += commands
         else:
             self._commands, self._next = commands, 0
-        self._work()
-        if self._parser.pending > MAX_REQUEST_BYTES:
-            self._refuse("request_too_large", "ERR Protocol error: too big request")
+
+    def _greet(self, data: bytes) -> bytes:
+        """Run what a client says before it has logged in, one command after the other and within Redis'
+        limits for strangers; returns what comes after the log-in."""
+        session, parser = self._session, self._parser
+        data, at = parser.with_rest(data), 0
+        replies: list[bytes] = []
+        while not (session.authenticated or session.closing or parser.failed):
+            command, at = parser.read_one(data, at, GREETING_ARGUMENTS, GREETING_ARGUMENT_BYTES)
+            if command is None:
+                break
+            reply = self._shared.execute(session, command)
+            if isinstance(reply, bytes):  # nothing that is run before the log-in waits
+                replies.append(reply)
+            if len(replies) > GREETING_COMMANDS:
+                parser.failed = ProtocolError("too many commands before AUTH")
+        self._shared.counters.commands += len(replies)
+        self._write(b"".join(replies))
+        if session.authenticated:
+            return data[at:]
+        parser.keep(data[at:])
+        return b""
 
     def pause_writing(self) -> None:
         self._unread = True
@@ -231,3 +284,12 @@ class Connection(asyncio.Protocol):
         self._shared.counters.refused[reason] += 1
         self._write(error(text))
         self.close()
+
+
+def _peer(transport: asyncio.Transport) -> tuple[str, str]:
+    """The host of a client, and its address as CLIENT LIST shows it."""
+    address = transport.get_extra_info("peername")
+    if isinstance(address, tuple):
+        host, port = address[:2]
+        return host, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return "", f"{transport.get_extra_info('sockname') or '?'}:0"

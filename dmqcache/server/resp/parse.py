@@ -51,7 +51,9 @@ class RequestParser:
     """Turns what arrives into commands, and remembers what has arrived of the one that is not complete."""
 
     def __init__(self, max_bulk_bytes: int = MAX_BULK_BYTES) -> None:
-        self._max_bulk = max_bulk_bytes
+        self._most_arguments, self._max_bulk = MAX_ARGUMENTS, max_bulk_bytes
+        #: Redis' word for a length beyond the limits.
+        self._limits = "invalid"
         #: Bytes that wait for more, and how many there must be before it is worth looking.
         self._buffer = bytearray()
         self._need = 0
@@ -84,6 +86,43 @@ class RequestParser:
             if rest < len(data):
                 self._buffer += memoryview(data)[rest:]
         return commands
+
+    def with_rest(self, data: bytes) -> bytes:
+        """What has come, behind what was kept of before."""
+        if not self._buffer:
+            return data
+        data = bytes(self._buffer) + data
+        self._buffer.clear()
+        return data
+
+    def keep(self, data: bytes) -> None:
+        """Keep what is not complete until more comes."""
+        self._buffer += data
+        self._need = 0
+
+    def read_one(self, data: bytes, start: int, most: int, longest: int) -> tuple[Command | None, int]:
+        """One command of a client that has not said who it is, with at most so many arguments of so many
+        bytes, and where the rest begins. Look at :attr:`failed` if there is none."""
+        usual = self._most_arguments, self._max_bulk
+        self._most_arguments, self._max_bulk, self._limits = most, longest, "unauthenticated"
+        found: list[Command] = []
+        position = before = start
+        try:
+            while not found and position < len(data):
+                before = position
+                if self._missing:
+                    position = self._read_arguments(data, position, found)
+                elif data[position] == _STAR:
+                    position = self._begin_array(data, position)
+                else:
+                    position = self._read_line(data, position, found)
+                if position == before:
+                    break
+        except ProtocolError as problem:
+            self.failed = problem
+        finally:
+            (self._most_arguments, self._max_bulk), self._limits = usual, "invalid"
+        return (found[0] if found else None), position
 
     def _read(self, data: bytes, commands: list[Command]) -> int:
         """Read as far as it goes; returns where what must wait for more begins."""
@@ -137,8 +176,8 @@ class RequestParser:
         """A command as an array of bulk strings: its first line."""
         count, position = self._read_length(data, position, "multibulk")
         if count is not None and count > 0:
-            if count > MAX_ARGUMENTS:
-                raise ProtocolError("invalid multibulk length")
+            if count > self._most_arguments:
+                raise ProtocolError(f"{self._limits} multibulk length")
             self._arguments, self._missing, self._held = [], count, 0
         return position
 
@@ -154,7 +193,7 @@ class RequestParser:
             if length is None:
                 break
             if not 0 <= length <= self._max_bulk:
-                raise ProtocolError("invalid bulk length")
+                raise ProtocolError(f"{'invalid' if length < 0 else self._limits} bulk length")
             end = begin + length
             if end + 2 > size:
                 self._need = end + 2 - position

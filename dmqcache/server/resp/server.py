@@ -6,8 +6,13 @@ import asyncio
 import os
 import random
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from dmqcache.server.resp import local_socket, permission
+from dmqcache.server.resp.acl import Users
 from dmqcache.server.resp.clients import MAX_CLIENTS, Clients
 from dmqcache.server.resp.command_table import execute
 from dmqcache.server.resp.connection import Connection
@@ -18,6 +23,20 @@ from dmqcache.server.resp.session import RespCounters, ServedNode, Shared
 BACKLOG: Final = 511
 #: The longest argument unless the tables take longer values: enough to be told so instead of cut off.
 MAX_ARGUMENT_BYTES: Final = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Who is let in, and by which way beside the address."""
+
+    #: Reads who may do what; ValueError says what is wrong.
+    users: Callable[[], Users] = Users
+    #: The users are read from a file (ACL LOAD).
+    from_file: bool = False
+    #: Without a password clients of other machines are refused (Redis' protected-mode).
+    protected: bool = True
+    #: A unix socket.
+    path: Path | None = None
 
 
 class RespServer:
@@ -31,7 +50,9 @@ class RespServer:
         *,
         max_clients: int = MAX_CLIENTS,
         max_value_bytes: int = 0,
+        doors: Doors | None = None,
     ) -> None:
+        self._doors = doors or Doors()
         self._host, self._port = host, port
         self._max_argument = max(MAX_ARGUMENT_BYTES, 2 * max_value_bytes)
         self.shared = Shared(
@@ -45,8 +66,11 @@ class RespServer:
             room=max_clients,
             started=time.monotonic(),
         )
+        self.shared.protected = self._doors.protected
+        if self._doors.from_file:
+            self.shared.load_users = self.reload
         self._clients = Clients(self.shared)
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
     @property
     def counters(self) -> RespCounters:
@@ -64,26 +88,44 @@ class RespServer:
         return self._host, self.shared.port
 
     async def start(self) -> None:
-        """Listen. OSError where the address cannot be had."""
-        loop = asyncio.get_running_loop()
+        """Read the users and listen. OSError where an address cannot be had; ValueError as ``Doors`` says."""
+        self.shared.users = self._doors.users()
         try:
-            self._server = await loop.create_server(
-                lambda: Connection(self.shared, self._clients, self._max_argument, loop),
-                self._host,
-                self._port,
-                backlog=BACKLOG,
-            )
+            await self._listen(asyncio.get_running_loop())
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            server = await loop.create_server(self._connection, self._host, self._port, backlog=BACKLOG)
         except OSError as problem:
             # The loop's own text repeats the address; the system's says enough.
             reason = os.strerror(problem.errno) if problem.errno and problem.errno > 0 else str(problem)
             raise OSError(problem.errno, reason) from None
-        self.shared.port = self._server.sockets[0].getsockname()[1]
+        self._servers.append(server)
+        self.shared.port = server.sockets[0].getsockname()[1]
+        if self._doors.path is not None:
+            listener = local_socket.bind(self._doors.path)
+            server = await loop.create_unix_server(self._connection, sock=listener, backlog=BACKLOG)
+            self._servers.append(server)
+
+    def _connection(self) -> Connection:
+        return Connection(self.shared, self._clients, self._max_argument, asyncio.get_running_loop())
+
+    def reload(self) -> None:
+        """Read the users again; connections of those that are changed or gone are closed. ValueError, and
+        nothing is changed."""
+        permission.use(self.shared, self._doors.users())
 
     async def close(self) -> None:
         """Stop listening and close every connection once its replies are out."""
-        if self._server is None:
+        if not self._servers:
             return
-        self._server.close()
+        for server in self._servers:
+            server.close()
+        if len(self._servers) > 1 and self._doors.path is not None:
+            self._doors.path.unlink(missing_ok=True)
         self._clients.close()
-        self._server = None
+        self._servers.clear()
         await asyncio.sleep(0)

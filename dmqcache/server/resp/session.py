@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dmqcache.metrics.node_view import NodeView
+from dmqcache.server.resp.acl import User, Users
+from dmqcache.server.resp.acl_log import AclLog
 from dmqcache.server.resp.cursors import Cursors
 from dmqcache.store.table.table import Table
 
@@ -68,6 +70,14 @@ class Shared:
     held: int = 0
     started: float = 0.0
     counters: RespCounters = field(default_factory=RespCounters)
+    #: Who may do what; without any, everybody may do everything.
+    users: Users = field(default_factory=Users)
+    #: Reads the users' file again (ACL LOAD) and lets what stands there count; ValueError with the line that
+    #: is wrong. None: there is no such file.
+    load_users: Callable[[], None] | None = None
+    acl_log: AclLog = field(default_factory=AclLog)
+    #: While nobody needs a password, clients of other machines are refused.
+    protected: bool = False
     sessions: dict[int, Session] = field(default_factory=dict)
     next_id: int = 1
 
@@ -88,6 +98,7 @@ class Session:
 
     __slots__ = (
         "address",
+        "authenticated",
         "closing",
         "connected",
         "end",
@@ -95,6 +106,7 @@ class Session:
         "id",
         "library",
         "library_version",
+        "limited",
         "name",
         "resp3",
         "shared",
@@ -102,6 +114,7 @@ class Session:
         "table",
         "table_name",
         "transaction",
+        "user",
         "waiting",
         "watched",
     )
@@ -134,6 +147,14 @@ class Session:
         self.skipped = 0
         self.table_name: str = next(iter(self.shared.node.tables), "")
         self.table: Table = self.shared.node.tables[self.table_name]
+        self.become(self.shared.users.default, self.shared.users.open)
+
+    def become(self, user: User, authenticated: bool = True) -> None:
+        """This user from now on; ``authenticated`` false: until it says who it is, nobody."""
+        self.user = user
+        self.authenticated = authenticated
+        #: Some commands are refused: each must be looked at.
+        self.limited = not (authenticated and user.unlimited)
 
     def end_transaction(self) -> None:
         """EXEC and DISCARD: nothing is queued and watched any more."""
@@ -142,13 +163,27 @@ class Session:
 
     def select(self, name: str) -> bool:
         """Go over to another table, by its name or by its place in the order of declaration."""
-        tables = self.shared.node.tables
-        if name not in tables:
-            name = next((one for place, one in enumerate(tables) if name == str(place)), name)
-        if name not in tables:
+        found = self.find_table(name)
+        if found is None:
             return False
-        self.table_name, self.table = name, tables[name]
+        self.table_name, self.table = found, self.shared.node.tables[found]
         return True
+
+    def find_table(self, name: str) -> str | None:
+        """The name of a table, by that or by its place."""
+        tables = self.shared.node.tables
+        if name in tables:
+            return name
+        return next((one for place, one in enumerate(tables) if name == str(place)), None)
+
+    def describe(self) -> str:
+        """As a line of CLIENT LIST."""
+        age = int(self.shared.clock() - self.connected)
+        return (
+            f"id={self.id} addr={self.address} name={self.name} age={age} db={self.index} "
+            f"table={self.table_name} user={self.user.name} resp={3 if self.resp3 else 2} "
+            f"lib-name={self.library} lib-ver={self.library_version}"
+        )
 
     @property
     def index(self) -> int:

@@ -12,7 +12,8 @@ import redis
 
 from dmqcache.server.resp import connection as resp
 from dmqcache.server.resp.info import sections
-from dmqcache.server.resp.server import RespServer
+from dmqcache.server.resp.server import Doors, RespServer
+from dmqcache.server.resp.users import make_users
 from tests.server.fakes import FakeNode
 from tests.server.serving import serving
 from tests.waiting import DEADLINE_S, wait_until
@@ -248,6 +249,102 @@ def test_closing_the_server_ends_every_connection(node: FakeNode) -> None:
         wait_until(lambda: server.clients == 1)
     with closing(connection):
         assert connection.recv(10) == b""
+
+
+def with_password(password: str = "secret") -> Doors:
+    return Doors(users=lambda: make_users(password))
+
+
+ECHO = b"*2\r\n$4\r\nECHO\r\n$20000\r\n" + b"x" * 20_000 + b"\r\n"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_comes_with_the_password_is_read_without_the_limits_of_strangers(
+    node: FakeNode, whole: bool
+) -> None:
+    many = b"*12\r\n$3\r\nDEL\r\n" + b"$1\r\na\r\n" * 11
+    sent = b"PING\r\nAUTH secret\r\n" + ECHO + many + b"PING\r\n"
+    expected = b"-NOAUTH Authentication required.\r\n+OK\r\n" + ECHO[14:] + b":0\r\n+PONG\r\n"
+    with serving(node, doors=with_password()) as server, connected(server) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if whole:
+            connection.sendall(sent)
+        else:
+            for place in range(40):
+                connection.sendall(sent[place : place + 1])
+            connection.sendall(sent[40:])
+        assert read(connection, len(expected)) == expected
+        assert server.counters.commands == 5
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"*11\r\n", b"unauthenticated multibulk length"),
+        (b"*2\r\n$4\r\nAUTH\r\n$16385\r\n", b"unauthenticated bulk length"),
+        (b"*2\r\n$4\r\nAUTH\r\n$-7\r\n", b"invalid bulk length"),
+        (b"x\r\n" * 1000, b"too many commands before AUTH"),
+    ],
+)
+def test_a_stranger_is_held_to_redis_limits(node: FakeNode, sent: bytes, said: bytes) -> None:
+    with serving(node, doors=with_password()) as server, connected(server) as connection:
+        connection.sendall(sent)
+        assert read(connection, 1 << 20).endswith(b"-ERR Protocol error: " + said + b"\r\n")
+        assert server.counters.refused["protocol_error"] == 1
+        wait_until(lambda: server.clients == 0)
+        assert server.shared.held == 0
+
+
+def test_a_stranger_can_hold_little(node: FakeNode) -> None:
+    with serving(node, doors=with_password()) as server, connected(server) as connection:
+        connection.sendall(b"*10\r\n" + (b"$16384\r\n" + b"x" * 16_384 + b"\r\n") * 9)
+        wait_until(lambda: server.shared.held > 9 * 16_384)
+        assert server.shared.held < 200_000
+
+
+def test_after_reset_a_client_is_a_stranger_again(node: FakeNode) -> None:
+    with serving(node, doors=with_password()) as server, connected(server) as connection:
+        connection.sendall(b"AUTH secret\r\nRESET\r\nGET a\r\n")
+        expected = b"+OK\r\n+RESET\r\n-NOAUTH Authentication required.\r\n"
+        assert read(connection, len(expected)) == expected
+        connection.sendall(b"*11\r\n")
+        assert b"unauthenticated multibulk length" in read(connection, 1000)
+
+
+def test_clients_of_other_machines_need_a_password(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resp, "is_local", lambda sock, host: False)
+    with serving(node) as server, connected(server) as connection:
+        said = read(connection, 10_000)
+        assert said.startswith(b"-DENIED dmqcache is running in protected mode because protected mode is ")
+        assert b"--allow-open" in said and said.endswith(b"\r\n")
+        assert server.counters.refused["protected"] == 1
+        wait_until(lambda: server.clients == 0)
+    with serving(node, doors=with_password()) as server, connected(server) as connection:
+        connection.sendall(b"AUTH secret\r\nPING\r\n")
+        assert read(connection, 12) == b"+OK\r\n+PONG\r\n"
+    with serving(node, doors=Doors(protected=False)) as server, connected(server) as connection:
+        connection.sendall(b"PING\r\n")
+        assert read(connection, 7) == b"+PONG\r\n"
+
+
+def test_redis_py_logs_in(node: FakeNode) -> None:
+    doors = Doors(users=lambda: make_users("secret", "user app on >app ~call-* +@all"))
+    with serving(node, doors=doors) as server:
+        host, port = server.address
+        for protocol in (2, 3):
+            with redis.Redis(host, port, protocol=protocol, password="secret") as client:
+                assert client.set("a", "1")
+            with redis.Redis(host, port, protocol=protocol, username="app", password="app") as client:
+                assert client.set("call-1", "x")
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    client.get("a")
+            with (
+                redis.Redis(host, port, protocol=protocol, password="wrong") as client,
+                pytest.raises(redis.exceptions.AuthenticationError),
+            ):
+                client.get("a")
+        with redis.Redis(host, port) as client, pytest.raises(redis.exceptions.AuthenticationError):
+            client.get("a")
 
 
 @pytest.mark.parametrize("protocol", [2, 3])

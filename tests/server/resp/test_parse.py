@@ -178,3 +178,48 @@ def test_any_bytes_end_in_commands_or_in_a_named_error(data: bytes) -> None:
     parser = RequestParser()
     for command in parser.feed(data):
         assert command and all(type(word) is str for word in command)
+
+
+def one_by_one(data: bytes, most: int = 10, longest: int = 100) -> tuple[list[list[str]], bytes]:
+    """Commands read as from a stranger, and what is left."""
+    parser, commands, at = RequestParser(), [], 0
+    while True:
+        command, at = parser.read_one(data, at, most, longest)
+        if command is None:
+            assert parser.failed is None
+            return commands, data[at:]
+        commands.append(command)
+
+
+def test_commands_of_a_stranger_are_read_one_by_one() -> None:
+    whole = b"*2\r\n$4\r\nAUTH\r\n$1\r\nx\r\n"
+    assert one_by_one(b"PING\r\n*0\r\n" + whole + b"GET a\r\n") == (
+        [["PING"], ["AUTH", "x"], ["GET", "a"]],
+        b"",
+    )
+    assert one_by_one(b"PING\r\nPIN") == ([["PING"]], b"PIN")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"*11\r\n", "unauthenticated multibulk length"),
+        (b"*1\r\n$101\r\n", "unauthenticated bulk length"),
+        (b"*1\r\n$-1\r\n", "invalid bulk length"),
+        (b"*1\r\n+x\r\n", "expected '$', got '+'"),
+    ],
+)
+def test_a_stranger_has_narrow_limits(data: bytes, said: str) -> None:
+    parser = RequestParser()
+    assert parser.read_one(data, 0, 10, 100)[0] is None
+    assert str(parser.failed) == said
+
+
+def test_after_a_strangers_limits_the_usual_ones_count() -> None:
+    parser = RequestParser()
+    parser.read_one(b"PING\r\n", 0, 1, 1)
+    data = parser.with_rest(b"*3\r\n$3\r\nDEL\r\n$2")
+    assert parser.read_one(data, 0, 3, 3) == (None, 13)
+    parser.keep(data[13:])
+    assert parser.pending > 2
+    assert parser.feed(b"0\r\n" + b"x" * 20 + b"\r\n$1\r\ny\r\n") == [["DEL", "x" * 20, "y"]]

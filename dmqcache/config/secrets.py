@@ -1,0 +1,54 @@
+"""Secrets: where they come from, and that nothing shows them. From a file or from the environment, never from
+a flag, which every user of the machine could read (``ps``).
+
+What a secret is for is its reader's business. Errors name the file and never what stands in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from dmqcache.config.options import ConfigError
+
+log = logging.getLogger("dmqcache")
+
+#: Bytes of a file: thousands of users.
+MAX_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that is read when it is needed. Its repr shows the file at most."""
+
+    path: Path | None = None
+    #: The secret itself, from the environment.
+    text: str = field(default="", repr=False)
+
+    def read(self) -> str:
+        """The first line of the file, or the text. ConfigError."""
+        if self.path is None:
+            return self.text
+        lines = read_private(self.path).splitlines()
+        if not lines or not lines[0].strip():
+            raise ConfigError(f"{self.path} is empty: its first line is the secret")
+        return lines[0]
+
+
+def read_private(path: Path) -> str:
+    """The text of a file that only its owner should be able to read; a warning where others can. ConfigError
+    where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{path} is longer than {MAX_BYTES} bytes")
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        log.warning("%s can be read or written by every user of this machine: chmod 600 %s", path, path)
+    return data.decode("utf-8", "surrogateescape")

@@ -1,0 +1,111 @@
+"""What a command is to the rules of a user: its categories, and what it does to which keys and tables.
+
+Names and sorting are Redis 7's (its COMMAND INFO and ACL DRYRUN), held beside a real one by the tests. The
+rules themselves are ``acl.py``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from dmqcache.server.resp.command import Command
+
+#: Of groups whose commands are a category.
+_OF_GROUP: Final[Mapping[str, str]] = {
+    "bitmap": "bitmap",
+    "connection": "connection",
+    "generic": "keyspace",
+    "pubsub": "pubsub",
+    "scripting": "scripting",
+    "string": "string",
+    "transactions": "transaction",
+}
+#: What neither group nor flags say.
+_MORE: Final[Mapping[str, frozenset[str]]] = {
+    "COMMAND": frozenset({"connection"}),
+    "DMQ.REMOVE": frozenset({"dangerous"}),
+    "DMQ.STATS": frozenset({"dangerous"}),
+    "FLUSHALL": frozenset({"dangerous"}),
+    "FLUSHDB": frozenset({"dangerous"}),
+    "INFO": frozenset({"dangerous"}),
+    "KEYS": frozenset({"dangerous"}),
+    "ROLE": frozenset({"admin", "dangerous"}),
+    "WAIT": frozenset({"connection"}),
+}
+
+#: Commands that everybody may say, before AUTH too (Redis' CMD_NO_AUTH).
+FREE: Final = frozenset({"AUTH", "HELLO", "QUIT", "RESET"})
+
+#: What is done to a key: ``r``, its value is told; ``w``, it is written, deleted or given a time; nothing,
+#: whether and what it is. Here stands what the command's flags do not say; of several keys the last one's
+#: goes on.
+_EFFECTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "BITFIELD": ("rw",),
+    "BITOP": ("w", "r"),
+    "COPY": ("r", "w"),
+    "DECR": ("rw",),
+    "DECRBY": ("rw",),
+    "EXISTS": ("",),
+    "GETDEL": ("rw",),
+    "GETEX": ("rw",),
+    "GETSET": ("rw",),
+    "INCR": ("rw",),
+    "INCRBY": ("rw",),
+    "INCRBYFLOAT": ("rw",),
+    "MEMORY|USAGE": ("",),
+    "MOVE": ("rw",),
+    "OBJECT|ENCODING": ("",),
+    "OBJECT|FREQ": ("",),
+    "RENAME": ("rw", "w"),
+    "RENAMENX": ("rw", "w"),
+    "SETBIT": ("rw",),
+    "STRLEN": ("",),
+    "TOUCH": ("",),
+    "TYPE": ("",),
+    "WATCH": ("",),
+}
+#: Commands over all keys of a table, and what they do to them: their users must be allowed all keys. Redis'
+#: own KEYS, SCAN and FLUSHDB are ruled by their names alone, as in Redis.
+_WHOLE: Final[Mapping[str, str]] = {"DMQ.MATCH": "r", "DMQ.REMOVE": "w", "DMQ.SCAN": "r"}
+#: Commands without keys that are about the table that is selected.
+_OF_TABLE: Final = frozenset({*_WHOLE, "DBSIZE", "FLUSHDB", "KEYS", "RANDOMKEY", "SCAN"})
+
+
+def categories(command: Command) -> frozenset[str]:
+    """Without ``@``."""
+    flags = command.flags.split()
+    found = {"fast" if "fast" in flags else "slow"}
+    if command.group in _OF_GROUP and not command.subcommands and command.name != "TIME":
+        found.add(_OF_GROUP[command.group])
+    if "readonly" in flags or "write" in flags:
+        found.add("read" if "readonly" in flags else "write")
+    if "admin" in flags:
+        found |= {"admin", "dangerous"}
+    if "blocking" in flags:
+        found.add("blocking")
+    return frozenset(found | _MORE.get(command.name.partition("|")[0], frozenset()))
+
+
+def keys_of(command: Command, args: list[str]) -> list[tuple[str, str]]:
+    """Each key with what is done to it."""
+    first, last, step = command.keys
+    if not first:
+        return []
+    effects = _EFFECTS.get(command.name) or ("w" if "write" in command.flags else "r",)
+    if command.name == "SET" and any(word.upper() == "GET" for word in args[3:]):
+        effects = ("rw",)
+    elif command.name == "BITFIELD" and all(word.upper() not in ("SET", "INCRBY") for word in args[2:]):
+        effects = ("r",)
+    keys = args[first : None if last < 0 else last + 1 : step]
+    return [(key, effects[min(place, len(effects) - 1)]) for place, key in enumerate(keys)]
+
+
+def on_whole_table(command: Command) -> str | None:
+    """What is done to any key of the table; None: to those that are named, if any."""
+    return _WHOLE.get(command.name)
+
+
+def is_of_table(command: Command) -> bool:
+    """Whether the command is about the selected table."""
+    return command.keys[0] > 0 or command.name in _OF_TABLE

@@ -1,0 +1,135 @@
+"""Whether a client may run a command: who it is (AUTH, HELLO), and what its user's rules say (``acl.py``).
+
+Asked for each command of a client that is not free to do everything; the words are Redis' 7.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Final
+
+from dmqcache.server.resp.access import FREE, categories, is_of_table, keys_of, on_whole_table
+from dmqcache.server.resp.acl import DEFAULT, Refusal, User, Users, Wanted
+from dmqcache.server.resp.acl_log import Entry
+from dmqcache.server.resp.command import Command
+from dmqcache.server.resp.reply import CommandError, Rejected
+from dmqcache.server.resp.session import Session, Shared
+
+NO_AUTH: Final = "NOAUTH Authentication required."
+WRONG_PASSWORD: Final = "WRONGPASS invalid username-password pair or user is disabled."
+_NO_PASSWORD: Final = (
+    "ERR AUTH <password> called without any password configured for the default user. "
+    "Are you sure your configuration is correct?"
+)
+_WORDS: Final[Mapping[str, str]] = {
+    "command": "this user has no permissions to run the '{}' command",
+    "key": "this user has no permissions to access one of the keys used as arguments",
+    "table": "this user has no permissions to access the table '{}'",
+}
+_DRY_WORDS: Final[Mapping[str, str]] = {
+    "command": "This user has no permissions to run the '{}' command",
+    "key": "This user has no permissions to access the '{}' key",
+    "table": "This user has no permissions to access the '{}' table",
+}
+#: At EXEC, where it was allowed when it was queued.
+_CHANGED: Final = (
+    "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. "
+    "This command is no longer allowed for the following reason: "
+)
+_CHANGED_WORDS: Final[Mapping[str, str]] = {
+    "command": "no permission to execute the command or subcommand",
+    "key": "no permission to touch the specified keys",
+    "table": "no permission to touch the table",
+}
+
+
+def check(session: Session, command: Command, args: list[str]) -> None:
+    """Rejected, in Redis' words, if the client may not."""
+    if not session.authenticated and command.name not in FREE:
+        raise Rejected(NO_AUTH)
+    refusal = refused(session, session.user, command, args)
+    if refusal is None:
+        return
+    in_transaction = session.executing or session.transaction is not None
+    _note(session, refusal, "multi" if in_transaction else "toplevel", session.user.name)
+    if session.executing:
+        raise Rejected(_CHANGED + _CHANGED_WORDS[refusal.reason])
+    raise Rejected(f"NOPERM {_WORDS[refusal.reason].format(refusal.object)}")
+
+
+def refused(session: Session, user: User, command: Command, args: list[str]) -> Refusal | None:
+    """Why a user may not run a command on the table of this session; None: it may."""
+    if command.name in FREE:
+        return None
+    wanted = Wanted(
+        command.name.lower(),
+        categories(command),
+        keys_of(command, args),
+        _tables(session, command, args),
+        on_whole_table(command),
+    )
+    return user.refusal(wanted)
+
+
+def in_words(refusal: Refusal) -> str:
+    """As ACL DRYRUN tells it."""
+    return _DRY_WORDS[refusal.reason].format(refusal.object)
+
+
+def _tables(session: Session, command: Command, args: list[str]) -> list[str]:
+    """The tables that a command is about."""
+    if command.name == "FLUSHALL":
+        return list(session.shared.node.tables)
+    if command.name == "SELECT":
+        return _named(session, args[1])
+    if not is_of_table(command):
+        return []
+    tables = [session.table_name]
+    if command.name == "MOVE":
+        tables += _named(session, args[2])
+    elif command.name == "COPY":
+        for word, value in pairwise(args[3:]):
+            tables += _named(session, value) if word.upper() == "DB" else []
+    return tables
+
+
+def _named(session: Session, text: str) -> list[str]:
+    name = session.find_table(text)
+    return [] if name is None else [name]
+
+
+def log_in(session: Session, name: str, password: str, command: str) -> None:
+    """Who the client is from now on. CommandError, which is noted, where the pair is none."""
+    user = session.shared.users.log_in(name, password)
+    if user is None:
+        _note(session, Refusal("auth", command), "multi" if session.executing else "toplevel", name)
+        raise CommandError(WRONG_PASSWORD)
+    session.become(user)
+
+
+def authenticate(session: Session, args: list[str]) -> None:
+    """AUTH [name] password."""
+    if len(args) == 2 and session.shared.users.default.nopass:
+        raise CommandError(_NO_PASSWORD)
+    name, password = args[1:] if len(args) == 3 else (DEFAULT, args[1])
+    log_in(session, name, password, args[0])
+
+
+def use(shared: Shared, users: Users) -> int:
+    """Let other users and rules count. Connections of users that are gone, or have other rules or passwords
+    now, are closed; returns how many."""
+    shared.users = users
+    closed = 0
+    for session in list(shared.sessions.values()):
+        if users.by_name.get(session.user.name) != session.user:
+            session.closing = True
+            session.end()
+            closed += 1
+    return closed
+
+
+def _note(session: Session, refusal: Refusal, context: str, name: str) -> None:
+    shared = session.shared
+    entry = Entry(refusal.reason, context, refusal.object, name, session.describe(), shared.clock())
+    shared.acl_log.add(entry)

@@ -1,0 +1,41 @@
+"""Who may come in, by a node's configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dmqcache.client_doors import doors_of, read_users
+from dmqcache.config.config import ConfigError, load
+
+
+def test_without_anything_only_this_machine() -> None:
+    doors = doors_of(load())
+    assert doors.users().open and doors.protected and not doors.from_file and doors.path is None
+    assert not doors_of(load(flags={"allow_open": True})).protected
+
+
+def test_a_password_and_a_file_of_users(tmp_path: Path) -> None:
+    password, users = tmp_path / "password", tmp_path / "users"
+    password.write_text("secret\n")
+    users.write_text("user app on >app ~call-* +@read\n")
+    flags = {"client_password_file": str(password), "client_acl_file": str(users), "client_socket": "s"}
+    doors = doors_of(load(flags=flags))
+    assert doors.from_file and doors.path == Path("s")
+    found = doors.users()
+    assert found.log_in("default", "secret") and found.log_in("app", "app")
+    password.write_text("other\n")
+    assert doors.users().log_in("default", "other"), "files are read anew each time"
+
+
+def test_what_is_wrong_is_one_line_that_names_the_file(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text("user app on >hunter2 nonsense\n")
+    with pytest.raises(
+        ConfigError, match=f"{users}: line 1: user app: a word that begins with 'n'"
+    ) as caught:
+        read_users(load(flags={"client_acl_file": str(users)}))
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(ConfigError, match=f"cannot read {tmp_path / 'none'}"):
+        read_users(load(flags={"client_password_file": str(tmp_path / "none")}))
