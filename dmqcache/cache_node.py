@@ -57,6 +57,8 @@ class CacheNode:
         self._store: Store | None = None
         self._peers = load_peers(self.config.peers)
         self._servers: list[Any] = []
+        #: A ``ServedTls``; its module is loaded only where there is one.
+        self._tls: Any = None
         self._stopping = asyncio.Lock()
         self._leave_first: LeaveFirst | None = None
 
@@ -125,17 +127,20 @@ class CacheNode:
 
     async def _open_servers(self) -> None:
         config = self.config
-        if config.client_address is not None:
-            from dmqcache.client_doors import doors_of
+        if config.client_address or config.client_tls_address or config.client_socket:
+            from dmqcache.client_doors import doors_of, tls_of
             from dmqcache.server.resp.clients import MAX_CLIENTS
             from dmqcache.server.resp.server import RespServer
 
+            self._tls = tls_of(config, self._certificate_read)
+            if self._tls is not None:
+                self._tls.start()
             server = RespServer(
                 self,
-                *config.client_address,
+                *(config.client_address or (None, 0)),
                 max_clients=room_for(MAX_CLIENTS),
                 max_value_bytes=config.max_value_bytes,
-                doors=doors_of(config),
+                doors=doors_of(config, self._tls),
             )
             await self._open(server, "client_address", config.client_address)
         if config.http_address is not None:
@@ -145,11 +150,14 @@ class CacheNode:
                 HttpServer(self, *config.http_address, VERSION), "http_address", config.http_address
             )
 
+    def _certificate_read(self, expires: float) -> None:
+        self.bus.counters.served_certificate_expires = expires
+
     async def _open(self, server: Any, option: str, address: Any) -> None:
         try:
             await server.start()
         except OSError as error:
-            where = f"client_socket {error.filename}" if error.filename else f"{option} {address}"
+            where = error.filename or f"{option} {address}"
             raise OSError(f"{where}: {error.strerror or error}") from error
         self._servers.append(server)
 
@@ -160,6 +168,9 @@ class CacheNode:
             for server in reversed(self._servers):
                 await server.close()
             self._servers.clear()
+            if self._tls is not None:
+                await self._tls.close()
+                self._tls = None
             if self._shell is not None:
                 if leave and self._store is not None:
                     await self._empty(self._store)
@@ -186,6 +197,8 @@ class CacheNode:
         instead of soon."""
         if self._shell is not None:
             self._shell.refresh()
+        if self._tls is not None:
+            self._tls.ask()
         for server in self._servers:
             try:
                 server.reload()

@@ -71,6 +71,7 @@ SHELL = frozenset(
         "dmqcache.config.logs",
         "dmqcache.cache_node",
         "dmqcache.process_end",
+        "dmqcache.served_tls",
         "dmqcache.open_bus",
     }
 )
@@ -134,7 +135,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "server.http": "metrics store.table bus.ground bus.sip release",
         "open_bus": "bus bus.net bus.ground bus.sip",
         "process_end": "",
-        "client_doors": "server.resp config",
+        "served_tls": "bus.net",
+        "client_doors": "served_tls server.resp config",
         "cache_node": "client_doors process_end open_bus server.http server.resp metrics config store "
         "store.table bus bus.net bus.ground bus.sip release",
         "cli": "cache_node server.resp config release",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import trustme
 
 from dmqcache import CacheNode
@@ -151,5 +152,35 @@ def test_files_that_are_no_certificate_stop_the_start_with_one_line(tmp_path: Pa
         node = CacheNode(server_address=site.uri("127.0.0.11"), **files)
         with pytest.raises(OSError, match="not a certificate and its key in PEM"):
             await node.start()
+
+    asyncio.run(main())
+
+
+def test_clients_come_in_by_every_door_of_a_node(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    (tmp_path / "password").write_text("secret")
+    files = site.files("127.0.0.11")
+    doors = {
+        "client_tls_address": f"127.0.0.11:{free_port('127.0.0.11')}",
+        "client_tls_certificate": files["tls_certificate"],
+        "client_tls_key": files["tls_key"],
+        "client_socket": tmp_path / "socket",
+        "client_password_file": tmp_path / "password",
+    }
+
+    def ask() -> None:
+        host, port = doors["client_tls_address"].split(":")
+        secure = redis.Redis(host, int(port), password="secret", ssl=True, ssl_ca_certs=str(files["tls_ca"]))
+        local = redis.Redis(unix_socket_path=str(doors["client_socket"]), password="secret")
+        with secure, local:
+            secure.set("a", "1")
+            assert local.get("a") == b"1"
+
+    async def main() -> None:
+        async with nodes({"server_address": site.uri("127.0.0.11", "udp"), **doors}) as (node,):
+            await asyncio.to_thread(ask)
+            assert node.bus.counters.served_certificate_expires is not None
+            node.reload()
+        assert not (tmp_path / "socket").exists()
 
     asyncio.run(main())

@@ -23,6 +23,8 @@ class BusCounters:
     unknown_channels: Counter[str] = field(default_factory=Counter)
     #: Unix seconds when our certificate expires; None without TLS.
     certificate_expires: float | None = None
+    #: The same of the certificate that the servers for clients and HTTP show.
+    served_certificate_expires: float | None = None
     #: "in" (absorbed) or "out" (sent again) -> messages
     retransmissions: Counter[str] = field(default_factory=Counter)
     #: channel -> requests of ours that nobody answered

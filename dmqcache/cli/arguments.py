@@ -29,8 +29,8 @@ NodeFlag = Annotated[
         "--node",
         envvar="DMQCACHE_NODE",
         metavar="HOST[:PORT]",
-        help="The node's client address, or the path of its unix socket. Its password: "
-        "DMQCACHE_CLIENT_PASSWORD_FILE, DMQCACHE_CLIENT_USER.",
+        help="The node's client address, rediss://HOST:PORT over TLS, or the path of its unix socket. Its "
+        "password: DMQCACHE_CLIENT_PASSWORD_FILE, DMQCACHE_CLIENT_USER.",
         show_default=f"{SOCKET}, where that is; else {DEFAULT_ADDRESS}",
     ),
 ]

@@ -6,6 +6,7 @@ Strings hold any bytes by ``surrogateescape``. Imports as little as it can: it i
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ TIMEOUT_S = 10.0
 #: Cells asked for at once: about a hundred kilobytes of small ones.
 SCAN_CELLS = 1000
 READ_BYTES = 64 * 1024
+TLS_PREFIX = "rediss://"
 PASSWORD_HINT = "Name a file with the password: DMQCACHE_CLIENT_PASSWORD_FILE"
 
 
@@ -58,12 +60,18 @@ class Client:
     def __init__(
         self, address: str = DEFAULT_ADDRESS, timeout: float = TIMEOUT_S, login: Login | None = None
     ) -> None:
-        """``address``: ``HOST:PORT``, a host alone, or the path of a unix socket."""
-        self.address: HostPort | str = address.strip() if "/" in address else _parsed(address)
+        """``address``: ``HOST:PORT``, a host alone, ``rediss://HOST:PORT`` over TLS, or the path of a unix
+        socket. Over TLS the node's certificate must be for that host and signed by one of ``DMQCACHE_TLS_CA``
+        (or of the system's); ``DMQCACHE_TLS_CERTIFICATE`` and ``DMQCACHE_TLS_KEY`` are shown if it asks."""
+        bare = address.strip().removeprefix(TLS_PREFIX)
+        over_tls = bare != address.strip()
+        self.address: HostPort | str = bare if "/" in bare else _parsed(bare)
         self._timeout = timeout
         self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape", notEnoughData=self)
         try:
             self._socket = _connected(self.address, timeout)
+            if over_tls:
+                self._socket = _over_tls(self._socket, bare)
         except OSError as error:
             raise NodeUnreachable(
                 f"no node answers at {self.address}: {_reason(error)}; start one with 'dmqcache serve', "
@@ -191,6 +199,19 @@ def _connected(address: HostPort | str, timeout: float) -> socket.socket:
         connection = socket.create_connection(address, timeout)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
+
+
+def _over_tls(connection: socket.socket, address: str) -> socket.socket:
+    import ssl  # as long as the rest of ``dmqcache get`` together
+
+    try:
+        context = ssl.create_default_context(cafile=os.environ.get("DMQCACHE_TLS_CA") or None)
+        if certificate := os.environ.get("DMQCACHE_TLS_CERTIFICATE"):
+            context.load_cert_chain(certificate, os.environ.get("DMQCACHE_TLS_KEY") or None)
+        return context.wrap_socket(connection, server_hostname=_parsed(address).host)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _parsed(address: str) -> HostPort:

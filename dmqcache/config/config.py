@@ -1,8 +1,8 @@
 """The configuration of one node: file < environment < flags, checked once, before anything starts.
 
 Owns the typed :class:`Config` and the reading of its three sources. The options themselves, with their
-defaults and help, stand in ``options.py``. Whatever is wrong becomes a :class:`ConfigError`: one line that
-says where the value came from and what would be right.
+defaults and help, stand in ``options.py``; how one value is read, in ``values.py``. Whatever is wrong becomes
+a :class:`ConfigError`: one line that says where the value came from and what would be right.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dmqcache.bus.allow import AllowList, Network, parse_entry
-from dmqcache.bus.sip.uri import NodeURI, URIError
+from dmqcache.bus.allow import AllowList, Network
+from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.config.addresses import HostPort, parse_host_port
 from dmqcache.config.options import BY_NAME, ENVIRONMENT_PREFIX, OPTIONS, ConfigError, Option
 from dmqcache.config.secrets import Secret
+from dmqcache.config.values import OFF, convert
 from dmqcache.store.table.settings import TableSettings
 
 __all__ = ["Config", "ConfigError", "HostPort", "load", "parse_host_port"]
@@ -35,8 +36,6 @@ RESERVED_VARIABLES = frozenset(
 KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$")
 #: A variable that is this similar to an option's is likely to be a typing error.
 SIMILAR = 0.85
-#: An address that is switched off.
-OFF = "off"
 #: Several values of one variable stand apart by white space or commas: neither occurs within one.
 SEPARATOR = re.compile(r"[\s,]+")
 
@@ -59,6 +58,10 @@ class Config:
     client_socket: Path | None
     client_password: Secret | None
     client_acl_file: Path | None
+    client_tls_address: HostPort | None
+    client_tls_certificate: Path | None
+    client_tls_key: Path | None
+    client_tls_ca: Path | None
     allow_open: bool
     http_address: HostPort | None
     ping_interval: float
@@ -103,7 +106,7 @@ def load(
     values: dict[str, Any] = {}
     for option in OPTIONS:
         source, raw = given[option.name]
-        values[option.attribute] = _convert(option, source, raw)
+        values[option.attribute] = convert(option, source, raw)
     notes = (*_unknown_variables(environ), *map(_ignored_fields, values["tables"]))
     sources = {name: source for name, (source, _) in given.items()}
     config = Config(**values, notes=tuple(filter(None, notes)), sources=sources)
@@ -198,126 +201,6 @@ def _nearest(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; the options are {', '.join(names)}"
 
 
-def _convert(option: Option, source: str, raw: Sequence[Any]) -> Any:
-    if not option.repeat and len(raw) != 1 and source != "default":
-        raise ConfigError(f"{source} takes one value, not {len(raw)}")
-    values = []
-    for one in raw:
-        try:
-            values.append(_CONVERT[option.kind](option, one))
-        except (URIError, ValueError, TypeError) as error:
-            shown = repr(one) if isinstance(one, str) else str(one)
-            raise ConfigError(f"{source}: {shown} {_reason(option, error)}") from None
-    if option.repeat:
-        return tuple(values)
-    return values[0] if values else None
-
-
-def _reason(option: Option, error: Exception) -> str:
-    if option.kind == "node" and isinstance(error, URIError):
-        return f"is no node's address, like sip:127.0.0.1:5060;transport=udp ({error})"
-    if option.kind == "table":
-        return f"is no table, like users=>autoexpire=3600 ({error})"
-    return str(error)
-
-
-def _node(option: Option, value: Any) -> NodeURI:
-    return NodeURI.parse(_text(value))
-
-
-def _host_port(option: Option, value: Any) -> HostPort | None:
-    text = _text(value)
-    if option.optional and text == OFF:
-        return None
-    if not text:
-        raise ValueError(f"is empty; {OFF!r} means nowhere")
-    return parse_host_port(text)
-
-
-def _sources(option: Option, value: Any) -> Network | str:
-    return parse_entry(_text(value))
-
-
-def _path(option: Option, value: Any) -> Path:
-    text = str(value) if isinstance(value, Path) else _text(value)
-    if not text:
-        raise ValueError("is empty; name a file")
-    return Path(text)
-
-
-def _secret(option: Option, value: Any) -> Secret:
-    return value if isinstance(value, Secret) else Secret(_path(option, value))
-
-
-def _switch(option: Option, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    text = _text(value).lower()
-    if text not in ("yes", "no", "true", "false"):
-        raise ValueError("is neither yes nor no")
-    return text in ("yes", "true")
-
-
-def _table(option: Option, value: Any) -> TableSettings:
-    return TableSettings.parse(value if isinstance(value, dict) else _text(value))
-
-
-def _word(option: Option, value: Any) -> str:
-    return _text(value)
-
-
-def _choice(option: Option, value: Any) -> str:
-    text = _text(value).lower()
-    if text not in option.choices:
-        raise ValueError(f"is not one of {', '.join(option.choices)}")
-    return text
-
-
-def _integer(option: Option, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError("is not a whole number")
-    try:
-        number = int(value)
-    except ValueError:
-        raise ValueError("is not a whole number") from None
-    _check_range(option, number)
-    return number
-
-
-def _seconds(option: Option, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("is not a number of seconds")
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError("is not a number of seconds") from None
-    if number != number or number in (float("inf"), float("-inf")):
-        raise ValueError("is not a number of seconds")
-    _check_range(option, number)
-    return number
-
-
-def _node_bytes(option: Option, value: Any) -> tuple[NodeURI, int]:
-    address, found, number = _text(value).rpartition("=")
-    if not found:
-        raise ValueError("is not a node's address and a number of bytes, like sip:10.0.0.13:5060=60000")
-    return _node(option, address), _integer(option, number)
-
-
-def _check_range(option: Option, number: float) -> None:
-    unit = f" {option.unit}" if option.unit else ""
-    if option.minimum is not None and number < option.minimum:
-        raise ValueError(f"is less than the least, {option.minimum:g}{unit}")
-    if option.maximum is not None and number > option.maximum:
-        raise ValueError(f"is more than the most, {option.maximum:g}{unit}")
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("is not a text in quotes")
-    return value.strip()
-
-
 def _check_together(config: Config) -> None:
     """What no option can tell alone."""
     if config.t2 < config.t1:
@@ -335,9 +218,23 @@ def _check_together(config: Config) -> None:
         )
     _check_tls(config)
     _check_allowed(config)
-    clients = config.client_address
-    if clients is not None and clients == config.http_address and clients.port:
-        raise ConfigError(f"client_address and http_address are both {config.client_address}")
+    _check_servers(config)
+
+
+def _check_servers(config: Config) -> None:
+    used: dict[HostPort, str] = {}
+    for name in ("client_address", "client_tls_address", "http_address"):
+        address: HostPort | None = getattr(config, name)
+        if address is not None and address.port:
+            if address in used:
+                raise ConfigError(f"{used[address]} and {name} are both {address}")
+            used[address] = name
+    if (config.client_tls_certificate is None) != (config.client_tls_key is None):
+        raise ConfigError("client_tls_certificate and client_tls_key go together: one of them is missing")
+    if config.client_tls_address is not None and not (
+        config.client_tls_certificate or config.tls_certificate
+    ):
+        raise ConfigError("client_tls_address needs client_tls_certificate and client_tls_key")
 
 
 def _check_tls(config: Config) -> None:
@@ -360,19 +257,3 @@ def _check_allowed(config: Config) -> None:
     for uri in config.notification_addresses:
         if uri.endpoint is not None and not listed.allows(uri.host):
             raise ConfigError(f"notification_address {uri} is not on the allow list: add allow {uri.host}")
-
-
-_CONVERT: dict[str, Callable[[Option, Any], Any]] = {
-    "node": _node,
-    "node_bytes": _node_bytes,
-    "host_port": _host_port,
-    "table": _table,
-    "word": _word,
-    "choice": _choice,
-    "integer": _integer,
-    "seconds": _seconds,
-    "sources": _sources,
-    "path": _path,
-    "secret": _secret,
-    "switch": _switch,
-}

@@ -1,92 +1,16 @@
 """Every option of ``dmqcache serve``, once: name, type, default, unit, and what higher and lower cost.
 
 The command line, the configuration file, the environment and the documentation are made from this table.
-How a value becomes part of a ``Config``, and which source wins, is ``config.py``'s.
-This file imports nothing heavy: the command line reads it before every command.
+How a value becomes part of a ``Config``, and which source wins, is ``config.py``'s; the options of servers
+stand in ``server_options.py``. Nothing heavy is imported: the command line reads this before every command.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dmqcache.config.option import ENVIRONMENT_PREFIX, ConfigError, Option
+from dmqcache.config.server_options import SERVER_OPTIONS
 
-#: What one value of an option is. ``seconds`` is a float; ``node`` a SIP address of a node, ``node_bytes``
-#: one and a number of bytes; ``host_port`` an address to listen on; ``table`` Kamailio's notation of one
-#: table; ``word`` a free text; ``sources`` addresses that may speak; ``path`` a file; ``secret`` a file that
-#: holds one, or the secret itself in the variable without ``_FILE``; ``switch`` is on where it is given.
-Kind = Literal[
-    "node",
-    "node_bytes",
-    "host_port",
-    "table",
-    "word",
-    "choice",
-    "integer",
-    "seconds",
-    "sources",
-    "path",
-    "secret",
-    "switch",
-]
-
-ENVIRONMENT_PREFIX = "DMQCACHE_"
-
-
-class ConfigError(ValueError):
-    """One line: what is wrong, where it was given, what would be right."""
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option. ``minimum`` and ``maximum`` are inclusive; an empty ``default`` of a repeated option is
-    no value at all."""
-
-    name: str
-    kind: Kind
-    default: str
-    help: str
-    unit: str = ""
-    #: The field of ``Config``, where it is not the name.
-    field: str = ""
-    repeat: bool = False
-    optional: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-
-    @property
-    def attribute(self) -> str:
-        """The name of the field of ``Config``."""
-        return self.field or self.name
-
-    @property
-    def flag(self) -> str:
-        """``--server-address``"""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def variable(self) -> str:
-        """``DMQCACHE_SERVER_ADDRESS``"""
-        return ENVIRONMENT_PREFIX + self.name.upper()
-
-    @property
-    def secret_variable(self) -> str:
-        """Of a secret: ``DMQCACHE_CLIENT_PASSWORD``, which holds it itself."""
-        return self.variable.removesuffix("_FILE")
-
-    @property
-    def full_help(self) -> str:
-        """What ``--help`` shows: the meaning, the unit, the default, and whether it may be given again."""
-        notes = [f"unit: {self.unit}"] if self.unit else []
-        if self.choices:
-            notes.append("one of: " + ", ".join(self.choices))
-        if self.kind == "secret":
-            notes.append(f"or the text itself in {self.secret_variable}")
-        notes.append(f"default: {self.default or 'none'}")
-        if self.repeat:
-            notes.append("may be repeated")
-        return f"{self.help} ({'; '.join(notes)})"
-
+__all__ = ["BY_NAME", "ENVIRONMENT_PREFIX", "OPTIONS", "ConfigError", "Option"]
 
 OPTIONS: tuple[Option, ...] = (
     Option(
@@ -161,52 +85,7 @@ OPTIONS: tuple[Option, ...] = (
         field="tables",
         repeat=True,
     ),
-    Option(
-        "client_address",
-        "host_port",
-        "127.0.0.1:6380",
-        "Where Redis clients and the other dmqcache commands connect; 'off' for nowhere. Without a password "
-        "only clients on this machine are served: see --client-password-file and --allow-open.",
-        optional=True,
-    ),
-    Option(
-        "client_socket",
-        "path",
-        "",
-        "A unix socket (mode 0600) for clients of this user beside the client address. The commands find it "
-        "at /run/dmqcache/client.sock, or where DMQCACHE_CLIENT_SOCKET says.",
-        optional=True,
-    ),
-    Option(
-        "client_password_file",
-        "secret",
-        "",
-        "A file whose first line is the password of clients (AUTH, HELLO AUTH). Read again on SIGHUP.",
-        field="client_password",
-        optional=True,
-    ),
-    Option(
-        "client_acl_file",
-        "path",
-        "",
-        "A file of named users and what they may, as Redis' aclfile has them: user app on #HASH ~call-* "
-        "+@read. Read again on SIGHUP and by ACL LOAD.",
-        optional=True,
-    ),
-    Option(
-        "allow_open",
-        "switch",
-        "no",
-        "Serve clients of other machines though there is no password (Redis' protected-mode no): everybody "
-        "who reaches the client address reads and writes everything.",
-    ),
-    Option(
-        "http_address",
-        "host_port",
-        "127.0.0.1:9180",
-        "Where /metrics, /healthz and /readyz answer; 'off' for nowhere.",
-        optional=True,
-    ),
+    *SERVER_OPTIONS,
     Option(
         "ping_interval",
         "seconds",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from dmqcache.config.options import ConfigError
+from dmqcache.config.option import ConfigError
 
 log = logging.getLogger("dmqcache")
 

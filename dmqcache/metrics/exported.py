@@ -24,6 +24,7 @@ from dmqcache.metrics.reading import (
     Samples,
     backlog,
     both_ways,
+    certificate_expiry,
     keyed,
     lost_at,
     rtt,
@@ -109,9 +110,9 @@ EXPORTS: Final[tuple[Export, ...]] = (
     Export(
         "dmqcache_tls_certificate_expiry_timestamp_seconds",
         "gauge",
-        "Unix time at which this node's certificate expires. None without TLS.",
+        "Unix time at which this node's certificate, the first of several, expires. None without TLS.",
         (),
-        lambda r: [] if r.bus.certificate_expires is None else [((), r.bus.certificate_expires)],
+        certificate_expiry,
     ),
     Export(
         "dmqcache_messages",

@@ -93,3 +93,10 @@ def rtt(row: NodeRow) -> float | None:
 def lost_at(reading: Reading) -> Samples:
     """Unix time, in whole seconds, since which each node is lost; 0 if it is not."""
     return reading.each_node(lambda row: 0 if row.lost_s is None else round(reading.wall - row.lost_s))
+
+
+def certificate_expiry(reading: Reading) -> Samples:
+    """When the first of the node's certificates expires."""
+    counters = reading.bus
+    known = [one for one in (counters.certificate_expires, counters.served_certificate_expires) if one]
+    return [((), min(known))] if known else []

@@ -127,7 +127,9 @@ def test_the_data_commands_load_nothing_of_a_node() -> None:
             "cli.render",
             "config",
             "config.addresses",
+            "config.option",
             "config.options",
+            "config.server_options",
             "release",
         )
     }

@@ -265,3 +265,16 @@ def test_a_switch(tmp_path: Path) -> None:
     assert load(toml(tmp_path, "allow_open = true")).allow_open
     with pytest.raises(ConfigError, match="allow_open: 'maybe' is neither yes nor no"):
         load(toml(tmp_path, 'allow_open = "maybe"'))
+
+
+def test_servers_over_tls_need_their_files_and_addresses_of_their_own() -> None:
+    flags = {"client_tls_address": "127.0.0.1:6390"}
+    with pytest.raises(ConfigError, match="client_tls_address needs client_tls_certificate and"):
+        load(flags=flags)
+    own = {"client_tls_certificate": "cert.pem", "client_tls_key": "key.pem"}
+    assert load(flags=flags | own).client_tls_address == HostPort("127.0.0.1", 6390)
+    assert load(flags=flags | {"tls_certificate": "c", "tls_key": "k", "tls_ca": "a"}).client_tls_address
+    with pytest.raises(ConfigError, match="one of them is missing"):
+        load(flags=flags | {"client_tls_key": "key.pem"})
+    with pytest.raises(ConfigError, match=r"client_address and client_tls_address are both 127\.0\.0\.1"):
+        load(flags=own | {"client_tls_address": "127.0.0.1:6380"})

@@ -7,7 +7,17 @@ import re
 from pathlib import Path
 
 from dmqcache.bus.node import NodeStatus
-from dmqcache.metrics.reading import MAX_NODES, ORIGINS, OUTCOMES, REFUSED, STATUSES, UNFIT, Reading, lost_at
+from dmqcache.metrics.reading import (
+    MAX_NODES,
+    ORIGINS,
+    OUTCOMES,
+    REFUSED,
+    STATUSES,
+    UNFIT,
+    Reading,
+    certificate_expiry,
+    lost_at,
+)
 from tests.metrics.scrape import values
 from tests.server.served import Row, ServedNode
 
@@ -68,3 +78,12 @@ def test_reasons_and_origins_are_those_that_the_store_counts() -> None:
     source = "\n".join(path.read_text() for path in sorted(STORE.rglob("*.py")))
     assert [word for word in (*ORIGINS, *OUTCOMES) if f'"{word}"' not in source] == []
     assert 'f"answered_{status}"' in source
+
+
+def test_the_first_of_several_certificates_counts() -> None:
+    node = ServedNode()
+    assert certificate_expiry(Reading(node, "0.1.0", 0.0)) == []
+    node.bus.counters.served_certificate_expires = 2_000.0
+    assert certificate_expiry(Reading(node, "0.1.0", 0.0)) == [((), 2_000.0)]
+    node.bus.counters.certificate_expires = 1_000.0
+    assert certificate_expiry(Reading(node, "0.1.0", 0.0)) == [((), 1_000.0)]

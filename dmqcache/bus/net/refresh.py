@@ -110,10 +110,11 @@ class Refresher:
     def _stamps(self) -> tuple[tuple[int, int], ...]:
         if self._tls is None:
             return ()
-        return tuple(map(_stamp, (self._tls.certificate, self._tls.key, self._tls.ca)))
+        return tuple(map(stamp, (self._tls.certificate, self._tls.key, self._tls.ca)))
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file is written anew or replaced."""
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""TLS for the bus: contexts from files, and whose certificate covers which host.
+"""TLS: contexts from files, for the bus and for what a node serves, and whose certificate covers which host.
 
 Owns reading the files, the rules of a handshake, the names in a certificate (RFC 5922) and when ours expires.
 Connections are ``tcp``'s: TLS only wraps them. When the files are read again is decided by the node.
@@ -56,29 +56,42 @@ def load(options: TlsOptions) -> TlsContexts:
     server.verify_mode = ssl.CERT_REQUIRED if options.require_certificate else ssl.CERT_OPTIONAL
     for context in (server, client):
         context.minimum_version = OLDEST
-        _read_files(context, options)
-    return TlsContexts(server, client, _expiry(options.certificate))
+        read_files(context, options.certificate, options.key, options.ca)
+    return TlsContexts(server, client, expiry(options.certificate))
 
 
-def _read_files(context: ssl.SSLContext, options: TlsOptions) -> None:
-    for path in (options.certificate, options.key, options.ca):
+def serving(certificate: Path, key: Path, ca: Path | None = None) -> ssl.SSLContext:
+    """What a server for clients makes handshakes with; with ``ca`` they must show a certificate of it.
+    TlsError as :func:`load`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = OLDEST
+    if ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    read_files(context, certificate, key, ca)
+    return context
+
+
+def read_files(context: ssl.SSLContext, certificate: Path, key: Path, ca: Path | None) -> None:
+    """Let a context use these files from its next handshake on. TlsError."""
+    for path in filter(None, (certificate, key, ca)):
         try:
             path.read_bytes()
         except OSError as error:
             raise TlsError(f"{path}: {error.strerror or error}") from None
     try:
-        context.load_cert_chain(options.certificate, options.key, password=_no_password)
+        context.load_cert_chain(certificate, key, password=_no_password)
     except (ssl.SSLError, OSError, TlsError) as error:
         if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
-            raise TlsError(f"{options.key} is not the key of {options.certificate}") from None
+            raise TlsError(f"{key} is not the key of {certificate}") from None
         raise TlsError(
-            f"{options.certificate} and {options.key}: not a certificate and its key in PEM"
-            f" ({_reason(error)})"
+            f"{certificate} and {key}: not a certificate and its key in PEM ({_reason(error)})"
         ) from None
+    if ca is None:
+        return
     try:
-        context.load_verify_locations(options.ca)
+        context.load_verify_locations(ca)
     except (ssl.SSLError, OSError) as error:
-        raise TlsError(f"{options.ca}: no certificates in PEM in it ({_reason(error)})") from None
+        raise TlsError(f"{ca}: no certificates in PEM in it ({_reason(error)})") from None
 
 
 def _no_password() -> str:
@@ -89,7 +102,7 @@ def _reason(error: Exception) -> str:
     return getattr(error, "reason", None) or str(error)
 
 
-def _expiry(certificate: Path) -> float:
+def expiry(certificate: Path) -> float:
     """When our certificate expires, in Unix seconds."""
     try:
         from cryptography import x509

@@ -14,8 +14,8 @@ _MASK: Final = 0o177
 
 
 def bind(path: Path) -> socket.socket:
-    """A socket that is bound to ``path``. OSError, which names the path, where another process listens there,
-    something else lies there, or it cannot be made."""
+    """A socket that is bound to ``path``. OSError, with option and path as its file name, where another
+    process listens there, something else lies there, or it cannot be made."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_dead(path)
@@ -27,7 +27,7 @@ def bind(path: Path) -> socket.socket:
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+        raise OSError(error.errno, error.strerror or str(error), f"client_socket {path}") from None
     return listener
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from dmqcache.server.resp.session import RespCounters, ServedNode, Shared
 
 #: Connections that may wait to be accepted (Redis' tcp-backlog).
 BACKLOG: Final = 511
+#: Seconds for the handshake of a client over TLS: until then it holds a file and counts as no client.
+HANDSHAKE_S: Final = 10.0
 #: The longest argument unless the tables take longer values: enough to be told so instead of cut off.
 MAX_ARGUMENT_BYTES: Final = 16 << 20
 
@@ -37,15 +40,19 @@ class Doors:
     protected: bool = True
     #: A unix socket.
     path: Path | None = None
+    #: Where clients connect over TLS, and with what.
+    tls_address: tuple[str, int] | None = None
+    tls: ssl.SSLContext | None = None
 
 
 class RespServer:
-    """Serves the tables of one node to Redis clients. ``port`` 0 lets the system choose."""
+    """Serves the tables of one node to Redis clients. ``port`` 0 lets the system choose; without a ``host``
+    only the other doors are open."""
 
     def __init__(
         self,
         node: ServedNode,
-        host: str,
+        host: str | None,
         port: int,
         *,
         max_clients: int = MAX_CLIENTS,
@@ -53,7 +60,7 @@ class RespServer:
         doors: Doors | None = None,
     ) -> None:
         self._doors = doors or Doors()
-        self._host, self._port = host, port
+        self._wanted = None if host is None else (host, port)
         self._max_argument = max(MAX_ARGUMENT_BYTES, 2 * max_value_bytes)
         self.shared = Shared(
             node,
@@ -71,6 +78,10 @@ class RespServer:
             self.shared.load_users = self.reload
         self._clients = Clients(self.shared)
         self._servers: list[asyncio.Server] = []
+        self._path_bound = False
+        #: Where it listens, in the clear and over TLS.
+        self.address: tuple[str, int] = self._wanted or ("", 0)
+        self.tls_address: tuple[str, int] = self._doors.tls_address or ("", 0)
 
     @property
     def counters(self) -> RespCounters:
@@ -82,11 +93,6 @@ class RespServer:
         """Connections now."""
         return len(self._clients)
 
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens."""
-        return self._host, self.shared.port
-
     async def start(self) -> None:
         """Read the users and listen. OSError where an address cannot be had; ValueError as ``Doors`` says."""
         self.shared.users = self._doors.users()
@@ -97,18 +103,37 @@ class RespServer:
             raise
 
     async def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Open all doors. An error about another than the address has its option as the file name."""
+        doors = self._doors
+        if self._wanted is not None:
+            self.address = await self._open(loop, *self._wanted)
+            self.shared.port = self.address[1]
+        if doors.tls_address is not None:
+            host, port = doors.tls_address
+            try:
+                self.tls_address = await self._open(loop, host, port, doors.tls)
+            except OSError as problem:
+                raise OSError(problem.errno, problem.strerror, f"client_tls_address {host}:{port}") from None
+        if doors.path is not None:
+            listener = local_socket.bind(doors.path)
+            self._path_bound = True
+            server = await loop.create_unix_server(self._connection, sock=listener, backlog=BACKLOG)
+            self._servers.append(server)
+
+    async def _open(
+        self, loop: asyncio.AbstractEventLoop, host: str, port: int, tls: ssl.SSLContext | None = None
+    ) -> tuple[str, int]:
+        patience = None if tls is None else HANDSHAKE_S
         try:
-            server = await loop.create_server(self._connection, self._host, self._port, backlog=BACKLOG)
+            server = await loop.create_server(
+                self._connection, host, port, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=patience
+            )
         except OSError as problem:
             # The loop's own text repeats the address; the system's says enough.
             reason = os.strerror(problem.errno) if problem.errno and problem.errno > 0 else str(problem)
             raise OSError(problem.errno, reason) from None
         self._servers.append(server)
-        self.shared.port = server.sockets[0].getsockname()[1]
-        if self._doors.path is not None:
-            listener = local_socket.bind(self._doors.path)
-            server = await loop.create_unix_server(self._connection, sock=listener, backlog=BACKLOG)
-            self._servers.append(server)
+        return host, server.sockets[0].getsockname()[1]
 
     def _connection(self) -> Connection:
         return Connection(self.shared, self._clients, self._max_argument, asyncio.get_running_loop())
@@ -124,7 +149,8 @@ class RespServer:
             return
         for server in self._servers:
             server.close()
-        if len(self._servers) > 1 and self._doors.path is not None:
+        if self._path_bound and self._doors.path is not None:
+            self._path_bound = False
             self._doors.path.unlink(missing_ok=True)
         self._clients.close()
         self._servers.clear()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from dmqcache.bus.net.tls import TlsContexts, TlsError, TlsOptions, covers, load
+from dmqcache.bus.net.tls import TlsContexts, TlsError, TlsOptions, covers, load, serving
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +116,20 @@ def test_a_certificate_covers_exactly_its_names(names: object, host: str, answer
 def test_no_certificate_covers_nobody() -> None:
     assert not covers(None, "127.0.0.1")
     assert not covers({}, "127.0.0.1")
+
+
+def test_a_server_for_clients_asks_for_certificates_where_a_ca_is_named(
+    ca: trustme.CA, tmp_path: Path
+) -> None:
+    options = written(ca, tmp_path, "127.0.0.1")
+    contexts = load(options)
+    plain = serving(options.certificate, options.key)
+    assert plain.verify_mode == ssl.CERT_NONE
+    assert plain.minimum_version == ssl.TLSVersion.TLSv1_2
+    here, there = shake_hands(contexts, TlsContexts(plain, contexts.client, 0))
+    assert covers(here.getpeercert(), "127.0.0.1") and there.getpeercert() is None
+    asking = serving(options.certificate, options.key, options.ca)
+    _, there = shake_hands(contexts, TlsContexts(asking, contexts.client, 0))
+    assert covers(there.getpeercert(), "127.0.0.1")
+    with pytest.raises(TlsError, match="no certificates in PEM in it"):
+        serving(options.certificate, options.key, options.key)
