@@ -127,14 +127,16 @@ class CacheNode:
 
     async def _open_servers(self) -> None:
         config = self.config
+        if config.client_tls_address or config.http_tls:
+            from dmqcache.client_doors import tls_of
+
+            self._tls = tls_of(config, self._certificate_read)
+            self._tls.start()
         if config.client_address or config.client_tls_address or config.client_socket:
-            from dmqcache.client_doors import doors_of, tls_of
+            from dmqcache.client_doors import doors_of
             from dmqcache.server.resp.clients import MAX_CLIENTS
             from dmqcache.server.resp.server import RespServer
 
-            self._tls = tls_of(config, self._certificate_read)
-            if self._tls is not None:
-                self._tls.start()
             server = RespServer(
                 self,
                 *(config.client_address or (None, 0)),
@@ -144,11 +146,11 @@ class CacheNode:
             )
             await self._open(server, "client_address", config.client_address)
         if config.http_address is not None:
+            from dmqcache.client_doors import http_doors_of
             from dmqcache.server.http.routes import HttpServer
 
-            await self._open(
-                HttpServer(self, *config.http_address, VERSION), "http_address", config.http_address
-            )
+            http = HttpServer(self, *config.http_address, VERSION, http_doors_of(config, self._tls))
+            await self._open(http, "http_address", config.http_address)
 
     def _certificate_read(self, expires: float) -> None:
         self.bus.counters.served_certificate_expires = expires

@@ -6,11 +6,14 @@ that names the file and shows nothing of what is secret.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
+from typing import cast
 
 from dmqcache.config.config import Config, ConfigError
 from dmqcache.config.secrets import read_private
 from dmqcache.served_tls import ServedFiles, ServedTls
+from dmqcache.server.http.http_guard import HttpDoors, Protect, host_name
 from dmqcache.server.resp.acl import AclError, Users
 from dmqcache.server.resp.server import Doors
 from dmqcache.server.resp.users import make_users
@@ -19,7 +22,7 @@ from dmqcache.server.resp.users import make_users
 def tls_of(config: Config, changed: Callable[[float], None]) -> ServedTls | None:
     """The certificate that the servers show; None where none of them speaks TLS. OSError says what is wrong
     with the files. ``changed``: see ``ServedTls``."""
-    if config.client_tls_address is None:
+    if config.client_tls_address is None and not config.http_tls:
         return None
     certificate = config.client_tls_certificate or config.tls_certificate
     key = config.client_tls_key or config.tls_key
@@ -48,3 +51,17 @@ def read_users(config: Config) -> Users:
         return make_users(password, text)
     except AclError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def http_doors_of(config: Config, tls: ServedTls | None = None) -> HttpDoors:
+    """The doors of the HTTP server."""
+    own = platform.node().lower()
+    listened = config.http_address.host.lower() if config.http_address is not None else ""
+    names = {own, own.partition(".")[0], listened, *(host_name(name) for name in config.http_hosts)}
+    return HttpDoors(
+        token=lambda: None if config.http_token is None else config.http_token.read(),
+        protect=cast(Protect, config.http_protect),
+        open=config.allow_open,
+        names=frozenset(names - {""}),
+        tls=tls.http if tls is not None and config.http_tls else None,
+    )

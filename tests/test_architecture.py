@@ -59,6 +59,8 @@ SHELL = frozenset(
         "dmqcache.bus.net.transport",
         "dmqcache.bus.net.udp",
         "dmqcache.bus.net.udp_socket",
+        "dmqcache.server.http.http_guard",
+        "dmqcache.server.http.http_connection",
         "dmqcache.server.http.routes",
         "dmqcache.server.resp.connection",
         "dmqcache.server.resp.local_socket",
@@ -136,7 +138,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "open_bus": "bus bus.net bus.ground bus.sip",
         "process_end": "",
         "served_tls": "bus.net",
-        "client_doors": "served_tls server.resp config",
+        "client_doors": "served_tls server.http server.resp config",
         "cache_node": "client_doors process_end open_bus server.http server.resp metrics config store "
         "store.table bus bus.net bus.ground bus.sip release",
         "cli": "cache_node server.resp config release",

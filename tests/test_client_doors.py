@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
 
-from dmqcache.client_doors import doors_of, read_users
+from dmqcache.client_doors import doors_of, http_doors_of, read_users, tls_of
 from dmqcache.config.config import ConfigError, load
 
 
@@ -39,3 +40,25 @@ def test_what_is_wrong_is_one_line_that_names_the_file(tmp_path: Path) -> None:
     assert "hunter2" not in str(caught.value)
     with pytest.raises(ConfigError, match=f"cannot read {tmp_path / 'none'}"):
         read_users(load(flags={"client_password_file": str(tmp_path / "none")}))
+
+
+def test_http_goes_by_the_names_of_the_machine_and_those_that_are_given(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("s3cret\n")
+    flags = {
+        "http_token_file": str(token),
+        "http_protect": "rpc",
+        "http_host": ["Cache.Example:9180", "other"],
+    }
+    doors = http_doors_of(load(flags=flags | {"http_address": "node.example:9180"}))
+    own = platform.node().lower()
+    assert {own, "cache.example", "other", "node.example"} <= doors.names and "" not in doors.names
+    assert (doors.token(), doors.protect, doors.open, doors.tls) == ("s3cret", "rpc", False, None)
+    assert http_doors_of(load()).token() is None
+
+
+def test_no_certificate_is_read_where_nothing_speaks_tls() -> None:
+    files = {"client_tls_certificate": "none.pem", "client_tls_key": "none.pem"}
+    assert tls_of(load(flags=files), lambda expires: None) is None
+    with pytest.raises(OSError, match=r"none\.pem: No such file"):
+        tls_of(load(flags=files | {"http_tls": True}), lambda expires: None)

@@ -112,7 +112,8 @@ def table(rows: Sequence[Mapping[str, Any]], mode: Mode) -> None:
         as_json(list(rows))
     elif mode == "plain":
         for row in rows:
-            one_line((_cell(value) for value in row.values()), mode)
+            # Names that other nodes give themselves: for a script too they are shown, not run.
+            line("\t".join(visible(_cell(value).translate(_PLAIN_ESCAPES)) for value in row.values()))
     elif rows:
         shown = [[visible(_cell(value)) for value in row.values()] for row in rows]
         titles = [_title(name) for name in rows[0]]

@@ -64,6 +64,10 @@ class Config:
     client_tls_ca: Path | None
     allow_open: bool
     http_address: HostPort | None
+    http_token: Secret | None
+    http_protect: str
+    http_hosts: tuple[str, ...]
+    http_tls: bool
     ping_interval: float
     probe_interval: float
     num_workers: int
@@ -231,10 +235,12 @@ def _check_servers(config: Config) -> None:
             used[address] = name
     if (config.client_tls_certificate is None) != (config.client_tls_key is None):
         raise ConfigError("client_tls_certificate and client_tls_key go together: one of them is missing")
-    if config.client_tls_address is not None and not (
-        config.client_tls_certificate or config.tls_certificate
-    ):
-        raise ConfigError("client_tls_address needs client_tls_certificate and client_tls_key")
+    if config.client_tls_certificate is None and config.tls_certificate is None:
+        for name in ("client_tls_address", "http_tls"):
+            if getattr(config, name):
+                raise ConfigError(f"{name} needs client_tls_certificate and client_tls_key")
+    if config.http_protect != "changes" and config.http_token is None:
+        raise ConfigError(f"http_protect {config.http_protect} needs http_token_file")
 
 
 def _check_tls(config: Config) -> None:

@@ -30,6 +30,10 @@ def _timestamp(record: logging.LogRecord) -> str:
     return f"{seconds}.{int(record.msecs):03d}Z"
 
 
+def _visible(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode()
+
+
 class TextFormatter(logging.Formatter):
     """``2026-01-02T03:04:05.678Z warning bus.notification: text key=value``"""
 
@@ -38,8 +42,9 @@ class TextFormatter(logging.Formatter):
         line = f"{_timestamp(record)} {record.levelname.lower()} {name}: {record.getMessage()}"
         for key, value in _extras(record).items():
             line += f" {key}={value}"
-        # A name from the wire may hold a line end: it must not fake a line of its own.
-        line = line.replace("\r", "\\r").replace("\n", "\\n")
+        # A name from the wire may hold a line end, which would fake a line, or what a terminal obeys.
+        if not line.isprintable():
+            line = "".join(map(_visible, line))
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -75,7 +75,40 @@ SERVER_OPTIONS: tuple[Option, ...] = (
         "http_address",
         "host_port",
         "127.0.0.1:9180",
-        "Where /metrics, /healthz and /readyz answer; 'off' for nowhere.",
+        "Where /metrics, /healthz, /readyz, /rpc and the page answer; 'off' for nowhere. Without a token "
+        "other machines may only read.",
         optional=True,
+    ),
+    Option(
+        "http_token_file",
+        "secret",
+        "",
+        "A file whose first line is the token (Authorization: Bearer) that requests must show. Read again on "
+        "SIGHUP.",
+        field="http_token",
+        optional=True,
+    ),
+    Option(
+        "http_protect",
+        "choice",
+        "changes",
+        "What needs the token: changes by /rpc, all of /rpc, or the page and /metrics too. /healthz and "
+        "/readyz never do.",
+        choices=("changes", "rpc", "all"),
+    ),
+    Option(
+        "http_host",
+        "word",
+        "",
+        "A name by which requests may call this node (the Host header), beside any address, localhost and "
+        "the machine's own name. Others are refused: a web page could have its name resolve to this node.",
+        field="http_hosts",
+        repeat=True,
+    ),
+    Option(
+        "http_tls",
+        "switch",
+        "no",
+        "HTTPS in the place of HTTP, with client_tls_certificate (or the bus' certificate).",
     ),
 )

@@ -32,6 +32,8 @@ def test_a_table_for_people_is_aligned_and_cannot_act_on_the_terminal(out: Any) 
 def test_a_table_for_a_pipe_has_tabs_and_no_title(out: Any) -> None:
     render.table(ROWS[:1], "plain")
     assert out() == "a\t0.123\tyes\t-\n"
+    render.table([{"software": "x\x1b[2J\u202ey\tz"}], "plain")
+    assert out() == "x\\x1b[2J\\u202ey\\tz\n"
 
 
 def test_json_is_json(out: Any) -> None:

@@ -278,3 +278,12 @@ def test_servers_over_tls_need_their_files_and_addresses_of_their_own() -> None:
         load(flags=flags | {"client_tls_key": "key.pem"})
     with pytest.raises(ConfigError, match=r"client_address and client_tls_address are both 127\.0\.0\.1"):
         load(flags=own | {"client_tls_address": "127.0.0.1:6380"})
+
+
+def test_what_http_needs_must_be_there() -> None:
+    with pytest.raises(ConfigError, match="http_tls needs client_tls_certificate"):
+        load(flags={"http_tls": True})
+    with pytest.raises(ConfigError, match="http_protect all needs http_token_file"):
+        load(flags={"http_protect": "all"})
+    config = load(environ={"DMQCACHE_HTTP_TOKEN": "s3cret"}, flags={"http_protect": "all"})
+    assert config.http_token == Secret(text="s3cret")

@@ -46,6 +46,8 @@ def test_what_came_from_the_wire_cannot_fake_a_line() -> None:
     assert stream.getvalue().count("\n") == 1
     assert "\\n2026" in stream.getvalue()
     assert "\\udcff" in stream.getvalue()
+    log.info("key %s", "\x1b[2J\u202e")
+    assert stream.getvalue().endswith("key \\x1b[2J\\u202e\n")
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -87,8 +87,9 @@ class Dispatcher:
         self._queue_limit = queue_limit
         self._total_limit = total_limit
         self._queues: dict[Hashable, _Queue] = {}
-        #: Queues whose handler waits for a worker.
+        #: Queues whose handler waits for a worker: those of nodes, which go first, and those of strangers.
         self._ready: deque[_Queue] = deque()
+        self._strangers: deque[_Queue] = deque()
         #: Oldest first. One timer looks after all.
         self._runs: dict[_Run, None] = {}
         self._timer: Timer | None = None
@@ -98,7 +99,7 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """Messages that wait for an earlier one of their queue, or for a worker."""
-        return self._queued + len(self._ready)
+        return self._queued + len(self._ready) + len(self._strangers)
 
     def submit(self, key: Hashable, job: Job) -> None:
         """Handle a message when its turn comes; at once if it can be."""
@@ -114,7 +115,7 @@ class Dispatcher:
             self._refuse(job)
         else:
             queue = self._queues[key] = _Queue(key, job, result)
-            self._ready.append(queue)
+            self._line_up(queue)
             self._fill()
 
     def close(self) -> None:
@@ -122,9 +123,10 @@ class Dispatcher:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        for queue in self._ready:
+        for queue in (*self._ready, *self._strangers):
             _discard(queue.work)
         self._ready.clear()
+        self._strangers.clear()
         self._queues.clear()
         self._queued = 0
 
@@ -184,9 +186,12 @@ class Dispatcher:
         except Exception:
             log.exception("and a message on channel %s cannot be answered", job.channel)
 
+    def _line_up(self, queue: _Queue) -> None:
+        (self._strangers if queue.job.stranger else self._ready).append(queue)
+
     def _fill(self) -> None:
-        while self._free and self._ready:
-            queue = self._ready.popleft()
+        while self._free and (self._ready or self._strangers):
+            queue = (self._ready or self._strangers).popleft()
             self._free -= 1
             run = _Run(queue, queue.job, self._runtime.now())
             self._runs[run] = None
@@ -248,7 +253,7 @@ class Dispatcher:
                 continue
             queue.job, queue.work = job, result
             # Behind the others that wait: a busy node takes turns with the quiet ones.
-            self._ready.append(queue)
+            self._line_up(queue)
             return
         del self._queues[queue.key]
 

@@ -33,6 +33,8 @@ class Moment:
     memory: int | None = None
     #: Host and port on which this page is served; None: not known.
     http: tuple[str, int] | None = None
+    #: ``http`` or ``https``.
+    scheme: str = "http"
 
 
 def render(node: NodeView, moment: Moment) -> str:
@@ -50,7 +52,7 @@ def render(node: NodeView, moment: Moment) -> str:
         f"<main>{alarm}{_header(node, own, bool(alarm))}"
         f"<p>dmqcache {text(moment.version)}, up {duration(moment.uptime_s)}</p>"
         f"{page_figures.figures(node, rows, moment.rates, moment.memory)}"
-        f"{page_nodes.nodes(rows, moment.http)}"
+        f"{page_nodes.nodes(rows, moment.http, moment.scheme)}"
         f"{_warnings(moment)}"
         f"{page_figures.tables(node.tables, moment.rates)}"
         f"{page_figures.traffic(node.bus.counters)}{page_figures.losses(node.counters)}</main>"

@@ -68,8 +68,8 @@ def _clock(wall: float) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02} UTC"
 
 
-def nodes(rows: Sequence[NodeRow], http: tuple[str, int] | None) -> str:
-    """The list of all nodes. ``http``: host and port on which this page is served."""
+def nodes(rows: Sequence[NodeRow], http: tuple[str, int] | None, scheme: str = "http") -> str:
+    """The list of all nodes. ``http``: host and port on which this page is served, ``scheme`` how."""
     columns = [
         ("Node", False),
         ("Status", False),
@@ -81,7 +81,7 @@ def nodes(rows: Sequence[NodeRow], http: tuple[str, int] | None) -> str:
     ]
     shown = sorted(rows, key=lambda row: (not row.local, row.lost_s is None, row.uri))
     own = next((row.uri for row in rows if row.local), "")
-    lines = [_line(row, page_of(row, own, http)) for row in shown[:MAX_ROWS]]
+    lines = [_line(row, page_of(row, own, http, scheme)) for row in shown[:MAX_ROWS]]
     return section("Nodes", columns, lines, "", len(rows), stack=True)
 
 
@@ -107,7 +107,7 @@ def _status(row: NodeRow) -> str:
     return pill({"active": "ok", "disabled": "idle"}.get(row.status, "warn"), text(row.status))
 
 
-def page_of(row: NodeRow, own: str, http: tuple[str, int] | None) -> str:
+def page_of(row: NodeRow, own: str, http: tuple[str, int] | None, scheme: str = "http") -> str:
     """Where the other node's page should be: at its own IP address, on the port that this node uses. Nothing
     for a Kamailio, for a node on the same address (its port must be another), and where this page is only
     for this machine while that node is elsewhere."""
@@ -119,7 +119,7 @@ def page_of(row: NodeRow, own: str, http: tuple[str, int] | None) -> str:
         return ""
     if _only_here(listened) and not _only_here(host):
         return ""
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def _only_here(host: str) -> bool:

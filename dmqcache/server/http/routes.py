@@ -1,8 +1,7 @@
 """The HTTP server of a node: metrics, health, JSON-RPC and the status page, in the node's own loop.
 
 Which metrics there are is ``metrics``'s business, what the methods do ``rpc_methods.py``'s, what the page
-says ``page.py``'s. Like Kamailio's own RPC it asks for no password: who may reach it is decided by
-``--http-address`` and the firewall.
+says ``page.py``'s, who is answered ``http_guard.py``'s, how long a client may take ``http_connection.py``'s.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -21,12 +20,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dmqcache.metrics.exposition import Metrics
 from dmqcache.metrics.memory import resident_bytes
 from dmqcache.metrics.rates import Rates
 from dmqcache.server.http import page, rpc
+from dmqcache.server.http.http_connection import HttpConnection
+from dmqcache.server.http.http_guard import Guard, HttpDoors
 from dmqcache.server.http.page_assets import SECURITY_POLICY
 from dmqcache.server.http.recent_warnings import RecentWarnings
 from dmqcache.server.http.rpc_methods import ServedNode, methods_of
@@ -36,11 +36,6 @@ log = logging.getLogger("dmqcache.http")
 #: Bytes of a JSON-RPC request: the largest value that a table takes (1 MiB) fits, unless most of its bytes
 #: are written as escapes.
 MAX_RPC_BODY: Final = 2 << 20
-#: Connections at once. Operators, Prometheus and probes need a handful; each costs a socket. One more takes
-#: the place of the one that has waited longest, so that nobody who only connects keeps a probe out.
-MAX_CONNECTIONS: Final = 256
-#: Seconds in which a connection must bring a request, and that its body: 2 MiB at 70 kB/s.
-PATIENCE_S: Final = 30.0
 #: Seconds that a stopping node waits for answers under way.
 GRACE_S: Final = 2
 
@@ -50,8 +45,11 @@ def application(
     version: str,
     warnings: RecentWarnings | None = None,
     address: Callable[[], tuple[str, int]] | None = None,
-) -> Starlette:
-    """The routes of one node. ``warnings`` are shown on its page; ``address`` is where it is served."""
+    guard: Guard | None = None,
+) -> ASGIApp:
+    """The routes of one node behind its guard. ``warnings`` are shown on its page; ``address`` is where it is
+    served."""
+    guard = guard or Guard()
     began = time.monotonic()
     metrics = Metrics(node, version, time.time)
     methods = methods_of(node, version)
@@ -80,13 +78,14 @@ def application(
             warnings.lines() if warnings is not None else (),
             resident_bytes(),
             address() if address is not None else None,
+            "http" if guard.doors.tls is None else "https",
         )
         return HTMLResponse(page.render(node, moment), headers=_PAGE_HEADERS)
 
     async def call(request: Request) -> Response:
-        return await _rpc(methods, request)
+        return await _rpc(methods, request, guard.why_no_change(request))
 
-    return Starlette(
+    routes = Starlette(
         routes=[
             Route("/", show_page),
             Route("/metrics", show_metrics),
@@ -96,14 +95,10 @@ def application(
             Route("/RPC", call, methods=["POST", "GET"]),
         ]
     )
+    return guard.around(routes)
 
 
-_PAGE_HEADERS: Final = {
-    "content-security-policy": SECURITY_POLICY,
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-}
+_PAGE_HEADERS: Final = {"content-security-policy": SECURITY_POLICY}
 
 
 def _readiness(node: ServedNode) -> Response:
@@ -116,7 +111,7 @@ def _readiness(node: ServedNode) -> Response:
     return JSONResponse(body, status_code=200 if node.ready else 503)
 
 
-async def _rpc(methods: rpc.Methods, request: Request) -> Response:
+async def _rpc(methods: rpc.Methods, request: Request, why_no_change: str) -> Response:
     """Kamailio's scripts send any Content-Type, so that cannot tell a browser's page from a script. But a
     browser adds an Origin to each POST: that is refused, or any web site could write into the tables of
     somebody who has it open."""
@@ -125,7 +120,7 @@ async def _rpc(methods: rpc.Methods, request: Request) -> Response:
     body = await _body(request, MAX_RPC_BODY)
     if body is None:
         return PlainTextResponse(f"the body is longer than {MAX_RPC_BODY} bytes\n", status_code=413)
-    found = rpc.answer(methods, body)
+    found = rpc.answer(methods, body, why_no_change)
     if found.pieces is None:
         return Response(status_code=found.status)
     return StreamingResponse(_bytes(found.pieces), found.status, media_type="application/json")
@@ -161,41 +156,6 @@ def _guarded(app: ASGIApp) -> ASGIApp:
     return call
 
 
-class _Connection(H11Protocol):
-    """One connection. With uvicorn's own limits, 64 silent ones would block all others for ever."""
-
-    def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named)
-        # Nobody needs "Invalid HTTP request received." for each stray byte: the client has its 400.
-        self.logger = logging.Logger("http")
-        self.logger.disabled = True
-        self._since = self.loop.time()
-        self._looked_at: object = None
-        self._look = self.loop.call_later(PATIENCE_S, self._see)
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
-            held = [one for one in self.connections if isinstance(one, _Connection) and one is not self]
-            min(held, key=lambda one: (not one._waits(), one._since)).transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._look.cancel()
-        super().connection_lost(exc)
-
-    def _waits(self) -> bool:
-        """Whether it is the client's turn."""
-        return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
-
-    def _see(self) -> None:
-        """Close it if there is no other request, and none that is being answered, since the last look."""
-        if self._waits() and self.cycle is self._looked_at:
-            self.transport.close()
-            return
-        self._looked_at = self.cycle
-        self._look = self.loop.call_later(PATIENCE_S, self._see)
-
-
 class _Uvicorn(uvicorn.Server):
     """uvicorn that leaves signals to the node and says when it listens."""
 
@@ -215,14 +175,17 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """Serves one node on ``host`` and ``port`` (0: any free one; see :attr:`address`)."""
 
-    def __init__(self, node: ServedNode, host: str, port: int, version: str) -> None:
+    def __init__(
+        self, node: ServedNode, host: str, port: int, version: str, doors: HttpDoors | None = None
+    ) -> None:
         self._wanted = (host, port)
+        self._guard = Guard(doors)
         self._warnings = RecentWarnings()
         self._config = uvicorn.Config(
-            _guarded(application(node, version, self._warnings, lambda: self.address)),
+            _guarded(application(node, version, self._warnings, lambda: self.address, self._guard)),
             lifespan="off",
             ws="none",
-            http=_Connection,
+            http=HttpConnection,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -235,7 +198,11 @@ class HttpServer:
         self.address: tuple[str, int] = (host, port)
 
     async def start(self) -> None:
-        """Listen. OSError if the address cannot be had."""
+        """Read the token and listen. OSError if the address cannot be had, ValueError if there is no token in
+        its file."""
+        self._guard.reload()
+        self._config.load()
+        self._config.ssl = self._guard.doors.tls
         listener = _listener(*self._wanted)
         self.address = listener.getsockname()[:2]
         self._server = server = _Uvicorn(self._config)
@@ -250,7 +217,8 @@ class HttpServer:
             log.info("http is served on %s port %d", *self.address)
 
     def reload(self) -> None:
-        """There is nothing to be read again."""
+        """Read the token again. ValueError, and the former one goes on."""
+        self._guard.reload()
 
     async def close(self) -> None:
         """Stop listening, and let answers under way end."""

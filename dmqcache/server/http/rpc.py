@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
 #: Requests in one batch. A batch of reads is answered within a moment; more is better sent in several.
@@ -21,6 +21,8 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600,
 _INTEGER: Final = re.compile("[+-]?[0-9]{1,20}")
 #: What Kamailio answers when a method fails, and when what it should delete is not there.
 FAILED, NOT_FOUND = 500, 404
+#: Who asks may only read.
+UNAUTHORIZED = 401
 #: In place of the id of a request that has none.
 NO_ID: Final = object()
 
@@ -51,6 +53,8 @@ class Method:
     call: Callable[..., Result]
     parameters: tuple[str, ...] = ()
     optional: int = 0
+    #: Whether something is another thing after it.
+    changes: bool = False
 
 
 Methods = Mapping[str, Method]
@@ -64,8 +68,11 @@ class Answer:
     pieces: AsyncIterator[str] | None
 
 
-def answer(methods: Methods, body: bytes) -> Answer:
-    """Handle one request or one batch. Never raises for what a client may send."""
+def answer(methods: Methods, body: bytes, why_no_change: str = "") -> Answer:
+    """Handle one request or one batch. Never raises for what a client may send. ``why_no_change``: the client
+    may only read, for this reason."""
+    if why_no_change:
+        methods = {name: _refused(one, why_no_change) for name, one in methods.items()}
     try:
         # Raw bytes, which Kamailio writes into its JSON, become the same escapes as everywhere here.
         request = json.loads(body.decode("utf-8", "surrogateescape"), parse_constant=_no_constant)
@@ -78,6 +85,15 @@ def answer(methods: Methods, body: bytes) -> Answer:
         # the answer, which then has none either.
         return _single(NO_ID, _run(methods, request))
     return _single(_id(request), _run(methods, request))
+
+
+def _refused(method: Method, why: str) -> Method:
+    """In the place of a method that changes something."""
+
+    def refuse(*arguments: object) -> NoReturn:
+        raise RpcError(UNAUTHORIZED, why)
+
+    return replace(method, call=refuse) if method.changes else method
 
 
 def _no_constant(name: str) -> NoReturn:

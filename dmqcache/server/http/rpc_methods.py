@@ -80,16 +80,16 @@ def _table_methods(node: ServedNode) -> dict[str, Method]:
 
     return {
         "htable.get": Method(on(_get), ("htable", "key")),
-        "htable.sets": Method(on(_set), ("htable", "key", "value")),
-        "htable.seti": Method(on(_set), ("htable", "key", "value:int")),
-        "htable.setxs": Method(on(_set), ("htable", "key", "value", "expire:int")),
-        "htable.setxi": Method(on(_set), ("htable", "key", "value:int", "expire:int")),
-        "htable.setex": Method(on(_expire), ("htable", "key", "expire:int")),
-        "htable.delete": Method(on(_delete), ("htable", "key")),
+        "htable.sets": Method(on(_set), ("htable", "key", "value"), changes=True),
+        "htable.seti": Method(on(_set), ("htable", "key", "value:int"), changes=True),
+        "htable.setxs": Method(on(_set), ("htable", "key", "value", "expire:int"), changes=True),
+        "htable.setxi": Method(on(_set), ("htable", "key", "value:int", "expire:int"), changes=True),
+        "htable.setex": Method(on(_expire), ("htable", "key", "expire:int"), changes=True),
+        "htable.delete": Method(on(_delete), ("htable", "key"), changes=True),
         "htable.dump": Method(on(_dump), ("htable",)),
-        "htable.flush": Method(on(_flush), ("htable",)),
-        "htable.dmqsync": Method(on(compare), ("htable",)),
-        "htable.dmqresync": Method(on(compare), ("htable",)),
+        "htable.flush": Method(on(_flush), ("htable",), changes=True),
+        "htable.dmqsync": Method(on(compare), ("htable",), changes=True),
+        "htable.dmqresync": Method(on(compare), ("htable",), changes=True),
         "htable.stats": Method(lambda: [_stats(*pair) for pair in node.tables.items()]),
         "htable.listTables": Method(lambda: [_declared(*pair) for pair in node.tables.items()]),
     }
@@ -179,10 +179,10 @@ def _bus_methods(node: ServedNode) -> dict[str, Method]:
 
     return {
         "dmq.list_nodes": Method(lambda: [_node(row) for row in node.node_rows()]),
-        "dmq.add": Method(add, ("uri",)),
-        "dmq.remove": Method(remove, ("uri",)),
-        "dmq.change_status": Method(set_status, ("uri", "status")),
-        "dmq.set_status": Method(set_status, ("uri", "status")),
+        "dmq.add": Method(add, ("uri",), changes=True),
+        "dmq.remove": Method(remove, ("uri",), changes=True),
+        "dmq.change_status": Method(set_status, ("uri", "status"), changes=True),
+        "dmq.set_status": Method(set_status, ("uri", "status"), changes=True),
     }
 
 

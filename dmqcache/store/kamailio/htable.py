@@ -38,6 +38,8 @@ from dmqcache.store.table.patterns import PatternError
 log = logging.getLogger("dmqcache.store")
 
 CHANNEL: Final = "htable"
+#: Bytes of what somebody says who is no node; all that it may is ask for the cells, in a few words.
+STRANGER_BYTES: Final = 1024
 #: How much of a pattern from the wire is logged.
 SHOWN_CHARACTERS: Final = 80
 
@@ -77,6 +79,9 @@ class Htable(Peer):
             # It takes us for a Kamailio.
             counters.refused["", "other_wire"] += 1
             return Reply(403, "Upgrade dmqcache")
+        if message.node is None and len(message.body) > STRANGER_BYTES:
+            counters.refused["", "unknown_node"] += 1
+            return Reply(403, "Unknown Node")
         try:
             came = read(message.body)
         except WireError as error:

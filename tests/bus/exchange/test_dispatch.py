@@ -302,6 +302,27 @@ def test_strangers_leave_room_for_nodes() -> None:
     bench.dispatcher.close()
 
 
+def test_nodes_go_before_strangers_who_came_first() -> None:
+    bench = Bench(workers=1)
+
+    def submit(name: str, stranger: bool) -> None:
+        async def work() -> Reply:
+            bench.log.append(name)
+            return Reply(200)
+
+        bench.dispatcher.submit(name, Job("c", work, lambda reply: None, stranger))
+
+    gate = bench.slow("busy", "1")
+    for number in range(3):
+        submit(f"stranger {number}", True)
+    for number in range(2):
+        submit(f"node {number}", False)
+    assert bench.run() == ["1 starts"]
+    gate.open()
+    assert bench.run() == ["1 202", "node 0", "node 1", "stranger 0", "stranger 1", "stranger 2"]
+    assert bench.dispatcher.waiting == 0
+
+
 def test_after_close_nothing_is_handled_or_answered() -> None:
     bench = Bench(workers=1)
     with warnings.catch_warnings():

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.peer import Reply
+from dmqcache.store.kamailio import htable
 from tests.store.harness import (
     NEW,
     Played,
@@ -111,6 +112,16 @@ def test_a_stranger_changes_nothing() -> None:
         assert stranger.say(side, body).status == 403
     assert not side.table.cells
     assert side.store.counters.refused["", "unknown_node"] == 2
+
+
+def test_what_a_stranger_says_at_length_is_not_even_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    stranger = old_kamailio(world)
+    body = cells_body(("k", "x" * 60_000))
+    monkeypatch.setattr(htable, "read", lambda body: pytest.fail("parsed"))
+    assert stranger.say(side, body).status == 403
+    assert side.store.counters.refused["", "unknown_node"] == 1
 
 
 def test_what_is_kept_of_nodes_that_left_is_nothing() -> None:
