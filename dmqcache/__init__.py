@@ -14,7 +14,8 @@ The map, from the top down; each folder says in its ``__init__`` what it owns an
     ``bus``          the bus: ``sip``, ``net``, ``exchange`` (transactions), ``nodes``; knows no cache
 
 Data climbs from the transport to the table; imports only go down: the bus knows nothing of the store, and
-the store nothing of the servers. ``docs/architecture.md`` tells more.
+the store nothing of the servers. ``docs/architecture.md`` tells more. What the map leaves out is small: how
+clients come in (``client_doors``, ``served_tls``), how a program ends (``process_end``), ``release``.
 
 The words
     node        one process on the bus, known by its SIP address
@@ -22,13 +23,13 @@ The words
     channel     the name before the @ of a message's address: which peer it is for
     table       a named set of cells, declared alike on all nodes
     cell        one key with its value, version and time to live
-    version     when a cell was written, by its writer's clock; the higher one wins on every node
+    version     when a cell was written, by its writer's clock (``stamp``); the higher one wins on every node
     change      one set or delete with its version
     tombstone   a delete that is remembered, so that no node brings the key back
-    floor       a flush: everything with an older version is dead
+    floor       the version of a table's last flush: everything with an older one is dead
     expired     a cell whose time to live has passed
-    counter     a cell that ``incr`` adds to: a base and a share for each node that counted
-    share       what one node has added to a counter
+    counter     a cell that ``incr`` adds to: a base and a share for each process that counted
+    share       what one process of a node has added to a counter
     row         a cell as dmqcache nodes send it to each other
     merge       take a row or leave it, so that all nodes end alike in whatever order rows come
     outbox      the keys that one other node has still to be told
@@ -36,7 +37,7 @@ The words
     digest      sums over a table's cells by which two nodes find what differs
     repair      two nodes compare their tables and exchange what differs
     donor       the node that answers an initial sync or a repair
-    designated  the dmqcache node that looks after the Kamailio nodes
+    designated  the dmqcache node that looks after the Kamailio nodes: the one with the lowest address
     dialect     what a Kamailio of a certain version understands
     pending     a node that was heard of and has not answered yet
     ready       a node that has all that the others had when it started
