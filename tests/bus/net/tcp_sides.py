@@ -7,7 +7,7 @@ import ipaddress
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.net.failure import Failures
@@ -94,3 +94,19 @@ class Plain:
         self._server.close()
         for _, writer in self.connections:
             writer.close()
+
+
+async def called(side: Side) -> tuple[Plain, Endpoint]:
+    """A listener that ``side`` has called, and that has read its first message; and where it listens."""
+    plain = Plain()
+    there = await plain.start()
+    side.transport.send(sip(b"1"), there)
+    await plain.read(sip(b"1"))
+    return plain, there
+
+
+async def closed(reader: asyncio.StreamReader) -> None:
+    """Wait until the other end closes the connection, and see that it has sent nothing."""
+    async with asyncio.timeout(10):
+        with suppress(ConnectionResetError, BrokenPipeError):
+            assert await reader.read() == b""

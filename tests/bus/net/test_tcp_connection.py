@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from contextlib import suppress
 
 import pytest
 
@@ -14,7 +13,7 @@ from dmqcache.bus.net.tcp import TcpOptions
 from dmqcache.bus.net.tcp_connection import STRANGER_MESSAGE_BYTES, TcpConnection
 from dmqcache.bus.sip.uri import Endpoint
 from tests.bus.net.loops import Loop, both_loops, run, turns
-from tests.bus.net.tcp_sides import Plain, Side, sides, sip
+from tests.bus.net.tcp_sides import Plain, Side, called, closed, sides, sip
 from tests.waiting import until
 
 
@@ -55,10 +54,7 @@ def test_a_double_line_end_is_answered_with_one(loop: Loop) -> None:
 def test_a_close_is_told_while_an_answer_may_be_due(loop: Loop) -> None:
     async def main() -> None:
         async with sides("127.0.0.11") as [(side, _)]:
-            plain = Plain()
-            there = await plain.start()
-            side.transport.send(sip(), there)
-            await plain.read(sip())
+            plain, there = await called(side)
             plain.connections[0][1].close()
             await until(lambda: side.failed)
             assert side.failed == [(there, "closed")]
@@ -73,10 +69,7 @@ def test_a_close_after_long_silence_is_no_failure(loop: Loop, monkeypatch: pytes
 
     async def main() -> None:
         async with sides("127.0.0.11") as [(side, _)]:
-            plain = Plain()
-            there = await plain.start()
-            side.transport.send(sip(b"1"), there)
-            await plain.read(sip(b"1"))
+            plain, there = await called(side)
             plain.connections[0][1].write(sip(b"answer"))
             await until(lambda: side.received)
             plain.connections[0][1].close()
@@ -109,9 +102,7 @@ def test_what_is_not_sip_ends_the_connection_with_a_counted_reason(
         async with sides("127.0.0.11") as [(side, here)]:
             reader, writer = await asyncio.open_connection(here.host, here.port)
             writer.write(sip(b"good") + garbage)
-            async with asyncio.timeout(10):
-                with suppress(ConnectionResetError):
-                    assert await reader.read() == b""
+            await closed(reader)
             assert side.bodies == [sip(b"good")]
             assert sum(side.counters.drops.values()) == 1
             assert reason is None or side.counters.drops[reason] == 1
@@ -129,10 +120,7 @@ def test_what_is_not_sip_ends_the_connection_with_a_counted_reason(
 def test_garbage_from_a_peer_that_owes_an_answer_is_told(loop: Loop) -> None:
     async def main() -> None:
         async with sides("127.0.0.11") as [(side, _)]:
-            plain = Plain()
-            there = await plain.start()
-            side.transport.send(sip(), there)
-            await plain.read(sip())
+            plain, there = await called(side)
             plain.connections[0][1].write(b"\0\0\0\0\0\0")
             await until(lambda: side.failed)
             assert side.failed == [(there, "framing")]
@@ -192,9 +180,7 @@ def test_a_connection_that_says_nothing_whole_is_closed(loop: Loop) -> None:
             _good_reader, good = await asyncio.open_connection(here.host, here.port)
             good.write(sip())
             writer.write(sip(b"never whole")[:-1])
-            async with asyncio.timeout(10):
-                with suppress(ConnectionResetError):
-                    assert await reader.read() == b""
+            await closed(reader)
             assert side.counters.drops == {"tcp_silent": 1}
             good.write(sip(b"still here"))
             await until(lambda: len(side.received) == 2)
@@ -275,9 +261,7 @@ def test_a_message_that_does_not_end_ends_the_connection(loop: Loop) -> None:
         async with sides("127.0.0.11", options=TcpOptions(message_timeout=0.05)) as [(side, here)]:
             reader, writer = await asyncio.open_connection(here.host, here.port)
             writer.write(sip(b"whole") + sip(b"half")[:-2])
-            async with asyncio.timeout(10):
-                with suppress(ConnectionResetError):
-                    assert await reader.read() == b""
+            await closed(reader)
             assert side.bodies == [sip(b"whole")] and side.counters.drops == {"tcp_unfinished": 1}
             writer.close()
 
@@ -319,9 +303,7 @@ def test_large_messages_are_taken_from_the_hosts_of_nodes_only() -> None:
             await until(lambda: len(side.received) == 2)
             nodes.clear()
             writer.write(large)
-            async with asyncio.timeout(10):
-                with suppress(ConnectionResetError, BrokenPipeError):
-                    assert await reader.read() == b""
+            await closed(reader)
             assert side.counters.drops == {"too_large": 1}
             writer.close()
 
