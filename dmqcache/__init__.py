@@ -39,6 +39,7 @@ The words
     donor       the node that answers an initial sync or a repair
     designated  the dmqcache node that looks after the Kamailio nodes: the one with the lowest address
     dialect     what a Kamailio of a certain version understands
+    hearsay     what is known only because others said it: a node in a list, a cell that a Kamailio shows
     pending     a node that was heard of and has not answered yet
     ready       a node that has all that the others had when it started
     drop        a message that is not handled, counted under a named reason
