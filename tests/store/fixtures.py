@@ -49,3 +49,8 @@ def rows_of(table: Table, *keys: str) -> list[Row]:
     except UnicodeError:
         body = encode_rows({"t": [escaped(row) for row in rows]}, {}, False)
     return decode(body).rows["t"]
+
+
+def books(table: Table) -> tuple[object, ...]:
+    """What a table keeps beside its cells: alike before and after, nothing was changed."""
+    return (table.live, table.bytes, list(table.cells), table.digest.leaves[:], len(table.tombstones))

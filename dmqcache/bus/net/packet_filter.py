@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 # <linux/filter.h>, <linux/bpf_common.h> and <asm-generic/socket.h>
 SO_ATTACH_FILTER: Final = 26
-SO_DETACH_FILTER: Final = 27
 #: BPF_LD | BPF_W | BPF_ABS, BPF_ALU | BPF_AND | BPF_K, BPF_JMP | BPF_JEQ | BPF_K, BPF_RET | BPF_K
 LOAD_WORD, AND, JUMP_IF_EQUAL, RETURN = 0x20, 0x54, 0x15, 0x06
 #: Offsets from here on count from the network header (SKF_NET_OFF); a socket's filter starts at UDP's.

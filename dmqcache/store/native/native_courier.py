@@ -23,14 +23,14 @@ log = logging.getLogger("dmqcache.store")
 
 #: Bytes of a node's first batches.
 FIRST_BUDGET: Final = 8_192
-#: Bytes of a batch. The floor fits one Ethernet frame: on a bad network a fragment lost is all lost. The
-#: ceilings are where larger batches stopped paying (``make bench`` prints it anew).
-FLOOR: Final = 1_000
-CEILING: Final = {"udp": 24_000, "tcp": 60_000, "tls": 60_000}
+#: Bytes of a batch. The least fits one Ethernet frame: on a bad network a fragment lost is all lost. The
+#: most is where larger batches stopped paying (``make bench`` prints it anew).
+MIN_BATCH_BYTES: Final = 1_000
+MAX_BATCH_BYTES: Final = {"udp": 24_000, "tcp": 60_000, "tls": 60_000}
 #: Seconds after which a batch is packed anew, smaller.
 BATCH_TIMEOUT_S: Final = 4.0
 #: Bytes of a body: what a UDP datagram (65,507) takes beside the SIP head; over TCP what a node reads.
-LARGEST: Final = {"udp": 64_000, "tcp": 4_000_000, "tls": 4_000_000}
+MAX_BODY_BYTES: Final = {"udp": 64_000, "tcp": 4_000_000, "tls": 4_000_000}
 #: Cells of a batch, so that none holds a receiver's loop for more than some 10 ms.
 MOST_CELLS: Final = 2_000
 
@@ -54,7 +54,7 @@ class NativeCourier:
         """Send a batch as one message."""
         body = self._pack(batch)
         batch.size = len(body)
-        if len(body) > LARGEST[outbox.node.transport]:
+        if len(body) > MAX_BODY_BYTES[outbox.node.transport]:
             if batch.count > 1:
                 return False
             self._withhold(outbox, batch)
@@ -108,9 +108,9 @@ class NativeCourier:
         counters = self._ground.counters
         if response.status == 200:
             if response.retransmissions:
-                outbox.budget = max(FLOOR, outbox.budget // 2)
+                outbox.budget = max(MIN_BATCH_BYTES, outbox.budget // 2)
             else:
-                outbox.budget = min(CEILING[outbox.node.transport], outbox.budget * 2)
+                outbox.budget = min(MAX_BATCH_BYTES[outbox.node.transport], outbox.budget * 2)
             if batch.transfer is None:
                 counters.delay.observe(self._ground.clock.now() - batch.since, batch.count)
             outbox.delivered(batch)
@@ -121,7 +121,7 @@ class NativeCourier:
             outbox.delivered(batch)
             outbox.overflowed = True
         else:
-            outbox.budget = FLOOR
+            outbox.budget = MIN_BATCH_BYTES
             outbox.failed(batch)
         self._outboxes.pump(outbox)
 

@@ -19,11 +19,12 @@ from dmqcache.store.table.cell import (
     Cell,
     Value,
 )
+from dmqcache.store.table.checks import MAX_KEY_LENGTH
 from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
 from dmqcache.store.table.counts import Counts, Share, without_void
 from dmqcache.store.table.row import Row, fault
 from dmqcache.store.table.store_counters import StoreCounters
-from dmqcache.store.table.table import MAX_KEY_LENGTH, Table
+from dmqcache.store.table.table import Table
 from dmqcache.store.table.version import State, Verdict, merge
 
 #: Milliseconds within which two writes of one key by two nodes count as simultaneous: a retransmission of

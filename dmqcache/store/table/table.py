@@ -1,7 +1,8 @@
 """One replicated table as its users see it: read, write, expire, count, list.
 
 Every local write gets a version and is told to ``on_change``; what came from other nodes enters through
-``merge.py``. Which of two wins is ``version.py``'s; who is told, the store's.
+``merge.py``. Which of two wins is ``version.py``'s; who is told, the store's; what no table takes,
+``checks.py``'s.
 """
 
 from __future__ import annotations
@@ -20,16 +21,12 @@ from dmqcache.store.table.cell import (
     Value,
 )
 from dmqcache.store.table.cells import Cells
+from dmqcache.store.table.checks import MAX_VALUE_BYTES, as_integer, checked_key, checked_value
 from dmqcache.store.table.clock import MAX_COUNT, Clock, version_at
 from dmqcache.store.table.counts import Counter, Counts, fits, saturated
-from dmqcache.store.table.json_bytes import quote
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
 from dmqcache.store.table.settings import TableSettings
 
-#: Characters; Kamailio's keys are far shorter, and a key is repeated in every message.
-MAX_KEY_LENGTH: Final = 4096
-#: Bytes; what one SIP message can carry beside its headers without a second thought about memory.
-MAX_VALUE_BYTES: Final = 1 << 20
 #: Milliseconds by which nodes' versions of one write of a Kamailio's may differ: its way to one of them
 #: may be repeated once (0.5 s). A later one is a write that crossed, and is settled as such.
 PROVISIONAL_LEAD_MS: Final = 1_000
@@ -83,7 +80,7 @@ class Table(Cells):
         return isinstance(key, str) and self.live_cell(key) is not None
 
     def __len__(self) -> int:
-        """Cells, among them those whose time ended within the last second and that nobody has read since."""
+        """Cells, among them those that expired within the last second and that nobody has read since."""
         return self.live
 
     def __iter__(self) -> Iterator[str]:
@@ -128,15 +125,15 @@ class Table(Cells):
     def takes(self, value: Value) -> bool:
         """Whether the value is one that :meth:`set` takes."""
         try:
-            self._checked(value)
+            checked_value(value, self.max_value_bytes)
         except ValueError:
             return False
         return True
 
     def check(self, key: str, value: Value | bytes) -> None:
         """ValueError, in the same words, for what :meth:`set` would refuse."""
-        self._checked_key(key)
-        self._checked(value)
+        checked_key(key)
+        checked_value(value, self.max_value_bytes)
 
     def set(self, key: str, value: Value | bytes, ttl: float | None = None, keep_ttl: bool = False) -> None:
         """Write a value. ``ttl`` in seconds: None takes the table's autoexpire, 0 means for ever.
@@ -147,7 +144,7 @@ class Table(Cells):
             or not (key.isascii() and value.isascii())
             or not 0 < len(key) <= len(key) + len(value) <= self._short
         ):
-            key, value = self._checked_key(key), self._checked(value)
+            key, value = checked_key(key), checked_value(value, self.max_value_bytes)
         cell = self.cells.get(key)
         if ttl is None and not self._default_ttl and (cell is None or cell.expires == NEVER):
             # No time before, none after: most writes of most tables.
@@ -242,7 +239,7 @@ class Table(Cells):
         if live is None:
             before = self.settings.initval or 0
         else:
-            before = live.counts.exact() if live.counts is not None else _as_integer(live.value)
+            before = live.counts.exact() if live.counts is not None else as_integer(live.value)
         total = before + by
         # A sum that simultaneous increments brought beyond 64 bits may be brought back.
         if not fits(by) or (by and not fits(total)):
@@ -274,7 +271,7 @@ class Table(Cells):
         """The key's cell, ready to be counted in. All nodes must choose the same base for one beginning."""
         if cell is not None:
             if cell.counts is None:
-                cell.counts = Counts(_as_integer(cell.value), {})
+                cell.counts = Counts(as_integer(cell.value), {})
                 if cell.flags & PROVISIONAL and cell.stamp > self.floor + 1:
                     # Each node gave the Kamailio's number its own version on arrival, some a later one than
                     # this node: an increment of it needs one that beats them all.
@@ -283,7 +280,7 @@ class Table(Cells):
         base = self.settings.initval or 0
         dead = self.cells.get(key)
         if dead is None:
-            self._checked_key(key)
+            checked_key(key)
             dead = self._new_cell(key)
         dead.stamp = self.generation(dead)
         dead.counts = Counts(base, {})
@@ -347,46 +344,3 @@ class Table(Cells):
 
     def _deadline(self) -> float:
         return self.clock.now() + self.settings.autoexpire if self._default_ttl else NEVER
-
-    @staticmethod
-    def _checked_key(key: str) -> str:
-        if not isinstance(key, str) or not key:
-            raise ValueError("a key is a text of at least one character")
-        if len(key) > MAX_KEY_LENGTH:
-            raise ValueError(f"a key has at most {MAX_KEY_LENGTH} characters, this one has {len(key)}")
-        if _canonical(key) != key:
-            raise ValueError("a key's characters are UTF-8, and other bytes as surrogateescape leaves them")
-        return _canonical(key)
-
-    def _checked(self, value: Value | bytes) -> Value:
-        if isinstance(value, bytes):
-            value = value.decode("utf-8", "surrogateescape")
-        if isinstance(value, bool) or not isinstance(value, str | int):
-            raise ValueError(f"a value is a text, bytes or an integer, not {type(value).__name__}")
-        if isinstance(value, int):
-            if not fits(value):
-                raise ValueError("an integer has at most 64 bits; store a larger one as text")
-            return int(value)
-        value = _canonical(value)
-        if 6 * len(value) > self.max_value_bytes and (size := len(quote(value))) > self.max_value_bytes:
-            raise ValueError(f"a value takes at most {self.max_value_bytes} bytes in a message, this {size}")
-        return value
-
-
-def _as_integer(value: Value | None) -> int:
-    if isinstance(value, int):
-        return value
-    text = value or ""
-    digits = text[1:] if text[:1] == "-" else text
-    if not digits.isascii() or not digits.isdigit() or len(digits) > 19 or not fits(int(text)):
-        raise ValueError("value is not an integer or out of range")
-    return int(text)
-
-
-def _canonical(text: str) -> str:
-    """The one ``str`` for the bytes that a text stands for. Texts put together from parts may spell a
-    character as bytes; two nodes would take one for two. ValueError for a surrogate that is no byte."""
-    try:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        raise ValueError("a text holds a surrogate that stands for no byte") from None

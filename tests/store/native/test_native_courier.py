@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from dmqcache.bus.peer import Reply
-from dmqcache.store.native.native_courier import BATCH_TIMEOUT_S, CEILING, FLOOR
+from dmqcache.store.native.native_courier import BATCH_TIMEOUT_S, MAX_BATCH_BYTES, MIN_BATCH_BYTES
 from tests.store.harness import Played, World, equal
 from tests.store.native.native_hosts import rows, with_node
 
@@ -64,12 +64,12 @@ def test_batches_grow_while_all_goes_well_and_start_anew_after_a_failure() -> No
         side.table[f"k{number}"] = "x" * 50
     world.run(2)
     outbox = side.outbox(other)
-    assert outbox.budget == CEILING["udp"]
-    assert max(len(sent.body) for sent in other.got) <= 1.3 * CEILING["udp"]
+    assert outbox.budget == MAX_BATCH_BYTES["udp"]
+    assert max(len(sent.body) for sent in other.got) <= 1.3 * MAX_BATCH_BYTES["udp"]
     other.answer = lambda sent: Reply(503)
     side.table["a"] = "x"
     world.run(0.1)
-    assert outbox.budget == FLOOR
+    assert outbox.budget == MIN_BATCH_BYTES
     other.answer = lambda sent: Reply(200)
     world.run(1)
     assert outbox.waiting() == 0

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.table.cell import EXPIRED, MAX_TTL_S
+from dmqcache.store.table.checks import MAX_KEY_LENGTH
 from dmqcache.store.table.counts import Share
 from dmqcache.store.table.row import Row
-from dmqcache.store.table.table import MAX_KEY_LENGTH, Table
+from dmqcache.store.table.table import Table
 from tests.store.fixtures import Hands, make_arrivals, rows_of
 
 
