@@ -127,8 +127,8 @@ class NativeCourier:
 
 
 def _row(table: Cells, cell: Cell, now: float) -> tuple[object, ...]:
-    buried = table.tombstones.died_at(cell.key) if cell.value is None else None
-    return row_of(cell, now) if buried is None else tombstone_row(cell, now - buried)
+    died = table.tombstones.died_at(cell.key) if cell.value is None else None
+    return row_of(cell, now) if died is None else tombstone_row(cell, now - died)
 
 
 def _safe(row: tuple[object, ...]) -> tuple[object, ...]:

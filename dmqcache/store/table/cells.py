@@ -63,13 +63,13 @@ class Cells:
         self.on_expire: Callable[[Cell], None] = lambda cell: None
 
     def live_cell(self, key: str) -> Cell | None:
-        """The cell if it holds a value whose time is not over."""
+        """The cell if it holds a value and has not expired."""
         cell = self.cells.get(key)
-        if cell is None or cell.value is None or self._is_over(cell):
+        if cell is None or cell.value is None or self._has_expired(cell):
             return None
         return cell
 
-    def _is_over(self, cell: Cell) -> bool:
+    def _has_expired(self, cell: Cell) -> bool:
         """Whether the cell has expired; if so it becomes a tombstone, with its version kept."""
         if cell.expires == NEVER or cell.expires > self.clock.now():
             return False

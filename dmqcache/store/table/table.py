@@ -64,7 +64,7 @@ class Table(Cells):
     def get(self, key: str, default: Value | None = None) -> Value | None:
         """The value, or ``default`` if there is none or it has expired."""
         cell = self.cells.get(key)
-        if cell is None or cell.value is None or (cell.expires != NEVER and self._is_over(cell)):
+        if cell is None or cell.value is None or (cell.expires != NEVER and self._has_expired(cell)):
             self.counters.misses += 1
             return default
         self.counters.hits += 1
@@ -150,7 +150,7 @@ class Table(Cells):
             # No time before, none after: most writes of most tables.
             self._write(cell, key, value, 0, NEVER, 0)
             return
-        alive = cell is not None and cell.value is not None and not self._is_over(cell)
+        alive = cell is not None and cell.value is not None and not self._has_expired(cell)
         if alive and (keep_ttl or (ttl is None and not self.settings.updateexpire)):
             assert cell is not None
             life, expires, flags = cell.ttl, cell.expires, cell.flags & DEFAULT_TTL

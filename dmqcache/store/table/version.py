@@ -65,7 +65,7 @@ def _count_together(one: State, other: State) -> bool:
 
 
 def _merge_counters(held: State, came: State) -> tuple[Verdict, State]:
-    """The greater base, and of each node's shares the later."""
+    """The greater base, and of each process's share the later."""
     assert held.shares is not None and came.shares is not None
     shares = merge_shares(held.shares, came.shares)
     best = max(held, came, key=lambda state: _rank(state)[4:])
@@ -77,7 +77,7 @@ def _merge_counters(held: State, came: State) -> tuple[Verdict, State]:
     return (Verdict.OLDER if is_held else Verdict.MERGED), state
 
 
-def _is_over(one: State, other: State) -> bool:
+def _one_has_expired(one: State, other: State) -> bool:
     """Whether one of two rivals of one version has expired and the other has as long to live."""
     return (
         bool((one.flags ^ other.flags) & EXPIRED)
@@ -94,7 +94,7 @@ def merge(held: State | None, came: State) -> tuple[Verdict, State]:
         return Verdict.NEWER, came
     if _count_together(held, came):
         return _merge_counters(held, came)
-    if _is_over(held, came):
+    if _one_has_expired(held, came):
         return Verdict.SAME, held
     mine, theirs = _rank(held), _rank(came)
     if mine == theirs:
