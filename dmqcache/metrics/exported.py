@@ -108,6 +108,13 @@ EXPORTS: Final[tuple[Export, ...]] = (
         lambda r: r.each_node(lambda row: row.in_sync == "repair"),
     ),
     Export(
+        "dmqcache_node_tables_declared_otherwise",
+        "gauge",
+        "Tables that a Kamailio declares otherwise: without dmqreplicate, or with another autoexpire.",
+        _NODE,
+        lambda r: r.each_node(lambda row: row.otherwise),
+    ),
+    Export(
         "dmqcache_tls_certificate_expiry_timestamp_seconds",
         "gauge",
         "Unix time at which this node's certificate, the first of several, expires. None without TLS.",
@@ -193,6 +200,14 @@ EXPORTS: Final[tuple[Export, ...]] = (
         ("table", "reason"),
         lambda r: r.store.withheld.items(),
         lambda r: r.table_labels(*UNFIT, *REFUSED),
+    ),
+    Export(
+        "dmqcache_kamailio_cells_removed",
+        "counter",
+        "Cells that vanished on a Kamailio that said nothing: left so, or followed on all nodes.",
+        ("table", "outcome"),
+        lambda r: r.store.removed.items(),
+        lambda r: r.table_labels("left", "followed"),
     ),
     Export(
         "dmqcache_versions_clamped",

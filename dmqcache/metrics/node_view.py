@@ -36,8 +36,11 @@ class NodeRow:
     backlog: int
     #: Seconds since it was given up, while it neither answers nor has said goodbye; None: it is not lost.
     lost_s: float | None = None
-    #: What it is not told now, as ``too_large 3, lacks maint``: keys by reason, and tables; empty: nothing.
+    #: What it is not told now, as ``too_large 3, lacks maint``: keys by reason, and tables; what was removed
+    #: there alone, and what it declares otherwise; empty: nothing.
     withheld: str = ""
+    #: Tables that it declares otherwise than this node.
+    otherwise: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +121,13 @@ def _row(store: Store, node: Node, software: str, lost_at: float | None) -> Node
         backlog=waiting,
         lost_s=None if lost_at is None else max(0.0, now - lost_at),
         withheld=_withheld(store, node),
+        otherwise=len(store.compare.otherwise(node.uri)),
     )
 
 
 def _withheld(store: Store, node: Node) -> str:
-    reasons = [f"{reason} {keys}" for reason, keys in store.held_back.reasons(node.uri).items()]
-    return ", ".join(reasons + [f"lacks {table}" for table in store.held_back.missing_tables(node.uri)])
+    words = [f"{reason} {keys}" for reason, keys in store.held_back.reasons(node.uri).items()]
+    words += [f"lacks {table}" for table in store.held_back.missing_tables(node.uri)]
+    words += [f"{cells} of {table} removed there" for table, cells in store.compare.left(node.uri).items()]
+    words += [f"{table}: {what}" for table, what in store.compare.otherwise(node.uri).items()]
+    return ", ".join(words)

@@ -24,6 +24,7 @@ from dmqcache.store.kamailio.hearsay import Hearsay
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.htable import Htable
 from dmqcache.store.kamailio.kamailio_courier import KamailioCourier
+from dmqcache.store.kamailio.relay import Relay
 from dmqcache.store.kamailio.sync_requests import SyncRequests
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.native import replica
@@ -112,6 +113,7 @@ class Store:
             table.on_change = self.outboxes.on_change(table)
             table.on_flush = lambda keys: self._flushed(table, keys)
             table.on_expire = lambda cell: self._expired(table, cell)
+            table.on_floor = lambda: self.compare.flushed()
         self.tables[settings.name] = table
         self.arrivals[settings.name] = KamailioArrivals(table, self.counters)
 
@@ -141,6 +143,7 @@ class Store:
             self.collisions,
             self.compare,
             self.sync_requests,
+            Relay(boxes, dialects),
         )
 
     def _tell_again(self, node: NodeURI, table: str, keys: list[str]) -> None:

@@ -68,6 +68,7 @@ class Cluster:
     `seeding` "all": each node is told of all others; "first": each is told of the first only, as an
     operator does who adds nodes one by one. A `network` puts each node into the namespace of its name.
     `lineup` names the releases of the Kamailio nodes, and the nodes themselves if `names` does not.
+    `dmqcache_tables`: how dmqcache nodes declare the tables, if otherwise.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Cluster:
         shm_mb: int = 512,
         network: Network | None = None,
         dmqcache_options: Sequence[str] = (),
+        dmqcache_tables: Sequence[str] = (),
     ) -> None:
         self.lineup = LINEUPS[lineup]
         names = self.names = list(names or self.lineup.names)
@@ -109,6 +111,7 @@ class Cluster:
                     **common,
                 )
             else:
+                common["tables"] = dmqcache_tables or tables
                 self._nodes[name] = DmqcacheNode(hosts[name], extra=dmqcache_options, **common)
 
     # ---- who ----

@@ -12,20 +12,17 @@ import http.client
 import itertools
 import json
 import shutil
-import socket
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.interop.daemon import Daemon, NotReady, require_programs, wait_until
-from tests.interop.kamailio_cfg import configuration, table_names
+from tests.interop.kamailio_cfg import PIECE_BYTES, configuration, table_names
 from tests.interop.releases import DEFAULT, Release, find
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 15.0
-PIECE_BYTES = 12_000
-"""A longer value is given to the script in pieces: in hexadecimal it would not fit into what it receives."""
 USERS = "users=>size=12;autoexpire=3600;dmqreplicate=1;"
 
 Value = str | int
@@ -49,8 +46,7 @@ class Kamailio:
     `tables` are htable declarations, `seeds` notification addresses (`sip:HOST:PORT[;transport=tcp]`).
     A test gives each Kamailio its own loopback address 127.0.0.x and the same port. `told_of_unanswered`:
     it is beside a Kamailio that tells others of seeds which have not answered. `name`: what it calls
-    itself, if not `host`; it must resolve. `registrar`: it takes REGISTERs, and shares
-    the contacts over DMQ.
+    itself, if not `host`; it must resolve.
     """
 
     def __init__(
@@ -71,7 +67,6 @@ class Kamailio:
         extra_cfg: str = "",
         told_of_unanswered: bool = False,
         name: str = "",
-        registrar: bool = False,
     ) -> None:
         self.release = release
         self.host = host
@@ -102,7 +97,6 @@ class Kamailio:
                 workers=workers,
                 ping_interval=ping_interval,
                 init_sync=init_sync,
-                registrar=registrar,
                 extra=extra_cfg,
             )
         )
@@ -255,32 +249,6 @@ class Kamailio:
         """Replicated sets of prefix0 .. prefix(count-1) to v0 .. in one tight script loop."""
         self._op("fast", self._index(table), prefix, count, timeout=timeout)
 
-    # ---- contacts, of a registrar ----
-
-    def register(self, user: str) -> None:
-        """A REGISTER of one contact from a phone on this node's host; returns when it is answered 200."""
-        request = (
-            f"REGISTER sip:{self.host} SIP/2.0\r\n"
-            f"Via: SIP/2.0/UDP {self.host};rport;branch=z9hG4bK{user}\r\n"
-            f"From: <sip:{user}@{self.host}>;tag={user}\r\nTo: <sip:{user}@{self.host}>\r\n"
-            f"Call-ID: {user}@phone\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\n"
-            f"Contact: <sip:{user}@192.0.2.7:5070>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n"
-        )
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
-            phone.settimeout(5.0)
-            phone.sendto(request.encode(), (self.host, self.port))
-            answer = phone.recv(65_535)
-        if not answer.startswith(b"SIP/2.0 200 "):
-            raise RPCError(f"REGISTER of {user}: {answer[:80]!r}")
-
-    def has_contact(self, user: str) -> bool:
-        """Whether somebody is registered under this name."""
-        try:
-            self.rpc("ul.lookup", "location", user)
-        except RPCError:
-            return False
-        return True
-
     # ---- reading ----
 
     def get(self, table: str, key: str) -> Value | None:
@@ -288,7 +256,20 @@ class Kamailio:
         kind, _, data = self._op("get", self._index(table), key).partition(b" ")
         if kind == b"null":
             return None
-        return int(data) if kind == b"int" else to_text(bytes.fromhex(data.decode()))
+        if kind == b"int":
+            return int(data)
+        said, _, digits = data.partition(b" ")
+        if not said:
+            return None  # It was deleted while the script looked.
+        length = int(said)
+        # Of an empty text the script can take no part.
+        value = bytes.fromhex(digits.decode())[:length]
+        while len(value) < length:
+            part = bytes.fromhex(self._op("getpart", self._index(table), key, len(value)).decode())
+            if not part:
+                return self.get(table, key)  # It was replaced by a shorter one meanwhile.
+            value += part
+        return to_text(value)
 
     def ttl(self, table: str, key: str) -> int | None:
         """Seconds left by `$shtex`, or None if the key is not there or never expires (Kamailio says 0)."""

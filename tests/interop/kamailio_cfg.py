@@ -6,6 +6,9 @@ Table names cannot be variables in `$sht(...)`, so each operation has one branch
 from collections.abc import Sequence
 from pathlib import Path
 
+#: A longer value goes to and from the script in pieces: in hexadecimal it would not fit into its buffers.
+PIECE_BYTES = 12_000
+
 # dmq comes before htable, which registers its peer there while it is loaded.
 MODULES = ("tm", "sl", "pv", "kex", "textops", "xlog", "xhttp", "jsonrpcs", "dmq", "htable")
 
@@ -42,7 +45,6 @@ modparam("htable","timer_interval",1)
 ROUTES = """
 request_route {{
   if(is_method("KDMQ")) {{ dmq_handle_message(); exit; }}
-{requests}
   sl_send_reply("405","Method Not Allowed");
 }}
 
@@ -66,16 +68,6 @@ event_route[xhttp:request] {{
   xhttp_reply("400", "No Such Table", "text/plain", "no such table");
 }}
 """
-
-REGISTRAR = """
-loadmodule "usrloc.so"
-loadmodule "registrar.so"
-loadmodule "dmq_usrloc.so"
-modparam("usrloc","db_mode",0)
-modparam("dmq_usrloc","enable",1)
-modparam("dmq_usrloc","sync",1)
-"""
-REGISTRAR_ROUTE = """  if(is_method("REGISTER")) { save("location"); exit; }"""
 
 BRANCH = """
   if($var(table) == {number}) {{
@@ -120,8 +112,17 @@ BRANCH = """
         }} else if(is_int("$sht({t}=>$var(key))")) {{
           $var(answer) = "int " + $sht({t}=>$var(key));
         }} else {{
-          $var(answer) = "str " + $(sht({t}=>$var(key)){{s.encode.hexa}});
+          $var(str) = $(sht({t}=>$var(key)){{s.substr,0,{piece}}});
+          $var(answer) = "str " + $(sht({t}=>$var(key)){{s.len}}) + " " + $(var(str){{s.encode.hexa}});
         }}
+        break;
+      case "getpart":
+        $var(i) = $(var(arg){{s.int}});
+        $var(str) = "";
+        if($var(i) < $(sht({t}=>$var(key)){{s.len}})) {{
+          $var(str) = $(sht({t}=>$var(key)){{s.substr,$var(i),{piece}}});
+        }}
+        $var(answer) = $(var(str){{s.encode.hexa}});
         break;
       case "ttl":
         if($shtex({t}=>$var(key)) != $null) $var(answer) = $shtex({t}=>$var(key));
@@ -171,7 +172,6 @@ def configuration(
     workers: int,
     ping_interval: int,
     init_sync: bool,
-    registrar: bool,
     extra: str,
 ) -> str:
     """The whole configuration file. `name`: what it calls itself. `extra` goes before the routes (more
@@ -183,7 +183,8 @@ def configuration(
     )
     parts += [f'modparam("dmq","notification_address","{seed}")\n' for seed in seeds]
     parts += [f'modparam("htable","htable","{table}")\n' for table in tables]
-    parts += [REGISTRAR if registrar else "", extra]
-    branches = "".join(BRANCH.format(number=i, t=name) for i, name in enumerate(table_names(tables)))
-    parts.append(ROUTES.format(branches=branches, requests=REGISTRAR_ROUTE if registrar else ""))
+    parts.append(extra)
+    names = enumerate(table_names(tables))
+    branches = "".join(BRANCH.format(number=i, t=name, piece=PIECE_BYTES) for i, name in names)
+    parts.append(ROUTES.format(branches=branches))
     return "".join(parts)

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import redis
 from prometheus_client.parser import text_string_to_metric_families
@@ -142,6 +143,14 @@ class DmqcacheProcess:
                 return answer.status, answer.read().decode()
             except http.client.HTTPException as error:
                 raise OSError(f"{type(error).__name__}: {error}") from error
+
+    def rpc(self, method: str, *params: object, timeout: float = 5.0) -> Any:
+        """One JSON-RPC call; its result."""
+        call = json.dumps({"jsonrpc": "2.0", "method": method, "params": list(params), "id": 1})
+        connection = http.client.HTTPConnection(self.host, self.http_port, timeout=timeout)
+        with closing(connection):
+            connection.request("POST", "/rpc", call, {"Content-Type": "application/json"})
+            return json.loads(connection.getresponse().read())["result"]
 
     def healthy(self) -> bool:
         return self.http_get("/healthz")[0] == 200

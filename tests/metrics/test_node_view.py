@@ -35,12 +35,17 @@ def shown(nodes: list[Node], lost: list[Node]) -> list[NodeRow]:
         reasons=lambda uri: {"too_large": 2}, missing_tables=lambda uri: ["maint", "calls"]
     )
     clock = SimpleNamespace(now=lambda: NOW)
-    store: Any = SimpleNamespace(bus=bus, outboxes={}, clock=clock, held_back=held_back)
+    compare = SimpleNamespace(
+        left=lambda uri: {"users": 7}, otherwise=lambda uri: {"calls": "no dmqreplicate there"}
+    )
+    store: Any = SimpleNamespace(bus=bus, outboxes={}, clock=clock, held_back=held_back, compare=compare)
     return node_rows(store, "dmqcache (0.1.0)")
 
 
 def test_what_it_is_not_told_is_shown_with_it() -> None:
-    assert row().withheld == "too_large 2, lacks maint, lacks calls"
+    words = "too_large 2, lacks maint, lacks calls, 7 of users removed there, calls: no dmqreplicate there"
+    assert row().withheld == words
+    assert row().otherwise == 1
 
 
 @pytest.mark.parametrize("status", [NodeStatus.TIMEOUT, NodeStatus.PENDING])

@@ -19,8 +19,6 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.simulation.not_yet import KAMAILIO_REVIVES_EXPIRED, KAMAILIO_UNDOES_FLUSHES
-
 if TYPE_CHECKING:
     from tests.simulation.faults import Scenario
 
@@ -43,8 +41,6 @@ class Operations:
         kinds = scenario.kinds
         self._caches = [number for number, kind in enumerate(kinds) if kind == "dmqcache"]
         self._kamailios = [number for number, kind in enumerate(kinds) if kind.startswith("kamailio")]
-        self._no_flushes = bool(self._kamailios) and KAMAILIO_UNDOES_FLUSHES
-        self._no_times = bool(self._kamailios) and KAMAILIO_REVIVES_EXPIRED
         self._number = 0
         self._keys = chance.choice((2, 6, 20))
 
@@ -69,7 +65,7 @@ class Operations:
         if not self._caches:
             return
         number = chance.choice(self._caches)
-        kind = chance.choices("kgcrwtf", (6, 0 if self._no_flushes else 2, 2, 3, 2, 3, 2))[0]
+        kind = chance.choices("kgcrwtf", (6, 2, 2, 3, 2, 3, 2))[0]
         key = f"{kind}{chance.randrange(self._keys)}"
         if chance.random() < 0.08:
             later = at + chance.choice((0.0, 0.0, 0.1))
@@ -110,9 +106,9 @@ class Operations:
             self._add(at, "remove", number, "plain", f"^k{chance.randrange(3)}")
         elif drawn < 0.25:
             self._add(at, "delete", number, "plain", key)
-        elif drawn < 0.29 and not self._no_times:
+        elif drawn < 0.29:
             self._add(at, "expire", number, "plain", key, chance.choice((0.5, 5.0, 30.0, 100.0)))
-        elif drawn < 0.33 and not self._no_times:
+        elif drawn < 0.33:
             self._add(at, "getex", number, key, chance.choice((0, 3, 20, 200)))
         elif drawn < 0.38:
             pairs = [(name, self._text()) for name in self._some(key)]
@@ -124,7 +120,7 @@ class Operations:
             first, *others = self._some(key)
             self._add(at, "multi", number, ((first, self._text()),), tuple(others))
         else:
-            ttl = None if self._no_times else chance.choice((None, None, None, None, 3.0, 20.0, 200.0))
+            ttl = chance.choice((None, None, None, None, 3.0, 20.0, 200.0))
             self._add(at, "set", number, "plain", key, self._value_once(), ttl)
 
     def _some(self, key: str) -> list[str]:

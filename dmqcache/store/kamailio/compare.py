@@ -17,6 +17,7 @@ from dmqcache.store.kamailio.inquirer import Inquirer
 from dmqcache.store.kamailio.shown_cells import Inquiry
 from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.writes import KamailioArrivals
+from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 
 #: Seconds after a node came back in which the outboxes empty themselves first.
@@ -24,9 +25,10 @@ SETTLE_S: Final = 1.5
 #: Inquiries in a row while differences are found.
 ROUNDS: Final = 5
 #: Seconds until a node is asked again that answered none of them, or whose overflow they did not mend;
-#: doubles with each time, up to ROUTINE_S.
+#: doubles with each time, up to the second number.
 DEAF_S: Final = 30.0
-#: Doublings of that pause after which it is ROUTINE_S anyway.
+DEAF_MOST_S: Final = 300.0
+#: Doublings of that pause after which it is that anyway.
 MAX_DOUBLINGS: Final = 8
 #: Seconds after stray cells until all Kamailio nodes are compared with: Kamailio repeats a message for 30 s.
 STRAY_S: Final = 32.0
@@ -35,10 +37,10 @@ MAX_UNSENT: Final = 500
 #: Seconds until a node is looked at again that has more; and until the initial sync is looked at again.
 UNSENT_S: Final = 0.5
 NOT_READY_S: Final = 1.0
-#: Seconds between two routine comparisons, and the cells up to which they are made: a Kamailio sends its
-#: tables in one burst.
-ROUTINE_S: Final = 300.0
-ROUTINE_CELLS: Final = 50_000
+#: Seconds between two routine comparisons, with up to so many cells; with more, in proportion: a Kamailio can
+#: be asked for all that it has only, and sends it in one burst.
+ROUTINE_S: Final = 60.0
+ROUTINE_CELLS: Final = 10_000
 
 
 class KamailioCompare:
@@ -58,20 +60,45 @@ class KamailioCompare:
         self._inquirer = Inquirer(ground, outboxes, channel, arrivals, nodes, held_back, self._next)
         #: Who is to be asked, for how many rounds and not before when (monotonic seconds).
         self._due: dict[NodeURI, tuple[int, float]] = {}
+        #: Who did not agree after all rounds, and until when it is left alone (monotonic seconds).
+        self._rests: dict[NodeURI, float] = {}
         self._routine = False
+        #: Monotonic seconds when all were last to be compared with.
+        self._last_all = 0.0
         #: Monotonic seconds until which Kamailio nodes may still send old cells to one another.
         self._stray_until: float | None = None
 
     def node_up(self, node: NodeURI) -> None:
         """A Kamailio answers: new, or back."""
+        self._inquirer.doubt(node)
         self._later(node, SETTLE_S)
         self._stray()
         if not self._routine:
             self._routine = True
+            self._last_all = self._ground.clock.now()
             self._ground.runtime.call_later(ROUTINE_S, self._compare_routinely)
+
+    def began_anew(self, node: NodeURI) -> None:
+        """A Kamailio asks for all cells, as it does when it starts, or when its operator has it do so."""
+        self._inquirer.doubt(node)
+
+    def flushed(self) -> None:
+        """A table was flushed, here or elsewhere: what Kamailio nodes still hold of before is looked for when
+        none of it is under way any more."""
+        if self._routine:
+            self._stray()
+
+    def left(self, node: NodeURI) -> dict[str, int]:
+        """How many cells were removed on a node without a word and stay so, by table."""
+        return self._inquirer.left(node)
+
+    def otherwise(self, node: NodeURI) -> dict[str, str]:
+        """What a node declares otherwise than this one, by table, in words."""
+        return self._inquirer.declared.otherwise(node)
 
     def overflowed(self, node: NodeURI) -> None:
         """More changed than could be kept for a Kamailio that is there: only a comparison finds what."""
+        self._inquirer.doubt(node)
         self._later(node, SETTLE_S)
 
     def all_later(self) -> None:
@@ -91,6 +118,7 @@ class KamailioCompare:
     def forget(self, node: NodeURI) -> None:
         """A node is gone."""
         self._due.pop(node, None)
+        self._rests.pop(node, None)
         self._inquirer.forget(node)
 
     def stop(self) -> None:
@@ -123,12 +151,18 @@ class KamailioCompare:
     def _compare_routinely(self) -> None:
         if self._ground.stopped:
             return
-        self._all_if_small()
+        self._all_if_due()
         self._ground.runtime.call_later(ROUTINE_S, self._compare_routinely)
 
-    def _all_if_small(self) -> None:
-        if sum(len(table) for table in self._ground.tables.values()) <= ROUTINE_CELLS:
-            self.all_later()
+    def _all_if_due(self) -> None:
+        """Compare with all, unless they are large and that was done not long ago."""
+        cells = sum(len(table) for table in self._ground.tables.values())
+        now = self._ground.clock.now()
+        if cells <= ROUTINE_CELLS or now - self._last_all >= ROUTINE_S * cells / ROUTINE_CELLS - 1.0:
+            self._last_all = now
+            for outbox in self._outboxes.of_kamailios():
+                if outbox.open and self._rests.get(outbox.node, 0.0) <= now:
+                    self._later(outbox.node, SETTLE_S)
 
     def _stray(self) -> None:
         """Kamailio nodes may send old cells to one another, and repeat that for a while: one has come and
@@ -143,7 +177,7 @@ class KamailioCompare:
         self._stray_until = None
         if self._ground.stopped:
             return
-        self._all_if_small()
+        self._all_if_due()
         if until is not None and until > now + 0.001:
             self._stray_until = until
             self._ground.runtime.call_later(until - now, self._stray_over)
@@ -186,8 +220,16 @@ class KamailioCompare:
             self._later(inquiry.node, SETTLE_S, rounds)
         elif rounds > 1:
             self._later(inquiry.node, SETTLE_S, rounds - 1)
-        elif not inquiry.answered or outbox.overflowed:
+        else:
+            self._rest(inquiry, outbox, rounds)
+
+    def _rest(self, inquiry: Inquiry, outbox: Outbox, rounds: int) -> None:
+        """It did not agree after all rounds: it is left alone for a while, or asked seldom."""
+        now = self._ground.clock.now()
+        if self._rests.get(inquiry.node, 0.0) <= now:
+            self._rests[inquiry.node] = now + DEAF_MOST_S
+        if not inquiry.answered or outbox.overflowed:
             # Its doublings count down from one round, for as long as the node stays as it is: bounded, as no
             # number holds what they come to after days.
-            pause = min(ROUTINE_S, DEAF_S * 2.0 ** min(MAX_DOUBLINGS, 1 - rounds))
+            pause = min(DEAF_MOST_S, DEAF_S * 2.0 ** min(MAX_DOUBLINGS, 1 - rounds))
             self._later(inquiry.node, pause, max(-MAX_DOUBLINGS, rounds - 1))

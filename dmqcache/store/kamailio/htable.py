@@ -1,8 +1,9 @@
 """The ``htable`` channel: what Kamailio nodes say of their tables.
 
 Reads every action and batch, and passes each on to the part that it concerns. Nothing that arrives is sent
-on. What Kamailio nodes are told of changes here is ``kamailio_courier.py``'s business; when a Kamailio's
-whole table is asked for, ``compare.py``'s; who gets all of ours, ``sync_requests.py``'s.
+on, but what a 6.2 says to older ones (``relay.py``). What Kamailio nodes are told of changes here is
+``kamailio_courier.py``'s business; when a Kamailio's whole table is asked for, ``compare.py``'s; who gets
+all of ours, ``sync_requests.py``'s.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from dmqcache.store.kamailio.compare import KamailioCompare
 from dmqcache.store.kamailio.dialect import Dialects
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.overtaking import SendingOrder
+from dmqcache.store.kamailio.relay import Relay
 from dmqcache.store.kamailio.sync_requests import SyncRequests
 from dmqcache.store.kamailio.wire_read import read
 from dmqcache.store.kamailio.wire_types import (
     CellBatch,
     Delete,
+    NoPattern,
     Remove,
     Set,
     SetExpire,
@@ -56,6 +59,7 @@ class Htable(Peer):
         collisions: Collisions,
         compare: KamailioCompare,
         requests: SyncRequests,
+        relay: Relay,
     ) -> None:
         """``arrivals``: the way into each table."""
         super().__init__(CHANNEL)
@@ -66,6 +70,7 @@ class Htable(Peer):
         self._collisions = collisions
         self._compare = compare
         self._requests = requests
+        self._relay = relay
         self._order = SendingOrder()
         #: Tables of which a pattern was not read.
         self._misread: set[str] = set()
@@ -86,8 +91,12 @@ class Htable(Peer):
             came = read(message.body)
         except WireError as error:
             counters.refused["", error.reason] += 1
+            if isinstance(error, NoPattern) and error.htname in self._arrivals:
+                self._told_nothing(error.htname, message.sender)
             return Reply(400)
         if isinstance(came, SyncRequest):
+            if message.node is not None:
+                self._compare.began_anew(message.node.uri)
             return self._requests.asked(message, came.htname)
         if message.node is None:
             counters.refused["", "unknown_node"] += 1
@@ -102,11 +111,12 @@ class Htable(Peer):
         else:
             sent_by = self._order.sent_by(message.call_id, self._ground.clock.now())
             self._held_back.took(message.node.uri, came.htname)
-            reply = self._apply(came, str(message.node.uri), sent_by)
+            reply = self._apply(came, message.node.uri, sent_by)
         self._collisions.collect()
         return reply
 
-    def _apply(self, came: Set | SetExpire | Delete | Remove, sender: str, sent_by: float | None) -> Reply:
+    def _apply(self, came: Set | SetExpire | Delete | Remove, node: NodeURI, sent_by: float | None) -> Reply:
+        sender = str(node)
         refused = self._ground.counters.refused
         arrivals = self._arrivals.get(came.htname)
         if arrivals is None:
@@ -115,19 +125,27 @@ class Htable(Peer):
         if not isinstance(came, Remove) and not is_key(came.cname):
             refused[came.htname, "bad_key"] += 1
             return Reply(400)
+        if isinstance(came, Remove):
+            return self._remove(arrivals, came, node, sent_by)
         if isinstance(came, Set):
             arrivals.arrive_set(came.cname, came.value, came.last_modified, sender, None, sent_by)
         elif isinstance(came, SetExpire):
             arrivals.arrive_expire(came.cname, came.seconds, sender, sent_by)
-        elif isinstance(came, Delete):
-            arrivals.arrive_delete(came.cname, sender, sent_by)
         else:
-            try:
-                arrivals.arrive_remove(came.kind, came.pattern, came.on, sender, sent_by)
-            except PatternError as error:
-                refused[came.htname, "bad_pattern"] += 1
-                self._cannot_read(came, error)
-                return Reply(500)
+            arrivals.arrive_delete(came.cname, sender, sent_by)
+        self._relay.told(arrivals.table, [came.cname], node)
+        return Reply(200)
+
+    def _remove(
+        self, arrivals: KamailioArrivals, came: Remove, node: NodeURI, sent_by: float | None
+    ) -> Reply:
+        try:
+            keys = arrivals.arrive_remove(came.kind, came.pattern, came.on, str(node), sent_by)
+        except PatternError as error:
+            self._ground.counters.refused[came.htname, "bad_pattern"] += 1
+            self._cannot_read(came, error)
+            return Reply(500)
+        self._relay.told(arrivals.table, keys, node)
         return Reply(200)
 
     def _cannot_read(self, came: Remove, error: PatternError) -> None:
@@ -136,6 +154,13 @@ class Htable(Peer):
             self._misread.add(came.htname)
             shown = repr(came.pattern[:SHOWN_CHARACTERS])
             log.warning("table %s: a removal by the pattern %s is not done: %s", came.htname, shown, error)
+
+    def _told_nothing(self, table: str, sender: NodeURI) -> None:
+        """The same of a removal that no other node can do, Kamailio nodes neither."""
+        if table not in self._misread:
+            self._misread.add(table)
+            words = "table %s: %s removes keys without saying which (sht_rm_name, sht_rm_value: ew, in)"
+            log.warning(words, table, sender)
 
     # -- who is there ------------------------------------------------------------------------------------
 

@@ -1,28 +1,27 @@
 """Asking a Kamailio for all its cells, and telling it what it lacks or has wrong: one inquiry at a time.
 
-A dump may be incomplete, so a missing cell is never taken for a delete. What a cell means that differs,
-``shown_cells.py`` says; when to ask whom, ``compare.py``.
+What a cell means that differs, ``shown_cells.py`` says; what to do about one that is missing,
+``lacking.py``; when to ask whom, ``compare.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from dmqcache.bus.node import NodeList
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
+from dmqcache.store.kamailio.baselines import Baselines
+from dmqcache.store.kamailio.declared import Declared
 from dmqcache.store.kamailio.held_back import HeldBack
+from dmqcache.store.kamailio.lacking import Lacking, is_full
 from dmqcache.store.kamailio.shown_cells import Inquiry, ShownCells
 from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.wire_write import SYNC_REQUEST
 from dmqcache.store.kamailio.writes import KamailioArrivals
-from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
-from dmqcache.store.table.cell import NEVER, Cell
-from dmqcache.store.table.clock import ms_of
 from dmqcache.store.table.table import Table
 
 #: Seconds of quiet after a Kamailio's 200 until its cells count as all here: its last batches may be lost
@@ -38,10 +37,6 @@ SILENCE_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 60.0
 #: Seconds between two looks at how an inquiry goes.
 WATCH_S: Final = 0.2
-#: Seconds between two looks at an outbox that is to become emptier first.
-DRAIN_S: Final = 0.1
-#: Cells looked at in one step when searching for those that a Kamailio lacks: about 2 ms.
-STEP: Final = 10_000
 
 
 class Inquirer:
@@ -61,8 +56,10 @@ class Inquirer:
         self._ground = ground
         self._outboxes = outboxes
         self._channel = channel
-        self._cells = ShownCells(ground, outboxes, arrivals, nodes, self._ours_wins)
-        self._held_back = held_back
+        self._baselines = Baselines(ground, outboxes)
+        self.declared = Declared()
+        self._cells = ShownCells(ground, outboxes, arrivals, nodes, self._baselines.is_news, self._ours_wins)
+        self._lacking = Lacking(ground, outboxes, held_back, self._baselines, self.declared, self._tell)
         self._idle = idle
         self._inquiry: Inquiry | None = None
 
@@ -81,8 +78,19 @@ class Inquirer:
         self._watch(inquiry)
         return inquiry
 
+    def left(self, node: NodeURI) -> dict[str, int]:
+        """How many cells were removed on a node without a word and stay so, by table."""
+        return self._lacking.left(node)
+
+    def doubt(self, node: NodeURI) -> None:
+        """A node was lost, or began anew, or may have missed something: what it lacks, it is sent."""
+        self._baselines.forget(node)
+        self._lacking.forget(node)
+        self.declared.forget(node)
+
     def forget(self, node: NodeURI) -> None:
         """A node is gone."""
+        self.doubt(node)
         if self._inquiry is not None and self._inquiry.node == node:
             self._end(self._inquiry, False)
 
@@ -100,7 +108,7 @@ class Inquirer:
         inquiry = self._inquiry if self.is_asking(node) else None
         if inquiry is not None:
             inquiry.heard = self._ground.clock.now()
-        self._cells.came(inquiry, batch, str(node))
+        self._cells.came(inquiry, batch, node)
 
     def _question(self, inquiry: Inquiry) -> None:
         """Ask, once: a Kamailio sends all its cells anew for each copy of the question."""
@@ -168,7 +176,7 @@ class Inquirer:
         outbox = self._outboxes.get(inquiry.node)
         if outbox is None:
             return
-        if _is_full(outbox):
+        if is_full(outbox):
             # More would make it forget all: the next round finds the rest.
             inquiry.cut_short = True
             return
@@ -178,39 +186,10 @@ class Inquirer:
     def _find_lacking(self, inquiry: Inquiry) -> None:
         if inquiry.adopt:
             self._end(inquiry, True)
-            return
-        cells = ((table, cell) for table in self._ground.replicated() for cell in list(table.cells.values()))
-        self._look_for_lacking(inquiry, cells)
-
-    def _look_for_lacking(self, inquiry: Inquiry, cells: Iterator[tuple[Table, Cell]]) -> None:
-        if inquiry.ended:
-            return
-        runtime, outbox = self._ground.runtime, self._outboxes[inquiry.node]
-        if _is_full(outbox):
-            runtime.call_later(DRAIN_S, lambda: self._look_for_lacking(inquiry, cells))
-            return
-        some = list(islice(cells, min(STEP, max(1, outbox.limit // 4))))
-        for table, cell in some:
-            self._look_at(inquiry, table, cell)
-        if some:
-            runtime.call_later(0, lambda: self._look_for_lacking(inquiry, cells))
         else:
-            self._end(inquiry, True)
+            self._lacking.find(inquiry, lambda tables: self._looked(inquiry, tables))
 
-    def _look_at(self, inquiry: Inquiry, table: Table, cell: Cell) -> None:
-        if self._held_back.lacks_table(inquiry.node, table.name):
-            return
-        if self._held_back.is_set_aside(inquiry.node, table.name, cell, cell.key):
-            return
-        lacks = cell.key not in inquiry.seen.get(table.name, ())
-        if not lacks or cell.value is None or ms_of(cell.last_modified()) >= inquiry.began_ms:
-            return
-        if table.settings.autoexpire and cell.expires == NEVER:
-            # A Kamailio shows no cell that has no time where others have one: it may hold it.
-            self._tell(inquiry, table, cell.key)
-        elif self._held_back.reason(inquiry.node, cell) is None:
-            self._ours_wins(inquiry, table, cell.key)
-
-
-def _is_full(outbox: Outbox) -> bool:
-    return outbox.backlog() >= max(1, outbox.limit // 2)
+    def _looked(self, inquiry: Inquiry, tables: list[Table]) -> None:
+        if not inquiry.ended and not inquiry.differences and not inquiry.cut_short:
+            self._baselines.equal(inquiry, tables, self._lacking.removed)
+        self._end(inquiry, True)

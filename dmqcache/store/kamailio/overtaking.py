@@ -9,7 +9,9 @@ process it is known which was sent first. What follows for a cell, ``writes.py``
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
@@ -21,10 +23,14 @@ _CALL_ID = re.compile(r"([0-9a-f]{8,16})(-\d{1,10}@.{1,100})")
 IN_ORDER: Final = inf
 #: Call-IDs further apart than this are no sequence: the process was started anew and has the same number.
 NEAR: Final = 1 << 24
-#: Processes that are remembered: a Kamailio has about a dozen that send.
-MAX_PROCESSES: Final = 64
 #: Messages of one process that are remembered: two seconds' at full speed. Of older ones less is known.
 MAX_MESSAGES: Final = 10_000
+#: Bytes that all memory of messages takes at most; beyond it the processes are forgotten that have been
+#: silent longest. Enough for a hundred processes at full speed, or 30,000 that send now and then.
+MEMORY_BYTES: Final = 32_000_000
+#: Bytes of one message (number and time), and of a process beside its messages.
+MESSAGE_BYTES: Final = 16
+PROCESS_BYTES: Final = 1_000
 #: Seconds between two messages of a process of which nothing is known but that they came before another.
 UNKNOWN_PACE_S: Final = 0.002
 #: Seconds in which Kamailio repeats a lost message often enough (0.5, 1.5, 3.5, 7.5 s after the first).
@@ -37,8 +43,13 @@ MAX_TIMES: Final = 1_000
 class _Process:
     """The messages of one process that came in order: their numbers, and when each came. Both only rise."""
 
-    numbers: list[int] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
+    numbers: array[int] = field(default_factory=lambda: array("Q"))
+    times: array[float] = field(default_factory=lambda: array("d"))
+
+    @property
+    def bytes(self) -> int:
+        """What it takes at most: an array keeps an eighth in reserve."""
+        return PROCESS_BYTES + len(self.numbers) * MESSAGE_BYTES * 9 // 8
 
     def moment_of(self, number: int) -> float:
         """When a message that is not later than all others was sent: by its place among its neighbours, so
@@ -52,7 +63,10 @@ class _Process:
         share = (number - numbers[after - 1]) / (numbers[after] - numbers[after - 1])
         return times[after - 1] + share * (times[after] - times[after - 1])
 
-    def trim(self) -> None:
+    def add(self, number: int, now: float) -> None:
+        """A message that was sent after all others."""
+        self.numbers.append(number)
+        self.times.append(now)
         if len(self.numbers) > 2 * MAX_MESSAGES:
             del self.numbers[:-MAX_MESSAGES], self.times[:-MAX_MESSAGES]
 
@@ -60,8 +74,11 @@ class _Process:
 class SendingOrder:
     """When messages of Kamailio processes had been sent, as far as their Call-IDs tell."""
 
-    def __init__(self) -> None:
-        self._processes: dict[str, _Process] = {}
+    def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._memory_bytes = memory_bytes
+        #: By name, those that sent something last at the end.
+        self._processes: OrderedDict[str, _Process] = OrderedDict()
+        self._bytes = 0
 
     def sent_by(self, call_id: str, now: float) -> float | None:
         """When the message had been sent: :data:`IN_ORDER`, that is after all that have come; else monotonic
@@ -72,17 +89,21 @@ class SendingOrder:
             return None
         number, name = int(found[1], 16), found[2]
         process = self._processes.get(name)
-        if process is None or abs(number - process.numbers[-1]) >= NEAR:
-            if process is None and len(self._processes) >= MAX_PROCESSES:
-                del self._processes[next(iter(self._processes))]
-            self._processes[name] = _Process([number], [now])
-            return IN_ORDER
-        if number > process.numbers[-1]:
-            process.numbers.append(number)
-            process.times.append(now)
-            process.trim()
-            return IN_ORDER
-        return process.moment_of(number)
+        if process is not None and abs(number - process.numbers[-1]) < NEAR:
+            self._processes.move_to_end(name)
+            if number <= process.numbers[-1]:
+                return process.moment_of(number)
+        else:
+            self._bytes -= 0 if process is None else process.bytes
+            process = self._processes[name] = _Process()
+            self._processes.move_to_end(name)
+            self._bytes += process.bytes
+        before = process.bytes
+        process.add(number, now)
+        self._bytes += process.bytes - before
+        while self._bytes > self._memory_bytes and len(self._processes) > 1:
+            self._bytes -= self._processes.popitem(last=False)[1].bytes
+        return IN_ORDER
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,13 @@ from dmqcache.bus.node import NodeList
 from dmqcache.bus.peer import Sending
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
+from dmqcache.store.kamailio.declared import Shown, note_time
 from dmqcache.store.kamailio.wire_types import Cell as WireCell
 from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import NEVER, PROVISIONAL, Cell
-from dmqcache.store.table.clock import ms_of
+from dmqcache.store.table.clock import ms_of, version_at
 from dmqcache.store.table.merge import TIE, is_key
 from dmqcache.store.table.settings import MAX_AUTOEXPIRE_S
 from dmqcache.store.table.table import Table
@@ -60,6 +61,8 @@ class Inquiry:
     asked: float = 0.0
     answered: bool = False
     seen: dict[str, set[str]] = field(default_factory=dict)
+    #: What its cells tell of how it declares its tables.
+    shown: dict[str, Shown] = field(default_factory=dict)
     differences: int = 0
     #: Not all that differs could be named at once.
     cut_short: bool = False
@@ -76,16 +79,19 @@ class ShownCells:
         outboxes: Outboxes,
         arrivals: Mapping[str, KamailioArrivals],
         nodes: NodeList,
+        is_news: Callable[[NodeURI, Table, int | None], bool],
         ours_wins: Callable[[Inquiry, Table, str], None],
     ) -> None:
-        """``ours_wins(inquiry, table, key)``: the Kamailio holds something else than it should."""
+        """``is_news(node, table, asked_ms)``: what nobody here knows came to the node after the last flush.
+        ``ours_wins(inquiry, table, key)``: the Kamailio holds something else than it should."""
         self._ground = ground
         self._outboxes = outboxes
         self._arrivals = arrivals
         self._nodes = nodes
+        self._is_news = is_news
         self._ours_wins = ours_wins
 
-    def came(self, inquiry: Inquiry | None, batch: CellBatch, sender: str) -> None:
+    def came(self, inquiry: Inquiry | None, batch: CellBatch, sender: NodeURI) -> None:
         """Cells of ``sender``; ``inquiry``: we had asked for them."""
         wall = self._ground.clock.raw_ms() / 1000
         for cell in batch.cells:
@@ -99,30 +105,52 @@ class ShownCells:
                 continue
             left = cell.expire - wall if cell.expire > wall and table.settings.autoexpire else None
             if inquiry is not None:
-                inquiry.seen.setdefault(table.name, set()).add(cell.cname)
+                self._note(inquiry, table, cell, wall)
             judged = None
             if inquiry is not None and not inquiry.adopt and table.settings.dmqreplicate:
                 judged = inquiry
             table.live_cell(cell.cname)
             try:
-                self._cell_came(judged, inquiry is not None, arrivals, cell, left, sender)
+                self._cell_came(judged, inquiry, arrivals, cell, left, sender)
             except ValueError as error:
                 # A counter whose sum no integer holds, for one: the other cells have nothing to do with it.
                 self._ground.counters.refused[table.name, "overflow"] += 1
                 log.debug("table %s: key %r: %s", table.name, cell.cname[:80], error)
 
+    def _note(self, inquiry: Inquiry, table: Table, cell: WireCell, wall: float) -> None:
+        held = table.cells.get(cell.cname)
+        # The table's own text, so that remembering it costs little.
+        inquiry.seen.setdefault(table.name, set()).add(cell.cname if held is None else held.key)
+        same = held is not None and self._is_same(held, cell.value)
+        shown = inquiry.shown.setdefault(table.name, Shown())
+        note_time(
+            shown,
+            held if same else None,
+            table.settings.autoexpire,
+            cell.expire,
+            wall,
+            self._ground.clock.now(),
+        )
+
     def _cell_came(
         self,
         judged: Inquiry | None,
-        asked: bool,
+        inquiry: Inquiry | None,
         arrivals: KamailioArrivals,
         cell: WireCell,
         left: float | None,
-        sender: str,
+        node: NodeURI,
     ) -> None:
         table, key, value = arrivals.table, cell.cname, cell.value
-        held = table.cells.get(key)
-        is_number = isinstance(value, int)
+        held, sender = table.cells.get(key), str(node)
+        is_number, asked = isinstance(value, int), inquiry is not None
+        if held is None and not (is_number and self._is_later(table, cell)):
+            # Of a text with a time, its time says whether it came after a flush.
+            dated = cell.last_modified and not is_number
+            if not dated and not self._is_news(node, table, inquiry.began_ms if inquiry else None):
+                if judged is not None:
+                    self._from_before_flush(judged, table, key, value, left)
+                return
         if held is None and is_number:
             if asked or self._ground.ready:
                 arrivals.arrive_set(key, value, 0, sender, left)
@@ -182,22 +210,40 @@ class ShownCells:
                 self._ours_wins(inquiry, table, key)
             return
         lost_at = self._lost_at(inquiry.node)
-        written = ms_of(table.floor if ours is None else ours.last_modified())
-        if ours is not None and ours.value is None:
-            written += ours.ttl
-        if ours is not None and written >= inquiry.began_ms:
-            return  # It changed meanwhile: the outbox tells it anyway.
-        if ours is None and not table.floor:
+        if ours is None:
             if not table.takes(value):
                 self._ground.counters.refused[table.name, "too_large"] += 1
                 return
             self._arrivals[table.name].arrive_set(key, value, 0, str(inquiry.node), left)
             self._tell_others(inquiry, table, key)
-        elif lost_at is not None and written <= lost_at:
+            return
+        written = ms_of(ours.last_modified())
+        if ours.value is None:
+            written += ours.ttl
+        if written >= inquiry.began_ms:
+            return  # It changed meanwhile: the outbox tells it anyway.
+        if lost_at is not None and written <= lost_at:
             inquiry.differences += 1
             self._adopt_write(table, key, value, left)
         else:
             self._ours_wins(inquiry, table, key)
+
+    def _from_before_flush(
+        self, inquiry: Inquiry, table: Table, key: str, value: str | int, left: float | None
+    ) -> None:
+        """A cell that nobody here knows, maybe of before the last flush: it goes, unless the node was cut off
+        when that was made, and may have written it since."""
+        lost_at = self._lost_at(inquiry.node)
+        if lost_at is not None and ms_of(table.floor) <= lost_at:
+            inquiry.differences += 1
+            self._adopt_write(table, key, value, left)
+        else:
+            self._ours_wins(inquiry, table, key)
+
+    @staticmethod
+    def _is_later(table: Table, cell: WireCell) -> bool:
+        """Whether the cell says that it was written after the last flush."""
+        return bool(cell.last_modified) and version_at(cell.last_modified or 0) > table.floor
 
     def _tell_others(self, inquiry: Inquiry, table: Table, key: str) -> None:
         """What only a Kamailio remembered goes to all others, with the least version."""

@@ -25,6 +25,7 @@ from dmqcache.store.kamailio.wire_types import (
     CellBatch,
     Delete,
     Integer,
+    NoPattern,
     Reason,
     Remove,
     Set,
@@ -207,8 +208,10 @@ def _remove(fields: _Fields, number: ActionNumber) -> Remove:
     mode = 0 if fields.mode is UNSET else fields.mode
     if mode not in REMOVAL_MODES:
         raise WireError(Reason.UNKNOWN_MODE, str(mode))
-    pattern = _text(fields.strval, "strval")
-    return Remove(_text(fields.htname, "htname"), REMOVALS[number], REMOVAL_MODES[mode], pattern)
+    table = _text(fields.htname, "htname")
+    if fields.strval is UNSET:
+        raise NoPattern(table)
+    return Remove(table, REMOVALS[number], REMOVAL_MODES[mode], fields.strval)
 
 
 def _text(value: str | UnsetType, name: str) -> str:

@@ -78,6 +78,14 @@ class WireError(ValueError):
         self.reason: str = reason.value
 
 
+class NoPattern(WireError):
+    """A removal that says not of what: Kamailio 6's of keys that end with a text, or contain it."""
+
+    def __init__(self, htname: str) -> None:
+        super().__init__(Reason.MISSING_FIELD, "strval")
+        self.htname = htname
+
+
 class SyncRequest(msgspec.Struct, frozen=True, gc=False):
     """Send me all that you have: of one table, or of all (None)."""
 

@@ -14,7 +14,7 @@ from math import ceil
 from typing import Final
 
 from dmqcache.store.kamailio.overtaking import IN_ORDER, EarlyTime, EarlyTimes
-from dmqcache.store.table.cell import DEFAULT_TTL, NEVER, PROVISIONAL, Cell, Value
+from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, NEVER, PROVISIONAL, Cell, Value
 from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
 from dmqcache.store.table.merge import TIE, Arrivals, state_of
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
@@ -150,11 +150,12 @@ class KamailioArrivals(Arrivals):
 
     def arrive_remove(
         self, kind: MatchKind, pattern: str, on: MatchOn, sender: str, sent_by: float | None = None
-    ) -> int:
-        """A Kamailio deleted all that match; returns how many did here. PatternError if it is none."""
+    ) -> list[str]:
+        """A Kamailio deleted all that match; returns those that did here. PatternError if it is none."""
         if on is MatchOn.NAME:
             self._removals.append(_Removal(compile_pattern(kind, pattern), sender, self.table.clock.now()))
-        return sum(self.arrive_delete(key, sender, sent_by) for key in self.table.match(kind, pattern, on))
+        keys = self.table.match(kind, pattern, on)
+        return [key for key in keys if self.arrive_delete(key, sender, sent_by)]
 
     # -- versions for what has none ------------------------------------------------------------------------
 
@@ -197,11 +198,19 @@ class KamailioArrivals(Arrivals):
         the least version is never written anew with a real one."""
         if cell is None:
             return Verdict.NEWER if came.stamp > self.table.floor else Verdict.OLDER
+        if self._has_ended(cell, came):
+            return Verdict.OLDER
         verdict = self._compare(cell, came)
         tie = self.table.floor + 1 < came.stamp and self._is_shown_alike(cell, came)
         if self.watch and tie and verdict is not Verdict.SAME:
             self.collided(cell, TIE)
         return verdict
+
+    def _has_ended(self, cell: Cell, came: State) -> bool:
+        """Whether a 6.2 shows a cell whose time is over here: without autoexpire it has no times, and keeps
+        what it was told until it is told that it is over."""
+        ended = cell.value is None and bool(cell.flags & EXPIRED) and cell.ttl > 0
+        return ended and not self.table.settings.autoexpire and self._is_shown_alike(cell, came)
 
     @staticmethod
     def _is_shown_alike(cell: Cell, came: State) -> bool:

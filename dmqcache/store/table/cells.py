@@ -61,6 +61,8 @@ class Cells:
         self.tombstone_limit = 100_000
         #: Told of each cell that expires, once, when that is noticed.
         self.on_expire: Callable[[Cell], None] = lambda cell: None
+        #: Told of each flush, made here or elsewhere, after it.
+        self.on_floor: Callable[[], None] = lambda: None
 
     def live_cell(self, key: str) -> Cell | None:
         """The cell if it holds a value and has not expired."""
@@ -165,6 +167,7 @@ class Cells:
                 self._to_tombstone(cell)
             self.tombstones.remove(cell.key)
             del self.cells[cell.key]
+        self.on_floor()
         return count
 
     def sweep(self, limit: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 #: A table's name goes into every cell on the wire, into metrics' labels and ``$sht(name=>key)``.
@@ -22,9 +23,21 @@ MIN_INITVAL, MAX_INITVAL = -(2**31), 2**31 - 1
 
 _NAME = re.compile(r"[A-Za-z0-9_.:@+/-]+")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
-_FIELDS = ("size", "autoexpire", "initval", "updateexpire", "dmqreplicate")
+_FIELDS = ("size", "autoexpire", "initval", "updateexpire", "dmqreplicate", "removals")
 #: Kamailio's fields for loading a table from a database.
 _DATABASE_FIELDS = frozenset({"dbtable", "dbmode", "cols", "colnull", "coldelim"})
+
+
+class Removals(StrEnum):
+    """What follows when cells vanish on a Kamailio that was there all the time and said nothing: somebody
+    flushed or reloaded its table."""
+
+    #: They stay removed there, and stay on all other nodes: as between Kamailio nodes.
+    LEAVE = "leave"
+    #: They are sent to it again.
+    REFILL = "refill"
+    #: They are deleted on all nodes.
+    FOLLOW = "follow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,8 @@ class TableSettings:
     #: Whether changes go to other nodes. Kamailio's default is 0, as its tables are local first; a dmqcache
     #: table exists to be shared, so here it is 1.
     dmqreplicate: bool = True
+    #: What follows a flush or reload on a Kamailio.
+    removals: Removals = Removals.LEAVE
     #: What was declared beside that and means nothing here: Kamailio's fields for its database.
     ignored: tuple[str, ...] = ()
 
@@ -73,7 +88,8 @@ class TableSettings:
         return cls(name, **values, ignored=ignored)
 
     def __str__(self) -> str:
-        """Kamailio's notation; ``parse`` reads it back to the same settings."""
+        """Kamailio's notation; ``parse`` reads it back to the same settings, but for what only dmqcache
+        knows."""
         fields = [f"autoexpire={self.autoexpire}"]
         if self.size is not None:
             fields.insert(0, f"size={self.size}")
@@ -116,7 +132,7 @@ def _checked_name(name: object) -> str:
     return name
 
 
-def _value(table: str, field: str, value: Any) -> int | bool:
+def _value(table: str, field: str, value: Any) -> int | bool | Removals:
     """The value of one field, checked."""
     if field == "size":
         return _integer(table, field, value, MIN_SIZE, MAX_SIZE)
@@ -126,6 +142,8 @@ def _value(table: str, field: str, value: Any) -> int | bool:
         return _integer(table, field, value, MIN_INITVAL, MAX_INITVAL)
     if field in ("updateexpire", "dmqreplicate"):
         return _flag(table, field, value)
+    if field == "removals":
+        return _removals(table, value)
     raise ValueError(f"table {table!r}: unknown field {field!r}; valid are {', '.join(_FIELDS)}")
 
 
@@ -146,3 +164,11 @@ def _flag(table: str, field: str, value: Any) -> bool:
     if value in (0, 1, "0", "1"):
         return bool(int(value))
     raise ValueError(f"table {table!r}: {field}={value!s:.40}: must be 0 or 1")
+
+
+def _removals(table: str, value: Any) -> Removals:
+    try:
+        return Removals(value)
+    except ValueError:
+        words = ", ".join(Removals)
+        raise ValueError(f"table {table!r}: removals={value!s:.40}: must be one of {words}") from None

@@ -70,6 +70,9 @@ class StoreCounters:
     clamped: Counter[str] = field(default_factory=Counter)
     #: (table, reason) -> changes not sent to a node that cannot carry them: "nul", "too_large", ...
     withheld: Counter[tuple[str, str]] = field(default_factory=Counter)
+    #: (table, "left" or "followed") -> cells that vanished on a Kamailio which said nothing, and what
+    #: followed
+    removed: Counter[tuple[str, str]] = field(default_factory=Counter)
     #: Seconds from a local write to a node's acknowledgement, once for each change and node.
     delay: Histogram = field(default_factory=Histogram)
     #: "in" or "out" -> cells of initial syncs

@@ -9,7 +9,7 @@ import pytest
 
 from dmqcache.bus.peer import SILENCE, Reply
 from dmqcache.store.kamailio.collisions import MAX_WAITING, SETTLE_S
-from dmqcache.store.kamailio.compare import STRAY_S
+from dmqcache.store.kamailio.compare import ROUTINE_S
 from dmqcache.store.table.clock import ms_of
 from tests.store.harness import NEW, OLD, Played, Sent, Side, World, set_body, shown
 
@@ -219,7 +219,7 @@ def test_two_repairing_nodes_come_to_rest() -> None:
     other = LastOne(world, "127.0.0.91")
     for side in (one, two):
         side.meet(other.node)
-    world.run(STRAY_S + 10)  # These play no tables that could be compared with.
+    world.run(ROUTINE_S + 20)  # These play no tables that could be compared with.
     for number in range(20):
         one.table["a"] = f"one {number}"
         two.table["a"] = f"two {number}"

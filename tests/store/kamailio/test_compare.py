@@ -8,6 +8,7 @@ import pytest
 
 from dmqcache.bus.peer import Reply
 from dmqcache.store.kamailio.compare import (
+    DEAF_MOST_S,
     DEAF_S,
     MAX_UNSENT,
     ROUNDS,
@@ -62,7 +63,7 @@ def test_a_node_that_never_agrees_is_left_alone_after_some_rounds() -> None:
     side.table["same"] = "ours"
     world.run(1)
     side.meet(holder.node)
-    world.run(200)
+    world.run(DEAF_MOST_S)
     asked = [sent for sent in holder.node.got if sent.json == {"action": 1}]
     assert 2 <= len(asked) <= 2 * ROUNDS
 
@@ -85,8 +86,9 @@ def test_a_comparison_begins_although_writes_never_stop() -> None:
 def test_now_and_then_all_are_asked_and_not_after_the_end() -> None:
     world, side, holder = apart()
     again(world, side, holder, STRAY_S + 10)
+    world.run(2 * ROUTINE_S)
     holder.asked.clear()
-    world.run(ROUTINE_S + SETTLE_S + 1)
+    world.run(ROUTINE_S)
     assert len(holder.asked) == 1
     side.store.stop()
     world.run(3 * ROUTINE_S)
@@ -171,9 +173,29 @@ def test_a_node_whose_outbox_overflowed_is_asked_with_growing_pauses_until_it_ag
     pauses = [later - earlier for earlier, later in pairwise(holder.asked)][-2:]
     assert pauses[0] >= DEAF_S and pauses[1] >= 2 * DEAF_S
     wrong = False
-    world.run(ROUTINE_S + 10)
+    world.run(DEAF_MOST_S + ROUTINE_S + 10)
     assert not side.outbox(holder.node).overflowed
     assert holder.cells == shown(side)
+
+
+@pytest.mark.parametrize("times", [2, 6])
+def test_large_tables_are_compared_too_in_proportion(times: int) -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    for number in range(times * ROUTINE_CELLS):
+        side.table[f"k{number}"] = 1
+    holder = Holder(world, [side])
+    holder.send = lambda: None  # type: ignore[method-assign]
+    side.meet(holder.node)
+    compare = side.store.compare
+    asked: list[float] = []
+    compare._inquirer.ask = lambda node, adopt, then: asked.append(world.clock.time)  # type: ignore
+    compare._compared = lambda *_: None  # type: ignore[assignment]
+    world.run(STRAY_S)
+    asked.clear()
+    world.run(4 * times * ROUTINE_S)
+    assert 3 <= len(asked) <= 4
+    assert min(later - earlier for earlier, later in pairwise(asked)) >= times * ROUTINE_S - 2.0
 
 
 def test_a_node_that_refuses_for_a_week_beside_a_large_table_is_asked_all_the_week() -> None:
@@ -187,6 +209,6 @@ def test_a_node_that_refuses_for_a_week_beside_a_large_table_is_asked_all_the_we
     compare = side.store.compare
     compare._later(node.uri, 0.0, -1_030)  # As after four days of pauses of 300 s.
     compare._due[node.uri] = (-1_030, 0.0)
-    world.run(2 * ROUTINE_S)
+    world.run(2 * DEAF_MOST_S)
     assert 1 <= len([sent for sent in node.got if sent.json == {"action": 1}]) <= 4 * ROUNDS
     assert world.clock.pending

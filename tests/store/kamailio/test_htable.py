@@ -140,3 +140,18 @@ def test_what_is_kept_of_nodes_that_left_is_nothing() -> None:
     assert not side.store.held_back._nodes
     assert not side.store.sync_requests._served
     assert not side.store.outboxes
+
+
+def test_a_removal_that_does_not_say_of_what_is_refused_and_named_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As 6.x sends ``sht_rm_name("t", "ew", ...)``: it refuses that itself."""
+    _world, side, kamailio = with_kamailio()
+    kamailio.say(side, set_body("a", "x"))
+    for number in (7, 8, 7):
+        assert kamailio.say(side, action(action=number, mode=0)).status == 400
+    assert kamailio.say(side, {"action": 7, "htname": "unknown", "mode": 0}).status == 400
+    assert shown(side) == {"a": "x"}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"table t: {kamailio.uri} removes keys without saying which (sht_rm_name, sht_rm_value: ew, in)"
+    ]

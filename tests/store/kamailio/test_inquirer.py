@@ -29,7 +29,7 @@ def test_what_no_kamailio_can_hold_is_no_difference() -> None:
     world, side, holder = apart()
     side.table["big"] = 1 << 40
     world.run(1)
-    again(world, side, holder, 30)
+    again(world, side, holder, 20)
     assert len(holder.asked) == 1
     assert side.store.counters.repairs["equal"] >= 1
 

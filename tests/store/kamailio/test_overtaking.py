@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from dmqcache.store.kamailio.overtaking import (
     IN_ORDER,
     KEPT_S,
     MAX_MESSAGES,
-    MAX_PROCESSES,
     MAX_TIMES,
+    MESSAGE_BYTES,
     NEAR,
+    PROCESS_BYTES,
     EarlyTime,
     EarlyTimes,
     SendingOrder,
@@ -71,17 +74,50 @@ def test_real_kamailio_nodes_count_up() -> None:
     assert seen > 30
 
 
-def test_memory_is_bounded() -> None:
+@pytest.mark.parametrize("processes", [60, 100, 1_000])
+def test_however_many_processes_send_their_late_messages_are_known(processes: int) -> None:
+    """Five Kamailio nodes of 16 workers each send by turns; one message of each comes late."""
     order = SendingOrder()
-    for process in range(3 * MAX_PROCESSES):
+    for number in (0, 1, 3):
+        for process in range(processes):
+            order.sent_by(call_id(number, process), 1.0 + number)
+    late = [order.sent_by(call_id(2, process), 10.0) for process in range(processes)]
+    assert late == [3.0] * processes
+
+
+def test_who_has_been_silent_longest_is_forgotten_first() -> None:
+    order = SendingOrder(3 * (PROCESS_BYTES + 4 * MESSAGE_BYTES))
+    for number in (1, 3):
+        for process in range(3):
+            order.sent_by(call_id(number, process), float(number))
+    assert order.sent_by(call_id(2, 0), 4.0) == 2.0  # It has sent something, though nothing new.
+    order.sent_by(call_id(1, 3), 5.0)
+    assert list(order._processes) == [f"-{process}@127.0.0.1" for process in (2, 0, 3)]
+    assert order.sent_by(call_id(0, 1), 6.0) == IN_ORDER
+
+
+def test_memory_is_bounded() -> None:
+    order = SendingOrder(400_000)
+    for process in range(1_000):
         order.sent_by(call_id(0, process), 1.0)
-    assert len(order._processes) == MAX_PROCESSES
     for number in range(5 * MAX_MESSAGES):
-        order.sent_by(call_id(number, 3 * MAX_PROCESSES - 1), 2.0 + number)
-    assert max(len(process.numbers) for process in order._processes.values()) <= 2 * MAX_MESSAGES
+        order.sent_by(call_id(number, 1_000), 2.0 + number)
+        assert sum(process.bytes for process in order._processes.values()) == order._bytes <= 400_000
+    assert len(order._processes["-1000@127.0.0.1"].numbers) > MAX_MESSAGES
     # Of what is forgotten it is known that it was sent before the oldest that is not.
-    oldest = order._processes[f"-{3 * MAX_PROCESSES - 1}@127.0.0.1"].times[0]
-    assert oldest - KEPT_S <= (order.sent_by(call_id(1, 3 * MAX_PROCESSES - 1), 1e9) or 0) < oldest
+    oldest = order._processes["-1000@127.0.0.1"].times[0]
+    assert oldest - KEPT_S <= (order.sent_by(call_id(1, 1_000), 1e9) or 0) < oldest
+
+
+def test_a_process_takes_no_more_memory_than_is_said() -> None:
+    order = SendingOrder()
+    tracemalloc.start()
+    for process in range(100):
+        for number in range(200):
+            order.sent_by(call_id(number, process), float(number))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken <= order._bytes
 
 
 def test_only_so_many_times_are_remembered_and_only_for_a_while() -> None:

@@ -37,6 +37,21 @@ def test_a_time_that_is_too_far_ahead_counts_as_none_and_is_remembered() -> None
     assert one.counters.clamped["t"] == 1
 
 
+@pytest.mark.parametrize("dated", [0, -10])
+def test_a_6_2_that_still_holds_what_is_over_here_does_not_bring_it_back(dated: int) -> None:
+    """Without autoexpire it knows no times, and shows the key until it is told that it is over."""
+    one, hands = make_arrivals()
+    one.watch = True
+    one.table.set("a", "x", 3)
+    stamp = ms_of(one.table.cells["a"].stamp)
+    hands.seconds += 4
+    assert one.arrive_set("a", "x", stamp + dated, "k") is Verdict.OLDER
+    assert "a" not in one.table and not one.collisions
+    # What it writes itself is something else.
+    assert one.arrive_set("a", "y", stamp + 1, "k") is Verdict.NEWER
+    assert one.table["a"] == "y"
+
+
 def test_versions_given_on_arrival_do_not_make_digests_differ() -> None:
     one, hands = make_arrivals()
     two, _ = make_arrivals(hands=hands)
@@ -105,7 +120,7 @@ def test_a_kamailios_removal_by_pattern() -> None:
     one, _ = make_arrivals()
     for key in ("ann", "anna", "bob"):
         one.arrive_set(key, "x", None, "k")
-    assert one.arrive_remove(MatchKind.PREFIX, "an", MatchOn.NAME, "k") == 2
+    assert one.arrive_remove(MatchKind.PREFIX, "an", MatchOn.NAME, "k") == ["ann", "anna"]
     assert list(one.table) == ["bob"]
 
 
