@@ -1,6 +1,6 @@
 """dmqcache: a masterless replicated key-value cache on Kamailio's DMQ bus.
 
-Every node holds every table. Nodes are equal: there is no master, no quorum and no disk; any of them may be
+Every node holds every table. Nodes are equal: there is no master and no quorum; any of them may be
 a Kamailio server, whose ``htable`` tables are then the same as ours.
 
 The map, from the top down; each folder says in its ``__init__`` what it owns and which file to read first
@@ -9,6 +9,7 @@ The map, from the top down; each folder says in its ``__init__`` what it owns an
     ``server``       the Redis protocol (``resp``); HTTP with JSON-RPC and the status page (``http``)
     ``metrics``      what a node shows of itself, and how Prometheus reads it
     ``config``       the options, once, and their sources: flags, environment, file
+    ``disk``         the tables on disk, where a node is given a folder
     ``store``        the replicated tables: ``table``, ``outbox``, ``native`` (dmqcache nodes), ``kamailio``
     ``open_bus``     the bus on real sockets, for programs that want no cache
     ``bus``          the bus: ``sip``, ``net``, ``exchange`` (transactions), ``nodes``; knows no cache

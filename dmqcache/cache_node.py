@@ -21,6 +21,8 @@ from dmqcache.bus.net.tls import TlsOptions
 from dmqcache.config.config import Config, ConfigError, embedded
 from dmqcache.config.limits import room_for
 from dmqcache.config.peer_loading import load_peers, register_peers
+from dmqcache.disk.keeper import DiskStatus
+from dmqcache.disk.node_disk import NodeDisk
 from dmqcache.metrics.node_view import NodeRow, SyncProgress, node_rows, sync_progress
 from dmqcache.open_bus import OpenBus, Security
 from dmqcache.process_end import LeaveFirst, leave_first
@@ -55,6 +57,7 @@ class CacheNode:
         self.started_at = time.time()
         self._shell: OpenBus | None = None
         self._store: Store | None = None
+        self._disk: NodeDisk | None = None
         self._peers = load_peers(self.config.peers)
         self._servers: list[Any] = []
         #: A ``ServedTls``; its module is loaded only where there is one.
@@ -124,9 +127,16 @@ class CacheNode:
         )
         self._store = Store(config.tables, bus, runtime, options)
         register_peers(bus, self._peers)
+        if config.data_dir is not None:
+            store = self._store
+            self._disk = NodeDisk(config.data_dir, config.flush_interval, store.tables, store.clock, runtime)
 
     async def _open_servers(self) -> None:
         config = self.config
+        if self._disk is not None:
+            read_until = await self._disk.open()
+            if read_until is not None:
+                self.store.restored(read_until)
         if config.client_tls_address or config.http_tls:
             from dmqcache.client_doors import tls_of
 
@@ -180,6 +190,8 @@ class CacheNode:
                 self._shell = None
             if self._store is not None:
                 self._store.stop()
+            if self._disk is not None:
+                await self._disk.close()
             if self._leave_first is not None:
                 self._leave_first.discard(self.stop)
                 self._leave_first = None
@@ -275,6 +287,16 @@ class CacheNode:
             return await done
         finally:
             forget()  # Whoever waited may have gone away.
+
+    @property
+    def disk(self) -> DiskStatus | None:
+        """How it stands with the disk; None: the node was given no ``data_dir``."""
+        return self._disk.status if self._disk is not None else None
+
+    async def wait_on_disk(self, timeout: float | None = None) -> bool:
+        """Wait until every write made on this node so far is on its disk; False: it is not, or not within
+        ``timeout`` seconds, or there is none."""
+        return self._disk is not None and await self._disk.flush(timeout)
 
     def compare_all(self) -> None:
         """Compare the tables with every node that answers, and exchange what differs, as soon as may be."""

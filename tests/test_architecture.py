@@ -72,6 +72,8 @@ SHELL = frozenset(
         "dmqcache.cli.run_node",
         "dmqcache.config.logs",
         "dmqcache.cache_node",
+        "dmqcache.disk.node_disk",
+        "dmqcache.disk.writer",
         "dmqcache.process_end",
         "dmqcache.served_tls",
         "dmqcache.open_bus",
@@ -131,7 +133,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "store.kamailio": "store.outbox store.ground store.table bus.ground bus.sip",
         "store": "store.kamailio store.native store.outbox store.ground store.table bus bus.ground bus.sip",
         "config": "store.table bus bus.ground bus.sip",
-        "metrics": "store store.table bus.ground",
+        "disk": "store.table bus.ground",
+        "metrics": "disk store store.table bus.ground",
         "server": "",
         "server.resp": "metrics store.table release",
         "server.http": "metrics store.table bus.ground bus.sip release",
@@ -139,7 +142,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "process_end": "",
         "served_tls": "bus.net",
         "client_doors": "served_tls server.http server.resp config",
-        "cache_node": "client_doors process_end open_bus server.http server.resp metrics config store "
+        "cache_node": "client_doors process_end open_bus server.http server.resp metrics disk config store "
         "store.table bus bus.net bus.ground bus.sip release",
         "cli": "cache_node server.resp config release",
         "__main__": "cli",

@@ -81,6 +81,8 @@ class Config:
     tombstone_ttl: float
     tombstone_limit: int
     stop_timeout: float
+    data_dir: Path | None
+    flush_interval: float
     log_level: str
     log_format: str
     #: What is odd and stops nothing: lines to be logged as warnings when the node starts.

@@ -207,6 +207,24 @@ OPTIONS: tuple[Option, ...] = (
         minimum=0,
     ),
     Option(
+        "data_dir",
+        "path",
+        "",
+        "A folder of this node's own in which its tables outlive a full stop. Without it they are gone when "
+        "no node is left.",
+        optional=True,
+    ),
+    Option(
+        "flush_interval",
+        "seconds",
+        "1",
+        "How far the disk may be behind: what is lost at most when a node is killed and no other is there. "
+        "Higher: fewer writes to the disk where the same keys change often. A stop writes everything.",
+        unit="seconds",
+        minimum=0.1,
+        maximum=60,
+    ),
+    Option(
         "log_level",
         "choice",
         "info",

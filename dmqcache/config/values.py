@@ -65,7 +65,7 @@ def _sources(option: Option, value: Any) -> Network | str:
 def _path(option: Option, value: Any) -> Path:
     text = str(value) if isinstance(value, Path) else _text(value)
     if not text:
-        raise ValueError("is empty; name a file")
+        raise ValueError("is empty; name a file or a folder")
     return Path(text)
 
 

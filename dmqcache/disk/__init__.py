@@ -1,6 +1,6 @@
 """What outlives a full stop: the tables on disk, in one SQLite file in a folder of the node's own.
 
-Owns the file (``file.py``), the thread that writes it (``writer.py``) and what is to be written
-(``keeper.py``, read it first). Knows tables as names, keys and opaque rows; what a row says, and which of two
-wins, is ``store.table``'s. Imports ``store.table`` only.
+Owns what is written when (``keeper.py``, read it first), the thread that writes it (``writer.py``) and the
+file (``file.py``). What a row says, ``store/table/kept.py`` knows; which of two rows wins, ``store.table``.
+Imports ``store.table`` and the bus' ground only.
 """

@@ -1,13 +1,13 @@
-"""The file: SQLite in WAL mode, one row a key, one transaction a batch.
+"""The file: SQLite in WAL mode, one row a cell, one transaction a flush.
 
 SQLite rather than LMDB: measured with rows of 100 bytes in batches of 20,000 it writes 220,000 rows a second
 and reads 1,000,000 (LMDB: 340,000 and 2,500,000), more than any node takes in; it is part of Python, its file
-is half as large and grows as it must, and a full disk is an error that is told, not a signal. With
-``synchronous=NORMAL`` nothing committed is missing after a kill; after a power failure the last moments may
-be, and the file is consistent all the same.
+is half as large and grows as it must, a full disk is an error that is told, not a signal, and anybody can
+look into it with ``sqlite3``. With ``synchronous=FULL`` what is committed survives a power failure as well.
 
-Owns the schema, the lock on the folder and what becomes of a file that cannot be used: it is set aside under
-another name, never read in part and never deleted.
+Rows go in many at a time, by one statement: SQLite lets Python's other threads run while a statement runs, so
+the event loop waits for none. Owns the schema, the lock on the folder and what becomes of a file that cannot
+be used: it is set aside under another name, never read in part and never deleted.
 """
 
 from __future__ import annotations
@@ -15,28 +15,67 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
+
+from dmqcache.store.table.kept import KeptRow, spelt
 
 FILE: Final = "tables.sqlite"
 LOCK: Final = "lock"
 #: "DMQC", by which SQLite files of ours are known (PRAGMA application_id).
 APPLICATION: Final = 0x444D5143
-#: The form of the file. A newer one is not read by older programs.
+#: The form of the file. One of another number is set aside.
 FORM: Final = 1
-#: Rows fetched at once when the file is read.
+#: Rows fetched at once when the file is read: some 5 ms until they are in a table.
 READ_ROWS: Final = 2_000
+#: Rows of one statement: SQLite takes 32,766 values in one. Each size is a statement that is kept prepared.
+SIZES: Final = (500, 50, 5, 1)
 #: Pages of WAL after which SQLite folds it into the file: 16 MiB.
 CHECKPOINT_PAGES: Final = 4_096
 
-#: Table, key, and the row; None: the key is forgotten.
-Change = tuple[str, bytes, bytes | None]
+_SCHEMA: Final = (
+    """CREATE TABLE cells (
+        name TEXT NOT NULL,
+        key NOT NULL CHECK (typeof(key) IN ('text', 'blob')),
+        value CHECK (typeof(value) IN ('text', 'blob', 'integer', 'null')),
+        version INTEGER NOT NULL CHECK (typeof(version) = 'integer'),
+        ttl INTEGER NOT NULL CHECK (typeof(ttl) = 'integer'),
+        at INTEGER NOT NULL CHECK (typeof(at) = 'integer'),
+        flags INTEGER NOT NULL CHECK (typeof(flags) = 'integer'),
+        counts BLOB CHECK (typeof(counts) IN ('blob', 'null')),
+        PRIMARY KEY (name, key)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE tables (
+        name TEXT PRIMARY KEY,
+        floor INTEGER NOT NULL CHECK (typeof(floor) = 'integer'),
+        forgot INTEGER NOT NULL CHECK (typeof(forgot) = 'integer'),
+        known INTEGER NOT NULL CHECK (typeof(known) = 'integer')
+    ) WITHOUT ROWID""",
+    "CREATE TABLE notes (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID",
+)
+_ROW: Final = "(?1, ?, ?, ?, ?, ?, ?, ?)"
+_PUT: Final = (
+    "INSERT INTO cells VALUES {} ON CONFLICT (name, key) DO UPDATE SET value = excluded.value, "
+    "version = excluded.version, ttl = excluded.ttl, at = excluded.at, flags = excluded.flags, "
+    "counts = excluded.counts"
+)
+_DROP: Final = "DELETE FROM cells WHERE name = ?1 AND key IN ({})"
 
 
 class DiskError(Exception):
     """The folder cannot be used; one line that says why and what to do."""
+
+
+class TableState(NamedTuple):
+    """What is kept of a whole table: three versions, see :class:`~dmqcache.store.table.cells.Cells`."""
+
+    floor: int
+    forgot: int
+    known: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,52 +89,108 @@ class Opened:
 
 
 class DiskFile:
-    """One open file. Used by one thread at a time."""
+    """One open file. Used by one thread at a time. Every method may raise sqlite3.Error: the disk is full, or
+    gone."""
 
     def __init__(self, connection: sqlite3.Connection, lock: int, path: Path) -> None:
         self._connection = connection
         self._lock = lock
         self.path = path
 
-    def rows(self, table: str) -> Iterator[list[tuple[bytes, bytes]]]:
-        """All keys and rows of one table, in parts."""
-        found = self._connection.execute("SELECT key, row FROM cells WHERE name = ?", (table,))
+    # -- reading -----------------------------------------------------------------------------------------
+
+    def rows(self, table: str) -> Iterator[list[KeptRow]]:
+        """All rows of one table, in parts."""
+        found = self._connection.execute(
+            "SELECT key, value, version, ttl, at, flags, counts FROM cells WHERE name = ?", (table,)
+        )
         while part := found.fetchmany(READ_ROWS):
             yield part
 
-    def names(self) -> dict[str, int]:
-        """The tables in the file, and how many keys each has."""
-        return dict(self._connection.execute("SELECT name, count(*) FROM cells GROUP BY name"))
+    def names(self) -> list[str]:
+        """The tables of which there are rows."""
+        return [name for (name,) in self._connection.execute("SELECT DISTINCT name FROM cells")]
 
-    def note(self, name: str) -> bytes | None:
-        """What was noted under a name."""
-        found = self._connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
-        return found[0] if found else None
+    def states(self) -> dict[str, TableState]:
+        """What was kept of each table as a whole."""
+        found = self._connection.execute("SELECT name, floor, forgot, known FROM tables")
+        return {name: TableState(*state) for name, *state in found}
 
-    def write(self, changes: Iterable[Change], notes: Iterable[tuple[str, bytes]] = ()) -> None:
-        """All of these or none of them. sqlite3.Error where the disk is full, or gone."""
-        kept, gone = [], []
-        for name, key, row in changes:
-            if row is None:
-                gone.append((name, key))
-            else:
-                kept.append((name, key, row))
-        with self._connection as transaction:
-            transaction.execute("BEGIN IMMEDIATE")
-            transaction.executemany("DELETE FROM cells WHERE name = ? AND key = ?", gone)
-            transaction.executemany(
-                "INSERT INTO cells VALUES (?, ?, ?) ON CONFLICT (name, key) DO UPDATE SET row = excluded.row",
-                kept,
-            )
-            transaction.executemany(
-                "INSERT INTO notes VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                notes,
-            )
+    def notes(self) -> dict[str, int]:
+        """The numbers that were noted, by name."""
+        return dict(self._connection.execute("SELECT name, number FROM notes"))
 
-    def forget(self, table: str) -> None:
-        """Take a whole table out."""
-        with self._connection as transaction:
-            transaction.execute("DELETE FROM cells WHERE name = ?", (table,))
+    # -- writing: begin, then what there is, then commit ---------------------------------------------------
+
+    def begin(self) -> None:
+        """Begin a transaction: what follows is there as a whole, or not at all."""
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def put(self, table: str, rows: Sequence[KeptRow]) -> None:
+        """Keep these rows in place of those of their keys."""
+        with self._whole():
+            try:
+                self._many(_PUT, _ROW, table, rows)
+            except UnicodeError:
+                self._many(_PUT, _ROW, table, [spelt(row) for row in rows])
+
+    def drop(self, table: str, keys: Sequence[str]) -> None:
+        """Keep nothing of these keys."""
+        with self._whole():
+            try:
+                self._many(_DROP, "?", table, [(key,) for key in keys])
+            except UnicodeError:
+                some = [KeptRow(key, None, 0, 0, 0, 0, None) for key in keys]
+                self._many(_DROP, "?", table, [(spelt(row).key,) for row in some])
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What fails here takes back all since :meth:`begin`, and what follows before the next one fails."""
+        if not self._connection.in_transaction:
+            raise sqlite3.OperationalError("an earlier part of the flush has failed")
+        try:
+            yield
+        except BaseException:
+            self.roll_back()
+            raise
+
+    def _many(self, statement: str, place: str, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        done = 0
+        for size in SIZES:
+            if done + size > len(rows):
+                continue
+            text = statement.format(", ".join([place] * size))
+            while done + size <= len(rows):
+                values = chain.from_iterable(rows[done : done + size])
+                self._connection.execute(text, (table, *values))
+                done += size
+
+    def drop_up_to(self, table: str, floor: int) -> None:
+        """Keep nothing that a flush has killed."""
+        with self._whole():
+            self._connection.execute("DELETE FROM cells WHERE name = ? AND version <= ?", (table, floor))
+
+    def drop_all(self, table: str) -> None:
+        """Keep nothing of a table."""
+        with self._whole():
+            self._connection.execute("DELETE FROM cells WHERE name = ?", (table,))
+
+    def note(self, states: dict[str, TableState], numbers: dict[str, int]) -> None:
+        """Keep these of tables, and these numbers."""
+        with self._whole():
+            some = [(name, *state) for name, state in states.items()]
+            self._connection.executemany("INSERT OR REPLACE INTO tables VALUES (?, ?, ?, ?)", some)
+            self._connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", list(numbers.items()))
+
+    def commit(self) -> None:
+        """From now on all of it is on disk."""
+        with self._whole():
+            self._connection.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """As if nothing had been written since :meth:`begin`."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def size(self) -> int:
         """Bytes on disk, the part in the WAL too."""
@@ -103,8 +198,10 @@ class DiskFile:
 
     def close(self) -> None:
         """Fold the WAL in and let go of the folder."""
-        self._connection.close()
-        os.close(self._lock)
+        try:
+            self._connection.close()
+        finally:
+            os.close(self._lock)
 
 
 def open_file(folder: Path, now: str) -> Opened:
@@ -120,7 +217,15 @@ def open_file(folder: Path, now: str) -> Opened:
             return Opened(DiskFile(_connect(path), lock, path), aside, str(error))
     except (sqlite3.Error, OSError, _UnusableError) as error:
         os.close(lock)
-        raise DiskError(f"{path}: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DiskError(f"{path}: {reason}") from None
+
+
+def begin_anew(opened: DiskFile, now: str) -> Path:
+    """Close a file whose rows turned out to be wrong, and set it aside; returns its new name. The lock is
+    let go as well: open the folder again."""
+    opened.close()
+    return _set_aside(opened.path, now)
 
 
 class _UnusableError(Exception):
@@ -151,16 +256,20 @@ def _connect(path: Path) -> sqlite3.Connection:
         if not made:
             _check(connection)
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         if made or _is_blank(connection):
             _lay_out(connection)
+        else:
+            # Nothing is written, and yet a disk that takes nothing is noticed now.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
     except _UnusableError:
         connection.close()
         raise
     except sqlite3.DatabaseError as error:
         connection.close()
-        if isinstance(error, sqlite3.OperationalError) and not made:
+        if isinstance(error, sqlite3.OperationalError):
             raise  # a full or read-only disk says nothing about the file
         raise _UnusableError(f"it is damaged ({error})") from None
     return connection
@@ -188,10 +297,8 @@ def _is_blank(connection: sqlite3.Connection) -> bool:
 
 def _lay_out(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute(
-        "CREATE TABLE cells (name TEXT, key BLOB, row BLOB NOT NULL, PRIMARY KEY (name, key)) WITHOUT ROWID"
-    )
-    connection.execute("CREATE TABLE notes (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
+    for statement in _SCHEMA:
+        connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION}")
     connection.execute(f"PRAGMA user_version = {FORM}")
     connection.execute("COMMIT")

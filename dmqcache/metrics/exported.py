@@ -275,6 +275,27 @@ EXPORTS: Final[tuple[Export, ...]] = (
         lambda r: r.each_table(lambda table: table.counters.expirations),
     ),
     Export(
+        "dmqcache_disk_flush_timestamp_seconds",
+        "gauge",
+        "Unix time of the last flush to disk that succeeded; 0: none has. None without data_dir.",
+        (),
+        lambda r: r.disk(lambda disk: disk.flushed_at),
+    ),
+    Export(
+        "dmqcache_disk_size_bytes",
+        "gauge",
+        "Bytes of the file on disk. None without data_dir.",
+        (),
+        lambda r: r.disk(lambda disk: disk.bytes),
+    ),
+    Export(
+        "dmqcache_disk_errors",
+        "counter",
+        "Flushes that failed, and files and folders that could not be used. None without data_dir.",
+        (),
+        lambda r: r.disk(lambda disk: disk.errors),
+    ),
+    Export(
         "dmqcache_sync_progress_cells",
         "gauge",
         "Cells that syncs and repairs have brought so far; it grows while a node joins.",

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.node import Node, NodeStatus
+from dmqcache.disk.keeper import DiskStatus
 from dmqcache.store.store import Store
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
@@ -77,6 +78,10 @@ class NodeView(Protocol):
     @property
     def ready(self) -> bool:
         """Whether the initial sync is done."""
+
+    @property
+    def disk(self) -> DiskStatus | None:
+        """How it stands with the disk; None: there is none."""
 
     def sync_progress(self) -> SyncProgress:
         """How far the initial sync is."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from dmqcache.bus.node import NodeStatus
+from dmqcache.disk.keeper import DiskStatus
 from dmqcache.metrics.node_view import NodeRow, NodeView
 from dmqcache.store.table.table import Table
 
@@ -51,6 +52,11 @@ class Reading:
     def each_table(self, number: Callable[[Table], float]) -> Samples:
         """One sample for each table."""
         return [((name,), number(table)) for name, table in self.node.tables.items()]
+
+    def disk(self, number: Callable[[DiskStatus], float]) -> Samples:
+        """One sample if the node has a disk."""
+        disk = self.node.disk
+        return [] if disk is None else [((), number(disk))]
 
     def each_node(self, number: Callable[[NodeRow], float | None]) -> Samples:
         """One sample for each other node that has the number."""

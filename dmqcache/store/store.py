@@ -208,6 +208,10 @@ class Store:
         self._sweep()
         self.repair.start()
 
+    def restored(self, saved_ms: int) -> None:
+        """The tables were read from disk, as they were at ``saved_ms`` (Unix ms). Before :meth:`start`."""
+        self.outboxes.absent_since = saved_ms - LOST_BEFORE_MS
+
     def stop(self) -> None:
         """No more timers; the tables can still be read."""
         self._ground.stopped = True
@@ -310,5 +314,7 @@ class Store:
 
     def _compared(self, node: NodeURI, outcome: str, ready: bool) -> None:
         """A comparison with a dmqcache node ended. ``ready``: that one has the whole state."""
+        if ready and outcome != "failed":
+            self.outboxes.absent_since = None
         self.initial_sync.compared(node, outcome, ready)
         self.waiters.check()

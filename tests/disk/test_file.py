@@ -7,12 +7,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from dmqcache.disk.file import APPLICATION, FILE, DiskError, DiskFile, open_file
+from dmqcache.disk.file import APPLICATION, FILE, DiskError, DiskFile, TableState, begin_anew, open_file
+from dmqcache.store.table.kept import KeptRow
 
 
 def opened(folder: Path) -> DiskFile:
@@ -21,78 +23,133 @@ def opened(folder: Path) -> DiskFile:
     return result.file
 
 
-def everything(file: DiskFile, table: str) -> dict[bytes, bytes]:
-    return {key: row for part in file.rows(table) for key, row in part}
+def row(key: str | bytes, value: str | int | bytes | None, version: int = 1) -> KeptRow:
+    return KeptRow(key, value, version, 0, 0, 0, None)
+
+
+def rows(*numbers: int, value: str = "x") -> list[KeptRow]:
+    return [row(f"key{number}", value) for number in numbers]
+
+
+def write(file: DiskFile, table: str, kept: Iterable[KeptRow] = (), gone: Iterable[str] = ()) -> None:
+    file.begin()
+    file.put(table, list(kept))
+    file.drop(table, list(gone))
+    file.commit()
+
+
+def everything(file: DiskFile, table: str) -> dict[str | bytes, str | int | bytes | None]:
+    return {one[0]: one[1] for part in file.rows(table) for one in part}
 
 
 def test_what_was_written_is_there_after_closing(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as file:
-        file.write([("a", b"x", b"1"), ("a", b"y", b"2"), ("b", b"x", b"3")], [("clock", b"17")])
-        file.write([("a", b"x", b"4"), ("a", b"y", None)])
+        write(file, "a", [row("x", "1"), row("y", 2)])
+        write(file, "b", [KeptRow("x", None, 7, 60_000, 17, 4, b"{}")])
+        write(file, "a", [row("x", "4")], ["y"])
     with closing(opened(tmp_path)) as file:
-        assert everything(file, "a") == {b"x": b"4"}
-        assert everything(file, "b") == {b"x": b"3"}
-        assert file.names() == {"a": 1, "b": 1}
-        assert file.note("clock") == b"17"
-        assert file.note("other") is None
+        assert everything(file, "a") == {"x": "4"}
+        assert list(file.rows("b")) == [[("x", None, 7, 60_000, 17, 4, b"{}")]]
+        assert file.names() == ["a", "b"]
 
 
-def test_many_rows_come_in_parts(tmp_path: Path) -> None:
+def test_what_is_noted_of_tables_and_times_is_there_too(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as file:
-        file.write(("a", b"%d" % number, b"row") for number in range(5_000))
-        parts = list(file.rows("a"))
-    assert len(parts) == 3
-    assert sum(map(len, parts)) == 5_000
-
-
-def test_any_bytes_are_a_key_or_a_row(tmp_path: Path) -> None:
-    key, row = bytes(range(256)), b"\x00\xff\x00"
+        assert (file.states(), file.notes()) == ({}, {})
+        file.begin()
+        file.note({"a": TableState(1, 2, 3), "b": TableState(0, 0, 9)}, {"time_ms": 17})
+        file.note({"a": TableState(4, 5, 6)}, {"time_ms": 18})
+        file.commit()
     with closing(opened(tmp_path)) as file:
-        file.write([("a", key, row)])
-        assert everything(file, "a") == {key: row}
+        assert file.states() == {"a": TableState(4, 5, 6), "b": TableState(0, 0, 9)}
+        assert file.notes() == {"time_ms": 18}
 
 
-def test_a_table_is_taken_out_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [0, 1, 4, 49, 555, 1_234, 5_000])
+def test_any_number_of_rows_goes_in_and_out(tmp_path: Path, number: int) -> None:
     with closing(opened(tmp_path)) as file:
-        file.write([("a", b"x", b"1"), ("b", b"x", b"2")])
-        file.forget("a")
-        assert file.names() == {"b": 1}
+        write(file, "a", rows(*range(number)))
+        assert everything(file, "a") == {f"key{one}": "x" for one in range(number)}
+        write(file, "a", [], [f"key{one}" for one in range(1, number)])
+        assert len(everything(file, "a")) == min(number, 1)
 
 
-def test_a_batch_that_fails_changes_nothing(tmp_path: Path) -> None:
+def test_any_text_and_any_bytes_are_a_key_or_a_value(tmp_path: Path) -> None:
+    odd = bytes(range(256)).decode("utf-8", "surrogateescape")
     with closing(opened(tmp_path)) as file:
-        file.write([("a", b"x", b"1")])
+        write(file, "a", [row("n\0l", "\0"), row("big", -(1 << 63)), row("é", "ü")])
+        write(file, "a", [row(odd, odd), row("12", "12")])
+        assert everything(file, "a") == {
+            "n\0l": "\0",
+            "big": -(1 << 63),
+            "é": "ü",
+            bytes(range(256)): bytes(range(256)),
+            "12": "12",
+        }
+        write(file, "a", [], [odd, "é"])
+        assert sorted(map(str, everything(file, "a"))) == ["12", "big", "n\0l"]
+
+
+def test_what_a_flush_killed_and_a_whole_table_are_taken_out(tmp_path: Path) -> None:
+    with closing(opened(tmp_path)) as file:
+        write(file, "a", [row("old", "1", 5), row("new", "2", 6)])
+        write(file, "b", [row("x", "1")])
+        file.begin()
+        file.drop_up_to("a", 5)
+        file.drop_all("b")
+        file.commit()
+        assert everything(file, "a") == {"new": "2"}
+        assert file.names() == ["a"]
+
+
+def test_a_flush_of_which_a_part_fails_changes_nothing(tmp_path: Path) -> None:
+    with closing(opened(tmp_path)) as file:
+        write(file, "a", [row("x", "1")])
+        file.begin()
+        file.put("a", [row("x", "2")])
         with pytest.raises(sqlite3.Error):
-            file.write([("a", b"x", b"2"), ("a", b"y", object())])  # type: ignore[list-item]
-        assert everything(file, "a") == {b"x": b"1"}
-        file.write([("a", b"x", b"3")])
-        assert everything(file, "a") == {b"x": b"3"}
+            file.put("a", [row("y", 1.5)])  # type: ignore[arg-type]
+        for late in (lambda: file.put("a", [row("z", "3")]), lambda: file.drop("a", ["x"]), file.commit):
+            with pytest.raises(sqlite3.OperationalError, match="earlier part"):
+                late()
+        file.roll_back()
+        assert everything(file, "a") == {"x": "1"}
+        write(file, "a", [row("x", "3")])
+        assert everything(file, "a") == {"x": "3"}
 
 
 KILLED = """
-import os, signal, sys
+import sys
 from pathlib import Path
 from dmqcache.disk.file import open_file
+from dmqcache.store.table.kept import KeptRow
 file = open_file(Path(sys.argv[1]), "now").file
 number = 0
 while True:
     number += 1
-    file.write(("a", b"%d" % key, b"%d" % number) for key in range(500))
+    file.begin()
+    for part in range(5):
+        file.put("a", [KeptRow(f"{part} {key}", number, 1, 0, 0, 0, None) for key in range(500)])
+    file.commit()
     print(number, flush=True)
 """
 
 
-@pytest.mark.parametrize("batches", [1, 7, 23])
-def test_after_a_kill_each_batch_is_there_whole(tmp_path: Path, batches: int) -> None:
+@pytest.mark.parametrize("flushes", [1, 7, 23])
+def test_after_a_kill_each_flush_is_there_whole(tmp_path: Path, flushes: int) -> None:
     with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        for _ in range(batches):
+        for _ in range(flushes):
             told = int(process.stdout.readline())
         os.kill(process.pid, signal.SIGKILL)
     with closing(opened(tmp_path)) as file:
-        numbers = set(everything(file, "a").values())
+        found = everything(file, "a")
+        numbers = set(found.values())
+        assert len(found) == 2_500
         assert len(numbers) == 1
-        assert int(numbers.pop()) >= told
+        number = numbers.pop()
+        assert isinstance(number, int)
+        assert number >= told
 
 
 def test_a_second_node_in_one_folder_is_refused(tmp_path: Path) -> None:
@@ -114,14 +171,21 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
         open_file(tmp_path / "file" / "data", "now")
 
 
+def test_a_file_that_cannot_be_opened_says_nothing_about_what_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(DiskError, match=FILE):
+        open_file(tmp_path, "now")
+    assert (tmp_path / FILE).is_dir()
+
+
 def spoilt(tmp_path: Path, content: bytes) -> tuple[Path, str]:
     (tmp_path / FILE).write_bytes(content)
     result = open_file(tmp_path, "2026")
     with closing(result.file) as file:
         assert result.set_aside == tmp_path / f"{FILE}.unusable-2026"
         assert result.set_aside.read_bytes() == content
-        assert file.names() == {}
-        file.write([("a", b"x", b"1")])
+        assert file.names() == []
+        write(file, "a", [row("x", "1")])
     return result.set_aside, result.why
 
 
@@ -131,7 +195,7 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
 
 def test_a_file_that_is_damaged_in_the_middle_is_set_aside(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as file:
-        file.write(("a", b"key%d" % number, b"x" * 100) for number in range(2_000))
+        write(file, "a", rows(*range(2_000), value="x" * 100))
     content = bytearray((tmp_path / FILE).read_bytes())
     content[8_192:40_960] = b"\xa5" * 32_768
     assert "damaged" in spoilt(tmp_path, bytes(content))[1]
@@ -150,10 +214,28 @@ def test_a_newer_file_is_set_aside(tmp_path: Path) -> None:
     assert "its form is 99" in spoilt(tmp_path, (tmp_path / FILE).read_bytes())[1]
 
 
+def test_a_file_with_rows_that_nobody_here_wrote_is_set_aside(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / FILE)) as other:
+        other.execute("PRAGMA ignore_check_constraints = ON")
+        other.execute("INSERT INTO cells VALUES ('a', 'x', 'y', 'no version', 0, 0, 0, NULL)")
+        other.commit()
+    assert "damaged" in spoilt(tmp_path, (tmp_path / FILE).read_bytes())[1]
+
+
+def test_a_file_that_is_open_can_be_set_aside(tmp_path: Path) -> None:
+    file = opened(tmp_path)
+    write(file, "a", [row("x", "1")])
+    aside = begin_anew(file, "2026")
+    assert aside.exists()
+    with closing(opened(tmp_path)) as anew:
+        assert anew.names() == []
+
+
 def test_an_empty_file_is_used(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"")
     with closing(opened(tmp_path)) as file:
-        file.write([("a", b"x", b"1")])
+        write(file, "a", [row("x", "1")])
     with closing(sqlite3.connect(tmp_path / FILE)) as ours:
         assert ours.execute("PRAGMA application_id").fetchone() == (APPLICATION,)
 
@@ -161,5 +243,5 @@ def test_an_empty_file_is_used(tmp_path: Path) -> None:
 def test_its_size_is_known(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as file:
         before = file.size()
-        file.write(("a", b"key%d" % number, b"x" * 100) for number in range(2_000))
+        write(file, "a", rows(*range(2_000), value="x" * 100))
         assert file.size() > before + 200_000

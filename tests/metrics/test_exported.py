@@ -64,6 +64,9 @@ def test_labels_are_those_of_the_table() -> None:
         ("dmqcache_table_misses_total", ("users",), 1),
         ("dmqcache_table_sets_total", ("users",), 3),
         ("dmqcache_table_deletes_total", ("users",), 1),
+        ("dmqcache_disk_flush_timestamp_seconds", (), 1_767_323_040),
+        ("dmqcache_disk_size_bytes", (), 81_920),
+        ("dmqcache_disk_errors_total", (), 1),
         ("dmqcache_sync_cells_total", ("in",), 500),
         ("dmqcache_repairs_total", ("equal",), 7),
         ("dmqcache_repair_cells_total", ("out",), 2),
@@ -71,6 +74,12 @@ def test_labels_are_those_of_the_table() -> None:
 )
 def test_numbers(sample: str, labels: tuple[str, ...], number: float) -> None:
     assert values(busy_node())[sample, labels] == number
+
+
+def test_a_node_without_a_disk_says_nothing_of_one() -> None:
+    node = busy_node()
+    node.disk = None
+    assert [name for name, _ in values(node) if name.startswith("dmqcache_disk_")] == []
 
 
 def test_size_of_a_table_is_exported() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.disk.keeper import DiskStatus
 from dmqcache.metrics.node_view import NodeRow, SyncProgress
 from dmqcache.server.resp.command_table import execute
 from dmqcache.server.resp.cursors import Cursors
@@ -55,6 +56,7 @@ class FakeNode:
         self.bus = FakeBus()
         self.counters = StoreCounters()
         self.ready = True
+        self.disk: DiskStatus | None = None
         self.rows = [row("sip:127.0.0.11:5060", local=True), row("sip:127.0.0.12:5060", rtt_ms=0.4)]
         self.is_congested = False
         self.waits: list[tuple[int | None, float | None]] = []
@@ -65,6 +67,9 @@ class FakeNode:
 
     def sync_progress(self) -> SyncProgress:
         return SyncProgress("done", 3, "")
+
+    async def wait_on_disk(self, timeout: float | None) -> bool:
+        return self.disk is not None
 
     def acknowledged(self) -> int:
         return 0

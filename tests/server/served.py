@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.node import NodeStatus
 from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.disk.keeper import DiskStatus
 from dmqcache.metrics.node_view import NodeRow, SyncProgress
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.settings import TableSettings
@@ -72,6 +73,7 @@ class ServedNode:
         self.bus = Bus()
         self.counters = StoreCounters()
         self.ready = True
+        self.disk: DiskStatus | None = None
         self.compared = 0
         self.progress: SyncProgress = Progress()
         self.rows: list[Row] = [
@@ -91,6 +93,9 @@ class ServedNode:
     def compare_all(self) -> None:
         self.compared += 1
 
+    async def wait_on_disk(self, timeout: float | None) -> bool:
+        return self.disk is not None
+
     def acknowledged(self) -> int:
         return 0
 
@@ -105,6 +110,7 @@ def busy_node() -> ServedNode:
     node.rows.append(Row("sip:127.0.0.14:5060", status="pending", last_seen_s=None, rtt_ms=None, software=""))
     node.rows.append(Row("sip:127.0.0.15:5060", status="timeout", lost_s=90, in_sync="behind", backlog=7))
     node.bus.counters.certificate_expires = 1_900_000_000.0
+    node.disk = DiskStatus("/var/lib/dmqcache", flushed_at=1_767_323_040.0, bytes=81_920, errors=1)
     users = node.tables["users"]
     users.set("alice", "x")
     users.set("n", 5)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.settings import TableSettings
+from tests.disk.shelf import Shelf
 from tests.simulation.kamailio_model import Kamailio
 from tests.simulation.network import Network
 from tests.simulation.process import BusProcess, CacheProcess, KamailioProcess
@@ -34,6 +35,8 @@ class Machine:
         self.incarnation = 0
         self.process: CacheProcess | BusProcess | KamailioProcess | None = None
         self.leaving = False
+        #: The disk of a dmqcache node that has one.
+        self.shelf: Shelf | None = None
         #: Through whom the process here joins.
         self.seeds: tuple[NodeURI, ...] = ()
         #: True seconds when the process here began.
@@ -109,7 +112,7 @@ class Machine:
     # -- life --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start a process that remembers nothing."""
+        """Start a process that remembers what is on its machine's disk, or nothing."""
         if self.process is not None:
             return
         cluster = self.cluster
@@ -128,6 +131,7 @@ class Machine:
                 seeds,
                 cluster.tables,
                 cluster.options,
+                self.shelf,
             )
             cluster.on_start(self)
         elif self.kind == "bus":
@@ -165,7 +169,10 @@ class Machine:
 
         def left() -> None:
             if self.process is process:
-                process.stop()
+                process.stop(stopped)
+
+        def stopped() -> None:
+            if self.process is process:
                 self.cluster.world.note(self.host, "--- has left")
                 self._gone(politely=True)
 

@@ -8,10 +8,12 @@ from functools import partial
 from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.peer import SILENCE, Message, Reply
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.disk.keeper import DiskStatus, Keeper
 from dmqcache.store.kamailio.htable import Htable
 from dmqcache.store.native.replica import Replica
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.settings import TableSettings
+from tests.disk.shelf import Shelf, VirtualWriter
 from tests.simulation.kamailio_model import Kamailio
 from tests.simulation.network import Network, Socket
 from tests.simulation.runtime import VirtualRuntime
@@ -19,6 +21,8 @@ from tests.simulation.streams import Streams
 
 #: Seconds that a node waits for others when it is to leave.
 STOP_TIMEOUT_S = 10.0
+#: Seconds by which a simulated disk may be behind.
+FLUSH_INTERVAL_S = 1.0
 
 
 class Literals:
@@ -41,7 +45,9 @@ class CacheProcess:
         seeds: tuple[NodeURI, ...],
         tables: Sequence[TableSettings],
         options: StoreOptions,
+        shelf: Shelf | None = None,
     ) -> None:
+        """``shelf``: the disk of its machine."""
         self.runtime = runtime
         endpoint = uri.endpoint
         assert endpoint is not None
@@ -64,8 +70,22 @@ class CacheProcess:
         self.repeats: list[str] = []
         for peer in (self.store.htable, self.store.replica):
             self._watch(peer)
+        self.shelf = shelf
+        self.keeper = self._read(shelf) if shelf is not None else None
         self.bus.start()
         self.store.start(any(seed != uri for seed in seeds))
+
+    def _read(self, shelf: Shelf) -> Keeper:
+        """Have back what an earlier process kept, as ``NodeDisk`` does on a real disk."""
+        store = self.store
+        keeper = Keeper(store.tables, store.clock, self.runtime, FLUSH_INTERVAL_S, DiskStatus("shelf"))
+        for _ in keeper.load(shelf.file):
+            pass
+        saved_ms = keeper.saved_ms()
+        if saved_ms is not None:
+            store.restored(saved_ms)
+        keeper.start(VirtualWriter(shelf, self.runtime))
+        return keeper
 
     def _watch(self, peer: Htable | Replica) -> None:
         """See that no handler is given a request that it has answered."""
@@ -86,14 +106,20 @@ class CacheProcess:
     def close(self) -> None:
         """The process is gone."""
         self._net.close(self.socket)
+        if self.shelf is not None:
+            self.shelf.crash()
 
     def leave(self, done: Callable[[], None]) -> None:
         """SIGTERM: first the others hear what they have not heard yet."""
         self.store.emptying.start(STOP_TIMEOUT_S, lambda: self.bus.leave(done))
 
-    def stop(self) -> None:
+    def stop(self, then: Callable[[], None]) -> None:
         """The process ends in good order."""
         self.store.stop()
+        if self.keeper is not None:
+            self.keeper.close(then)
+        else:
+            then()
 
 
 class BusProcess:
@@ -133,8 +159,9 @@ class BusProcess:
         """SIGTERM."""
         self.bus.leave(done)
 
-    def stop(self) -> None:
+    def stop(self, then: Callable[[], None]) -> None:
         """Nothing is left to do."""
+        then()
 
 
 class KamailioProcess:
@@ -171,5 +198,6 @@ class KamailioProcess:
         self.kamailio.leave()
         done()
 
-    def stop(self) -> None:
+    def stop(self, then: Callable[[], None]) -> None:
         """Nothing is left to do."""
+        then()

@@ -71,6 +71,8 @@ def _header(node: NodeView, own: str, alarmed: bool) -> str:
         donor = f" from {text(sync.donor)}" if sync.donor else ""
         cells = f", {number(sync.cells)} cells so far" if sync.cells else ""
         state = f"{pill('warn', 'not ready')}<p>{text(sync.state)}{donor}{cells}</p>"
+    if node.disk is not None and node.disk.fault:
+        state += f"{pill('bad', 'disk')}<p>{text(node.disk.fault)}</p>"
     return f'<header><h1>{text(own)}</h1><div id="state">{state}</div></header>'
 
 

@@ -55,6 +55,8 @@ def figures(node: NodeView, rows: Sequence[NodeRow], rates: Rates, memory: int |
         "Replication, 99%": at_most(delays, 0.99),
         "Drops to look at": number(faults),
     }
+    if node.disk is not None:
+        shown["On disk"] = size(node.disk.bytes)
     tiles = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown.items())
     return f'<dl class="figures">{tiles}</dl>'
 

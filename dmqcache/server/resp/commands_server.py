@@ -43,6 +43,26 @@ def wait(session: Session, args: list[str]) -> Answer:
     return _wait(session, nodes, milliseconds / 1000 if milliseconds else None)
 
 
+async def _wait_on_disk(session: Session, timeout: float | None) -> bytes:
+    return encode([int(await session.shared.node.wait_on_disk(timeout)), 0], session.resp3)
+
+
+def waitaof(session: Session, args: list[str]) -> Answer:
+    """WAITAOF LOCAL NODES MILLISECONDS: whether all writes made here so far are on this node's disk. Other
+    nodes say nothing of theirs, so of them it is always 0."""
+    local, nodes = parse_integer(args[1]), parse_integer(args[2])
+    milliseconds = parse_integer(args[3], "timeout")
+    if not 0 <= local <= 1 or nodes < 0:
+        raise CommandError("ERR value is out of range, must be positive")
+    if milliseconds < 0:
+        raise CommandError("ERR timeout is negative")
+    if local and session.shared.node.disk is None:
+        raise CommandError("ERR WAITAOF cannot be used when numlocal is set but the node has no data_dir.")
+    if session.executing or session.shared.node.disk is None:
+        return encode([0, 0], session.resp3)
+    return _wait_on_disk(session, milliseconds / 1000 if milliseconds else None)
+
+
 def role(session: Session, args: list[str]) -> bytes:
     """A master without replicas: to a client every node is one."""
     return encode(["master", 0, []], session.resp3)
@@ -69,4 +89,5 @@ COMMANDS = (
         (Command("MEMORY|USAGE", _usage, -3, "readonly", "About what a key takes.", (2, 2, 1)),),
     ),
     Command("WAIT", wait, 3, "blocking", "Waits until other nodes have acknowledged the writes."),
+    Command("WAITAOF", waitaof, 4, "blocking", "Waits until the writes are on this node's disk."),
 )

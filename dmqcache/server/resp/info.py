@@ -25,7 +25,7 @@ def sections(shared: Shared) -> dict[str, Section]:
         "Server": _server(shared),
         "Clients": _clients(shared),
         "Memory": _memory(shared),
-        "Persistence": {"loading": int(not shared.node.ready), "rdb_bgsave_in_progress": 0, "aof_enabled": 0},
+        "Persistence": _persistence(shared),
         "Stats": _stats(shared),
         "Replication": _replication(shared),
         "CPU": _cpu(),
@@ -101,6 +101,22 @@ def human(size: int) -> str:
 def _cpu() -> Section:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {"used_cpu_sys": f"{usage.ru_stime:.6f}", "used_cpu_user": f"{usage.ru_utime:.6f}"}
+
+
+def _persistence(shared: Shared) -> Section:
+    found: Section = {"loading": int(not shared.node.ready), "rdb_bgsave_in_progress": 0, "aof_enabled": 0}
+    disk = shared.node.disk
+    if disk is not None:
+        # What is on disk is as an append-only file: all that happened, up to a moment ago.
+        found |= {
+            "aof_enabled": 1,
+            "aof_last_write_status": "err" if disk.fault else "ok",
+            "aof_current_size": disk.bytes,
+            "disk_flushed_at": int(disk.flushed_at),
+            "disk_errors": disk.errors,
+            "disk_fault": " ".join(disk.fault.split()),
+        }
+    return found
 
 
 def _stats(shared: Shared) -> Section:

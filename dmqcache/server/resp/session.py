@@ -27,6 +27,10 @@ class ServedNode(NodeView, Protocol):
         """Wait until ``nodes`` active nodes (None: all) have acknowledged every write made here so far, or
         ``timeout`` seconds (None: for ever). Returns how many have."""
 
+    async def wait_on_disk(self, timeout: float | None) -> bool:
+        """Wait until every write made here so far is on this node's disk; False: it is not, or not within
+        ``timeout`` seconds."""
+
     def acknowledged(self) -> int:
         """How many active nodes have acknowledged every write made here so far."""
 

@@ -29,7 +29,7 @@ class Part(msgspec.Struct, array_like=True, gc=False):
     held: list[int] = []
 
 
-class Summary(msgspec.Struct, gc=False):
+class Summary(msgspec.Struct, gc=False, omit_defaults=True):
     """What one node's table sums up to."""
 
     cells: Index
@@ -38,6 +38,9 @@ class Summary(msgspec.Struct, gc=False):
     #: Sums of the children asked for: 16 for each.
     sums: list[list[int]] = []
     root: int = 0
+    #: See :class:`~dmqcache.store.table.cells.Cells`; what follows from them, ``absence.py`` says.
+    forgot: Stamp = 0
+    known: Stamp = 0
 
 
 class Want(msgspec.Struct, gc=False, omit_defaults=True):

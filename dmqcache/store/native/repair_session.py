@@ -14,6 +14,7 @@ from typing import Final
 
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.native.absence import learn, may_exchange
 from dmqcache.store.native.native_message import Answer, Done, NativeMessage, Summary
 from dmqcache.store.native.wants import TRANSFER_CELLS, Wants
 from dmqcache.store.native.with_node import WithNode
@@ -59,6 +60,8 @@ class Session:
         self._heard = self._ground.clock.now()
         #: Whether the donor has the whole state itself.
         self.donor_ready = True
+        #: Tables that are not exchanged: the other node has to give its own up first.
+        self._barred: set[str] = set()
         self.ended = False
 
     @property
@@ -90,10 +93,17 @@ class Session:
 
     def end(self, outcome: str) -> None:
         """Stop; what was exchanged stays."""
-        if not self.ended:
-            self.ended = True
-            self._wants.stop()
-            self._on_end(self, outcome)
+        if self.ended:
+            return
+        self.ended = True
+        self._wants.stop()
+        if self._barred and outcome != "failed":
+            outcome = "failed"
+        if outcome != "failed" and self.donor_ready:
+            for name, theirs in self._theirs.items():
+                if self._ground.is_replicated(name):
+                    learn(self._ground.tables[name], theirs)
+        self._on_end(self, outcome)
 
     # -- what the wants tell -----------------------------------------------------------------------------
 
@@ -138,6 +148,8 @@ class Session:
             self._tombstones_wanted = True
             self._wants.tombstones([name for name in self._theirs if self._ground.is_replicated(name)])
         different = [name for name in self._theirs if self._differs(name)]
+        self._barred = {name for name in self._theirs if not self._may_exchange(name)}
+        different = [name for name in different if name not in self._barred]
         if not different:
             if not self._wants.under_way:
                 self.end("repaired" if self._wants.served else "equal")
@@ -161,6 +173,12 @@ class Session:
         table, theirs = self._ground.tables[name], self._theirs[name]
         self._with.floors.hear(name, theirs.floor)
         return theirs.root != table.digest.node(0, 0) or theirs.floor != table.floor
+
+    def _may_exchange(self, name: str) -> bool:
+        if not self._ground.is_replicated(name):
+            return True
+        table, theirs = self._ground.tables[name], self._theirs[name]
+        return may_exchange(table, self._ground.ready, theirs, self.donor_ready)
 
     def _is_waiting(self, answer: Answer) -> bool:
         """Whether what differs may be on its way already."""

@@ -172,4 +172,4 @@ def summary_of(table: Cells, parts: list[tuple[int, int]]) -> Summary:
     digest = table.digest
     sums = [digest.children(depth, index) if depth < digest.depth else [] for depth, index in parts]
     root = digest.node(0, 0) if not parts else 0
-    return Summary(cells=table.live, floor=table.floor, depth=digest.depth, sums=sums, root=root)
+    return Summary(table.live, table.floor, digest.depth, sums, root, table.forgot, table.known)

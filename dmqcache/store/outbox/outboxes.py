@@ -49,6 +49,8 @@ class Outboxes(Mapping[NodeURI, Outbox]):
         self._flushing = False
         #: Whether this dmqcache node is the one that looks after the Kamailio nodes.
         self.designated = True
+        #: Unix ms up to which what this node read from disk reaches: since then it has heard of nobody.
+        self.absent_since: int | None = None
         self.waiters = Waiters(ground.runtime, self, self.latest_number)
 
     def latest_number(self) -> int:
@@ -77,6 +79,9 @@ class Outboxes(Mapping[NodeURI, Outbox]):
                 node, courier, self._ground.clock.now, self._limit, native=native
             )
             outbox.on_overflow = partial(self._on_overflow, outbox)
+            if not native:
+                # What a Kamailio wrote while we were off counts like what it wrote while it was cut off.
+                outbox.lost_at = self.absent_since
             outbox.life = life
             outbox.caught_up = not (native and self._holds_anything())
         elif outbox.life != life:

@@ -63,6 +63,13 @@ class Cells:
         self.on_expire: Callable[[Cell], None] = lambda cell: None
         #: Told of each flush, made here or elsewhere, after it.
         self.on_floor: Callable[[], None] = lambda: None
+        #: The keys of cells that changed since whoever keeps the table on disk took them; None: nobody does.
+        self.touched: dict[str, None] | None = None
+        #: The greatest version of a delete that is remembered no more.
+        self.forgot = 0
+        #: Of a table that was read from disk and not compared with a node that is ready since: the version up
+        #: to which this node had heard of everything. Else 0.
+        self.known = 0
 
     def live_cell(self, key: str) -> Cell | None:
         """The cell if it holds a value and has not expired."""
@@ -130,6 +137,9 @@ class Cells:
         leaves = self._leaves
         leaves[leaf] = (leaves[leaf] + digest - cell.digest) & MASK
         cell.digest = digest
+        touched = self.touched
+        if touched is not None:
+            touched[cell.key] = None
 
     def _delete_cell(self, cell: Cell, stamp: int | None = None, flags: int = 0) -> None:
         """Make a tombstone of a cell; without a version given, with one above all it has had."""
@@ -152,6 +162,12 @@ class Cells:
         self.digest.change(cell.hash, cell.digest, 0)
         cell.digest = 0
         self.tombstones.add(cell.key, self.clock.now(), bool(cell.flags & EXPIRED))
+        self.touch(cell.key)
+
+    def touch(self, key: str) -> None:
+        """A cell changed, or is gone: on disk it is to be written anew."""
+        if self.touched is not None:
+            self.touched[key] = None
 
     def raise_floor(self, floor: int) -> int:
         """Everything with a version up to ``floor`` is dead; returns how many cells died.
@@ -190,8 +206,27 @@ class Cells:
         forgotten = self.tombstones.due(limit, oldest, most, held or behind)
         for key in forgotten:
             self.tombstones.remove(key)
-            del self.cells[key]
+            cell = self.cells.pop(key)
+            if not cell.flags & EXPIRED:
+                self.forgot = max(self.forgot, cell.stamp)
+            self.touch(key)
         return len(forgotten)
+
+    def give_up(self) -> int:
+        """Forget without a trace the live cells that nobody wrote since the table was read from disk: others
+        may have deleted them and remember no more that they did. Returns how many."""
+        old = [cell for cell in self.cells.values() if cell.value is not None]
+        old = [cell for cell in old if cell.last_modified() <= self.known]
+        self.forget(old)
+        self.known = self.forgot = 0
+        return len(old)
+
+    def forget(self, cells: list[Cell]) -> None:
+        """Forget these cells without a trace."""
+        for cell in cells:
+            self._to_tombstone(cell)
+            self.tombstones.remove(cell.key)
+            del self.cells[cell.key]
 
     def worth_telling(self) -> list[Cell]:
         """The tombstones that a starting node must know. Where all cells have times, those that nobody
@@ -212,6 +247,7 @@ class Cells:
             if cell.last_modified() <= limit:
                 continue
             late.append(cell)
+            self.touch(cell.key)
             if cell.counts is not None:
                 cell.counts.shares = dated(cell.counts.shares, limit, now)
             if cell.stamp > limit:

@@ -205,6 +205,7 @@ class Arrivals:
         hear it again, with a later version."""
         assert cell.counts is not None
         cell.counts.shares = shares
+        self.table.touch(cell.key)
         if cell.value is not None:
             self.table._enliven(
                 cell, cell.counts.total(), cell.stamp, cell.ttl, cell.expires, cell.flags & ~UNDATED

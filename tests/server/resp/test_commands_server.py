@@ -16,6 +16,13 @@ TRANSCRIPTS: dict[str, Transcript] = {
         ("WAIT x 1", NOT_INTEGER),
         ("WAIT -1 1", 0),
         ("WAIT 1 -1", "ERR timeout is negative"),
+        ("WAITAOF 0 0 1", [0, 0]),
+        ("WAITAOF 2 0 1", "ERR value is out of range, must be positive"),
+        ("WAITAOF 0 0 -1", "ERR timeout is negative"),
+        (
+            "WAITAOF 1 0 1",
+            "ERR WAITAOF cannot be used when numlocal is set but the node has no data_dir.",
+        ),
     ],
 }
 

@@ -134,3 +134,59 @@ def test_a_key_that_was_deleted_begins_above_its_past_and_a_new_one_above_the_fl
     table.raise_floor(dead.stamp + 1000)
     table.incr("m")
     assert table.cells["m"].stamp > table.floor
+
+
+def test_whoever_keeps_the_table_is_told_of_every_cell_that_changes() -> None:
+    table, hands = make_table("t=>autoexpire=50")
+    table.set("unkept", "x")
+    table.touched = {}
+    table.set("a", "x")
+    table.incr("n", 1)
+    table.delete("unkept")
+    assert list(table.touched) == ["a", "n", "unkept"]
+    table.touched = {}
+    hands.seconds += 60
+    table.sweep(10)
+    assert sorted(table.touched) == ["a", "n"]
+    table.touched = {}
+    hands.seconds += 2_000
+    table.collect(10, False)
+    assert sorted(table.touched) == ["a", "n", "unkept"]
+    assert not table.cells
+
+
+def test_the_latest_delete_that_is_forgotten_is_known() -> None:
+    table, hands = make_table()
+    table.set("expires", "x", ttl=5)
+    for key in ("first", "second"):
+        table.set(key, "x")
+        table.delete(key)
+        hands.seconds += 1
+    second = table.cells["second"].stamp
+    hands.seconds += 10
+    table.sweep(10)
+    table.collect(10, False)
+    assert table.forgot == 0
+    hands.seconds += 2_000
+    table.collect(10, False)
+    assert not table.cells
+    assert table.forgot == second
+
+
+def test_cells_that_are_given_up_leave_nothing_behind() -> None:
+    table, hands = make_table()
+    table.set("old", "x", ttl=100)
+    table.incr("count")
+    table.set("dead", "x")
+    table.delete("dead")
+    table.known, table.forgot = table.clock.version(), 5
+    hands.seconds += 1
+    table.set("new", "y")
+    table.touched = {}
+    assert table.give_up() == 2
+    assert list(table) == ["new"]
+    assert sorted(table.cells) == ["dead", "new"]
+    assert list(table.tombstones) == ["dead"]
+    assert sorted(table.touched) == ["count", "old"]
+    assert (table.known, table.forgot) == (0, 0)
+    assert sum(table.digest.leaves) == table.cells["new"].digest

@@ -1,0 +1,148 @@
+"""One flush on its way to the disk: parts of a few milliseconds' work, all in one transaction.
+
+Owns the pace: how much is handed over at once, and how much may be on its way. When to flush, and what
+follows from how it ended, is ``keeper.py``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from dmqcache.bus.runtime import Runtime
+from dmqcache.disk.file import DiskFile, TableState
+from dmqcache.disk.writer import Done, Work
+from dmqcache.store.table.cells import Cells
+from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.kept import KeptRow, kept_row
+
+#: Cells handed over at once: about a millisecond of the loop's time.
+PART: Final = 1_000
+#: Parts that may wait for the disk.
+WINDOW: Final = 4
+
+#: What is kept of the tables and of the time: asked for last, when all cells are handed over.
+Notes = Callable[[], tuple[dict[str, TableState], dict[str, int]]]
+
+
+class Flight:
+    """One flush."""
+
+    def __init__(
+        self,
+        tables: Mapping[str, Cells],
+        changed: dict[str, dict[str, None]],
+        time_ms: Callable[[], int],
+        clock: Clock,
+        runtime: Runtime,
+        submit: Callable[[Work, Done], None],
+    ) -> None:
+        """``changed``: by table, the names of cells that changed. ``time_ms``: the keeper's clock."""
+        self.changed = changed
+        #: Floors that rose, and tables of which nothing that is on disk counts any more.
+        self.floors: dict[str, int] = {}
+        self.anew: set[str] = set()
+        self.count = 0
+        #: Bytes of the file after it.
+        self.bytes = 0
+        self._tables = tables
+        self._time_ms = time_ms
+        self._clock = clock
+        self._runtime = runtime
+        self._submit = submit
+        self._names = ((name, iter(names)) for name, names in list(changed.items()))
+        self._table: tuple[str, Iterator[str]] | None = None
+        self._on_way = 0
+        self._paused = False
+        self._error: Exception | None = None
+        self._landed: Done = lambda error: None
+        self._notes: Notes = lambda: ({}, {})
+
+    def begin(self, landed: Done, notes: Notes) -> None:
+        """Hand everything over; call ``landed`` once, when it is on disk or has failed as a whole."""
+        self._landed, self._notes = landed, notes
+        self._do(DiskFile.begin)
+        for name in self.anew:
+            self._do(partial(_drop_all, name))
+        for name, floor in self.floors.items():
+            self._do(partial(_drop_up_to, name, floor))
+        self._step()
+
+    def _do(self, work: Work) -> None:
+        self._on_way += 1
+        self._submit(work, self._done)
+
+    def _done(self, error: Exception | None) -> None:
+        self._on_way -= 1
+        self._error = self._error or error
+        if self._paused and (self._on_way < WINDOW or self._error):
+            self._paused = False
+            self._step()
+
+    def _step(self) -> None:
+        if self._error is not None:
+            self._submit(DiskFile.roll_back, lambda error: self._landed(self._error))
+            return
+        if self._on_way >= WINDOW:
+            self._paused = True
+            return
+        part = self._part()
+        if part is None:
+            self._submit(partial(self._finish, *self._notes()), self._finished)
+            return
+        name, rows, gone = part
+        self.count += len(rows) + len(gone)
+        self._do(partial(_write, name, rows, gone))
+        self._runtime.call_later(0, self._step)
+
+    def _part(self) -> tuple[str, list[KeptRow], list[str]] | None:
+        """The next cells as they are now, and keys that are gone; None: that was all."""
+        while True:
+            if self._table is None:
+                self._table = next(self._names, None)
+                if self._table is None:
+                    return None
+            name, keys = self._table
+            some = list(islice(keys, PART))
+            if some:
+                break
+            self._table = None
+        table = self._tables[name]
+        now, time_ms, cells = self._clock.now(), self._time_ms(), table.cells
+        rows, gone = [], []
+        for key in some:
+            cell = cells.get(key)
+            if cell is None:
+                gone.append(key)
+            elif cell.value is not None or table.tombstones.died_at(key) is not None:
+                rows.append(kept_row(table, cell, now, time_ms))
+        return name, rows, gone
+
+    def _finish(self, states: dict[str, TableState], numbers: dict[str, int], file: DiskFile) -> None:
+        """On the writer's thread: note the rest, and make it last. Nothing of a transaction that has failed
+        is committed: SQLite or we have rolled it back."""
+        file.note(states, numbers)
+        file.commit()
+        self.bytes = file.size()
+
+    def _finished(self, error: Exception | None) -> None:
+        self._error = self._error or error
+        if self._error is not None:
+            self._submit(DiskFile.roll_back, lambda failed: self._landed(self._error))
+        else:
+            self._landed(None)
+
+
+def _write(name: str, rows: list[KeptRow], gone: list[str], file: DiskFile) -> None:
+    file.put(name, rows)
+    file.drop(name, gone)
+
+
+def _drop_all(name: str, file: DiskFile) -> None:
+    file.drop_all(name)
+
+
+def _drop_up_to(name: str, floor: int, file: DiskFile) -> None:
+    file.drop_up_to(name, floor)

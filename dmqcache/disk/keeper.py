@@ -1,0 +1,277 @@
+"""What is written to disk when: the tables' changes, a flush at a time, and the tables read back at a start.
+
+A table names the cells that changed; at each flush their present state is handed to the writer in small
+parts, as one transaction. A flush that fails is tried again with what has changed since: nothing is queued
+but names. The clock of kept times goes on from one process to the next: while this node runs it is the
+monotonic clock, and in between the wall clock, but never backwards, so no jump of it prolongs a life.
+
+Knows no thread, no file and no loop: the writer is given, and so is the runtime.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol
+
+from dmqcache.bus.runtime import Runtime, Timer
+from dmqcache.disk.file import DiskFile, TableState
+from dmqcache.disk.flight import Flight
+from dmqcache.disk.writer import Done, Work
+from dmqcache.store.table.cells import Cells
+from dmqcache.store.table.clock import Clock, ms_of
+from dmqcache.store.table.kept import restore
+
+log = logging.getLogger("dmqcache.disk")
+
+#: A flush begins so much earlier than it must: it takes time itself.
+HEAD_START: Final = 0.5
+#: Seconds between two notes of the time where nothing changes.
+IDLE_S: Final = 10.0
+#: Seconds between two lines in the log while the disk fails.
+SAY_S: Final = 60.0
+#: Names of cells that are gone, kept while the disk fails; beyond it the table is written anew as a whole.
+MAX_GONE: Final = 1_000_000
+
+#: What is noted beside the tables: the keeper's clock and the wall clock at the last flush, Unix ms.
+TIME: Final = "time_ms"
+WALL: Final = "wall_ms"
+
+
+class Writer(Protocol):
+    """Who does the work on the file, in order, and says on the loop how it ended."""
+
+    def submit(self, work: Work, done: Done) -> None:
+        """Do one piece of work after all before it."""
+
+    def close(self, done: Done) -> None:
+        """Close the file after all before it."""
+
+
+@dataclass(slots=True)
+class DiskStatus:
+    """How it stands with the disk."""
+
+    #: The folder.
+    folder: str
+    #: Unix seconds of the last flush that succeeded; 0: there was none.
+    flushed_at: float = 0.0
+    #: Bytes of the file.
+    bytes: int = 0
+    #: Flushes that failed, and starts at which the folder could not be used.
+    errors: int = 0
+    #: Cells and tombstones written, and cells that were read at the start.
+    written: int = 0
+    loaded: int = 0
+    #: What is wrong now; empty: nothing.
+    fault: str = ""
+
+
+class Keeper:
+    """Keeps the tables of one node on disk."""
+
+    def __init__(
+        self,
+        tables: Mapping[str, Cells],
+        clock: Clock,
+        runtime: Runtime,
+        interval: float,
+        status: DiskStatus,
+    ) -> None:
+        """``interval``: seconds by which the disk may be behind."""
+        self._tables = tables
+        self._clock = clock
+        self._runtime = runtime
+        self._interval = interval
+        self.status = status
+        #: Milliseconds from the monotonic clock to the clock of what is kept.
+        self._offset = 0.0
+        #: The same clock when what was read was written.
+        self._saved_ms = 0
+        self._writer: Writer | None = None
+        self._flight: Flight | None = None
+        self._timer: Timer | None = None
+        #: Floors as they stand on disk.
+        self._floors: dict[str, int] = {}
+        #: Tables to be written anew as a whole.
+        self._anew: set[str] = set()
+        #: Who waits for the flush under way, and for the one after it.
+        self._waiting: deque[Callable[[bool], None]] = deque()
+        self._next: deque[Callable[[bool], None]] = deque()
+        self._noted = 0.0
+        self._said = float("-inf")
+        self._closing: Callable[[], None] | None = None
+        #: The flush under way is the last one.
+        self._last = False
+
+    def time_ms(self) -> int:
+        """The clock of what is kept, Unix ms."""
+        return int(self._offset + self._clock.now() * 1000)
+
+    # -- reading back ------------------------------------------------------------------------------------
+
+    def load(self, file: DiskFile) -> Iterator[int]:
+        """Bring back what is kept, before anything else is in the tables; yields the number of cells so far
+        now and then, so that others have their turn. ValueError, and nothing is in the tables, if it makes
+        no sense."""
+        self._begin_time(file)
+        try:
+            yield from self._load(file)
+        except Exception:
+            self._take_out()
+            raise
+
+    def _begin_time(self, file: DiskFile) -> None:
+        wall = self._runtime.wall_ms()
+        notes = file.notes()
+        self._saved_ms = notes.get(TIME, wall)
+        time_ms = self._saved_ms + max(0, wall - notes.get(WALL, wall))
+        self._offset = time_ms - self._clock.now() * 1000
+
+    def _load(self, file: DiskFile) -> Iterator[int]:
+        states = file.states()
+        others = sorted(set(file.names()) - set(self._tables))
+        if others:
+            log.info("on disk are tables that are not declared: %s; they are left there", ", ".join(others))
+        for name, table in self._tables.items():
+            state = states.get(name)
+            if state is not None:
+                table.floor, table.forgot, table.known = state
+                self._floors[name] = state.floor
+            for part in file.rows(name):
+                restore(table, part, self._clock.now(), self.time_ms(), self._saved_ms)
+                self.status.loaded += len(part)
+                yield self.status.loaded
+
+    def _take_out(self) -> None:
+        for table in self._tables.values():
+            table.forget(list(table.cells.values()))
+            table.floor = table.forgot = table.known = 0
+        self._floors.clear()
+        self.status.loaded = 0
+
+    def saved_ms(self) -> int | None:
+        """Unix ms up to which what was read reaches; None: nothing was."""
+        known = [table.known for table in self._tables.values() if table.known]
+        return ms_of(min(known)) if known else None
+
+    # -- writing -----------------------------------------------------------------------------------------
+
+    def start(self, writer: Writer) -> None:
+        """From now on write what changes. After :meth:`load`: what is there now is on disk already."""
+        self._writer = writer
+        for table in self._tables.values():
+            table.touched = {}
+        self._tick()
+
+    def _tick(self) -> None:
+        if self._closing is None:
+            self._flush()
+            self._timer = self._runtime.call_later(self._interval * HEAD_START, self._tick)
+
+    def flush(self, then: Callable[[bool], None]) -> Callable[[], object]:
+        """Call ``then`` once all that is in the tables now is on disk, or has failed to get there (False).
+        Returns what to call when nobody waits any more."""
+        self._next.append(then)
+        self._flush()
+        return lambda: self._forget(then)
+
+    def _forget(self, then: Callable[[bool], None]) -> None:
+        for queue in (self._waiting, self._next):
+            if then in queue:
+                queue.remove(then)
+
+    def close(self, then: Callable[[], None]) -> None:
+        """Write everything, close the file, and call ``then``."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._closing = then
+        if self._writer is None:
+            then()
+        elif self._flight is None:
+            self._last = True
+            self._flush()
+
+    def _flush(self) -> None:
+        writer = self._writer
+        if writer is None or self._flight is not None:
+            return
+        changed = {name: self._taken(name, table) for name, table in self._tables.items()}
+        floors = {name: table.floor for name, table in self._tables.items()}
+        now = self._clock.now()
+        idle = not any(changed.values()) and floors == self._floors and not self._anew
+        if idle and not self._next and self._closing is None and now - self._noted < IDLE_S:
+            return
+        self._waiting, self._next = self._next, deque()
+        self._flight = Flight(self._tables, changed, self.time_ms, self._clock, self._runtime, writer.submit)
+        self._flight.floors = {
+            name: floor for name, floor in floors.items() if floor != self._floors.get(name, 0)
+        }
+        self._flight.anew, self._anew = self._anew, set()
+        self._noted = now
+        self._flight.begin(partial(self._landed, floors), self._notes)
+
+    def _taken(self, name: str, table: Cells) -> dict[str, None]:
+        """The names of what changed, and from now on of what changes next."""
+        touched, table.touched = table.touched or {}, {}
+        if len(touched) > len(table.cells) + MAX_GONE:
+            self._anew.add(name)
+        return dict.fromkeys(table.cells) if name in self._anew else touched
+
+    def _notes(self) -> tuple[dict[str, TableState], dict[str, int]]:
+        now = self._clock.version()
+        states = {
+            name: TableState(table.floor, table.forgot, table.known or now)
+            for name, table in self._tables.items()
+        }
+        return states, {TIME: self.time_ms(), WALL: self._runtime.wall_ms()}
+
+    def _landed(self, floors: dict[str, int], error: Exception | None) -> None:
+        flight, self._flight = self._flight, None
+        assert flight is not None
+        if error is None:
+            self._floors = floors
+            self.status.written += flight.count
+            self.status.bytes = flight.bytes
+            self.status.flushed_at = self._runtime.wall_ms() / 1000
+            if self.status.fault:
+                log.warning("writing to %s works again", self.status.folder)
+                self.status.fault, self._said = "", float("-inf")
+        else:
+            self._failed(flight, error)
+        waiting, self._waiting = self._waiting, deque()
+        for then in waiting:
+            then(error is None)
+        if self._last:
+            self._end(error)
+        elif self._closing is not None:
+            self._last = True
+            self._flush()
+        elif self._next:
+            self._flush()
+
+    def _failed(self, flight: Flight, error: Exception) -> None:
+        self.status.errors += 1
+        self.status.fault = str(error)
+        self._anew |= flight.anew
+        for name, names in flight.changed.items():
+            table = self._tables[name]
+            table.touched = {**names, **(table.touched or {})}
+        now = self._clock.now()
+        if now - self._said >= SAY_S:
+            self._said = now
+            log.error("cannot write to %s: %s; it is tried again", self.status.folder, error)
+
+    def _end(self, error: Exception | None) -> None:
+        """The last flush is over."""
+        writer, self._writer = self._writer, None
+        then = self._closing
+        assert writer is not None and then is not None
+        for table in self._tables.values():
+            table.touched = None
+        if error is not None:
+            log.error("the last changes are not on disk: %s", error)
+        writer.close(lambda failed: then())

@@ -1,0 +1,100 @@
+"""Cells as they are kept outside of a process, and brought back into a table.
+
+Times are Unix ms of a clock that the keeper keeps: it never jumps, and goes on from one process to the next.
+Where rows are kept, and when, is ``disk``'s business. What comes back is taken as it was written, with its
+version: it is this node's own word, so no version of it lies too far ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, NEVER, PROVISIONAL, UNDATED, Cell
+from dmqcache.store.table.cells import Cells
+from dmqcache.store.table.clock import MAX_STAMP
+from dmqcache.store.table.counts import Counts, fits
+
+#: All flags that a cell may have.
+_FLAGS = PROVISIONAL | DEFAULT_TTL | EXPIRED | UNDATED
+
+
+class KeptRow(NamedTuple):
+    """A cell or a tombstone. Texts that are not UTF-8 are bytes."""
+
+    key: str | bytes
+    value: str | int | bytes | None
+    version: int
+    #: Milliseconds to live as the writer set it; 0: for ever.
+    ttl: int
+    #: Unix ms at which it is over, 0: never; of a tombstone: when it was buried.
+    at: int
+    flags: int
+    #: Of a counter: its base and shares, as JSON.
+    counts: bytes | None
+
+
+def kept_row(table: Cells, cell: Cell, now: float, time_ms: int) -> KeptRow:
+    """A cell as it is now: ``now`` in monotonic seconds, ``time_ms`` the same on the keeper's clock."""
+    if cell.value is None:
+        buried = table.tombstones.died_at(cell.key)
+        at = time_ms - int((now - (now if buried is None else buried)) * 1000)
+    else:
+        # Rounded down: nothing ever lives longer for having been kept.
+        at = 0 if cell.expires == NEVER else time_ms + int((cell.expires - now) * 1000)
+    counts = None if cell.counts is None else msgspec.json.encode(cell.counts)
+    return KeptRow(cell.key, cell.value, cell.stamp, cell.ttl, at, cell.flags, counts)
+
+
+def spelt(row: KeptRow) -> KeptRow:
+    """The same row with texts that are not UTF-8 as bytes."""
+    value = _spelt(row.value) if isinstance(row.value, str) else row.value
+    return row._replace(key=_spelt(row.key) if isinstance(row.key, str) else row.key, value=value)
+
+
+def _spelt(text: str) -> str | bytes:
+    try:
+        text.encode()
+    except UnicodeError:
+        return text.encode("utf-8", "surrogateescape")
+    return text
+
+
+def restore(table: Cells, rows: Iterable[KeptRow], now: float, time_ms: int, saved_ms: int) -> None:
+    """Bring rows back. ``time_ms``: the keeper's clock now; ``saved_ms``: the same when it wrote last.
+    Tombstones are no older than then: while this node was off, it could tell nobody of them.
+
+    ValueError for a row that this software cannot have written."""
+    cells, floor = table.cells, table.floor
+    for key, value, version, ttl, at, flags, kept in rows:
+        if key.__class__ is bytes:
+            key = key.decode("utf-8", "surrogateescape")
+        if value.__class__ is bytes:
+            value = value.decode("utf-8", "surrogateescape")
+        if not key or not 0 <= version <= MAX_STAMP or ttl < 0 or flags & ~_FLAGS:
+            raise ValueError(f"the row of {key!r:.80} makes no sense")
+        if version <= floor or key in cells:
+            continue
+        cell = table._new_cell(key)  # type: ignore[arg-type]
+        if kept is not None:
+            cell.counts = _counts(kept)
+        if value is None:
+            cell.stamp, cell.ttl, cell.flags = version, ttl, flags
+            table.tombstones.add(cell.key, now - max(0, saved_ms - at) / 1000, bool(flags & EXPIRED))
+            continue
+        expires = now + (at - time_ms) / 1000 if at else NEVER
+        if expires <= now:
+            cell.stamp, cell.ttl, cell.flags = version, ttl, EXPIRED
+            table.tombstones.add(cell.key, now, True)
+            continue
+        table._enliven(cell, value, version, ttl, expires, flags)  # type: ignore[arg-type]
+
+
+def _counts(kept: bytes) -> Counts:
+    """A counter's parts. ValueError where they are none."""
+    counts = msgspec.json.decode(kept, type=Counts)
+    if not fits(counts.base):
+        raise ValueError("a counter begins beyond 64 bits")
+    return counts

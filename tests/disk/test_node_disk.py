@@ -1,0 +1,136 @@
+"""A node's folder on a real disk: what can go wrong with it is one line, and the node goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from dmqcache.bus.net.aio import AsyncioRuntime
+from dmqcache.disk.file import FILE, open_file
+from dmqcache.disk.node_disk import NodeDisk
+from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.settings import TableSettings
+from dmqcache.store.table.table import Table
+
+
+class Node:
+    """A table and its disk."""
+
+    def __init__(self, folder: Path, life: int = 1) -> None:
+        runtime = AsyncioRuntime()
+        clock = Clock(runtime.now, runtime.wall_ms)
+        self.table = Table(TableSettings.parse("t"), clock, identity=f"node#{life}")
+        self.disk = NodeDisk(folder, 0.1, {"t": self.table}, clock, runtime)
+
+
+def live(scenario: Callable[[], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        await scenario()
+
+    asyncio.run(whole())
+
+
+def test_a_later_process_finds_what_an_earlier_one_had(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        first = Node(tmp_path)
+        assert await first.disk.open() is None
+        for number in range(5_000):
+            first.table.set(f"k{number}", number)
+        assert await first.disk.flush(10)
+        assert first.disk.status.bytes > 5_000
+        first.table.set("last", "x")
+        await first.disk.close()
+        before = time.time()
+        second = Node(tmp_path, life=2)
+        read_until = await second.disk.open()
+        assert read_until is not None
+        assert read_until <= before * 1000
+        assert (len(second.table), second.table.get("last")) == (5_001, "x")
+        assert second.disk.status.loaded == 5_001
+        await second.disk.close()
+
+    live(scenario)
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        first, second = Node(tmp_path), Node(tmp_path, life=2)
+        await first.disk.open()
+        first.table.set("a", "x")
+        assert await second.disk.open() is None
+        second.table.set("b", "y")
+        assert not await second.disk.flush(1)
+        await second.disk.close()
+        assert await first.disk.flush(10)
+        await first.disk.close()
+        assert second.disk.status.errors == 1
+        assert "in use by another node" in second.disk.status.fault
+
+    live(scenario)
+    assert len([line for line in caplog.messages if "goes on without" in line]) == 1
+    opened = open_file(tmp_path, "now").file
+    assert [row[0] for part in opened.rows("t") for row in part] == ["a"]
+    opened.close()
+
+
+def test_a_damaged_file_is_set_aside_and_begun_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / FILE).write_bytes(b"no database" * 1_000)
+
+    async def scenario() -> None:
+        node = Node(tmp_path)
+        assert await node.disk.open() is None
+        node.table.set("a", "x")
+        assert await node.disk.flush(10)
+        await node.disk.close()
+        assert (node.disk.status.errors, node.disk.status.fault) == (1, "")
+
+    live(scenario)
+    assert len([line for line in caplog.messages if "set aside as" in line]) == 1
+    assert len(list(tmp_path.glob(f"{FILE}.unusable-*"))) == 1
+
+
+def test_rows_that_make_no_sense_are_found_when_they_are_read_and_none_of_the_file_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        first = Node(tmp_path)
+        await first.disk.open()
+        for number in range(3_000):
+            first.table.incr(f"k{number}")
+        await first.disk.close()
+        with sqlite3.connect(tmp_path / FILE) as other:
+            other.execute("UPDATE cells SET counts = CAST('{' AS BLOB) WHERE key = 'k999'")
+        other.close()
+        second = Node(tmp_path, life=2)
+        assert await second.disk.open() is None
+        assert len(second.table) == 0
+        second.table.set("a", "x")
+        await second.disk.close()
+        third = Node(tmp_path, life=3)
+        await third.disk.open()
+        assert list(third.table) == ["a"]
+        await third.disk.close()
+
+    live(scenario)
+    assert len([line for line in caplog.messages if "set aside as" in line]) == 1
+
+
+def test_a_node_without_a_folder_it_may_use_waits_for_no_disk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+
+    async def scenario() -> None:
+        node = Node(tmp_path / "file" / "data")
+        assert await node.disk.open() is None
+        assert not await node.disk.flush()
+        await node.disk.close()
+
+    live(scenario)
+    assert len(caplog.messages) == 1
+    assert "name a folder that this user may write to" in caplog.text
