@@ -158,7 +158,7 @@ def test_the_lines_for_kamailio_are_those_that_the_tests_run() -> None:
             assert f'modparam("{module}","{name}",{given})' in tried
     route = _squeezed('if(is_method("KDMQ")) { dmq_handle_message(); exit; }')
     assert route in _squeezed(block)
-    assert route in _squeezed(ROUTES.format(branches=""))
+    assert route in _squeezed(ROUTES.format(branches="", requests=""))
     for setting in re.findall(r"`(tcp_\w+=\d+)`", README):
         assert setting in HEAD
 

@@ -16,6 +16,7 @@ from dmqcache.bus.exchange.dispatch import Dispatcher, Job
 from dmqcache.bus.node import OWN_TAG, Node, other_wire
 from dmqcache.bus.nodes.directory import Directory
 from dmqcache.bus.nodes.notification import CHANNEL
+from dmqcache.bus.nodes.verify import KNOCK_CHANNEL
 from dmqcache.bus.peer import Message, Peer, Reply
 from dmqcache.bus.sip.sip_message import MessageError
 from dmqcache.bus.sip.uri import NodeURI, SipURI, URIError, as_written
@@ -63,7 +64,8 @@ class Delivery:
         node = self._directory.contacts.sender(sender, written, due.source, request)
         peer = self._peers.get(channel)
         if peer is None:
-            self._counters.unknown_channel(channel, from_node=node is not None)
+            if channel != KNOCK_CHANNEL:
+                self._counters.unknown_channel(channel, from_node=node is not None)
             due.refuse(404)
             return
         self._counters.messages[channel, "in", "request"] += 1

@@ -61,6 +61,8 @@ class Node:
     held: bool = False
     #: It answered a message of ours at its address, so the address is its own.
     confirmed: bool = False
+    #: It answered a knock: its address is its own, but whether it is a node of the bus is not known yet.
+    proven: bool = False
     #: A node that has answered us lists it, or an operator named it.
     vouched: bool = False
     #: Its ``User-Agent`` or ``Server`` when last heard, maybe empty.
@@ -101,7 +103,7 @@ class Node:
     @property
     def stranger(self) -> bool:
         """Whether nothing but its own calls speaks for it: their address may be forged, and a victim's."""
-        known = self.confirmed or self.vouched or self.seed or self.held or self.local
+        known = self.confirmed or self.proven or self.vouched or self.seed or self.held or self.local
         return not known and self.last_answer is None
 
     @property

@@ -55,6 +55,30 @@ class Reply:
     content_type: str = "text/plain"
 
 
+class Later:
+    """A reply that is still to come, from a handler that waits for something and needs no coroutine for that:
+    it returns one of these and calls :meth:`give` once. Meanwhile later messages are handled."""
+
+    __slots__ = ("_reply", "_then")
+
+    def __init__(self) -> None:
+        self._reply: Reply | None = None
+        self._then: Callable[[Reply], None] | None = None
+
+    def give(self, reply: Reply) -> None:
+        """This is the reply. A second one is ignored."""
+        if self._reply is None:
+            self._reply = reply
+            if self._then is not None:
+                self._then(reply)
+
+    def then(self, callback: Callable[[Reply], None]) -> None:
+        """Call ``callback`` with the reply: the bus does."""
+        self._then = callback
+        if self._reply is not None:
+            callback(self._reply)
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """The final answer to a message that we sent, as ``on_response`` gets it."""
@@ -134,7 +158,7 @@ class Peer:
     #: Set by ``register_peer``.
     bus: PeerBus | None = field(default=None, init=False)
 
-    def handle(self, message: Message) -> Reply | Awaitable[Reply]:
+    def handle(self, message: Message) -> Reply | Awaitable[Reply] | Later:
         """Answer one message. May be a plain method or a coroutine. Messages of one node on this channel
         come one after the other, in the order in which they arrived. A coroutine that takes longer than 32 s
         is cancelled: its sender has given up."""

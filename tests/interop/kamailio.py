@@ -12,6 +12,7 @@ import http.client
 import itertools
 import json
 import shutil
+import socket
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +47,8 @@ class Kamailio:
     `tables` are htable declarations, `seeds` notification addresses (`sip:HOST:PORT[;transport=tcp]`).
     A test gives each Kamailio its own loopback address 127.0.0.x and the same port. `told_of_unanswered`:
     it is beside a Kamailio that tells others of seeds which have not answered. `name`: what it calls
-    itself, if not `host`; it must resolve.
+    itself, if not `host`; it must resolve. `registrar`: it takes REGISTERs, and shares
+    the contacts over DMQ.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Kamailio:
         extra_cfg: str = "",
         told_of_unanswered: bool = False,
         name: str = "",
+        registrar: bool = False,
     ) -> None:
         self.release = release
         self.host = host
@@ -97,6 +100,7 @@ class Kamailio:
                 workers=workers,
                 ping_interval=ping_interval,
                 init_sync=init_sync,
+                registrar=registrar,
                 extra=extra_cfg,
             )
         )
@@ -248,6 +252,32 @@ class Kamailio:
     def fast_sets(self, count: int, table: str = "users", prefix: str = "k", timeout: float = 120.0) -> None:
         """Replicated sets of prefix0 .. prefix(count-1) to v0 .. in one tight script loop."""
         self._op("fast", self._index(table), prefix, count, timeout=timeout)
+
+    # ---- contacts, of a registrar ----
+
+    def register(self, user: str) -> None:
+        """A REGISTER of one contact from a phone on this node's host; returns when it is answered 200."""
+        request = (
+            f"REGISTER sip:{self.host} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP {self.host};rport;branch=z9hG4bK{user}\r\n"
+            f"From: <sip:{user}@{self.host}>;tag={user}\r\nTo: <sip:{user}@{self.host}>\r\n"
+            f"Call-ID: {user}@phone\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\n"
+            f"Contact: <sip:{user}@192.0.2.7:5070>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n"
+        )
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+            phone.settimeout(5.0)
+            phone.sendto(request.encode(), (self.host, self.port))
+            answer = phone.recv(65_535)
+        if not answer.startswith(b"SIP/2.0 200 "):
+            raise RPCError(f"REGISTER of {user}: {answer[:80]!r}")
+
+    def has_contact(self, user: str) -> bool:
+        """Whether somebody is registered under this name."""
+        try:
+            self.rpc("ul.lookup", "location", user)
+        except RPCError:
+            return False
+        return True
 
     # ---- reading ----
 

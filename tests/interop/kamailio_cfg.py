@@ -45,6 +45,7 @@ modparam("htable","timer_interval",1)
 ROUTES = """
 request_route {{
   if(is_method("KDMQ")) {{ dmq_handle_message(); exit; }}
+{requests}
   sl_send_reply("405","Method Not Allowed");
 }}
 
@@ -68,6 +69,16 @@ event_route[xhttp:request] {{
   xhttp_reply("400", "No Such Table", "text/plain", "no such table");
 }}
 """
+
+REGISTRAR = """
+loadmodule "usrloc.so"
+loadmodule "registrar.so"
+loadmodule "dmq_usrloc.so"
+modparam("usrloc","db_mode",0)
+modparam("dmq_usrloc","enable",1)
+modparam("dmq_usrloc","sync",1)
+"""
+REGISTRAR_ROUTE = """  if(is_method("REGISTER")) { save("location"); exit; }"""
 
 BRANCH = """
   if($var(table) == {number}) {{
@@ -172,6 +183,7 @@ def configuration(
     workers: int,
     ping_interval: int,
     init_sync: bool,
+    registrar: bool,
     extra: str,
 ) -> str:
     """The whole configuration file. `name`: what it calls itself. `extra` goes before the routes (more
@@ -183,8 +195,8 @@ def configuration(
     )
     parts += [f'modparam("dmq","notification_address","{seed}")\n' for seed in seeds]
     parts += [f'modparam("htable","htable","{table}")\n' for table in tables]
-    parts.append(extra)
+    parts += [REGISTRAR if registrar else "", extra]
     names = enumerate(table_names(tables))
     branches = "".join(BRANCH.format(number=i, t=name, piece=PIECE_BYTES) for i, name in names)
-    parts.append(ROUTES.format(branches=branches))
+    parts.append(ROUTES.format(branches=branches, requests=REGISTRAR_ROUTE if registrar else ""))
     return "".join(parts)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.peer import SILENCE, Reply
+from dmqcache.bus.peer import SILENCE, Later, Reply
 from dmqcache.bus.runtime import Running, Runtime, Timer
 from dmqcache.bus.timers import TIMEOUT
 
@@ -31,7 +31,7 @@ TOTAL_LIMIT = 10_000
 #: Seconds until a coroutine is cancelled: the sender has stopped waiting (RFC 3261 timer F, 64 * T1).
 HANDLER_SECONDS = TIMEOUT
 
-Result = Reply | Awaitable[Reply]
+Result = Reply | Awaitable[Reply] | Later
 
 #: What is answered where there is no room. Told by identity from a 503 that a handler gives: only this one
 #: means that nothing was handled.
@@ -108,8 +108,8 @@ class Dispatcher:
             self._queue(queue, job)
             return
         result = self._call(job)
-        if isinstance(result, Reply):
-            self._answer(job, result)
+        if not isinstance(result, Awaitable):
+            self._give(job, result)
         elif self.waiting >= self._room(job):
             _discard(result)
             self._refuse(job)
@@ -148,7 +148,7 @@ class Dispatcher:
     def _call(self, job: Job) -> Result:
         try:
             result = job.run()
-            return result if isinstance(result, Awaitable) else self._checked(job, result)
+            return result if isinstance(result, Awaitable | Later) else self._checked(job, result)
         except Exception:
             return self._failed(job)
 
@@ -164,9 +164,17 @@ class Dispatcher:
         log.exception("the handler of channel %s failed", job.channel)
         return Reply(500)
 
+    def _give(self, job: Job, result: Reply | Later) -> None:
+        if isinstance(result, Later):
+            result.then(lambda reply: self._answer(job, self._checked(job, reply)))
+        else:
+            self._answer(job, result)
+
     def _answer(self, job: Job, reply: Reply) -> None:
         """A reply of which no message can be made, as one whose body is a text, is a failure of its handler;
         it must not end here, since others wait in the queue."""
+        if self._closed:
+            return
         try:
             job.answer(reply)
         except Exception:
@@ -240,8 +248,8 @@ class Dispatcher:
             job = queue.jobs.popleft()
             self._queued -= 1
             result = self._call(job)
-            if isinstance(result, Reply):
-                self._answer(job, result)
+            if not isinstance(result, Awaitable):
+                self._give(job, result)
                 continue
             queue.job, queue.work = job, result
             # Behind the others that wait: a busy node takes turns with the quiet ones.

@@ -81,13 +81,13 @@ class Contacts:
             return None
         node = self._membership.nodes.get(uri)
         if node is None:
-            self._stranger(uri, written, source)
+            self._stranger(uri, written, source, message)
             return None
         if node.local:
             return None
         assert node.endpoint is not None
         if node.endpoint.host != source.host:
-            self._elsewhere(uri, written, source)
+            self._elsewhere(uri, written, source, message)
             return None
         _calls_itself(node, uri, written)
         learn(node, message, self._runtime.now())
@@ -115,24 +115,27 @@ class Contacts:
             self._lookups.add(uri)
         self._addresses.find(uri, lambda endpoints: self._resolved(uri, endpoints, met, source))
 
-    def _stranger(self, uri: NodeURI, written: str, source: Endpoint) -> None:
+    def _stranger(self, uri: NodeURI, written: str, source: Endpoint, message: SipMessage) -> None:
         """Only a caller at the address that it names is met: else anybody could make us call anybody."""
 
         def met(node: Node) -> None:
             _calls_itself(node, uri, written)
+            if node.stranger:
+                # Which question suits it.
+                node.supported = message.supported
             self.called(node)
             self._verify(node)
 
         self.meet_named(uri, met, source)
 
-    def _elsewhere(self, uri: NodeURI, written: str, source: Endpoint) -> None:
+    def _elsewhere(self, uri: NodeURI, written: str, source: Endpoint, message: SipMessage) -> None:
         """A known node's URI comes from another host: forged, or a name that leads there by now."""
         self._counters.drops["sender_not_at_its_address"] += 1
         now, key = self._runtime.now(), (uri, source.host)
         if uri.endpoint is not None or now - self._moved.get(key, float("-inf")) < MOVED_GAP:
             return
         self._moved[key] = now
-        self._stranger(uri, written, source)
+        self._stranger(uri, written, source, message)
 
     def _resolved(
         self, uri: NodeURI, endpoints: list[Endpoint], met: Callable[[Node], None], source: Endpoint | None

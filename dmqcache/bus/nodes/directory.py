@@ -17,6 +17,7 @@ from dmqcache.bus.exchange.transaction import Outcome
 from dmqcache.bus.node import Node, NodeList
 from dmqcache.bus.nodes.contacts import Contacts, learn
 from dmqcache.bus.nodes.events import Events
+from dmqcache.bus.nodes.introduce import Introductions
 from dmqcache.bus.nodes.join import Joiner
 from dmqcache.bus.nodes.leave import Farewell
 from dmqcache.bus.nodes.membership import Membership
@@ -24,6 +25,7 @@ from dmqcache.bus.nodes.notification import CHANNEL, Notification
 from dmqcache.bus.nodes.probe import FailureDetector
 from dmqcache.bus.nodes.resolution import Addresses, node_uri
 from dmqcache.bus.nodes.verify import KNOCK_CHANNEL, Verifier
+from dmqcache.bus.peer import Later, Reply
 from dmqcache.bus.runtime import Resolver, Runtime
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
@@ -61,7 +63,12 @@ class Directory:
         self.notification = Notification(
             runtime, self.membership, self.contacts, counters, local.instance, self
         )
-        self._verifier = Verifier(runtime, self.membership, self.contacts, self.notification, post)
+        self._introductions = Introductions(
+            runtime, self.membership, self.notification, lambda node: self._verifier.admit(node)
+        )
+        self._verifier = Verifier(
+            runtime, self.membership, self.contacts, self.notification, post, self._introductions.introduce
+        )
         self._detector = FailureDetector(
             runtime,
             self.membership,
@@ -69,11 +76,12 @@ class Directory:
             post,
             settings.probe_interval,
             settings.ping_interval,
+            self._verifier.look_again,
         )
         self._joiner = Joiner(
             runtime,
             self.membership,
-            self.notification,
+            self._verifier.missing,
             self.addresses,
             settings.notification_addresses,
             settings.ping_interval,
@@ -180,6 +188,14 @@ class Directory:
     def is_suspect(self, node: Node) -> bool:
         """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
         return self._detector.is_suspect(node)
+
+    def is_newcomer(self, node: Node) -> bool:
+        """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
+        return self._introductions.is_newcomer(node)
+
+    def joins(self, uri: NodeURI, host: str, node: Node | None) -> Reply | Later:
+        """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
+        return self._introductions.joins(uri, host, node)
 
     def suspected(self, node: Node) -> None:
         """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""

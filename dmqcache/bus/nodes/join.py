@@ -6,13 +6,12 @@ name may come and go; an address that a name no longer leads to loses its privil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.membership import Membership
-from dmqcache.bus.nodes.notification import START_HOPS, Notification
 from dmqcache.bus.nodes.resolution import Addresses, node_uri
 from dmqcache.bus.runtime import Runtime, Timer
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
@@ -41,15 +40,16 @@ class Joiner:
         self,
         runtime: Runtime,
         membership: Membership,
-        notification: Notification,
+        call: Callable[[Node, float], None],
         addresses: Addresses,
         seeds: Sequence[NodeURI],
         ping_interval: float,
     ) -> None:
-        """``seeds``: the notification addresses; one that is this very node is left alone."""
+        """``call`` asks a node that is missing, within so many seconds. ``seeds``: the notification
+        addresses; one that is this very node is left alone."""
         self._runtime = runtime
         self._membership = membership
-        self._notification = notification
+        self._call_node = call
         self._addresses = addresses
         self._ping_interval = ping_interval
         self._seeds = [_Seed(uri) for uri in dict.fromkeys(seeds)]
@@ -93,7 +93,7 @@ class Joiner:
             seed.attempts += 1
         for node in missing:
             timeout = min(max(pause, MIN_TIMEOUT), MAX_TIMEOUT)
-            self._notification.ping(node, hops=START_HOPS, timeout=timeout)
+            self._call_node(node, timeout)
         self._again(seed, pause)
 
     def _point(self, seed: _Seed, endpoints: list[Endpoint]) -> None:

@@ -19,7 +19,7 @@ from dmqcache.bus.node import Node, NodeStatus
 from dmqcache.bus.nodes.contacts import Contacts
 from dmqcache.bus.nodes.membership import Evidence, Membership
 from dmqcache.bus.nodes.node_lines import NodeLine, NodeLines
-from dmqcache.bus.peer import Message, Peer, Reply, Response, Sending
+from dmqcache.bus.peer import Later, Message, Peer, Reply, Response, Sending
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.bus.timers import TIMEOUT
@@ -43,6 +43,13 @@ class NotificationListener(Protocol):
 
     def is_suspect(self, node: Node) -> bool:
         """Whether ``node`` has left us without answers just now, so that others should look at it."""
+
+    def is_newcomer(self, node: Node) -> bool:
+        """Whether the others are to know of ``node`` before it has answered a ping."""
+
+    def joins(self, uri: NodeURI, host: str, node: Node | None) -> Reply | Later:
+        """A Kamailio that has just started calls from ``host``; if it is met already, it is ``node``. Its
+        answer."""
 
     def suspected(self, node: Node) -> None:
         """Another node says that ``node`` does not answer it."""
@@ -87,9 +94,10 @@ class Notification(Peer):
 
     # -- what comes
 
-    def handle(self, message: Message) -> Reply:
-        """Read a list, answer with ours. A stranger is told of nobody but ourselves: until it has answered a
-        ping, its address may be forged, and what it gets is small."""
+    def handle(self, message: Message) -> Reply | Later:
+        """Read a list, answer with ours. A stranger is told of nobody but ourselves: until it has answered,
+        its address may be forged, and what it gets is small. A Kamailio that starts is answered when its
+        address is known to be its own, and the others know of it."""
         node = message.node
         if node is not None:
             self._contacts.called(node)
@@ -101,6 +109,10 @@ class Notification(Peer):
         caller = node or self._just_met(message)
         if caller is not None and not caller.active and message.max_forwards > 1:
             self._hops[caller] = message.max_forwards - 1
+        # One that calls itself by name is being looked up.
+        may_be_met = caller is not None or message.sender.endpoint is None
+        if message.max_forwards >= START_HOPS and may_be_met and not _is_ours(message):
+            return self._listener.joins(message.sender, message.source.host, caller)
         return Reply(200, body=self.body_for(node))
 
     def _just_met(self, message: Message) -> Node | None:
@@ -159,10 +171,11 @@ class Notification(Peer):
     # -- what goes
 
     def body_for(self, node: Node | None) -> bytes:
-        """Our list for one node: ourselves, and for a confirmed node all that we hold active first-hand."""
+        """Our list for one node: ourselves, and for one that has answered anything, or is a notification
+        address, all that we hold active first-hand."""
         local = self._membership.nodes.local
         lines = [NodeLine(local.uri, local.status, self._instance)]
-        if node is not None and node.confirmed and local.active:
+        if node is not None and (node.confirmed or node.proven or node.seed) and local.active:
             lines += self._lines_of_others(node)
         return self._lines.write(lines)
 
@@ -170,15 +183,18 @@ class Notification(Peer):
         """By their addresses for nodes of our kind, which look at nothing else. For others by what they call
         themselves, and not before that is known; a Kamailio is told nothing of itself."""
         for other in self._membership.nodes:
-            if other.local or not other.confirmed:
+            newcomer = self._listener.is_newcomer(other)
+            if other.local or not (other.confirmed or newcomer):
                 continue
             if reader.ours:
                 if self._listener.is_suspect(other):
                     yield NodeLine(other.uri, suspect=True)
                 elif other.active:
                     yield NodeLine(other.uri)
-            elif other.active and other is not reader and (other.written or other.ours):
-                yield NodeLine(other.uri, written=other.written)
+            elif other is not reader and (other.active or newcomer):
+                written = other.written or (other.calls_itself if newcomer else "")
+                if written or other.ours:
+                    yield NodeLine(other.uri, written=written)
 
     def last_ping(self, node: Node) -> float:
         """Monotonic seconds when ``node`` last got our list; minus infinity: never."""
@@ -277,11 +293,6 @@ class Notification(Peer):
                 foreign.uri,
             )
 
-    def ask_address(self, uri: NodeURI, timeout: float, done: Callable[[Response], None]) -> None:
-        """Ask an address that is not in the list whether a node is there."""
-        assert self.bus is not None
-        self.bus.send_message(self, self.body_for(None), uri, timeout=timeout, on_response=done)
-
     def say_goodbye(self, node: Node, timeout: float, done: Callable[[], None]) -> None:
         """Tell one node that we leave; ``done`` when it has answered or ``timeout`` seconds are over."""
         assert self.bus is not None
@@ -293,6 +304,11 @@ class Notification(Peer):
             fast=node.ours,
             on_response=lambda response: done(),
         )
+
+
+def _is_ours(message: Message) -> bool:
+    """Whether the software is this one, with tables or without."""
+    return bool(message.supported) or b";instance=" in message.body
 
 
 def _learn_name(node: Node, lines: list[NodeLine]) -> None:

@@ -16,7 +16,7 @@ A round to a node of our kind consists of pings, so that suspicions travel; to o
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -42,8 +42,6 @@ TELL_TRIES = 6
 REFUSED_PAUSE = 0.05
 #: Seconds that a node may leave everything unanswered while it still calls: our way to it may be broken.
 MUTE_SECONDS = 15.0
-#: Seconds until a ping to a node that is not active counts as missed.
-IDLE_TIMEOUT = 3.0
 #: Seconds of silence without which another's suspicion is not looked into.
 RECENT = 0.5
 #: Seconds for which the others are told of a node that was given up.
@@ -85,14 +83,16 @@ class FailureDetector:
         post: Post,
         probe_interval: float,
         ping_interval: float,
+        look_again: Callable[[Node], None],
     ) -> None:
-        """``probe_interval``, ``ping_interval``: seconds."""
+        """``probe_interval``, ``ping_interval``: seconds. ``look_again`` asks a node that is not active."""
         self._runtime = runtime
         self._membership = membership
         self._notification = notification
         self._post = post
         self._interval = probe_interval
         self._ping_interval = ping_interval
+        self._look_again = look_again
         self._rounds: dict[Node, _Round] = {}
         #: Turns taken so far, and the place of each node in the order in which they are asked.
         self._turns = 0
@@ -165,7 +165,7 @@ class FailureDetector:
             self._begin(watched)
         absent = self._next(node for node in others if not (node.active or node.stranger))
         if absent is not None:
-            self._notification.ping(absent, timeout=IDLE_TIMEOUT, repeat=False)
+            self._look_again(absent)
 
     def _next(self, nodes: Iterable[Node]) -> Node | None:
         """Whose turn it is: the one whose last turn is longest ago. A new one gets in at a random place, so

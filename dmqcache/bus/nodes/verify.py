@@ -3,13 +3,18 @@
 Owns the pace, so that no list from the wire turns this node into a sender of floods. What an answer means is
 ``membership.py``'s business; nodes that are active are watched by ``probe.py``.
 
-A stranger, for whom nothing speaks but its own call, gets two small messages and is then forgotten: a ping
-with our own line and, if it is silent, a knock. So a call under a forged address brings its owner, beside the
-reply, two messages of about 400 bytes, and this node sends such questions no faster than :data:`RATE`.
+The first question is a knock, unless the node is known to be of our kind: it shows that somebody is there and
+names its software, and a Kamailio that has just started does not take it for the list that it waits for
+(``introduce.py``). Who answers it gets our list in a ping, and is active when it answers that.
+
+A stranger, for whom nothing speaks but its own call, gets two small messages and is then forgotten. So a call
+under a forged address brings its owner two messages of about 400 bytes, and this node sends such questions no
+faster than :data:`RATE`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -18,9 +23,9 @@ from dmqcache.bus.exchange.letter import Letter, Post
 from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.contacts import Contacts
 from dmqcache.bus.nodes.membership import Evidence, Membership
-from dmqcache.bus.nodes.notification import Notification
+from dmqcache.bus.nodes.notification import PING_HOPS, START_HOPS, Notification
 from dmqcache.bus.nodes.resolution import node_uri
-from dmqcache.bus.peer import Response
+from dmqcache.bus.peer import OnResponse, Response
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import NodeURI
 
@@ -31,6 +36,8 @@ KNOCK_CHANNEL = "dmqcache_knock"
 TIMEOUT = 4.0
 #: Seconds for each of the two questions that a stranger gets: its address may be forged, and a victim's.
 STRANGER_TIMEOUT = 1.0
+#: Seconds until a question to a node whose turn it is, and that does not answer anyway, counts as unanswered.
+IDLE_TIMEOUT = 3.0
 #: Seconds between two questions to a node that calls.
 CALLER_GAP = 0.25
 #: Seconds between two questions to a node because of hearsay: a Kamailio lists a dead node for minutes.
@@ -56,12 +63,15 @@ class Verifier:
         contacts: Contacts,
         notification: Notification,
         post: Post,
+        introduce: Callable[[Node], None],
     ) -> None:
+        """``introduce`` is called with a node that is there and may be a Kamailio; :meth:`admit` follows."""
         self._runtime = runtime
         self._membership = membership
         self._contacts = contacts
         self._notification = notification
         self._post = post
+        self._introduce = introduce
         #: Nodes to ask, oldest first.
         self._queue: dict[Node, None] = {}
         self._removed: Bounded[NodeURI, float] = Bounded(MAX_REMOVED)
@@ -92,7 +102,8 @@ class Verifier:
     def doubt(self, node: Node) -> None:
         """``node`` is active, but not who it was: its answer tells whether it has started anew."""
         if not self._stopped and self._since_asked(node) >= CALLER_GAP:
-            self._ask(node)
+            self._asked[node] = self._runtime.now()
+            self._ping(node)
 
     def hearsay(self, node: Node) -> None:
         """Another node holds ``node`` active, or an operator named it."""
@@ -106,7 +117,22 @@ class Verifier:
         if self._stopped or now - self._removed.get(uri, float("-inf")) < REMOVED_GAP:
             return
         self._removed[uri] = now
-        self._notification.ask_address(uri, TIMEOUT, partial(self._removed_answered, uri))
+        self._post(Letter(KNOCK_CHANNEL, uri, b"", timeout=TIMEOUT), partial(self._removed_answered, uri))
+
+    def missing(self, node: Node, timeout: float) -> None:
+        """A notification address is not active: call it, waiting ``timeout`` seconds."""
+        if not self._stopped:
+            self._question(node, timeout, repeat=True)
+
+    def look_again(self, node: Node) -> None:
+        """It is the turn of a node that is not active: maybe it is back."""
+        if not self._stopped:
+            self._question(node, IDLE_TIMEOUT, repeat=False)
+
+    def admit(self, node: Node) -> None:
+        """The others know of ``node``, so it may have our list."""
+        if not self._stopped and not node.active and self._membership.nodes.get(node.uri) is node:
+            self._ping(node)
 
     def _since_asked(self, node: Node) -> float:
         return self._runtime.now() - self._asked.get(node, float("-inf"))
@@ -141,43 +167,57 @@ class Verifier:
 
     def _ask(self, node: Node) -> None:
         self._asked[node] = self._runtime.now()
-        if node.stranger:
-            self._notification.ping(
-                node, timeout=STRANGER_TIMEOUT, repeat=False, done=partial(self._stranger_answered, node)
-            )
-        else:
-            self._notification.ping(node, timeout=TIMEOUT, done=partial(self._answered, node))
+        stranger = node.stranger
+        self._question(node, STRANGER_TIMEOUT if stranger else TIMEOUT, repeat=not stranger)
 
-    def _stranger_answered(self, node: Node, response: Response) -> None:
-        """Silence: the question was lost, or a Kamailio's list outgrew its buffer. A knock is for both."""
-        if self._stopped or node.active:
+    def _question(self, node: Node, timeout: float, *, repeat: bool) -> None:
+        if node.ours:
+            self._ping(node, timeout, repeat=repeat)
+        else:
+            self._knock(node, timeout, partial(self._knocked, node, node.stranger), repeat=repeat)
+
+    def _ping(self, node: Node, timeout: float = TIMEOUT, *, repeat: bool = True) -> None:
+        # A notification address tells the others of us.
+        hops = START_HOPS if node.seed and not node.active else PING_HOPS
+        done = partial(self._answered, node)
+        self._notification.ping(node, hops=hops, timeout=timeout, repeat=repeat, done=done)
+
+    def _knock(self, node: Node, timeout: float, done: OnResponse, *, repeat: bool) -> None:
+        self._post(Letter(KNOCK_CHANNEL, node.uri, b"", timeout=timeout, repeat=repeat), done)
+
+    def _knocked(self, node: Node, again: bool, response: Response) -> None:
+        """``again``: an unanswered question is worth another one, as it may have been lost."""
+        if self._stopped or node.active or self._membership.nodes.get(node.uri) is not node:
             return
-        if response.local and response.status == 408:
-            timeout = STRANGER_TIMEOUT if node.stranger else TIMEOUT
-            self._knock(node, timeout, repeat=not node.stranger)
+        if not response.local:
+            node.proven = True
+            if node.ours:
+                self._ping(node)
+            else:
+                self._introduce(node)
+        elif not node.stranger:
+            self._membership.missed(node)
+        elif again and response.status == 408:
+            self._knock(node, STRANGER_TIMEOUT, partial(self._knocked, node, False), repeat=False)
         else:
             self._membership.drop_stranger(node)
 
     def _answered(self, node: Node, response: Response) -> None:
         """A Kamailio that calls but answers no ping is mute, not dead: its list outgrew its buffer."""
-        if self._stopped or node.active or node.ours or not response.local or response.status != 408:
+        if self._stopped or node.active or not response.local or response.status != 408:
             return
-        if self._runtime.now() - self._contacts.last_call(node) <= CALL_AGE:
-            self._knock(node, TIMEOUT, repeat=node.confirmed)
+        if node.stranger:
+            self._membership.drop_stranger(node)
+        elif not node.ours and self._runtime.now() - self._contacts.last_call(node) <= CALL_AGE:
+            self._knock(node, TIMEOUT, partial(self._mute_knocked, node), repeat=node.confirmed)
 
-    def _knock(self, node: Node, timeout: float, *, repeat: bool) -> None:
-        letter = Letter(KNOCK_CHANNEL, node.uri, b"", timeout=timeout, repeat=repeat)
-        self._post(letter, partial(self._knocked, node))
-
-    def _knocked(self, node: Node, response: Response) -> None:
+    def _mute_knocked(self, node: Node, response: Response) -> None:
         if not response.local:
             self._membership.judge(node, Evidence.ANSWERED)
-        elif not self._stopped:
-            self._membership.drop_stranger(node)
 
     def _removed_answered(self, uri: NodeURI, response: Response) -> None:
         endpoint = uri.endpoint
-        if response.local or not 200 <= response.status < 300 or endpoint is None:
+        if response.local or endpoint is None:
             return
         node = self._membership.meet(node_uri(endpoint))
         if node is not None:

@@ -12,7 +12,7 @@ import pytest
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.exchange.dispatch import HANDLER_SECONDS, Dispatcher, Job
-from dmqcache.bus.peer import Reply
+from dmqcache.bus.peer import Later, Reply
 from tests.bus.virtual import Clock, Gate, VirtualRuntime
 
 
@@ -67,6 +67,31 @@ def test_a_coroutine_is_answered_when_it_is_done() -> None:
     assert bench.run() == ["1 starts"]
     gate.open()
     assert bench.run() == ["1 202"]
+
+
+@pytest.mark.parametrize("queued", [False, True])
+def test_a_later_reply_holds_up_nothing_and_is_checked_like_any_other(queued: bool) -> None:
+    bench = Bench()
+    gate = bench.slow("a", "0") if queued else None
+    later, wrong = Later(), Later()
+    bench.submit("a", "1", lambda: later)
+    bench.submit("a", "2", lambda: wrong)
+    bench.plain("a", "3")
+    bench.run()
+    if gate is not None:
+        gate.open()
+        assert bench.run() == ["0 202", "3 runs", "3 200"]
+    later.give(Reply(202))
+    later.give(Reply(500))
+    wrong.give(Reply(100))
+    assert bench.run() == ["1 202", "2 500"] and bench.counters.handler_errors["c"] == 1
+    given, last = Later(), Later()
+    given.give(Reply(201))
+    bench.submit("a", "4", lambda: given)
+    bench.submit("a", "5", lambda: last)
+    bench.dispatcher.close()
+    last.give(Reply(200))
+    assert bench.run() == ["4 201"]
 
 
 def test_messages_of_one_queue_wait_for_each_other_and_other_queues_do_not() -> None:

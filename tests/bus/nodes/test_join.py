@@ -16,19 +16,20 @@ THERE = "127.0.0.12"
 
 
 def calls(other: Stranger) -> list[int]:
-    """The Max-Forwards of each notification that somebody got."""
+    """The Max-Forwards of each request that somebody got."""
     return [request.max_forwards for request in other.requests]
 
 
-def test_a_starting_node_calls_every_address_with_two_hops_and_its_own_line() -> None:
+def test_a_starting_node_calls_every_address_that_is_there_with_two_hops_and_its_own_line() -> None:
     cluster = Cluster()
     first, second = kamailio(cluster, THERE), kamailio(cluster, "127.0.0.13")
     bus = cluster.add(HERE, THERE, "127.0.0.13", THERE, probe_interval=1000.0)
-    cluster.clock.run(0.002)
+    cluster.clock.run(0.003)
     for other in (first, second):
-        assert other.requests[0].max_forwards == 2
+        # The knock that comes first has no list, which a Kamailio may wait for.
+        assert calls(other)[:2] == [1, 2] and not other.requests[0].body
         instance = bus.local.instance
-        assert other.requests[0].body == f"sip:{HERE}:5060;status=active;instance={instance}\r\n".encode()
+        assert other.requests[1].body == f"sip:{HERE}:5060;status=active;instance={instance}\r\n".encode()
     assert len(bus.active_nodes()) == 2
 
 
@@ -74,8 +75,7 @@ def test_an_address_that_came_late_and_is_lost_again_is_called_as_quickly_as_at_
     cluster.clock.run_until(lambda: not bus.active_nodes(), 10)
     mark = len(cluster.net.log)
     cluster.clock.run(5)
-    sent = [parse_message(data) for _, _, _, data in cluster.net.log[mark:]]
-    assert len({message.call_id for message in sent if message.max_forwards == 2}) >= 3
+    assert len({parse_message(data).call_id for _, _, _, data in cluster.net.log[mark:]}) >= 3
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -194,8 +194,8 @@ def test_over_ipv6() -> None:
     for host in hosts:
         cluster.add(host, hosts[0])
     cluster.clock.run_until(cluster.meshed, 10)
-    data = cluster.net.log[0][3]
-    assert b"sip:[::1]:5070;status=active" in parse_message(data).body
+    bodies = [message.body for _, _, _, data in cluster.net.log if (message := parse_message(data)).body]
+    assert any(b"sip:[::1]:5070;status=active" in body for body in bodies)
 
 
 def test_twenty_per_cent_loss_delays_joining_and_does_not_prevent_it() -> None:
