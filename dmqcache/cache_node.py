@@ -86,6 +86,10 @@ class CacheNode:
         settings = BusSettings(
             server_address=config.server_address,
             notification_addresses=config.notification_addresses,
+            notification_channel=config.notification_channel,
+            sources=config.source_addresses,
+            known_channels=frozenset(config.known_channels),
+            remove_inactive=config.remove_inactive,
             ping_interval=config.ping_interval,
             num_workers=config.num_workers,
             t1=config.t1,

@@ -4,7 +4,7 @@ It knows nothing of caches and could be published alone: consumers sit on it as 
 channel. Four rooms stand below the files of this folder: ``sip`` reads and writes messages, ``net`` carries
 bytes, ``exchange`` sees requests and answers through, ``nodes`` knows who is there. ``net`` on the one side,
 ``exchange`` and ``nodes`` on the other never import each other: bytes and failures pass through ``bus.py``'s
-constructor. May import the standard library only.
+constructor. May import the standard library only, and ``net/srv.py`` dnspython.
 
 Read ``peer.py`` first to write a consumer, ``bus.py`` first to change the bus. A message that arrives takes
 the way ``incoming.py``, ``exchange/answers.py``, ``delivery.py``, ``exchange/dispatch.py``; one that leaves,

@@ -47,7 +47,7 @@ class Bus:
         still stands; ``admission`` who may be a node (default: everybody). ValueError for an impossible
         address."""
         self.settings = settings = settings.checked()
-        self.counters = BusCounters()
+        self.counters = BusCounters(known_channels=settings.known_channels)
         self._runtime = runtime
         self._send = send
         self._peers: dict[str, Peer] = {}
@@ -73,6 +73,7 @@ class Bus:
             t1=settings.t1,
             t2=settings.t2,
             on_silence=self._directory.silent,
+            sources=[(uri.host, host) for uri, host in settings.sources],
         )
         self._outgoing = Outgoing(identity, runtime, self._transactions, self._directory, self.counters)
         self._replays = Replays(runtime.now, self.counters)
@@ -245,7 +246,7 @@ class Bus:
     def _keep_house(self) -> None:
         self._housekeeping = self._runtime.call_later(REMEMBERED, self._keep_house)
         self._replays.rotate()
-        self._directory.notification.warn_of_length()
+        self._directory.keep_house()
 
 
 def _local_node(settings: BusSettings, identity: Identity, now: float) -> Node:

@@ -19,6 +19,8 @@ class BusCounters:
     messages: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     #: reason -> datagrams or messages that were dropped without an answer, or refused with one
     drops: Counter[str] = field(default_factory=Counter)
+    #: Channels that are served elsewhere, as an operator says.
+    known_channels: frozenset[str] = frozenset()
     #: channel -> requests on a channel that nobody serves here, answered 404; see :meth:`unknown_channel`
     unknown_channels: Counter[str] = field(default_factory=Counter)
     #: Unix seconds when our certificate expires; None without TLS.
@@ -42,6 +44,8 @@ class BusCounters:
     def unknown_channel(self, channel: str, from_node: bool) -> None:
         """A request on a channel that nobody serves here. Only nodes name a new one, and only a few: on the
         wire anybody may invent names."""
+        if channel in self.known_channels:
+            return
         self.drops["unknown_channel"] += 1
         counted = self.unknown_channels
         name = channel[:MAX_CHANNEL_NAME]

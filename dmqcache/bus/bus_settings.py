@@ -41,6 +41,14 @@ class BusSettings:
     supported: tuple[str, ...] = (OWN_TAG,)
     #: Further forms of our own address.
     aliases: tuple[NodeURI, ...] = ()
+    #: The channel of the node list, as all nodes have it.
+    notification_channel: str = "notification_peer"
+    #: Nodes and further IP addresses from which each of them sends.
+    sources: tuple[tuple[NodeURI, str], ...] = ()
+    #: Channels that are served elsewhere: they are answered 404 and count as no drop.
+    known_channels: frozenset[str] = frozenset()
+    #: Until a node that stopped answering is taken off the list; 0: never.
+    remove_inactive: float = 300.0
     #: Where we really listen, with every transport that the bus has; empty: at the server address alone.
     listens: tuple[NodeURI, ...] = ()
 
@@ -50,6 +58,10 @@ class BusSettings:
         own = self.server_address
         found = {uri.transport: own._replace(port=uri.port).host_port for uri in reversed(self.listens)}
         return found | {own.transport: own.host_port}
+
+    def serves(self, host: str) -> bool:
+        """Whether an IP address is of a family in which we listen."""
+        return any((":" in uri.host) == (":" in host) for uri in self.listens or (self.server_address,))
 
     def checked(self) -> BusSettings:
         """The same with a ping interval that Kamailio bears. ValueError for a server address that is a name:

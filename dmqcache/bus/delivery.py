@@ -15,7 +15,6 @@ from dmqcache.bus.exchange.answers import Due
 from dmqcache.bus.exchange.dispatch import Dispatcher, Job
 from dmqcache.bus.node import OWN_TAG, Node, other_wire
 from dmqcache.bus.nodes.directory import Directory
-from dmqcache.bus.nodes.notification import CHANNEL
 from dmqcache.bus.nodes.verify import KNOCK_CHANNEL
 from dmqcache.bus.peer import Message, Peer, Reply
 from dmqcache.bus.sip.sip_message import MessageError
@@ -84,7 +83,7 @@ class Delivery:
     def _give(self, due: Due, message: Message, reply: Reply) -> None:
         """Answer with what the handler gave, without its body if that would do harm."""
         channel = message.channel
-        if reply.body and channel != CHANNEL and not _reads_bodies(message):
+        if reply.body and channel != self._directory.notification.channel and not _reads_bodies(message):
             reply = Reply(reply.status, reply.reason)
             if channel not in self._cut:
                 self._cut.add(channel)

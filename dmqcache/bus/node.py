@@ -63,6 +63,8 @@ class Node:
     confirmed: bool = False
     #: It answered a knock: its address is its own, but whether it is a node of the bus is not known yet.
     proven: bool = False
+    #: What is wrong with it as seen from here: a kind of ``nodes/complaints.py`` -> words for an operator.
+    trouble: dict[str, str] = field(default_factory=dict)
     #: A node that has answered us lists it, or an operator named it.
     vouched: bool = False
     #: Its ``User-Agent`` or ``Server`` when last heard, maybe empty.

@@ -46,6 +46,9 @@ class Config:
 
     server_address: NodeURI
     notification_addresses: tuple[NodeURI, ...]
+    notification_channel: str
+    source_addresses: tuple[tuple[NodeURI, str], ...]
+    known_channels: tuple[str, ...]
     listen_addresses: tuple[NodeURI, ...]
     aliases: tuple[NodeURI, ...]
     allow: tuple[Network | str, ...]
@@ -70,6 +73,7 @@ class Config:
     http_tls: bool
     ping_interval: float
     probe_interval: float
+    remove_inactive: float
     num_workers: int
     t1: float
     t2: float
@@ -222,6 +226,7 @@ def _check_together(config: Config) -> None:
             f"server_address {config.server_address} is no address that another node can reach; "
             "use listen_address for it and give the real one here"
         )
+    _check_channels(config)
     _check_tls(config)
     _check_allowed(config)
     _check_servers(config)
@@ -243,6 +248,14 @@ def _check_servers(config: Config) -> None:
                 raise ConfigError(f"{name} needs client_tls_certificate and client_tls_key")
     if config.http_protect != "changes" and config.http_token is None:
         raise ConfigError(f"http_protect {config.http_protect} needs http_token_file")
+
+
+def _check_channels(config: Config) -> None:
+    if config.notification_channel in ("", "htable", "dmqcache"):
+        raise ConfigError(f"notification_channel {config.notification_channel!r} is taken; leave it out")
+    for uri in config.notification_addresses:
+        if uri.host.startswith("_") and "._tcp." in uri.host and uri.transport == "udp":
+            raise ConfigError(f"notification_address {uri}: add ;transport=tcp, as its SRV name says")
 
 
 def _check_tls(config: Config) -> None:

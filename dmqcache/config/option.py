@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: What one value of an option is. ``seconds`` is a float; ``node`` a SIP address of a node, ``node_bytes``
-#: one and a number of bytes; ``host_port`` an address to listen on; ``table`` Kamailio's notation of one
-#: table; ``word`` a free text; ``sources`` addresses that may speak; ``path`` a file; ``secret`` a file that
-#: holds one, or the secret itself in the variable without ``_FILE``; ``switch`` is on where it is given.
+#: one and a number of bytes, ``node_source`` one and an IP address; ``host_port`` an address to listen on;
+#: ``table`` Kamailio's notation of one table; ``word`` a free text; ``sources`` addresses that may speak;
+#: ``path`` a file; ``secret`` a file that holds one, or the secret itself in the variable without ``_FILE``;
+#: ``switch`` is on where it is given.
 Kind = Literal[
     "node",
     "node_bytes",
+    "node_source",
     "host_port",
     "table",
     "word",

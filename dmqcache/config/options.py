@@ -28,6 +28,31 @@ OPTIONS: tuple[Option, ...] = (
         repeat=True,
     ),
     Option(
+        "notification_channel",
+        "word",
+        "notification_peer",
+        "The channel on which nodes tell each other who is there, where the Kamailio nodes' "
+        "notification_channel is not the default. The same on all nodes.",
+    ),
+    Option(
+        "source_address",
+        "node_source",
+        "",
+        "Another IP address from which a node sends, where a Kamailio uses server_socket, has several "
+        "interfaces or stands behind NAT: sip:10.0.0.13:5060=10.0.1.13. From elsewhere it is refused.",
+        field="source_addresses",
+        repeat=True,
+    ),
+    Option(
+        "known_channel",
+        "word",
+        "",
+        "A channel that Kamailio nodes use among themselves (usrloc, dialog): what comes on it is answered "
+        "404, as ever, and not counted as a drop.",
+        field="known_channels",
+        repeat=True,
+    ),
+    Option(
         "listen_address",
         "node",
         "",
@@ -103,6 +128,16 @@ OPTIONS: tuple[Option, ...] = (
         "sooner; higher: fewer messages.",
         unit="seconds",
         minimum=0.1,
+    ),
+    Option(
+        "remove_inactive",
+        "seconds",
+        "300",
+        "How long a node that does not answer any more is kept and asked; then it is only shown as lost. 0: "
+        "for ever, as Kamailio's remove_inactive 0. Higher: its changes are kept longer; lower: less is sent "
+        "to nodes that are gone for good. Notification addresses are always kept.",
+        unit="seconds",
+        minimum=0,
     ),
     Option(
         "num_workers",

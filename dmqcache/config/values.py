@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dmqcache.bus.allow import Network, parse_entry
-from dmqcache.bus.sip.uri import NodeURI, URIError
+from dmqcache.bus.sip.uri import NodeURI, URIError, is_ip, normal_host
 from dmqcache.config.addresses import HostPort, parse_host_port
 from dmqcache.config.option import ConfigError, Option
 from dmqcache.config.secrets import Secret
@@ -128,6 +128,17 @@ def _node_bytes(option: Option, value: Any) -> tuple[NodeURI, int]:
     return _node(option, address), _integer(option, number)
 
 
+def _node_source(option: Option, value: Any) -> tuple[NodeURI, str]:
+    address, found, host = _text(value).rpartition("=")
+    try:
+        source = normal_host(host)
+    except URIError:
+        source = ""
+    if not found or not is_ip(source):
+        raise ValueError("is not a node's address and an IP address, like sip:10.0.0.13:5060=10.0.1.13")
+    return _node(option, address), source
+
+
 def _check_range(option: Option, number: float) -> None:
     unit = f" {option.unit}" if option.unit else ""
     if option.minimum is not None and number < option.minimum:
@@ -145,6 +156,7 @@ def _text(value: Any) -> str:
 _CONVERT: dict[str, Callable[[Option, Any], Any]] = {
     "node": _node,
     "node_bytes": _node_bytes,
+    "node_source": _node_source,
     "host_port": _host_port,
     "table": _table,
     "word": _word,

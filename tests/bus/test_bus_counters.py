@@ -49,3 +49,10 @@ def test_looking_at_a_reason_does_not_make_it() -> None:
     counters = BusCounters()
     assert counters.drops["never"] == 0 and counters.timeouts["never"] == 0
     assert not counters.drops and not counters.timeouts
+
+
+def test_channels_that_an_operator_knows_are_no_drops() -> None:
+    counters = BusCounters(known_channels=frozenset({"usrloc"}))
+    counters.unknown_channel("usrloc", from_node=True)
+    counters.unknown_channel("dialog", from_node=True)
+    assert dict(counters.drops) == {"unknown_channel": 1} and dict(counters.unknown_channels) == {"dialog": 1}

@@ -31,3 +31,10 @@ def test_a_short_ping_interval_is_raised_with_a_warning(caplog: pytest.LogCaptur
 def test_what_is_right_stays_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
     settings = BusSettings(HERE, ping_interval=90.0)
     assert settings.checked() is settings and not caplog.text
+
+
+def test_the_families_that_are_served_are_those_in_which_we_listen() -> None:
+    settings = BusSettings(HERE)
+    assert settings.serves("10.0.0.1") and not settings.serves("fd00::1")
+    both = BusSettings(HERE, listens=(NodeURI.parse("0.0.0.0:5060"), NodeURI.parse("[::]:5060")))
+    assert both.serves("10.0.0.1") and both.serves("fd00::1")

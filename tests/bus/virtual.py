@@ -388,9 +388,9 @@ class Stranger:
             self.reply(message, *answer)
 
 
-def kamailio(cluster: Cluster, host: str, *others: str, name: str = "") -> Stranger:
+def kamailio(cluster: Cluster, host: str, *others: str, name: str = "", lists_us: bool = True) -> Stranger:
     """A Kamailio 5.6 as far as membership goes; ``others`` stand in its list beside itself, which it calls
-    ``name`` (default: its address and port)."""
+    ``name`` (default: its address and port), and whoever asks, unless ``lists_us`` is false."""
     node = Stranger(cluster, host)
     node.server = "kamailio (5.6.3 (x86_64/linux))"
     addresses = (name or f"{host}:5060", *(f"{other}:5060" for other in others))
@@ -399,7 +399,8 @@ def kamailio(cluster: Cluster, host: str, *others: str, name: str = "") -> Stran
     def answer(request: SipRequest) -> tuple[int, bytes]:
         channel = SipURI.parse(request.uri).user
         if channel == "notification_peer":
-            return 200, body
+            asker = NodeURI.parse(request.from_.uri)
+            return 200, body + (f"{asker};status=active\r\n".encode() if lists_us else b"")
         return (200, b"") if channel == "htable" else (404, b"")
 
     node.answer = answer

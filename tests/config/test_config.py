@@ -251,6 +251,30 @@ def test_how_long_a_message_a_kamailio_receives() -> None:
             load(flags={"kamailio_message_bytes": [wrong]})
 
 
+def test_where_a_node_sends_from() -> None:
+    flags = {"source_address": ["sip:10.0.0.13:5060=10.0.1.13", "kam.example=fd00:0::1"]}
+    assert load(flags=flags).source_addresses == (
+        (NodeURI("10.0.0.13"), "10.0.1.13"),
+        (NodeURI("kam.example"), "fd00::1"),
+    )
+    for wrong in ("10.0.1.13", "sip:10.0.0.13=kam.example", "sip:10.0.0.13=", "=10.0.1.13"):
+        with pytest.raises(ConfigError, match="--source-address"):
+            load(flags={"source_address": [wrong]})
+
+
+@pytest.mark.parametrize("channel", ["htable", "dmqcache"])
+def test_the_channel_of_the_node_list_is_no_other_one(channel: str) -> None:
+    assert load(flags={"notification_channel": "peers"}).notification_channel == "peers"
+    with pytest.raises(ConfigError, match="is taken"):
+        load(flags={"notification_channel": channel})
+
+
+def test_the_transport_of_a_service_stands_in_the_address() -> None:
+    load(flags={"notification_address": ["sip:_sip._udp.kam.example", "_sip._tcp.kam.example;transport=tcp"]})
+    with pytest.raises(ConfigError, match="add ;transport=tcp"):
+        load(flags={"notification_address": ["_sip._tcp.kam.example"]})
+
+
 def test_a_secret_comes_from_a_file_or_from_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("from the file\n")

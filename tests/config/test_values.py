@@ -25,6 +25,7 @@ def option(kind: Kind, **more: Any) -> Option:
     [
         ("node", "10.0.0.1:5060", NODE),
         ("node_bytes", "10.0.0.1:5060=3000", (NODE, 3000)),
+        ("node_source", "10.0.0.1:5060=[fd00::1]", (NODE, "fd00::1")),
         ("host_port", " [::1]:5 ", HostPort("::1", 5)),
         ("word", " x ", "x"),
         ("integer", "7", 7),
@@ -46,6 +47,7 @@ def test_values(kind: Kind, raw: object, value: object) -> None:
     [
         ("node", "http://x", "is no node's address"),
         ("node_bytes", "10.0.0.1:5060", "is not a node's address and a number of bytes"),
+        ("node_source", "10.0.0.1:5060", "is not a node's address and an IP address"),
         ("host_port", "", "is empty; 'off' means nowhere"),
         ("word", 5, "is not a text in quotes"),
         ("integer", True, "is not a whole number"),

@@ -10,7 +10,7 @@ finds nothing here and is dropped with the reason ``late_reply``: the same, with
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 from hashlib import blake2b
 from typing import NamedTuple
@@ -246,8 +246,11 @@ class ClientTransactions:
         t1: float = T1,
         t2: float = T2,
         on_silence: Callable[[Endpoint], None] = lambda endpoint: None,
+        sources: Iterable[tuple[str, str]] = (),
     ) -> None:
-        """``on_silence`` hears of an endpoint that let a request wait for :data:`SILENCE` seconds."""
+        """``on_silence`` hears of an endpoint that let a request wait for :data:`SILENCE` seconds.
+        ``sources``: hosts, and others from which each of them sends as well."""
+        self._sources = frozenset(sources)
         self.runtime = runtime
         self.send = send
         self.counters = counters
@@ -307,7 +310,8 @@ class ClientTransactions:
         if transaction is None or response.cseq.method != "KDMQ":
             self.counters.drops["late_reply" if self.is_ours(branch) else "stray_reply"] += 1
             return None
-        if source.host != transaction.endpoint.host:
+        asked = transaction.endpoint.host
+        if source.host != asked and (asked, source.host) not in self._sources:
             self.counters.drops["reply_from_elsewhere"] += 1
             return None
         event = Event.PROVISIONAL if response.status < 200 else Event.FINAL

@@ -1,7 +1,8 @@
 """Host names to addresses, without ever blocking the loop.
 
 Owns the cache and the threads in which the system's resolver blocks. When to ask again, and what to do
-with several addresses, is left to who asks. Only addresses (A and AAAA): a node's port is always known.
+with several addresses, is left to who asks. A node's port is known, but for the name of a service
+(``srv.py``), behind which hosts and ports stand.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from dmqcache.bus.bounded import Bounded
+from dmqcache.bus.net.srv import is_srv, srv_lookup
 from dmqcache.bus.runtime import Resolved
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
@@ -33,6 +35,10 @@ THREADS = 8
 #: Names that may wait for a thread; one more gets an empty list.
 WAITING_NAMES = 1024
 
+#: An address, and its port where the DNS names one.
+Found = tuple[str, int | None]
+#: A blocking lookup of a service's name: to hosts and ports, best first. OSError if none.
+SrvLookup = Callable[[str], Sequence[tuple[str, int]]]
 #: A blocking lookup: a host name to the texts of its addresses, best first. OSError or UnicodeError if none.
 Lookup = Callable[[str], Sequence[str]]
 
@@ -56,16 +62,18 @@ class AsyncResolver:
         *,
         timeout: float = TIMEOUT_SECONDS,
         lookup: Lookup = system_lookup,
+        srv: SrvLookup = srv_lookup,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``timeout``: seconds. ``lookup`` and ``now`` (monotonic seconds) are there for tests."""
+        """``timeout``: seconds. ``lookup``, ``srv`` and ``now`` (monotonic seconds) are there for tests."""
         self._loop = loop if loop is not None else asyncio.get_running_loop()
         self._timeout = timeout
         self._lookup = lookup
+        self._srv = srv
         self._now = now
         self._closed = False
         #: host -> (addresses, when they are too old)
-        self._cache: Bounded[str, tuple[Sequence[str], float]] = Bounded(CACHE_NAMES)
+        self._cache: Bounded[str, tuple[Sequence[Found], float]] = Bounded(CACHE_NAMES)
         #: host -> who waits for it
         self._asking: dict[str, list[tuple[NodeURI, Resolved]]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -115,9 +123,9 @@ class AsyncResolver:
 
     def _block(self, host: str) -> None:
         """In a thread of its own."""
-        addresses: Sequence[str] = ()
+        addresses: Sequence[Found] = ()
         try:
-            addresses = self._lookup(host)
+            addresses = self._look_up(host)
         except (OSError, UnicodeError) as error:
             log.debug("%s does not resolve: %s", host, error)
         except Exception:
@@ -127,7 +135,18 @@ class AsyncResolver:
         except RuntimeError:
             log.debug("the answer for %s came after the loop's end", host)
 
-    def _thread_ended(self, host: str, addresses: Sequence[str]) -> None:
+    def _look_up(self, host: str) -> list[Found]:
+        if not is_srv(host):
+            return [(address, None) for address in self._lookup(host)]
+        found: dict[Found, None] = {}
+        for target, port in self._srv(host):
+            try:
+                found |= dict.fromkeys((address, port) for address in self._lookup(target))
+            except (OSError, UnicodeError) as error:
+                log.debug("%s, of %s, does not resolve: %s", target, host, error)
+        return list(found)
+
+    def _thread_ended(self, host: str, addresses: Sequence[Found]) -> None:
         self._threads -= 1
         self._start_threads()
         self._finish(host, addresses)
@@ -138,7 +157,7 @@ class AsyncResolver:
             self._queue.remove(host)
         self._finish(host, ())
 
-    def _finish(self, host: str, addresses: Sequence[str]) -> None:
+    def _finish(self, host: str, addresses: Sequence[Found]) -> None:
         timer = self._timers.pop(host, None)
         if timer is not None:
             timer.cancel()
@@ -149,10 +168,10 @@ class AsyncResolver:
         for uri, callback in waiting:
             self._answer(callback, _endpoints(uri, addresses))
 
-    def _remember(self, host: str, addresses: Sequence[str]) -> None:
+    def _remember(self, host: str, addresses: Sequence[Found]) -> None:
         lifetime = CACHE_SECONDS if addresses else NEGATIVE_CACHE_SECONDS
         self._cache[host] = (addresses, self._now() + lifetime)
 
 
-def _endpoints(uri: NodeURI, addresses: Sequence[str]) -> list[Endpoint]:
-    return [Endpoint(uri.transport, address, uri.port) for address in addresses]
+def _endpoints(uri: NodeURI, addresses: Sequence[Found]) -> list[Endpoint]:
+    return [Endpoint(uri.transport, address, port or uri.port) for address, port in addresses]

@@ -6,7 +6,7 @@ its source can be forged, so whoever is not active and calls is asked back first
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from weakref import WeakKeyDictionary
 
 from dmqcache.bus.admission import Admission
@@ -59,8 +59,13 @@ class Contacts:
         counters: BusCounters,
         verify: Callable[[Node], None],
         admission: Admission,
+        sources: Iterable[tuple[NodeURI, str]] = (),
+        complain: Callable[[Node, str], None] = lambda node, host: None,
     ) -> None:
-        """``verify`` asks a node first-hand whether it is there."""
+        """``verify`` asks a node first-hand whether it is there. ``sources``: nodes and further addresses
+        from which each sends. ``complain`` hears of a node in whose name another host speaks."""
+        self._sources = frozenset(sources)
+        self._complain = complain
         self._admission = admission
         self._runtime = runtime
         self._membership = membership
@@ -85,15 +90,19 @@ class Contacts:
             return None
         if node.local:
             return None
-        assert node.endpoint is not None
-        if node.endpoint.host != source.host:
-            self._elsewhere(uri, written, source, message)
+        if not self.is_at(node.uri, source.host, uri):
+            self._elsewhere(node, uri, written, source, message)
             return None
         _calls_itself(node, uri, written)
         learn(node, message, self._runtime.now())
         if not node.active:
             self._verify(node)
         return node
+
+    def is_at(self, uri: NodeURI, host: str, name: NodeURI | None = None) -> bool:
+        """Whether a node (``name``: what it calls itself) sends from a host: its own one, or one that an
+        operator names."""
+        return uri.host == host or (uri, host) in self._sources or (name, host) in self._sources
 
     def called(self, node: Node) -> None:
         """``node`` sends a request on the notification channel."""
@@ -128,9 +137,13 @@ class Contacts:
 
         self.meet_named(uri, met, source)
 
-    def _elsewhere(self, uri: NodeURI, written: str, source: Endpoint, message: SipMessage) -> None:
+    def _elsewhere(
+        self, node: Node, uri: NodeURI, written: str, source: Endpoint, message: SipMessage
+    ) -> None:
         """A known node's URI comes from another host: forged, or a name that leads there by now."""
         self._counters.drops["sender_not_at_its_address"] += 1
+        if node.confirmed:
+            self._complain(node, source.host)
         now, key = self._runtime.now(), (uri, source.host)
         if uri.endpoint is not None or now - self._moved.get(key, float("-inf")) < MOVED_GAP:
             return
@@ -145,7 +158,9 @@ class Contacts:
             self._counters.drops["unresolved"] += 1
             return
         if source is not None:
-            endpoints = [endpoint for endpoint in endpoints if endpoint.host == source.host]
+            endpoints = [
+                endpoint for endpoint in endpoints if self.is_at(node_uri(endpoint), source.host, uri)
+            ]
             if not endpoints:
                 self._counters.drops["sender_not_at_its_address"] += 1
                 return

@@ -15,13 +15,14 @@ from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.exchange.letter import Post
 from dmqcache.bus.exchange.transaction import Outcome
 from dmqcache.bus.node import Node, NodeList
+from dmqcache.bus.nodes.complaints import Complaints
 from dmqcache.bus.nodes.contacts import Contacts, learn
 from dmqcache.bus.nodes.events import Events
 from dmqcache.bus.nodes.introduce import Introductions
 from dmqcache.bus.nodes.join import Joiner
 from dmqcache.bus.nodes.leave import Farewell
 from dmqcache.bus.nodes.membership import Membership
-from dmqcache.bus.nodes.notification import CHANNEL, Notification
+from dmqcache.bus.nodes.notification import Notification
 from dmqcache.bus.nodes.probe import FailureDetector
 from dmqcache.bus.nodes.resolution import Addresses, node_uri
 from dmqcache.bus.nodes.verify import KNOCK_CHANNEL, Verifier
@@ -54,14 +55,41 @@ class Directory:
         """``post`` sends a letter."""
         self._runtime = runtime
         self.nodes = NodeList(local)
-        self.addresses = Addresses(resolver, admission, counters)
+        self.addresses = Addresses(resolver, admission, counters, settings.serves)
         self.events = Events(runtime, counters)
-        self.membership = Membership(runtime, self.nodes, self.events, counters, settings.ping_interval, self)
+        self.membership = Membership(
+            runtime,
+            self.nodes,
+            self.events,
+            counters,
+            settings.ping_interval,
+            self,
+            settings.remove_inactive,
+        )
         for alias in settings.aliases:
             self.membership.configure_own(alias)
-        self.contacts = Contacts(runtime, self.membership, self.addresses, counters, self.caller, admission)
+        self._complaints = Complaints(
+            runtime, local.uri, settings.notification_channel, lambda node: self._verifier.doubt(node)
+        )
+        self.contacts = Contacts(
+            runtime,
+            self.membership,
+            self.addresses,
+            counters,
+            self.caller,
+            admission,
+            settings.sources,
+            self._complaints.sends_from,
+        )
         self.notification = Notification(
-            runtime, self.membership, self.contacts, counters, local.instance, self
+            runtime,
+            self.membership,
+            self.contacts,
+            counters,
+            local.instance,
+            self,
+            self._complaints,
+            settings.notification_channel,
         )
         self._introductions = Introductions(
             runtime, self.membership, self.notification, lambda node: self._verifier.admit(node)
@@ -105,6 +133,11 @@ class Directory:
         self._verifier.stop()
         self._detector.stop()
 
+    def keep_house(self) -> None:
+        """Now and then."""
+        self.notification.warn_of_length()
+        self._complaints.keep_house()
+
     # -- what operators and programs want
 
     def add(self, uri: NodeURI) -> None:
@@ -132,13 +165,14 @@ class Directory:
         learn(node, answer, now)
         if outcome.rtt is not None:
             node.rtt.sample(outcome.rtt)
-        if channel == CHANNEL and outcome.status not in BUS_ANSWERS:
+        if channel == self.notification.channel and outcome.status not in BUS_ANSWERS:
             # It speaks SIP, but knows nothing of the bus.
+            self._complaints.refused(node, outcome.status)
             self._detector.unanswered(node)
             return
         node.last_answer = now
         self._detector.answered(node)
-        if not node.active and channel not in (CHANNEL, KNOCK_CHANNEL):
+        if not node.active and channel not in (self.notification.channel, KNOCK_CHANNEL):
             self._verifier.caller(node)
 
     def heard(self, endpoint: Endpoint) -> None:

@@ -39,8 +39,8 @@ MAX_LOST = 100
 #: Seconds for which hearsay does not bring a removed node back: longer than any Kamailio lists a dead one
 #: (measured: up to 149 s) by far.
 DEPARTED_SECONDS = 600.0
-#: Ping intervals that a node stays in the list unanswering: one that is back within minutes needs no gossip.
-TIMEOUT_INTERVALS = 5
+#: Seconds that a node stays in the list unanswering: one that is back within minutes needs no gossip.
+REMOVE_INACTIVE = 300.0
 #: Ping intervals that a node which said goodbye stays.
 DISABLED_INTERVALS = 1
 #: Seconds that a node which never answered stays.
@@ -99,14 +99,16 @@ class Membership:
         counters: BusCounters,
         ping_interval: float,
         listener: MembershipListener,
+        remove_inactive: float = REMOVE_INACTIVE,
     ) -> None:
-        """``ping_interval``: seconds."""
+        """``ping_interval``, ``remove_inactive`` (0: never): seconds."""
         self.nodes = nodes
         self._runtime = runtime
         self._events = events
         self._counters = counters
         self._ping_interval = ping_interval
         self._listener = listener
+        self._remove_inactive = remove_inactive or float("inf")
         #: The forms of our own address that we were told at the start, and those that turned out to be so.
         self._own: set[NodeURI] = {nodes.local.uri}
         self._own_learnt: Bounded[NodeURI, None] = Bounded(MAX_OWN_LEARNT)
@@ -259,10 +261,10 @@ class Membership:
 
     def _patience(self, node: Node) -> float:
         if node.status is NodeStatus.TIMEOUT:
-            return TIMEOUT_INTERVALS * self._ping_interval
+            return self._remove_inactive
         if node.status is NodeStatus.DISABLED:
             return DISABLED_INTERVALS * self._ping_interval
-        return TIMEOUT_INTERVALS * self._ping_interval if node.confirmed else PENDING_SECONDS
+        return self._remove_inactive if node.confirmed else PENDING_SECONDS
 
     def _change(self, node: Node, status: NodeStatus) -> None:
         before = node.status

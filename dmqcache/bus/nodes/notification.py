@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.node import Node, NodeStatus
+from dmqcache.bus.nodes.complaints import Complaints
 from dmqcache.bus.nodes.contacts import Contacts
 from dmqcache.bus.nodes.membership import Evidence, Membership
 from dmqcache.bus.nodes.node_lines import NodeLine, NodeLines
@@ -26,6 +27,7 @@ from dmqcache.bus.timers import TIMEOUT
 
 log = logging.getLogger(__name__)
 
+#: Kamailio's default.
 CHANNEL = "notification_peer"
 #: Hops of a start-up notification and of a ping, as Kamailio sends them.
 START_HOPS = 2
@@ -75,9 +77,12 @@ class Notification(Peer):
         counters: BusCounters,
         instance: str,
         listener: NotificationListener,
+        complaints: Complaints,
+        channel: str = CHANNEL,
     ) -> None:
         """``instance``: what our own line says of this start of ours."""
-        super().__init__(CHANNEL)
+        super().__init__(channel)
+        self._complaints = complaints
         self._runtime = runtime
         self._membership = membership
         self._contacts = contacts
@@ -117,7 +122,7 @@ class Notification(Peer):
 
     def _just_met(self, message: Message) -> Node | None:
         node = self._membership.nodes.get(message.sender)
-        fits = node is not None and node.endpoint is not None and node.endpoint.host == message.source.host
+        fits = node is not None and self._contacts.is_at(node.uri, message.source.host, message.sender)
         return node if fits else None
 
     def _read_own_line(self, node: Node, lines: list[NodeLine], hops: int) -> None:
@@ -239,6 +244,8 @@ class Notification(Peer):
             return
         lines = self._lines.read(response.body)
         _learn_name(node, lines)
+        active = (line.uri for line in lines if line.status is NodeStatus.ACTIVE)
+        self._complaints.answered(node, active, self._membership.is_own)
         line = _line_of(node, lines)
         if line is not None and line.status is NodeStatus.DISABLED:
             self._membership.judge(node, Evidence.GOODBYE)

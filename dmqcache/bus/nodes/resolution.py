@@ -1,20 +1,41 @@
 """Where a node's URI leads: at once for an IP address, after the resolver's answer for a name.
 
+Addresses that nobody may use, or of an IP version in which this node does not listen, are left out.
+
 Keeps no list of its own: the resolver caches, and who wants a fresh answer asks again.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 from dmqcache.bus.admission import Admission
+from dmqcache.bus.bounded import Bounded
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.runtime import Resolved, Resolver
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
+
+log = logging.getLogger(__name__)
+
+#: Hosts remembered of which it was said that an address of theirs is left out.
+MAX_SAID = 256
 
 
 class Addresses:
     """The resolver, with a short cut for IP addresses; who may not be a node is never found."""
 
-    def __init__(self, resolver: Resolver, admission: Admission, counters: BusCounters) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        admission: Admission,
+        counters: BusCounters,
+        serves: Callable[[str], bool] = lambda host: True,
+    ) -> None:
+        """``serves``: whether an IP address is of a family in which we listen."""
+        self._serves = serves
+        #: Hosts of which was said that an address is left out.
+        self._said: Bounded[str, None] = Bounded(MAX_SAID)
         self._resolver = resolver
         self._admission = admission
         self._counters = counters
@@ -24,11 +45,17 @@ class Addresses:
         a name. An empty list: it does not resolve now, or to nobody who may be a node."""
         literal = uri.endpoint
         if literal is not None:
-            found(self._admitted([literal]))
+            found(self._admitted(uri, [literal]))
             return
-        self._resolver.resolve(uri, lambda endpoints: found(self._admitted(endpoints)))
+        self._resolver.resolve(uri, lambda endpoints: found(self._admitted(uri, endpoints)))
 
-    def _admitted(self, endpoints: list[Endpoint]) -> list[Endpoint]:
+    def _admitted(self, uri: NodeURI, endpoints: list[Endpoint]) -> list[Endpoint]:
+        served = [endpoint for endpoint in endpoints if self._serves(endpoint.host)]
+        if len(served) < len(endpoints) and uri.host not in self._said:
+            self._said[uri.host] = None
+            skipped = ", ".join(endpoint.host for endpoint in endpoints if endpoint not in served)
+            log.info("%s: %s is left out, as this node does not listen in that IP version", uri, skipped)
+        endpoints = served
         admitted = [endpoint for endpoint in endpoints if self._admission.allows(endpoint.host)]
         if len(admitted) < len(endpoints):
             self._counters.drops["node_not_allowed"] += len(endpoints) - len(admitted)

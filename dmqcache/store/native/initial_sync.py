@@ -160,8 +160,14 @@ class InitialSync:
             # Somebody gives us the state, and may die before the end.
             self._ground.runtime.call_later(ALONE_S, self._alone)
         else:
-            asked = ", ".join(map(str, self._seeds))
+            asked = ", ".join(map(self._seed, self._seeds))
             self._finish(f"no other node answers, serving alone; asked were {asked}", logging.WARNING)
+
+    def _seed(self, uri: NodeURI) -> str:
+        """A notification address, and what is wrong with the node there: it may have answered a 404."""
+        node = self._nodes.get(uri)
+        trouble = "" if node is None else ", ".join(node.trouble.values())
+        return f"{uri} ({trouble})" if trouble else str(uri)
 
     def _finish(self, why: str, level: int = logging.INFO) -> None:
         self.state = SyncState.READY

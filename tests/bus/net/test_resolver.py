@@ -275,3 +275,19 @@ def test_the_systems_own_names_resolve() -> None:
         assert len(set(answers[0])) == len(answers[0])
 
     asyncio.run(main())
+
+
+def test_behind_the_name_of_a_service_are_hosts_with_ports_of_their_own() -> None:
+    async def main() -> None:
+        names = Names(**{"a.example": ["192.0.2.1", "192.0.2.2"]})
+        services = {
+            "_sip._udp.kam.example": [("a.example", 5070), ("gone.example", 5060), ("a.example", 5070)]
+        }
+        answers: list[list[Endpoint]] = []
+        resolver = AsyncResolver(lookup=names, srv=services.__getitem__)
+        resolver.resolve(NodeURI("_sip._udp.kam.example", 5060), answers.append)
+        await until(lambda: bool(answers))
+        assert answers == [[Endpoint("udp", "192.0.2.1", 5070), Endpoint("udp", "192.0.2.2", 5070)]]
+        resolver.close()
+
+    asyncio.run(main())

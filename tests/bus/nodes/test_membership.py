@@ -49,13 +49,16 @@ class Bench:
     counters: BusCounters = field(default_factory=BusCounters)
     listener: Listener = field(default_factory=Listener)
     changes: Changes = field(default_factory=Changes)
+    remove_inactive: float = 300.0
 
     def __post_init__(self) -> None:
         runtime = VirtualRuntime(self.clock)
         events = Events(runtime, self.counters)
         events.add_peer(self.listener, list)
         local = Node(uri=OWN, status=NodeStatus.ACTIVE, endpoint=OWN.endpoint, local=True, confirmed=True)
-        self.rules = Membership(runtime, NodeList(local), events, self.counters, 60.0, self.changes)
+        self.rules = Membership(
+            runtime, NodeList(local), events, self.counters, 60.0, self.changes, self.remove_inactive
+        )
 
     def node(self, uri: NodeURI = OTHER, *, seed: bool = False, status: NodeStatus | None = None) -> Node:
         node = self.rules.meet(uri, seed=seed)
@@ -156,6 +159,20 @@ def test_time_alone_removes_nobody() -> None:
     bench.clock.run(10_000)
     bench.rules.missed(node)
     assert bench.rules.nodes.get(OTHER) is node
+
+
+@pytest.mark.parametrize(("seconds", "stays"), [(30.0, 30.0), (3000.0, 3000.0), (0.0, 1e9)])
+def test_how_long_an_inactive_node_is_kept_is_an_option(seconds: float, stays: float) -> None:
+    bench = Bench(remove_inactive=seconds)
+    node = bench.node(status=NodeStatus.TIMEOUT)
+    for share in (0.1, 0.8):
+        bench.clock.run(stays * share)
+        bench.rules.missed(node)
+        bench.rules.missed(node)
+        assert OTHER in bench.rules.nodes
+    bench.clock.run(stays * 0.2)
+    bench.rules.missed(node)
+    assert (OTHER in bench.rules.nodes) is (seconds == 0) and (OTHER in bench.rules.lost) is (seconds > 0)
 
 
 def test_an_active_node_is_not_removed_by_a_missed_ping() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dmqcache.bus.admission import Admission
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.nodes.resolution import Addresses, node_uri
@@ -48,3 +50,17 @@ def test_who_may_not_be_a_node_is_never_found() -> None:
     addresses.find(NodeURI.parse("sip:127.0.0.12"), found.append)
     assert found == [[Endpoint("udp", "127.0.0.13", 5060)], []]
     assert counters.drops == {"node_not_allowed": 2}
+
+
+def test_families_that_are_not_served_are_left_out_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    clock, counters = Clock(), BusCounters()
+    caplog.set_level("INFO")
+    names = Names(clock, {"dual.example": ["fd00::12", "127.0.0.12"], "six.example": ["fd00::13"]})
+    addresses = Addresses(names, Admission(), counters, lambda host: ":" not in host)
+    found: list[list[Endpoint]] = []
+    for _ in range(3):
+        for name in ("dual.example", "six.example", "[fd00::14]"):
+            addresses.find(NodeURI.parse(name), found.append)
+    clock.run(1)
+    assert sorted(found) == [[]] * 6 + [[Endpoint("udp", "127.0.0.12", 5060)]] * 3
+    assert len(caplog.records) == 3 and "fd00::12 is left out" in caplog.text and not counters.drops
