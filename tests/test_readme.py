@@ -17,7 +17,7 @@ import dmqcache
 from dmqcache.cli import app as cli
 from dmqcache.config.config import load
 from dmqcache.config.options import BY_NAME, OPTIONS
-from tests.interop.kamailio_cfg import HEAD, PARAMETERS, ROUTES
+from tests.interop.kamailio_cfg import HEAD, KDMQ_ROUTE, PARAMETERS, ROUTES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -158,7 +158,7 @@ def test_the_lines_for_kamailio_are_those_that_the_tests_run() -> None:
             assert f'modparam("{module}","{name}",{given})' in tried
     route = _squeezed('if(is_method("KDMQ")) { dmq_handle_message(); exit; }')
     assert route in _squeezed(block)
-    assert route in _squeezed(ROUTES.format(branches="", requests=""))
+    assert route in _squeezed(ROUTES.format(branches="", kdmq=KDMQ_ROUTE, requests=""))
     for setting in re.findall(r"`(tcp_\w+=\d+)`", README):
         assert setting in HEAD
 

@@ -41,6 +41,17 @@ class NodeStatus(StrEnum):
     PENDING = "pending"
 
 
+class Trouble(StrEnum):
+    """What may be wrong with a node that answers, as the metric has it: silence one way."""
+
+    #: It answers our node list with a refusal: no route, or another channel.
+    REFUSES_LIST = "refuses_list"
+    #: Its own list leaves us out: it sends us nothing.
+    UNLISTED = "unlisted"
+    #: Its requests come from another address: they are refused.
+    SENDS_FROM_ELSEWHERE = "sends_from_elsewhere"
+
+
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class Node:
     """One node. Two records are the same node only if they are the same object.
@@ -63,8 +74,8 @@ class Node:
     confirmed: bool = False
     #: It answered a knock: its address is its own, but whether it is a node of the bus is not known yet.
     proven: bool = False
-    #: What is wrong with it as seen from here: a kind of ``nodes/complaints.py`` -> words for an operator.
-    trouble: dict[str, str] = field(default_factory=dict)
+    #: What is wrong with it as seen from here, in words for an operator: see ``nodes/complaints.py``.
+    trouble: dict[Trouble, str] = field(default_factory=dict)
     #: A node that has answered us lists it, or an operator named it.
     vouched: bool = False
     #: Its ``User-Agent`` or ``Server`` when last heard, maybe empty.

@@ -28,6 +28,7 @@ from dmqcache.metrics.reading import (
     keyed,
     lost_at,
     rtt,
+    troubles,
     up,
 )
 from dmqcache.store.table.store_counters import Histogram
@@ -85,6 +86,13 @@ EXPORTS: Final[tuple[Export, ...]] = (
         "Unix time since which a node that had answered does not any more; 0 while it answers.",
         _NODE,
         lost_at,
+    ),
+    Export(
+        "dmqcache_node_trouble",
+        "gauge",
+        "1 while the other node is deaf or mute one way, though it answers.",
+        ("node", "kind"),
+        troubles,
     ),
     Export(
         "dmqcache_node_rtt_seconds",

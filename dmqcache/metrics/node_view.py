@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.node import Node, NodeStatus
+from dmqcache.bus.node import Node, NodeStatus, Trouble
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.store.store import Store
 from dmqcache.store.table.store_counters import StoreCounters
@@ -42,6 +42,13 @@ class NodeRow:
     withheld: str = ""
     #: Tables that it declares otherwise than this node.
     otherwise: int = 0
+    #: What is wrong with it one way, though it answers: kind -> words.
+    troubles: Mapping[Trouble, str] = field(default_factory=dict)
+
+    @property
+    def trouble(self) -> str:
+        """All of that in words; empty: nothing."""
+        return "; ".join(self.troubles.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,7 @@ def _row(store: Store, node: Node, software: str, lost_at: float | None) -> Node
         lost_s=None if lost_at is None else max(0.0, now - lost_at),
         withheld=_withheld(store, node),
         otherwise=len(store.compare.otherwise(node.uri)),
+        troubles=dict(node.trouble),
     )
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from dmqcache.bus.node import NodeStatus
+from dmqcache.bus.node import NodeStatus, Trouble
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.metrics.node_view import NodeRow, NodeView
 from dmqcache.store.table.table import Table
@@ -94,6 +94,13 @@ def up(row: NodeRow) -> float | None:
 def rtt(row: NodeRow) -> float | None:
     """The smoothed round trip in seconds."""
     return None if row.rtt_ms is None else row.rtt_ms / 1000
+
+
+def troubles(reading: Reading) -> Samples:
+    """1 for each kind of trouble that a node has, 0 for those that it has not."""
+    return [
+        ((row.uri, str(kind)), kind in row.troubles) for row in reading.rows[:MAX_NODES] for kind in Trouble
+    ]
 
 
 def lost_at(reading: Reading) -> Samples:

@@ -48,7 +48,7 @@ class Kamailio:
     A test gives each Kamailio its own loopback address 127.0.0.x and the same port. `told_of_unanswered`:
     it is beside a Kamailio that tells others of seeds which have not answered. `name`: what it calls
     itself, if not `host`; it must resolve. `registrar`: it takes REGISTERs, and shares
-    the contacts over DMQ.
+    the contacts over DMQ. `route`: its script has the line for KDMQ.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Kamailio:
         told_of_unanswered: bool = False,
         name: str = "",
         registrar: bool = False,
+        route: bool = True,
     ) -> None:
         self.release = release
         self.host = host
@@ -101,6 +102,7 @@ class Kamailio:
                 ping_interval=ping_interval,
                 init_sync=init_sync,
                 registrar=registrar,
+                route=route,
                 extra=extra_cfg,
             )
         )

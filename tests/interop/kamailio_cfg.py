@@ -44,8 +44,7 @@ modparam("htable","timer_interval",1)
 
 ROUTES = """
 request_route {{
-  if(is_method("KDMQ")) {{ dmq_handle_message(); exit; }}
-{requests}
+{kdmq}{requests}
   sl_send_reply("405","Method Not Allowed");
 }}
 
@@ -70,6 +69,8 @@ event_route[xhttp:request] {{
 }}
 """
 
+KDMQ_ROUTE = """  if(is_method("KDMQ")) { dmq_handle_message(); exit; }
+"""
 REGISTRAR = """
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
@@ -184,6 +185,7 @@ def configuration(
     ping_interval: int,
     init_sync: bool,
     registrar: bool,
+    route: bool,
     extra: str,
 ) -> str:
     """The whole configuration file. `name`: what it calls itself. `extra` goes before the routes (more
@@ -198,5 +200,11 @@ def configuration(
     parts += [REGISTRAR if registrar else "", extra]
     names = enumerate(table_names(tables))
     branches = "".join(BRANCH.format(number=i, t=name, piece=PIECE_BYTES) for i, name in names)
-    parts.append(ROUTES.format(branches=branches, requests=REGISTRAR_ROUTE if registrar else ""))
+    parts.append(
+        ROUTES.format(
+            branches=branches,
+            kdmq=KDMQ_ROUTE if route else "",
+            requests=REGISTRAR_ROUTE if registrar else "",
+        )
+    )
     return "".join(parts)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.node import Node, NodeList, NodeStatus
+from dmqcache.bus.node import Node, NodeList, NodeStatus, Trouble
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.metrics.node_view import NodeRow, node_rows
 
@@ -46,6 +46,12 @@ def test_what_it_is_not_told_is_shown_with_it() -> None:
     words = "too_large 2, lacks maint, lacks calls, 7 of users removed there, calls: no dmqreplicate there"
     assert row().withheld == words
     assert row().otherwise == 1
+
+
+def test_what_is_wrong_with_it_one_way_is_shown_with_it() -> None:
+    shown = row(trouble={Trouble.UNLISTED: "leaves this node out", Trouble.REFUSES_LIST: "answers 405"})
+    assert shown.trouble == "leaves this node out; answers 405" and row().trouble == ""
+    assert set(shown.troubles) == {"unlisted", "refuses_list"}
 
 
 @pytest.mark.parametrize("status", [NodeStatus.TIMEOUT, NodeStatus.PENDING])

@@ -1,19 +1,18 @@
 """What is wrong with a node as seen from here: said once, and shown in the lists until it is over.
 
-Owns the kinds, the words and when one is certain. All of them are one-way silences: the node answers, and
-yet what is written on it does not come here, or what is written here does not go there.
+Owns the words and when a trouble is certain; the kinds are ``node.py``'s. All are one-way silences: the node
+answers, and yet what is written on it does not come here, or what is written here does not go there.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from enum import StrEnum
 from functools import partial
 from weakref import WeakKeyDictionary, WeakSet
 
 from dmqcache.bus.bounded import Bounded
-from dmqcache.bus.node import Node
+from dmqcache.bus.node import Node, Trouble
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import NodeURI
 
@@ -27,17 +26,6 @@ AGAIN = 30.0
 ELSEWHERE_SECONDS = 180.0
 #: Hosts remembered of which a warning was given: somebody may play many nodes on one.
 MAX_SAID = 256
-
-
-class Complaint(StrEnum):
-    """The kinds, as the metric has them."""
-
-    #: It answers our node list with a refusal: no route, or another channel.
-    REFUSES_LIST = "refuses_list"
-    #: Its own list leaves us out: it sends us nothing.
-    UNLISTED = "unlisted"
-    #: Its requests come from another address: they are refused.
-    SENDS_FROM_ELSEWHERE = "sends_from_elsewhere"
 
 
 class Complaints:
@@ -54,14 +42,14 @@ class Complaints:
         self._asking: WeakSet[Node] = WeakSet()
         #: Monotonic seconds when something last came from another address of a node.
         self._elsewhere: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
-        self._said: Bounded[tuple[str, Complaint], None] = Bounded(MAX_SAID)
+        self._said: Bounded[tuple[str, Trouble], None] = Bounded(MAX_SAID)
 
     def refused(self, node: Node, status: int) -> None:
         """``node`` speaks SIP and answered our list with ``status``."""
         channel = self._channel
         self._complain(
             node,
-            Complaint.REFUSES_LIST,
+            Trouble.REFUSES_LIST,
             f"answers {status} to node lists",
             'is  if(is_method("KDMQ")) { dmq_handle_message(); exit; }  the first line of its request_route, '
             f"and its notification_channel {channel!r}, as here?",
@@ -69,13 +57,13 @@ class Complaints:
 
     def answered(self, node: Node, listed: Iterable[NodeURI], is_own: Callable[[NodeURI], bool]) -> None:
         """``node`` answered our list; its own one has ``listed`` as active. None: no list came."""
-        self._over(node, Complaint.REFUSES_LIST)
+        self._over(node, Trouble.REFUSES_LIST)
         uris = list(listed)
         if node.ours or not uris:
             return
         if any(map(is_own, uris)):
             self._unlisted.pop(node, None)
-            self._over(node, Complaint.UNLISTED)
+            self._over(node, Trouble.UNLISTED)
             return
         now = self._runtime.now()
         since = self._unlisted.setdefault(node, now)
@@ -86,7 +74,7 @@ class Complaints:
         if now - since >= LOOK_AGAIN:
             self._complain(
                 node,
-                Complaint.UNLISTED,
+                Trouble.UNLISTED,
                 "leaves this node out of its list: what is written there does not come here",
                 f'add  modparam("dmq", "notification_address", "{self._own}")  there, so that it keeps this '
                 "node; one that it holds inactive comes back with its next ping",
@@ -97,7 +85,7 @@ class Complaints:
         self._elsewhere[node] = self._runtime.now()
         self._complain(
             node,
-            Complaint.SENDS_FROM_ELSEWHERE,
+            Trouble.SENDS_FROM_ELSEWHERE,
             f"sends from {host}: what is written there is refused here",
             f"if {host} is an address of it, start this node with  --source-address {node.uri}={host}  or "
             f"have it send from {node.uri.host} (dmq's server_socket); else somebody forges its address",
@@ -109,14 +97,14 @@ class Complaints:
         for node, when in list(self._elsewhere.items()):
             if now - when >= ELSEWHERE_SECONDS:
                 del self._elsewhere[node]
-                self._over(node, Complaint.SENDS_FROM_ELSEWHERE)
+                self._over(node, Trouble.SENDS_FROM_ELSEWHERE)
 
     def _look_again(self, node: Node) -> None:
         self._asking.discard(node)
         if node in self._unlisted and node.active:
             self._ask(node)
 
-    def _complain(self, node: Node, kind: Complaint, text: str, what_to_do: str) -> None:
+    def _complain(self, node: Node, kind: Trouble, text: str, what_to_do: str) -> None:
         if node.trouble.get(kind) == text:
             return
         node.trouble[kind] = text
@@ -125,7 +113,7 @@ class Complaints:
             self._said[key] = None
             log.warning("node %s %s; %s", node.uri, text, what_to_do)
 
-    def _over(self, node: Node, kind: Complaint) -> None:
+    def _over(self, node: Node, kind: Trouble) -> None:
         if node.trouble.pop(kind, None) is not None:
             self._said.pop((node.uri.host, kind), None)
             log.info("node %s: %s is over", node.uri, kind.replace("_", " "))

@@ -104,6 +104,8 @@ def _line(row: NodeRow, page: str) -> tuple[str, ...]:
 def _status(row: NodeRow) -> str:
     if row.lost_s is not None:
         return f"{pill('bad', 'lost')} for {duration(row.lost_s)}"
+    if row.trouble:
+        return f"{pill('warn', text(row.status))} {text(row.trouble)}"
     return pill({"active": "ok", "disabled": "idle"}.get(row.status, "warn"), text(row.status))
 
 

@@ -212,4 +212,5 @@ def _node(row: NodeRow) -> dict[str, Any]:
         "in_sync": row.in_sync,
         "backlog": row.backlog,
         "withheld": row.withheld,
+        "trouble": row.trouble,
     }

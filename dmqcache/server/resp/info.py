@@ -206,5 +206,16 @@ def table_rows(shared: Shared) -> list[Section]:
 
 def node_rows(shared: Shared) -> list[Section]:
     """One row for each node of the bus."""
-    names = ("uri", "status", "local", "software", "last_seen_s", "rtt_ms", "in_sync", "backlog", "withheld")
+    names = [
+        "uri",
+        "status",
+        "local",
+        "software",
+        "last_seen_s",
+        "rtt_ms",
+        "in_sync",
+        "backlog",
+        "withheld",
+        "trouble",
+    ]
     return [{name: getattr(row, name) for name in names} for row in shared.node.node_rows()]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dmqcache.bus.bus import Bus
-from dmqcache.bus.node import Node
-from dmqcache.bus.nodes.complaints import AGAIN, ELSEWHERE_SECONDS, LOOK_AGAIN, MAX_SAID, Complaint
+from dmqcache.bus.node import Node, Trouble
+from dmqcache.bus.nodes.complaints import AGAIN, ELSEWHERE_SECONDS, LOOK_AGAIN, MAX_SAID
 from dmqcache.bus.sip.sip_message import SipRequest
 from dmqcache.bus.sip.uri import NodeURI, SipURI
 from tests.bus.one_node import Recorder
@@ -41,7 +41,7 @@ def test_a_kamailio_that_leaves_us_out_is_named_within_a_minute_and_until_it_lis
     cluster, _, node, other = bench(lists_us=False)
     assert not node.trouble, "once may be chance"
     cluster.clock.run(2 * LOOK_AGAIN)
-    assert list(node.trouble) == [Complaint.UNLISTED] and node.active
+    assert list(node.trouble) == [Trouble.UNLISTED] and node.active
     (line,) = warnings(caplog)
     assert 'modparam("dmq", "notification_address", "sip:127.0.0.11:5060")' in line
     other.answer = kamailio(cluster, THERE).answer
@@ -60,7 +60,7 @@ def test_a_kamailio_without_the_route_is_named_with_the_line_that_it_lacks(
     cluster.clock.run(60)
     node = bus.nodes.get(other.uri)
     assert node is not None and not node.active
-    assert node.trouble == {Complaint.REFUSES_LIST: "answers 405 to node lists"}
+    assert node.trouble == {Trouble.REFUSES_LIST: "answers 405 to node lists"}
     (line,) = warnings(caplog)
     assert 'if(is_method("KDMQ")) { dmq_handle_message(); exit; }' in line
     other.answer = kamailio(cluster, THERE).answer
@@ -83,7 +83,7 @@ def test_another_channel_of_the_node_list_is_joined_where_it_is_told() -> None:
     cluster.clock.run(5)
     node = wrong.nodes.get(other.uri)
     assert not wrong.active_nodes() and node is not None
-    assert node.trouble == {Complaint.REFUSES_LIST: "answers 404 to node lists"}
+    assert node.trouble == {Trouble.REFUSES_LIST: "answers 404 to node lists"}
     assert [node.uri for node in right.active_nodes()] == [other.uri]
 
 
@@ -99,7 +99,7 @@ def test_a_node_that_sends_from_another_address_is_named_with_both(caplog: pytes
         other.request(HERE, "htable")
         other.settle(60)
     assert node.trouble == {
-        Complaint.SENDS_FROM_ELSEWHERE: f"sends from {OTHER}: what is written there is refused here"
+        Trouble.SENDS_FROM_ELSEWHERE: f"sends from {OTHER}: what is written there is refused here"
     }
     (line,) = warnings(caplog)
     assert f"--source-address sip:{THERE}:5060={OTHER}" in line

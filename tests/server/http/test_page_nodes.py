@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dmqcache.bus.node import Trouble
 from dmqcache.server.http.page_nodes import MAX_GROUPS, page_of
 from tests.server.http.pages import outline
 from tests.server.served import Row, ServedNode
@@ -51,6 +52,12 @@ def test_many_lost_nodes_do_not_fill_the_screen() -> None:
     sentence = outline(with_rows(*rows)).by_id["alarm"]
     assert sentence.count("sip:10.0.0.") == 5
     assert "and 45 more are cut off" in sentence
+
+
+def test_a_node_that_is_deaf_one_way_says_so_beside_its_status() -> None:
+    trouble = {Trouble.SENDS_FROM_ELSEWHERE: "sends from 10.0.0.99: what is written there is refused here"}
+    page = outline(with_rows(Row("sip:10.0.0.2:5060", troubles=trouble)))
+    assert trouble[Trouble.SENDS_FROM_ELSEWHERE] in page.text and page.text.count("lost") == 0
 
 
 def test_who_left_politely_or_never_answered_is_no_loss() -> None:
