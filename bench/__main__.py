@@ -1,7 +1,7 @@
 """``make bench``: every figure beside its rival, measured in the same run; only the ratios travel.
 
 Each rate is the median of several runs that take turns with the rival's. Takes about four minutes; name
-parts to run only those: ``python -m bench codec sets redis delay command sync``.
+parts to run only those: ``python -m bench codec sets redis delay command sync disk``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import statistics
 import sys
 from collections.abc import Callable
 
-from bench import codec, command, delay, embedded, pipelined, rivals, sync
+from bench import codec, command, delay, disk, embedded, pipelined, rivals, sync
 
 RUNS = 3
 
@@ -88,6 +88,25 @@ def run_sync() -> None:
     _line("  growth of the donor's memory", f"{mine.donor_growth:.0f} MB")
 
 
+def run_disk() -> None:
+    with_disk, without = disk.sets_with_and_without()
+    _line(
+        "replicated sets with a data_dir, new keys",
+        f"{with_disk:,.0f}/s",
+        f"without {without:,.0f}/s",
+        with_disk / without,
+    )
+    loaded, synced = disk.load(), sync.initial_sync()
+    _line(
+        f"start with {loaded.cells:,} cells on disk",
+        f"{loaded.seconds:.1f} s",
+        f"from another node {synced.seconds:.1f} s",
+        loaded.seconds / synced.seconds,
+    )
+    _line("  bytes on disk for each cell", f"{loaded.bytes / loaded.cells:.0f}")
+    _line("  longest time the loop stood still while it was written", f"{loaded.stall * 1000:.0f} ms")
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "codec": run_codec,
     "sets": run_sets,
@@ -95,6 +114,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "delay": run_delay,
     "command": run_command,
     "sync": run_sync,
+    "disk": run_disk,
 }
 
 

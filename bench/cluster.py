@@ -33,8 +33,9 @@ def node(host: str, seeds: list[str], **options: object) -> CacheNode:
     )
 
 
-async def _serve(host: str, seeds: list[str], client: str) -> None:
-    async with node(host, seeds, **({"client_address": client} if client else {})) as served:
+async def _serve(host: str, seeds: list[str], client: str, folder: str) -> None:
+    options = {"client_address": client, "data_dir": folder}
+    async with node(host, seeds, **{name: value for name, value in options.items() if value}) as served:
         await served.wait_ready(60)
         print("ready", flush=True)
         reader = asyncio.StreamReader()
@@ -50,9 +51,9 @@ async def _serve(host: str, seeds: list[str], client: str) -> None:
 class Process:
     """One such process."""
 
-    def __init__(self, host: str, seeds: list[str], client: str = "") -> None:
+    def __init__(self, host: str, seeds: list[str], client: str = "", folder: str = "") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.cluster", host, ",".join(seeds), client],
+            [sys.executable, "-m", "bench.cluster", host, ",".join(seeds), client, folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -92,9 +93,9 @@ def started(*processes: Process) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def writer_with_replicas(count: int = 2) -> AsyncIterator[CacheNode]:
-    """A node in this process and ``count`` others that hold what it holds."""
-    async with node(HOSTS[0], []) as writer:
+async def writer_with_replicas(count: int = 2, **options: object) -> AsyncIterator[CacheNode]:
+    """A node in this process, with these ``options``, and ``count`` others that hold what it holds."""
+    async with node(HOSTS[0], [], **options) as writer:
         loop = asyncio.get_running_loop()
         context = started(*(Process(host, [HOSTS[0]]) for host in HOSTS[1 : count + 1]))
         await loop.run_in_executor(None, context.__enter__)
@@ -114,4 +115,4 @@ def run(coroutine: object) -> object:
 
 
 if __name__ == "__main__":
-    run(_serve(sys.argv[1], [seed for seed in sys.argv[2].split(",") if seed], sys.argv[3]))
+    run(_serve(sys.argv[1], [seed for seed in sys.argv[2].split(",") if seed], *sys.argv[3:5]))

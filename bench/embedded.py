@@ -7,8 +7,8 @@ import time
 from bench.cluster import TABLE, run, writer_with_replicas
 
 
-async def _measure(sets: int, keys: int) -> float:
-    async with writer_with_replicas() as writer:
+async def _measure(sets: int, keys: int, **options: object) -> float:
+    async with writer_with_replicas(**options) as writer:
         table = writer.table(TABLE)
         names = [f"k{number}" for number in range(keys)]
         began = time.perf_counter()
@@ -23,9 +23,10 @@ async def _measure(sets: int, keys: int) -> float:
         return sets / seconds
 
 
-def sets_per_second(sets: int = 300_000, keys: int = 300_000) -> float:
-    """``sets`` writes over ``keys`` keys, until two other nodes have acknowledged all."""
-    return float(run(_measure(sets, keys)))  # type: ignore[arg-type]
+def sets_per_second(sets: int = 300_000, keys: int = 300_000, **options: object) -> float:
+    """``sets`` writes over ``keys`` keys, until two other nodes have acknowledged all. ``options``: the
+    writing node's."""
+    return float(run(_measure(sets, keys, **options)))  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

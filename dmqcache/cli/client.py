@@ -103,8 +103,7 @@ class Client:
         """Send one command and return its reply."""
         self._socket.settimeout(self._timeout if timeout is None else timeout)
         try:
-            words: Any = tuple(str(one).encode("utf-8", "surrogateescape") for one in args)
-            self._socket.sendall(hiredis.pack_command(words))
+            self._socket.sendall(_packed(args))
             reply = self._read()
         except OSError as error:
             raise NodeUnreachable(f"the node at {self.address} stopped answering: {_reason(error)}") from None
@@ -114,6 +113,19 @@ class Client:
             text = str(reply).removeprefix("ERR ")
             raise CommandFailed(f"{text} {PASSWORD_HINT}" if text.startswith("NOAUTH") else text)
         return reply
+
+    def pipeline(self, commands: Sequence[Sequence[str | int]]) -> list[Any]:
+        """Send many commands at once and return their replies; what the node refused is a CommandFailed."""
+        self._socket.settimeout(self._timeout)
+        try:
+            self._socket.sendall(b"".join(map(_packed, commands)))
+            replies = [self._read() for _ in commands]
+        except OSError as error:
+            raise NodeUnreachable(f"the node at {self.address} stopped answering: {_reason(error)}") from None
+        return [
+            CommandFailed(str(reply).removeprefix("ERR ")) if isinstance(reply, hiredis.ReplyError) else reply
+            for reply in replies
+        ]
 
     def _read(self) -> Any:
         while (reply := self._reader.gets()) is self:
@@ -153,11 +165,14 @@ class Client:
         """Add to a number and return the sum."""
         return int(self.call("INCRBY", key, by))
 
-    def cells(self, prefix: str = "") -> Iterator[Cell]:
-        """All cells whose keys start with ``prefix``, in the keys' order, asked for as they are taken."""
+    def cells(self, prefix: str = "", after: str | None = None) -> Iterator[Cell]:
+        """All cells whose keys start with ``prefix`` and come after ``after``, in the keys' order, asked for
+        as they are taken."""
         cursor = "0"
+        begin = [] if after is None else ["AFTER", after]
         while True:
-            cursor, flat = self.call("DMQ.SCAN", cursor, "PREFIX", prefix, "COUNT", SCAN_CELLS)
+            cursor, flat = self.call("DMQ.SCAN", cursor, "PREFIX", prefix, "COUNT", SCAN_CELLS, *begin)
+            begin = []
             for position in range(0, len(flat), 3):
                 yield Cell(flat[position], flat[position + 1], _seconds(flat[position + 2]))
             if cursor == "0":
@@ -184,6 +199,12 @@ class Client:
         ever); returns how many have."""
         longest = timeout + TIMEOUT_S if timeout else 3.0e6
         return int(self.call("WAIT", nodes, round(timeout * 1000), timeout=longest))
+
+
+def _packed(words: Sequence[str | int]) -> bytes:
+    data: Any = tuple(str(one).encode("utf-8", "surrogateescape") for one in words)
+    packed: bytes = hiredis.pack_command(data)
+    return packed
 
 
 def _connected(address: HostPort | str, timeout: float) -> socket.socket:

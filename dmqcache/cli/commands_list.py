@@ -1,13 +1,25 @@
-"""The commands that list: keys, dump, and what a node tells of tables, nodes and itself."""
+"""The commands that list: keys, dump and its reverse, load; what a node tells of tables, nodes and itself."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dmqcache.cli import render
-from dmqcache.cli.arguments import HERE, Entry, JsonFlag, NodeFlag, TableName, connect, one_pattern
+from dmqcache.cli.arguments import (
+    HERE,
+    NO,
+    Entry,
+    JsonFlag,
+    NodeFlag,
+    TableName,
+    complain,
+    connect,
+    number,
+    one_pattern,
+)
 from dmqcache.cli.client import CommandFailed
 
 
@@ -42,16 +54,38 @@ def keys(
 
 
 def dump(
-    table: TableName,
+    table: Annotated[
+        str,
+        typer.Argument(metavar="TABLE", help="The table, by name or number; with --output: none for all."),
+    ] = "",
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="What the keys start with.")] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a backup for 'dmqcache load'; goes on where one was cut off."
+        ),
+    ] = None,
     node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
-    """List keys, values and times to live.
+    """List keys, values and times to live; with --output, into a file.
 
-    For a pipe: key, value and seconds left (empty: for ever) between tabs; with --json an object a line.
+    For a pipe: key, value and seconds left (empty: for ever) between tabs; with --json an object a line. The
+    file has JSON lines: table, key, value and, where it has one, the Unix time at which the cell is over.
     """
     mode = render.choose(json)
+    if output is not None:
+        from dmqcache.cli.backup import write_backup
+
+        with connect(node) as client:
+            count = write_backup(client, output, [table] if table else None, prefix)
+        if mode == "json":
+            render.as_json({"cells": count, "file": str(output)})
+        else:
+            render.note(f"{count} cells are in {output}", mode)
+        return
+    if not table:
+        raise CommandFailed("name a table, or --output FILE for all of them")
     with connect(node, table) as client:
         for key, value, ttl in client.cells(prefix):
             if mode == "json":
@@ -60,6 +94,45 @@ def dump(
                 render.one_line((key, value, ttl), mode)
             else:
                 render.cell(key, value, ttl)
+
+
+def load(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What 'dmqcache dump --output' has written.")],
+    table: Annotated[str, typer.Option(metavar="TABLE", help="Only the cells of this table.")] = "",
+    into: Annotated[str, typer.Option(metavar="TABLE", help="Into this table, whatever theirs was.")] = "",
+    missing: Annotated[bool, typer.Option("--missing", help="Leave alone what keys there are.")] = False,
+    wait: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Return once N other nodes have it.")
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0, callback=number, help="How long --wait waits; 0: for ever."),
+    ] = 60.0,
+    node: NodeFlag = HERE,
+    json: JsonFlag = False,
+) -> None:
+    """Write the cells of a backup into the tables of a node, of the same cluster or another one.
+
+    Each is a write of now: it replaces what the key holds. What is over meanwhile is left out. Cut off, the
+    same command goes on where it was. Exit 1 if cells were refused, or too few nodes have it in time.
+    """
+    from dmqcache.cli.backup import Restore
+
+    mode = render.choose(json)
+    with connect(node) as client:
+        restore = Restore(client, file, only=table, into=into, missing=missing)
+        restore.run()
+        reached = client.wait(wait, timeout) if wait else None
+    for line in restore.refused:
+        complain(line)
+    if mode == "json":
+        render.as_json(restore.report() | {"nodes": reached})
+    else:
+        render.note(", ".join(f"{count} {what}" for what, count in restore.report().items()), mode)
+    if wait and reached is not None and reached < wait:
+        complain(f"loaded, but only {reached} of {wait} nodes have it after {timeout:g} s")
+    if restore.refused or (wait and reached is not None and reached < wait):
+        raise typer.Exit(NO)
 
 
 def tables(node: NodeFlag = HERE, json: JsonFlag = False) -> None:
@@ -88,4 +161,4 @@ def stats(node: NodeFlag = HERE, json: JsonFlag = False) -> None:
         render.sections(client.report("stats"), render.choose(json))
 
 
-COMMANDS = (Entry(keys), Entry(dump), Entry(tables), Entry(nodes), Entry(stats))
+COMMANDS = (Entry(keys), Entry(dump), Entry(load), Entry(tables), Entry(nodes), Entry(stats))

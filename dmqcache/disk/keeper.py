@@ -102,6 +102,8 @@ class Keeper:
         self._waiting: deque[Callable[[bool], None]] = deque()
         self._next: deque[Callable[[bool], None]] = deque()
         self._noted = 0.0
+        #: The time for the next flush came while one was under way.
+        self._due = False
         self._said = float("-inf")
         self._closing: Callable[[], None] | None = None
         #: The flush under way is the last one.
@@ -169,6 +171,8 @@ class Keeper:
 
     def _tick(self) -> None:
         if self._closing is None:
+            # A disk that is slower than that gets the next flush as soon as it is done.
+            self._due = self._flight is not None
             self._flush()
             self._timer = self._runtime.call_later(self._interval * HEAD_START, self._tick)
 
@@ -206,6 +210,7 @@ class Keeper:
         if idle and not self._next and self._closing is None and now - self._noted < IDLE_S:
             return
         self._waiting, self._next = self._next, deque()
+        self._due = False
         self._flight = Flight(self._tables, changed, self.time_ms, self._clock, self._runtime, writer.submit)
         self._flight.floors = {
             name: floor for name, floor in floors.items() if floor != self._floors.get(name, 0)
@@ -250,7 +255,7 @@ class Keeper:
         elif self._closing is not None:
             self._last = True
             self._flush()
-        elif self._next:
+        elif self._next or (self._due and error is None):
             self._flush()
 
     def _failed(self, flight: Flight, error: Exception) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
 from typing import cast
 
 from dmqcache.bus.runtime import Runtime
@@ -56,7 +55,8 @@ class Shelf:
     # -- what the writer calls ---------------------------------------------------------------------------
 
     def begin(self) -> None:
-        self._draft = deepcopy(self._kept)
+        cells, states, notes = self._kept
+        self._draft = {name: dict(rows) for name, rows in cells.items()}, dict(states), dict(notes)
 
     def _writing(self) -> Contents:
         if self._draft is None or self.full:

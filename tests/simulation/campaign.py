@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from tests.simulation.faults import Scenario, draw
 from tests.simulation.minimise import SECONDS, Minimiser
@@ -25,12 +26,12 @@ from tests.simulation.runtime import World
 SHOWN = 8
 
 
-def run_seed(seed: int, size: int | None = None, kamailio: bool | None = None) -> Result:
-    """Live through one seed. ``size`` and ``kamailio`` force what the seed would draw."""
+def run_seed(seed: int, size: int | None = None, kamailio: bool | None = None, disks: bool = False) -> Result:
+    """Live through one seed. ``size`` and ``kamailio`` force what it would draw; ``disks``: with disks."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        return Run(draw(seed, size, kamailio)).live()
+        return Run(draw(seed, size, kamailio, disks)).live()
     finally:
         logging.disable(before)
 
@@ -114,35 +115,37 @@ class Summary:
         yield ", ".join(f"{name}: {count}" for name, count in sorted(self.counts.items()))
 
 
-def campaign(seeds: Iterable[int], jobs: int) -> Iterator[Result]:
+def campaign(seeds: Iterable[int], jobs: int, disks: bool = False) -> Iterator[Result]:
     """The results of many seeds, in any order."""
+    run = partial(run_seed, disks=disks)
     if jobs <= 1:
-        yield from map(run_seed, seeds)
+        yield from map(run, seeds)
         return
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(run_seed, seeds, chunksize=4)
+        yield from pool.imap_unordered(run, seeds, chunksize=4)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seeds", type=int, default=200, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--disks", action="store_true", help="nodes keep their tables on disk")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--replay", type=int, metavar="SEED", help="print one run's transcript")
     parser.add_argument("--minimise", type=int, metavar="SEED", help="make a failing run short")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for --minimise: of wall time")
     options = parser.parse_args()
     if options.replay is not None:
-        return _replay(draw(options.replay))
+        return _replay(draw(options.replay, disks=options.disks))
     if options.minimise is not None:
-        return _minimise(draw(options.minimise), options.seconds)
+        return _minimise(draw(options.minimise, disks=options.disks), options.seconds)
     began = time.monotonic()
     summary = Summary()
-    for result in campaign(range(options.first, options.first + options.seeds), options.jobs):
+    for result in campaign(range(options.first, options.first + options.seeds), options.jobs, options.disks):
         summary.take(result)
         if result.problems:
             print(f"seed {result.seed} FAILED; replay: python -m tests.simulation.campaign "
-                  f"--replay {result.seed}")  # fmt: skip
+                  f"--replay {result.seed}{' --disks' * options.disks}")  # fmt: skip
             for line in result.problems[:SHOWN]:
                 print(f"    {line}")
             sys.stdout.flush()

@@ -58,6 +58,8 @@ class Scenario:
     transport: str = "udp"
     #: Machines that stay dead.
     dead: set[int] = field(default_factory=set)
+    #: Machines whose node keeps its tables on disk.
+    disks: set[int] = field(default_factory=set)
 
     @property
     def pure(self) -> bool:
@@ -77,9 +79,29 @@ class Scenario:
         return not self.pure and (self.kamailios_write or doubled or self.seeds == 1)
 
 
-def draw(seed: int, size: int | None = None, kamailio: bool | None = None) -> Scenario:
-    """The scenario of a seed; ``size`` and ``kamailio`` force what is otherwise drawn."""
-    return _Draw(seed, size, kamailio).scenario
+def draw(seed: int, size: int | None = None, kamailio: bool | None = None, disks: bool = False) -> Scenario:
+    """The scenario of a seed; ``size`` and ``kamailio`` force what is otherwise drawn. ``disks``: some nodes
+    keep their tables on disk, or all, and now and then all are gone at once."""
+    scenario = _Draw(seed, size, kamailio).scenario
+    if disks:
+        _draw_disks(scenario)
+    return scenario
+
+
+def _draw_disks(scenario: Scenario) -> None:
+    """Beside all else that happens, which is the same as without disks."""
+    chance = random.Random(f"dmqcache disks {scenario.seed}")
+    caches = [number for number, kind in enumerate(scenario.kinds) if kind == "dmqcache"]
+    scenario.disks = set(caches if chance.random() < 0.5 else chance.sample(caches, (len(caches) + 1) // 2))
+    for _ in range(chance.choice((0, 1, 1, 2))):
+        at = chance.uniform(START_S, scenario.until - 1.0)
+        for number in chance.sample(caches, len(caches)):
+            end = chance.choice(("crash", "crash", "leave"))
+            scenario.events.append(Event(at + chance.uniform(0.0, 0.5), end, (number,)))
+            back = at + 2.0 + chance.choice((0.1, 2.0, 10.0)) * chance.random()
+            if back < scenario.until:
+                scenario.events.append(Event(back, "start", (number,)))
+    scenario.events.sort(key=lambda event: event.at)
 
 
 class _Draw:

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from dmqcache.store.outbox.outbox import Outbox
+from tests.disk.shelf import Shelf
 from tests.simulation import checks
 from tests.simulation.cluster import Cluster, Machine
 from tests.simulation.faults import Event, Scenario
@@ -80,6 +81,7 @@ class Run:
         self.oracle = Oracle(self.cluster.machines, rules)
         for machine, skew in zip(self.cluster.machines, scenario.skews_ms, strict=True):
             machine.skew_ms = skew
+            machine.shelf = Shelf() if self.cluster.machines.index(machine) in scenario.disks else None
             self.oracle.clock(skew)
         self.watch = Watch(self.cluster, self.oracle)
         self.cluster.on_gone = self._gone

@@ -103,18 +103,20 @@ def cell(session: Session, args: list[str]) -> bytes:
 
 
 def scan(session: Session, args: list[str]) -> bytes:
-    prefix, count = "", SCAN_CELLS
+    prefix, count, begin = "", SCAN_CELLS, None
     options = Options(args, 2)
     for word in options:
         if word == "PREFIX":
             prefix = options.value()
+        elif word == "AFTER":
+            begin = options.value()
         elif word == "COUNT":
             count = options.integer()
             if count < 1:
                 raise syntax_error()
         else:
             raise syntax_error()
-    cursor, keys = next_keys(session, args[1], prefix, count)
+    cursor, keys = next_keys(session, args[1], prefix, count, begin)
     flat: list[Any] = []
     for key in keys:
         found = session.table.live_cell(key)  # not ``get``: to list is no use of the cache

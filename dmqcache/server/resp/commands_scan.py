@@ -52,14 +52,17 @@ def scan(session: Session, args: list[str]) -> bytes:
     return b"*2\r\n" + bulk(cursor) + bulks(found if wanted else [])
 
 
-def next_keys(session: Session, cursor_text: str, prefix: str, count: int) -> tuple[int, list[str]]:
-    """One step of a scan: the cursor to go on with (0: the end) and up to ``count`` keys."""
+def next_keys(
+    session: Session, cursor_text: str, prefix: str, count: int, begin: str | None = None
+) -> tuple[int, list[str]]:
+    """One step of a scan: the cursor to go on with (0: the end) and up to ``count`` keys. ``begin``: the key
+    after which a new scan begins."""
     cursors = session.shared.cursors
     try:
         cursor = parse_integer(cursor_text or "0")
         if cursor < 0:
             return 0, []  # to Redis a very large number, behind all keys
-        after = cursors.find(cursor, session.table_name) if cursor else None
+        after = cursors.find(cursor, session.table_name) if cursor else begin
     except (CommandError, KeyError):
         raise CommandError("ERR invalid cursor") from None
     count = min(count, MAX_SCAN_COUNT)

@@ -1,0 +1,229 @@
+"""Backups: all cells of a node's tables in a file of JSON lines, and back into the tables of any node.
+
+The first line says what the file is; each other one is a cell. A dump grows in ``FILE.part``, which becomes
+FILE when it is whole; cut off, it goes on after the last key that it has. How far a load has come stands
+beside the file, until it is done. A time to live goes on while the cell is in the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+from dmqcache.cli.client import Cell, Client, CommandFailed
+from dmqcache.cli.progress import Progress
+
+#: What the first line says.
+FORM: Final = {"dmqcache": "backup", "form": 1}
+#: Cells written at once by a load, and after which its progress is noted.
+LOAD_CELLS: Final = 500
+LOAD_BYTES: Final = 1_000_000
+#: Refused cells that are named; the others are counted.
+MAX_NAMED: Final = 10
+
+
+def write_backup(client: Client, file: Path, tables: Sequence[str] | None, prefix: str = "") -> int:
+    """Write these tables (None: all) into a file; returns how many cells are in it."""
+    cells = {str(row["table"]): int(row["keys"]) for row in client.report("tables")}
+    names = list(cells) if tables is None else list(tables)
+    part = file.with_name(file.name + ".part")
+    try:
+        done, last = _whole_lines(part)
+        if last is not None and last[0] not in names:
+            raise CommandFailed(f"{part} is of another dump: take it away, or finish that one")
+        with part.open("a", encoding="ascii") as out:
+            if not done and last is None and not out.tell():
+                out.write(json.dumps(FORM) + "\n")
+            total = 0 if prefix else sum(cells.get(name, 0) for name in names)
+            with Progress("cells", total, done) as progress:
+                for name in names[names.index(last[0]) if last else 0 :]:
+                    client.select(name)
+                    after = last[1] if last and last[0] == name else None
+                    for cell in client.cells(prefix, after):
+                        out.write(_line(name, cell, time.time()))
+                        done += 1
+                        progress.at(done)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(file)
+    except OSError as error:
+        raise CommandFailed(f"{error.filename or file}: {error.strerror}") from None
+    return done
+
+
+def _line(table: str, cell: Cell, now: float) -> str:
+    row: dict[str, Any] = {"table": table, "key": cell.key, "value": cell.value}
+    if cell.ttl is not None:
+        row["expires_at"] = round(now + cell.ttl, 3)
+    return json.dumps(row) + "\n"
+
+
+def _whole_lines(part: Path) -> tuple[int, tuple[str, str] | None]:
+    """How many cells a dump that was cut off has, and table and key of the last one. What stands behind its
+    last whole line is taken away."""
+    if not part.exists():
+        return 0, None
+    count, whole, last = -1, 0, b""
+    with part.open("r+b") as held:
+        for line in held:
+            if not line.endswith(b"\n"):
+                break
+            count, whole, last = count + 1, whole + len(line), line
+        held.truncate(whole)
+    if count < 1:
+        return 0, None
+    row = _read(part, count + 1, last)
+    return count, (row["table"], row["key"])
+
+
+def _read(file: Path, number: int, line: bytes) -> dict[str, Any]:
+    """A line. CommandFailed, with its number, if it is none of a backup."""
+    try:
+        row = json.loads(line)
+        if number == 1 and row == FORM:
+            return FORM
+        if number == 1 and isinstance(row, dict) and row.get("dmqcache") == "backup":
+            raise CommandFailed(
+                f"{file} is of form {row.get('form')}, and this dmqcache reads {FORM['form']}"
+            )
+        good = isinstance(row["table"], str) and isinstance(row["key"], str)
+        good = good and type(row["value"]) in (str, int)
+        good = good and isinstance(row.get("expires_at", 0), int | float)
+    except (ValueError, KeyError, TypeError):
+        good = False
+    if not good or number == 1:
+        raise CommandFailed(f"{file}, line {number}: this is no backup of 'dmqcache dump --output'")
+    return row  # type: ignore[no-any-return]
+
+
+class Restore:
+    """Loads one file into one node."""
+
+    def __init__(
+        self,
+        client: Client,
+        file: Path,
+        *,
+        only: str = "",
+        into: str = "",
+        missing: bool = False,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._file = file
+        self._only = only
+        self._into = into
+        self._missing = missing
+        self._now = now
+        self._mark = file.with_name(f"{file.name}.loaded-{_word(client)}")
+        self._selected = ""
+        self.loaded = self.over = self.held = 0
+        #: A line for each of the first cells that the node refused, and their number.
+        self.refused: list[str] = []
+        self._refused = 0
+
+    def report(self) -> dict[str, int]:
+        """What became of the cells."""
+        return {"loaded": self.loaded, "over": self.over, "kept": self.held, "refused": self._refused}
+
+    def run(self) -> None:
+        """Load what is not loaded yet."""
+        try:
+            size = self._file.stat().st_size
+            with self._file.open("rb") as held:
+                _read(self._file, 1, held.readline())
+                offset, number = self._noted(held)
+                with Progress("bytes", size, offset) as progress:
+                    for rows, end, line in self._parts(held, offset, number):
+                        self._load(rows)
+                        self._note(end, line)
+                        progress.at(end)
+        except OSError as error:
+            raise CommandFailed(f"{error.filename or self._file}: {error.strerror}") from None
+        self._mark.unlink(missing_ok=True)
+
+    def _noted(self, held: IO[bytes]) -> tuple[int, int]:
+        """Byte and line at which to go on."""
+        start = held.tell()
+        try:
+            told = json.loads(self._mark.read_bytes())
+            if told["size"] == os.fstat(held.fileno()).st_size and start <= told["offset"] <= told["size"]:
+                held.seek(told["offset"])
+                self.loaded, self.over, self.held = told["loaded"], told["over"], told["kept"]
+                return told["offset"], told["line"]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return start, 1
+
+    def _note(self, offset: int, number: int) -> None:
+        """Remember how far it came; where that cannot be written, a load that is cut off begins anew."""
+        told = {"size": self._file.stat().st_size, "offset": offset, "line": number, **self.report()}
+        try:
+            self._mark.write_text(json.dumps(told))
+        except OSError:
+            return
+
+    def _parts(
+        self, held: IO[bytes], offset: int, number: int
+    ) -> Iterator[tuple[list[dict[str, Any]], int, int]]:
+        rows: list[dict[str, Any]] = []
+        size = 0
+        for line in held:
+            number += 1
+            row = _read(self._file, number, line)
+            if rows and (row["table"] != rows[0]["table"] or len(rows) >= LOAD_CELLS or size > LOAD_BYTES):
+                yield rows, offset, number - 1
+                rows, size = [], 0
+            rows.append(row)
+            offset += len(line)
+            size += len(line)
+        if rows:
+            yield rows, offset, number
+
+    def _load(self, rows: list[dict[str, Any]]) -> None:
+        """Cells of one table."""
+        table = rows[0]["table"]
+        if self._only and table != self._only:
+            return
+        table = self._into or table
+        if table != self._selected:
+            try:
+                self._client.select(table)
+            except CommandFailed:
+                hint = f"the node has no table {table!r}: declare it, or choose with --table and --into"
+                raise CommandFailed(hint) from None
+            self._selected = table
+        now = self._now()
+        alive = [row for row in rows if row.get("expires_at", now + 1) > now]
+        self.over += len(rows) - len(alive)
+        replies = self._client.pipeline([self._command(row, now) for row in alive])
+        for row, reply in zip(alive, replies, strict=True):
+            if isinstance(reply, CommandFailed):
+                self._refused += 1
+                if len(self.refused) < MAX_NAMED:
+                    self.refused.append(f"table {table}, key {row['key'][:80]!r}: {reply}")
+            elif reply is None:
+                self.held += 1
+            else:
+                self.loaded += 1
+
+    def _command(self, row: dict[str, Any], now: float) -> list[str | int]:
+        words: list[str | int] = ["SET", row["key"], row["value"]]
+        if isinstance(row["value"], int):
+            words.append("INT")
+        if self._missing:
+            words.append("NX")
+        if "expires_at" in row:
+            words += ["PX", max(1, int((row["expires_at"] - now) * 1000))]
+        else:
+            words.append("PERSIST")
+        return words
+
+
+def _word(client: Client) -> str:
+    """The node's address as a part of a file's name."""
+    return "".join(char if char.isalnum() or char in ".-" else "_" for char in str(client.address))

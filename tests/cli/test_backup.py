@@ -1,0 +1,211 @@
+"""A backup and its restore: all cells, into another node, cut off anywhere and gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dmqcache.cli import backup
+from dmqcache.cli.client import Client, CommandFailed
+from tests.cli.running import Run, one_line
+from tests.server.fakes import FakeNode
+from tests.server.serving import serving
+
+ODD = b"\xff\x00\n".decode("utf-8", "surrogateescape")
+
+
+def filled(node: FakeNode, number: int = 3_000) -> FakeNode:
+    cache, users = node.tables["cache"], node.tables["users"]
+    for one in range(number):
+        cache.set(f"k{one:05}", f"v{one}")
+    cache.set(ODD, ODD)
+    cache.set("int", -5)
+    cache.incr("count", 7)
+    cache.set("timed", "x", ttl=500)
+    users.set("default time", "x")
+    users.set("for ever", "x", ttl=0)
+    return node
+
+
+def contents(node: FakeNode) -> dict[str, dict[str, Any]]:
+    return {name: dict(table.items()) for name, table in node.tables.items()}
+
+
+@pytest.fixture
+def other(run: Run) -> Iterator[tuple[FakeNode, str]]:
+    """A second node, and its address."""
+    node = FakeNode()
+    with serving(node) as server:
+        yield node, "{}:{}".format(*server.address)
+
+
+def test_a_backup_fills_another_node(
+    on_node: Run, node: FakeNode, other: tuple[FakeNode, str], tmp_path: Path
+) -> None:
+    filled(node)
+    file = tmp_path / "all.jsonl"
+    assert json.loads(on_node("dump", "--output", str(file), "--json").out)["cells"] == 3_006
+    assert json.loads(file.read_text().splitlines()[0]) == {"dmqcache": "backup", "form": 1}
+    there, address = other
+    ran = on_node("load", str(file), "--node", address, "--json")
+    assert json.loads(ran.out) == {"loaded": 3_006, "over": 0, "kept": 0, "refused": 0, "nodes": None}
+    assert (ran.code, ran.err) == (0, "")
+    assert contents(there) == contents(node)
+    cache, users = there.tables["cache"], there.tables["users"]
+    assert 490 < (cache.ttl("timed") or 0) <= 500
+    assert cache.ttl("int") is None
+    assert 50 < (users.ttl("default time") or 0) <= 60
+    assert users.ttl("for ever") is None
+    assert cache.incr("count") == 8
+    assert [one.name for one in tmp_path.iterdir()] == ["all.jsonl"]
+
+
+def test_one_table_and_a_prefix_and_another_name(
+    on_node: Run, node: FakeNode, other: tuple[FakeNode, str], tmp_path: Path
+) -> None:
+    filled(node, 20)
+    file, (there, address) = tmp_path / "some.jsonl", other
+    on_node("dump", "cache", "k0000", "--output", str(file))
+    there.tables["users"].set("k00003", "kept")
+    ran = on_node("load", str(file), "--node", address, "--into", "users", "--missing", "--json")
+    assert json.loads(ran.out)["kept"] == 1
+    assert len(there.tables["users"]) == 10
+    assert there.tables["users"].get("k00003") == "kept"
+    assert json.loads(on_node("load", str(file), "--node", address, "--table", "users", "--json").out) == {
+        "loaded": 0,
+        "over": 0,
+        "kept": 0,
+        "refused": 0,
+        "nodes": None,
+    }
+
+
+def test_what_is_over_meanwhile_is_left_out(on_node: Run, node: FakeNode, tmp_path: Path) -> None:
+    filled(node, 2)
+    file = tmp_path / "all.jsonl"
+    on_node("dump", "cache", "--output", str(file))
+    later = 1_000 + max(json.loads(line).get("expires_at", 0) for line in file.read_text().splitlines())
+    with Client(os.environ["DMQCACHE_NODE"]) as client:
+        restore = backup.Restore(client, file, now=lambda: later)
+        restore.run()
+    assert restore.report() == {"loaded": 5, "over": 1, "kept": 0, "refused": 0}
+
+
+class CutOff(Exception):
+    """The power went."""
+
+
+def _fail_after(calls: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    left = [calls]
+
+    def called(*args: Any, **options: Any) -> Any:
+        if not left[0]:
+            raise CutOff
+        left[0] -= 1
+        return function(*args, **options)
+
+    return called
+
+
+@pytest.mark.parametrize("calls", [3, 5, 7])
+def test_a_dump_that_was_cut_off_goes_on(
+    on_node: Run, node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    filled(node)
+    file = tmp_path / "all.jsonl"
+    with Client(os.environ["DMQCACHE_NODE"]) as client:
+        with monkeypatch.context() as patch, pytest.raises(CutOff):
+            patch.setattr(client, "call", _fail_after(calls, client.call))
+            backup.write_backup(client, file, None)
+        assert not file.exists()
+        part = tmp_path / "all.jsonl.part"
+        with part.open("ab") as held:
+            held.write(b'{"table": "cache", "key": "k0')
+        assert backup.write_backup(client, file, None) == 3_006
+    rows = [json.loads(line) for line in file.read_text().splitlines()[1:]]
+    assert len({(row["table"], row["key"]) for row in rows}) == len(rows) == 3_006
+    assert [one.name for one in tmp_path.iterdir()] == ["all.jsonl"]
+
+
+def test_a_load_that_was_cut_off_goes_on(
+    on_node: Run, node: FakeNode, other: tuple[FakeNode, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(node)
+    file, (there, address) = tmp_path / "all.jsonl", other
+    on_node("dump", "--output", str(file))
+    with Client(address) as client:
+        with monkeypatch.context() as patch, pytest.raises(CutOff):
+            patch.setattr(client, "pipeline", _fail_after(3, client.pipeline))
+            backup.Restore(client, file).run()
+        sets = there.tables["cache"].counters.sets
+        assert 0 < sets < 3_000
+        again = backup.Restore(client, file)
+        again.run()
+    assert again.report()["loaded"] == 3_006
+    assert there.tables["cache"].counters.sets + there.tables["users"].counters.sets == 3_006
+    assert contents(there) == contents(node)
+    assert [one.name for one in tmp_path.iterdir()] == ["all.jsonl"]
+
+
+def test_cells_that_a_node_refuses_are_named_and_the_others_loaded(
+    on_node: Run, node: FakeNode, tmp_path: Path
+) -> None:
+    file = tmp_path / "odd.jsonl"
+    rows = [
+        {"table": "cache", "key": "k" * 5_000, "value": "x"},
+        {"table": "cache", "key": "a", "value": 1 << 70},
+    ]
+    rows += [{"table": "cache", "key": "good", "value": "x"}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in [backup.FORM, *rows]))
+    ran = on_node("load", str(file), "--json")
+    assert ran.code == 1
+    assert json.loads(ran.out)["refused"] == 2
+    assert ran.err.count("\n") == 2
+    assert "a key has at most 4096 characters" in ran.err
+    assert node.tables["cache"].get("good") == "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "line 1: this is no backup"),
+        ("hello\n", "line 1: this is no backup"),
+        ('{"dmqcache": "backup", "form": 9}\n', "is of form 9"),
+        ('{"dmqcache": "backup", "form": 1}\n{"table": "cache"}\n', "line 2: this is no backup"),
+        ('{"dmqcache": "backup", "form": 1}\n{"table": "nope", "key": "a", "value": 1}\n', "no table 'nope'"),
+    ],
+)
+def test_a_file_that_is_no_backup_is_one_line(on_node: Run, tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "some.jsonl"
+    file.write_text(text)
+    assert says in one_line(on_node("load", str(file)))
+
+
+def test_files_that_cannot_be_used_and_dumps_that_do_not_fit_are_one_line(
+    on_node: Run, node: FakeNode, tmp_path: Path
+) -> None:
+    assert "No such file" in one_line(on_node("load", str(tmp_path / "nope")))
+    assert "No such file" in one_line(on_node("dump", "--output", str(tmp_path / "no" / "folder")))
+    assert "name a table" in one_line(on_node("dump"))
+    part = tmp_path / "all.jsonl.part"
+    part.write_text('{"dmqcache": "backup", "form": 1}\n{"table": "other", "key": "a", "value": 1}\n')
+    assert "of another dump" in one_line(on_node("dump", "--output", str(tmp_path / "all.jsonl")))
+
+
+def test_a_load_waits_for_other_nodes(on_node: Run, node: FakeNode, tmp_path: Path) -> None:
+    filled(node, 1)
+    file = tmp_path / "all.jsonl"
+    on_node("dump", "--output", str(file))
+    assert on_node("load", str(file), "--wait", "1").code == 0
+    ran = on_node("load", str(file), "--wait", "2", "--timeout", "0.1")
+    assert (ran.code, ran.err) == (1, "dmqcache: loaded, but only 1 of 2 nodes have it after 0.1 s\n")
+
+
+def test_a_broken_form_is_told_by_its_reader() -> None:
+    with pytest.raises(CommandFailed, match="line 7"):
+        backup._read(Path("x"), 7, b"{")
