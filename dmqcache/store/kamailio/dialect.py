@@ -24,17 +24,15 @@ class Dialect:
     name: str
     #: Whether sets and cells may carry ``last_modified``. Where not, it costs the whole action (400).
     last_modified: bool
-    #: Whether a cell's time to live is kept when the cell replaces an integer or a shorter string. Where
-    #: not: a set and, after its 200, a time.
-    ttl_in_cells: bool
 
 
 #: 5.5 to 5.8, and whoever does not say what it is.
-KAMAILIO5: Final = Dialect("kamailio5", False, False)
-#: 6.0 and 6.1: strict as 5. (6.0.7 and 6.1.3 keep a cell's time; earlier ones do not.)
-KAMAILIO6: Final = Dialect("kamailio6", False, False)
+KAMAILIO5: Final = Dialect("kamailio5", False)
+#: 6.0 and 6.1: strict as 5. (6.0.7 and 6.1.3 keep the time of a cell that replaces an integer or a shorter
+#: string; earlier ones do not. So nobody is sent times in cells that it may hold: ``rounds.py``.)
+KAMAILIO6: Final = Dialect("kamailio6", False)
 #: From 6.2: knows ``last_modified`` and ignores unknown fields.
-KAMAILIO62: Final = Dialect("kamailio62", True, True)
+KAMAILIO62: Final = Dialect("kamailio62", True)
 
 
 #: Bytes of a whole message that is received: below ``msg_recv_max_size``, which is 32,767 by default from 5.8
