@@ -5,7 +5,8 @@ Owns the rules for one cell. When a Kamailio is asked, what it lacks, and how it
 
 - both have a version (6.2): the later wins, as always;
 - ours was written after the Kamailio was lost (or it never was): ours goes there, a delete too;
-- else the Kamailio wrote while nobody heard it: its cell becomes a write of ours and goes everywhere.
+- else the Kamailio wrote while nobody heard it: its cell becomes a write of ours and goes everywhere. So does
+  one that we had deleted, of a Kamailio that left us out of its list: it got the delete, and told us nothing.
 
 What is not known here at all goes everywhere too, but with the least version: a node that has just started
 must not bring back what all others know to be deleted.
@@ -89,7 +90,17 @@ class ShownCells:
         self._arrivals = arrivals
         self._nodes = nodes
         self._is_news = is_news
+        #: Monotonic seconds when a node was asked that held what we hold.
+        self._equal: dict[NodeURI, float] = {}
         self._ours_wins = ours_wins
+
+    def equal(self, inquiry: Inquiry) -> None:
+        """The Kamailio holds what we hold."""
+        self._equal[inquiry.node] = inquiry.began
+
+    def forget(self, node: NodeURI) -> None:
+        """A node is gone."""
+        self._equal.pop(node, None)
 
     def came(self, inquiry: Inquiry | None, batch: CellBatch, sender: NodeURI) -> None:
         """Cells of ``sender``; ``inquiry``: we had asked for them."""
@@ -222,11 +233,21 @@ class ShownCells:
             written += ours.ttl
         if written >= inquiry.began_ms:
             return  # It changed meanwhile: the outbox tells it anyway.
-        if lost_at is not None and written <= lost_at:
+        unheard = ours.value is None and self._took_unheard(inquiry.node, table, key)
+        if unheard or (lost_at is not None and written <= lost_at):
             inquiry.differences += 1
             self._adopt_write(table, key, value, left)
         else:
             self._ours_wins(inquiry, table, key)
+
+    def _took_unheard(self, node: NodeURI, table: Table, key: str) -> bool:
+        """Whether the Kamailio has acknowledged our delete, and has not told us all that it wrote since, as
+        its list left us out: its cell is newer then."""
+        known, outbox = self._nodes.get(node), self._outboxes.get(node)
+        if known is None or known.left_out_at is None or outbox is None:
+            return False
+        acknowledged = key not in outbox.changed_in(table)
+        return acknowledged and known.left_out_at > self._equal.get(node, float("-inf"))
 
     def _from_before_flush(
         self, inquiry: Inquiry, table: Table, key: str, value: str | int, left: float | None

@@ -63,6 +63,33 @@ def test_a_node_that_was_never_lost_is_told_ours() -> None:
     assert holder.cells == {"a": "ours"}
 
 
+@pytest.mark.parametrize("left_out", [True, False])
+def test_what_a_node_that_left_us_out_wrote_is_not_judged_by_our_deletes(left_out: bool) -> None:
+    """It got the delete, and sends nothing to a node that its list leaves out."""
+    world = World()
+    side = world.side("127.0.0.11")
+    holder = Holder(world, [side])
+    node = side.meet(holder.node)
+    side.table["a"] = "x"
+    world.run(5)
+    del side.table["a"]
+    world.run(1)
+    assert holder.cells == {}
+    if left_out:
+        node.left_out_at = side.store.clock.now()
+    holder.cells["a"] = "there"
+    side.store.compare.all_later()
+    world.run(10)
+    assert shown(side) == holder.cells == ({"a": "there"} if left_out else {})
+    # Both are equal: from now on what it brings back is an old copy again.
+    side.table.delete("a")
+    world.run(1)
+    holder.cells["a"] = "old"
+    side.store.compare.all_later()
+    world.run(10)
+    assert shown(side) == holder.cells == {}
+
+
 def test_with_versions_the_later_wins_whenever_it_was_lost() -> None:
     world, side, holder = apart(agent=NEW)
     side.table["a"] = "ours, earlier"
