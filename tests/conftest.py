@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,12 @@ pytest_plugins = ["pytester"]
 # No test asserts on time: a busy machine is no fault of the code.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+# Started in the background, or by nohup, we ignore these, and so would every node that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

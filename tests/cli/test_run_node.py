@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import IO
 
 import pytest
@@ -35,10 +36,13 @@ def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
     words, wanted = command(tmp_path)
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
+    deadline = Timer(60, process.kill)  # its log ends, and no test waits for a line for ever
+    deadline.start()
     try:
         assert any(json.loads(line)["message"].startswith(wanted) for line in process.stderr)
         yield process, process.stderr
     finally:
+        deadline.cancel()
         process.kill()
         process.stderr.close()
 
