@@ -24,7 +24,7 @@ from dmqcache.config.peer_loading import load_peers, register_peers
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.disk.node_disk import NodeDisk
 from dmqcache.metrics.node_view import NodeRow, SyncProgress, node_rows, sync_progress
-from dmqcache.open_bus import OpenBus, Security
+from dmqcache.open_bus import KeyOptions, OpenBus, Security
 from dmqcache.process_end import LeaveFirst, leave_first
 from dmqcache.release import SOFTWARE, VERSION
 from dmqcache.store.store import Store, StoreOptions
@@ -117,7 +117,11 @@ class CacheNode:
         if config.tls_certificate and config.tls_key and config.tls_ca:
             required = config.tls_require_certificate == "yes"
             tls = TlsOptions(config.tls_certificate, config.tls_key, config.tls_ca, required)
-        return Security(AllowList(config.allow), tls)
+        key = None
+        if config.bus_key_file is not None:
+            required = config.bus_key_require == "yes"
+            key = KeyOptions(config.bus_key_file, required, AllowList(config.kamailio))
+        return Security(AllowList(config.allow), tls, key)
 
     def _prepare(self, bus: Bus, runtime: AsyncioRuntime) -> None:
         config = self.config
@@ -211,7 +215,7 @@ class CacheNode:
             self._store.emptying.hurry()
 
     def reload(self) -> None:
-        """Read passwords, users and certificate files again and resolve the names of the allow list, now
+        """Read passwords, users, certificate and key files again and resolve the names of lists, now
         instead of soon."""
         if self._shell is not None:
             self._shell.refresh()

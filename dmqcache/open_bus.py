@@ -11,12 +11,14 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from dmqcache.bus.admission import Admission
 from dmqcache.bus.allow import AllowList
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.net.aio import AsyncioRuntime
+from dmqcache.bus.net.key_file import KeyFile
 from dmqcache.bus.net.refresh import Refresher
 from dmqcache.bus.net.resolver import AsyncResolver
 from dmqcache.bus.net.tcp import TcpOptions
@@ -25,6 +27,7 @@ from dmqcache.bus.net.transport import TransportOptions, Transports
 from dmqcache.bus.net.udp import UdpOptions
 from dmqcache.bus.runtime import Resolved, Resolver
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.bus.trust.guard import KeyPolicy
 
 log = logging.getLogger("dmqcache.bus")
 
@@ -61,12 +64,24 @@ class SeedResolver:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyOptions:
+    """The bus's key: see :class:`~dmqcache.bus.trust.guard.KeyPolicy`."""
+
+    file: Path
+    required: bool = True
+    #: Hosts of Kamailio nodes, which hold no key.
+    kamailio: AllowList = field(default_factory=AllowList)
+
+
+@dataclass(frozen=True, slots=True)
 class Security:
     """Who may speak at all, and how who speaks shows who it is."""
 
     allow: AllowList = field(default_factory=AllowList)
     #: None: no TLS.
     tls: TlsOptions | None = None
+    #: None: the bus has no key.
+    key: KeyOptions | None = None
 
 
 class OpenBus:
@@ -95,6 +110,13 @@ class OpenBus:
 
     async def start(self) -> Bus:
         """Bind the sockets and join. OSError with a clear text where the address cannot be had."""
+        key = self._security.key
+        key_file = KeyFile(key.file) if key is not None else None
+        policy = None
+        if key is not None and key_file is not None:
+            policy = KeyPolicy(key_file.read(), key.required, key.kamailio)
+            needed = "required" if key.required else "not required yet"
+            log.info("bus key %s signs, %s count, %s", policy.ring.signing.name, policy.ring.names, needed)
         runtime = self._runtime = AsyncioRuntime()
         loop = asyncio.get_running_loop()
         settings = replace(
@@ -110,6 +132,7 @@ class OpenBus:
             SeedResolver(resolver, settings.notification_addresses),
             lambda endpoint: transports.connected(endpoint),
             Admission(self._security.allow.allows, lambda source, host: transports.covers(source, host)),
+            policy,
         )
         transports = self._transports = Transports(
             self._listen,
@@ -119,7 +142,13 @@ class OpenBus:
             self._transport_options(bus),
         )
         self._refresher = Refresher(
-            transports, self._security.allow, self._security.tls, self._certificate_read
+            transports,
+            self._security.allow,
+            self._security.tls,
+            self._certificate_read,
+            key_file,
+            bus.guard.use,
+            () if key is None else (key.kamailio,),
         )
         self._prepare(bus, runtime)
         if self._before is not None:
@@ -145,7 +174,7 @@ class OpenBus:
         self.bus.counters.certificate_expires = contexts.expires
 
     def refresh(self) -> None:
-        """Read certificate files and resolve the allow list's names now."""
+        """Read certificate and key files and resolve the names of lists now."""
         if self._refresher is not None:
             self._refresher.ask()
 
@@ -207,11 +236,12 @@ async def open_bus(
     server_address: str,
     *notification_addresses: str,
     prepare: Callable[[Bus], None] = lambda bus: None,
+    key: KeyOptions | None = None,
 ) -> AsyncIterator[Bus]:
     """Join a DMQ bus as ``server_address`` (``sip:127.0.0.11:5060``) through any of the nodes named.
 
     ``prepare`` may register peers before the first message; ``bus.register_peer`` later does as well.
-    Leaves the bus at the end of the block.
+    ``key``: that of the bus, if it has one. Leaves the bus at the end of the block.
     """
     settings = BusSettings(
         server_address=NodeURI.parse(server_address),
@@ -219,7 +249,7 @@ async def open_bus(
         # The tag says that a node holds tables: nobody must wait for this one to have them.
         supported=(),
     )
-    shell = OpenBus(settings, lambda bus, runtime: prepare(bus))
+    shell = OpenBus(settings, lambda bus, runtime: prepare(bus), security=Security(key=key))
     bus = await shell.start()
     try:
         yield bus
@@ -227,4 +257,4 @@ async def open_bus(
         await shell.close()
 
 
-__all__ = ["OpenBus", "open_bus"]
+__all__ = ["KeyOptions", "OpenBus", "open_bus"]

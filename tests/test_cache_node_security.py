@@ -1,4 +1,4 @@
-"""Whole nodes with an allow list and over TLS."""
+"""Whole nodes with an allow list, over TLS, and with a key."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import redis
 import trustme
 
 from dmqcache import CacheNode
+from dmqcache.bus.trust.keys import KEY_BYTES, Key, read_keys, write_key
 
 DEADLINE = 20.0
 
@@ -182,5 +183,56 @@ def test_clients_come_in_by_every_door_of_a_node(tmp_path: Path) -> None:
             assert node.bus.counters.served_certificate_expires is not None
             node.reload()
         assert not (tmp_path / "socket").exists()
+
+    asyncio.run(main())
+
+
+def test_nodes_with_a_key_share_their_tables_and_take_a_new_one_while_they_run(tmp_path: Path) -> None:
+    port = free_port()
+    files = [tmp_path / f"bus{number}.key" for number in range(2)]
+    old, new = write_key(b"o" * KEY_BYTES), write_key(b"n" * KEY_BYTES)
+
+    def write(*texts: str) -> None:
+        for file in files:
+            file.touch(0o600)
+            file.write_text("\n".join(texts))
+
+    def options(host: str, file: Path) -> dict[str, Any]:
+        first = f"sip:127.0.0.11:{port}"
+        return {
+            "server_address": f"sip:{host}:{port}",
+            "notification_address": first,
+            "bus_key_file": file,
+        }
+
+    async def main() -> None:
+        write(old)
+        first, second = options("127.0.0.11", files[0]), options("127.0.0.12", files[1])
+        stranger = options("127.0.0.13", files[0]) | {"bus_key_file": None}
+        async with nodes(first, second) as (one, two), nodes(stranger) as (three,):
+            await until(lambda: one.bus.active_nodes() and two.bus.active_nodes())
+            for number, ring in enumerate([(old, new), (new, old), (new,)]):
+                write(*ring)
+                one.reload()
+                two.reload()
+                names = {Key(b"o" * KEY_BYTES).name, Key(b"n" * KEY_BYTES).name}
+                wanted = read_keys("\n".join(ring))
+                await until(lambda: all(n.bus.guard.signer.ring == wanted for n in (one, two)))  # noqa: B023
+                one.table("t")[f"key{number}"] = "value"
+                await until(lambda: two.table("t").get(f"key{number}") == "value")  # noqa: B023
+                assert {key.name for key in wanted.keys} <= names
+            await until(lambda: [row.key for row in three.node_rows() if not row.local] == ["wanted"])
+            await until(lambda: [row.status for row in one.node_rows()] == ["active", "active", "refused"])
+            assert [row.key for row in one.node_rows()] == ["yes", "yes", "no"]
+            assert not len(three.table("t"))
+
+    asyncio.run(main())
+
+
+def test_a_key_file_that_holds_none_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    async def main() -> None:
+        node = CacheNode(server_address="sip:127.0.0.11", bus_key_file=tmp_path / "none")
+        with pytest.raises(OSError, match=r"bus_key_file .*: No such file"):
+            await node.start()
 
     asyncio.run(main())

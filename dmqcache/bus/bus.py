@@ -25,7 +25,9 @@ from dmqcache.bus.nodes.directory import Directory
 from dmqcache.bus.outgoing import Outgoing
 from dmqcache.bus.peer import Message, OnResponse, Peer, Sending
 from dmqcache.bus.runtime import Resolver, Runtime, Timer
-from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.bus.sip.uri import DEFAULT_PORT, Endpoint, NodeURI
+from dmqcache.bus.trust.guard import Guard, KeyPolicy
+from dmqcache.bus.trust.standing import Standing
 
 #: Failures of a transport that say nothing about the node at the other end, nor about other messages.
 MESSAGE_FAULTS = frozenset({"too_large", "framing"})
@@ -42,10 +44,11 @@ class Bus:
         resolver: Resolver,
         connected: Callable[[Endpoint], bool] = lambda endpoint: True,
         admission: Admission | None = None,
+        key: KeyPolicy | None = None,
     ) -> None:
         """``send`` takes the bytes of one message and never raises; ``connected`` tells whether a connection
-        still stands; ``admission`` who may be a node (default: everybody). ValueError for an impossible
-        address."""
+        still stands; ``admission`` who may be a node (default: everybody); ``key`` with what they sign.
+        ValueError for an impossible address."""
         self.settings = settings = settings.checked()
         self.counters = BusCounters(known_channels=settings.known_channels)
         self._runtime = runtime
@@ -55,6 +58,7 @@ class Bus:
         self._leaving = False
         self._closed = False
         identity = Identity.drawn(settings, runtime)
+        self.guard = guard = Guard(key, runtime, self.counters)
         self.local = _local_node(settings, identity, runtime.now())
         self._directory = Directory(
             self.local,
@@ -74,17 +78,21 @@ class Bus:
             t2=settings.t2,
             on_silence=self._directory.silent,
             sources=[(uri.host, host) for uri, host in settings.sources],
+            counts=self.guard.counts,
         )
-        self._outgoing = Outgoing(identity, runtime, self._transactions, self._directory, self.counters)
+        self._outgoing = Outgoing(
+            identity, runtime, self._transactions, self._directory, self.counters, guard
+        )
         self._replays = Replays(runtime.now, self.counters)
         self._dispatcher = Dispatcher(runtime, self.counters, settings.num_workers)
         self._incoming = Incoming(
             identity.call_id_prefix,
             self._transactions,
-            Answers(identity, self._replays, self.counters, self._transmit, connected),
-            Delivery(self._peers, self._directory, self._dispatcher, self.counters),
+            Answers(identity, self._replays, self.counters, self._transmit, connected, guard),
+            Delivery(self._peers, self._directory, self._dispatcher, self.counters, guard),
             self._directory,
             self.counters,
+            guard,
         )
         self.register_peer(self._directory.notification)
 
@@ -211,6 +219,28 @@ class Bus:
         forgotten = membership.forget_lost(uri)
         if uri in self.nodes or not forgotten:
             membership.remove(self._directory.known(uri))
+
+    def key_standing(self, node: Node) -> str:
+        """How a node stands to the bus's key: ``yes`` (it signs), ``no``, ``other``, ``bad``, ``kamailio``
+        (it is listed and needs none), ``?`` (not known yet); without a key ``wanted`` (of us) or ``-``."""
+        if node.local:
+            return str(Standing.SIGNS) if self.guard.signer is not None else "-"
+        standing = self.guard.standings.of(node.endpoint)
+        if standing is not None:
+            return str(standing)
+        if self.guard.signer is None:
+            return "-"
+        return "kamailio" if self.guard.lists(node.uri.host) else "?"
+
+    def turned_away(self) -> list[tuple[NodeURI, str, float]]:
+        """Who is no node here and was turned away lately for want of the key: where from, how it stands to
+        the key, and when it was last heard (monotonic seconds)."""
+        found = self.guard.standings.turned_away() if self.guard.required else []
+        return [
+            (NodeURI(at.host, at.port or DEFAULT_PORT, at.transport), str(noted.standing), noted.seen)
+            for at, noted in found
+            if self.nodes.at(at) is None
+        ]
 
     def set_status(self, uri: NodeURI, status: NodeStatus) -> None:
         """Change a node's status by hand. LookupError if it is not there.

@@ -19,6 +19,7 @@ from dmqcache.bus.nodes.verify import KNOCK_CHANNEL
 from dmqcache.bus.peer import Message, Peer, Reply
 from dmqcache.bus.sip.sip_message import MessageError
 from dmqcache.bus.sip.uri import NodeURI, SipURI, URIError, as_written
+from dmqcache.bus.trust.guard import Guard
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,9 @@ class Delivery:
         directory: Directory,
         dispatcher: Dispatcher,
         counters: BusCounters,
+        guard: Guard,
     ) -> None:
+        self._guard = guard
         self._peers = peers
         self._directory = directory
         self._dispatcher = dispatcher
@@ -60,8 +63,11 @@ class Delivery:
             self._counters.drops["own_address_claimed"] += 1
             due.refuse(403)
             return
-        node = self._directory.contacts.sender(sender, written, due.source, request)
         peer = self._peers.get(channel)
+        if due.seal is None and self._must_be_signed(sender, peer):
+            self._counters.drops["unsigned"] += 1
+            return
+        node = self._directory.contacts.sender(sender, written, due.source, request)
         if peer is None:
             if channel != KNOCK_CHANNEL:
                 self._counters.unknown_channel(channel, from_node=node is not None)
@@ -69,6 +75,15 @@ class Delivery:
             return
         self._counters.messages[channel, "in", "request"] += 1
         self._submit(due, peer, _message(due, channel, sender, node))
+
+    def _must_be_signed(self, sender: NodeURI, peer: Peer | None) -> bool:
+        """Whether a request that is admitted without a signature must not count all the same: on a channel
+        of those who hold the key, or in the name of one of them."""
+        if not self._guard.required:
+            return False
+        node = self._directory.nodes.get(sender)
+        endpoint = node.endpoint if node is not None else sender.endpoint
+        return (peer is not None and peer.key_holders_only) or self._guard.must_sign(endpoint)
 
     def _submit(self, due: Due, peer: Peer, message: Message) -> None:
         channel, node = message.channel, message.node
@@ -83,7 +98,9 @@ class Delivery:
     def _give(self, due: Due, message: Message, reply: Reply) -> None:
         """Answer with what the handler gave, without its body if that would do harm."""
         channel = message.channel
-        if reply.body and channel != self._directory.notification.channel and not _reads_bodies(message):
+        # The notification channel is for lists; and who signs is no Kamailio.
+        harmless = channel == self._directory.notification.channel or due.seal is not None
+        if reply.body and not harmless and not _reads_bodies(message):
             reply = Reply(reply.status, reply.reason)
             if channel not in self._cut:
                 self._cut.add(channel)

@@ -9,6 +9,7 @@ itself (``exchange/answers.py``) and given to its channel (``delivery.py``), who
 what arrives                                   what it gets
 =============================================  =================================================
 no SIP, or broken                              dropped, counted under ``MessageError.reason``
+what the bus's key does not admit              dropped; see ``trust/guard.py``
 a request whose body is not as long as it says 400, and counted so too
 a reply                                        ends its transaction, or ``late_reply``, ``stray_reply``
 a reply from another host than was asked       dropped (``reply_from_elsewhere``)
@@ -17,6 +18,7 @@ OPTIONS                                        200
 another method                                 405 with Allow
 a request of our own that came back            482; its address is ours (``own_message``)
 From, To or Request-URI that cannot be read    400
+a request that does not show our token         401, which tells it
 From is our own address                        403 (``own_address_claimed``)
 a channel that is not here                     404
 a request that came before                     its reply again, or nothing while the handler runs
@@ -37,11 +39,15 @@ from dmqcache.bus.identity import METHOD
 from dmqcache.bus.nodes.directory import Directory
 from dmqcache.bus.sip.sip_message import MessageError, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint
+from dmqcache.bus.trust.guard import Guard
+from dmqcache.bus.trust.signature import HEADER
 
 log = logging.getLogger(__name__)
 
 #: RFC 3261 20.5: what a 405 and the answer to OPTIONS say.
 ALLOW = ("Allow", f"{METHOD}, OPTIONS")
+#: RFC 3261 22.1: what a 401 says beside the signature that has the token.
+CHALLENGE = ("WWW-Authenticate", HEADER)
 
 
 class Incoming:
@@ -55,8 +61,10 @@ class Incoming:
         delivery: Delivery,
         directory: Directory,
         counters: BusCounters,
+        guard: Guard,
     ) -> None:
-        """``own_call_ids``: how the Call-IDs of our own requests begin."""
+        """``own_call_ids``: how the Call-IDs of our own requests begin; ``guard`` says what counts."""
+        self._guard = guard
         self._own_call_ids = own_call_ids
         self._transactions = transactions
         self._answers = answers
@@ -84,7 +92,9 @@ class Incoming:
         self._counters.drops[error.reason] += 1
         log.debug("a message from %s is dropped: %s", source, error)
         request = error.request
-        if isinstance(request, SipRequest) and request.method != "ACK":
+        if not isinstance(request, SipRequest) or request.method == "ACK":
+            return
+        if self._guard.admits_unsigned(source):
             try:
                 self._answers.plainly(request, source, 400)
             except MessageError:
@@ -92,12 +102,15 @@ class Incoming:
 
     def _on_response(self, response: SipResponse, source: Endpoint) -> None:
         ended = self._transactions.on_response(response, source)
-        if ended is None and self._transactions.is_ours(response.via.branch):
+        ours = ended is None and self._transactions.is_ours(response.via.branch)
+        if ours and self._guard.admits_unsigned(source):
             self._directory.heard(source)
 
     def _on_other_method(self, request: SipRequest, source: Endpoint) -> None:
         if request.method == "ACK":
             self._counters.drops["ack"] += 1
+        elif not self._guard.admits_unsigned(source):
+            self._counters.drops["unsigned"] += 1
         elif request.method == "OPTIONS":
             self._answers.plainly(request, source, 200, (ALLOW,))
         else:
@@ -108,9 +121,21 @@ class Incoming:
         if request.call_id.startswith(self._own_call_ids):
             self._own_message(request)
             return
-        due = self._answers.due(request, source)
-        if due is not None:
-            self._delivery.deliver(due)
+        passed = self._guard.admit(request, source)
+        if passed is None:
+            self._turn_away(request, source)
+        elif passed.token_needed:
+            self._answers.plainly(request, source, 401, (CHALLENGE,), passed.seal)
+        else:
+            due = self._answers.due(request, source, passed)
+            if due is not None:
+                self._delivery.deliver(due)
+
+    def _turn_away(self, request: SipRequest, source: Endpoint) -> None:
+        """Hardly ever with a word, and then with one that is smaller than the request."""
+        refusal = self._guard.refusal()
+        if refusal:
+            self._answers.plainly(request, source, 403, ((HEADER, refusal),))
 
     def _own_message(self, request: SipRequest) -> None:
         """A request of ours came back: whoever we sent it to is ourselves under another address."""

@@ -19,8 +19,14 @@ from dmqcache.bus.peer import OnResponse, Response
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.serialize import Draft, build_request
 from dmqcache.bus.sip.uri import TRANSPORTS, Endpoint
+from dmqcache.bus.trust.guard import Guard
+from dmqcache.bus.trust.signature import HEADER, Signature
 
 log = logging.getLogger(__name__)
+
+#: How often one letter is sent because who gets it told us a new token: when it is met, and once more should
+#: it start anew meanwhile.
+MAX_SENDS = 3
 
 
 class Outgoing:
@@ -33,8 +39,10 @@ class Outgoing:
         transactions: ClientTransactions,
         directory: Directory,
         counters: BusCounters,
+        guard: Guard,
     ) -> None:
-        """``directory`` hears how each letter to a listed node ended."""
+        """``directory`` hears how each letter to a listed node ended; ``guard`` signs."""
+        self._guard = guard
         self._identity = identity
         self._runtime = runtime
         self._transactions = transactions
@@ -64,10 +72,10 @@ class Outgoing:
         else:
             self._refuse(posted, "unresolved")
 
-    def _start(self, posted: Posted, node: Node | None, endpoint: Endpoint) -> None:
+    def _start(self, posted: Posted, node: Node | None, endpoint: Endpoint, sends: int = 1) -> None:
         letter = posted.letter
         branch = self._transactions.next_branch()
-        data = self._build(letter, branch)
+        data, seal = self._build(letter, branch, node, endpoint)
         if not fits(len(data), endpoint.transport):
             self._refuse(posted, "datagram_too_large" if endpoint.transport == "udp" else "message_too_large")
             return
@@ -78,11 +86,32 @@ class Outgoing:
         self._counters.messages[letter.channel, "out", "request"] += 1
         posted.under_way(
             self._transactions.start(
-                data, branch, endpoint, letter.channel, plan, lambda outcome: self._ended(posted, outcome)
+                data,
+                branch,
+                endpoint,
+                letter.channel,
+                plan,
+                lambda outcome: self._answered(posted, endpoint, sends, outcome),
+                seal,
             )
         )
 
-    def _build(self, letter: Letter, branch: str) -> bytes:
+    def _answered(self, posted: Posted, endpoint: Endpoint, sends: int, outcome: Outcome) -> None:
+        """A 401 tells the token that is to be shown: the same letter goes again with it."""
+        if (
+            outcome.status == 401
+            and self._guard.signer is not None
+            and sends < MAX_SENDS
+            and not posted.ended
+        ):
+            self._counters.messages[posted.letter.channel, "in", "401"] += 1
+            self._start(posted, self._directory.nodes.get(posted.letter.node), endpoint, sends + 1)
+        else:
+            self._ended(posted, outcome)
+
+    def _build(
+        self, letter: Letter, branch: str, node: Node | None, endpoint: Endpoint
+    ) -> tuple[bytes, Signature | None]:
         identity, uri = self._identity, letter.node.with_user(letter.channel)
         self._count += 1
         draft = Draft(
@@ -93,12 +122,20 @@ class Outgoing:
             letter.node.transport,
             f"{branch};{SEND_PARAM}=0" if letter.fast else branch,
             f"{identity.call_id_prefix}{self._count:x}",
-            self._count & 0x7FFFFFFF,
+            self._guard.number(endpoint, self._count),
             letter.max_forwards,
             letter.content_type,
             letter.body,
         )
-        return build_request(self._authors[letter.node.transport], draft)
+        author = self._authors[letter.node.transport]
+        known = node is not None and node.confirmed and letter.channel != self._directory.notification.channel
+        if known and not self._guard.has_signed(endpoint):
+            # A Kamailio: it looks at no signature. Its pings have one, should it be a node of ours some day.
+            return build_request(author, draft), None
+        seal = self._guard.sign(author, draft, endpoint)
+        if seal is not None:
+            author = author._replace(extra=(*author.extra, (HEADER, str(seal))))
+        return build_request(author, draft), seal
 
     def _refuse(self, posted: Posted, reason: str) -> None:
         """End with a local 503 on a later turn."""

@@ -155,6 +155,9 @@ class Peer:
     """
 
     channel: str
+    #: On a bus with a key: whether only nodes that hold it may speak on this channel, and not the Kamailio
+    #: nodes that are listed (``--kamailio``) and sign nothing.
+    key_holders_only: bool = field(default=False, init=False)
     #: Set by ``register_peer``.
     bus: PeerBus | None = field(default=None, init=False)
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dmqcache.cli import commands_data, commands_list, commands_process, render
+from dmqcache.cli import commands_bus_key, commands_data, commands_list, commands_process, render
 from dmqcache.cli.arguments import FAILED, complain
 from dmqcache.cli.client import CommandFailed, NodeUnreachable
 from dmqcache.config.options import ConfigError
@@ -33,6 +33,7 @@ def _app() -> typer.Typer:
     app.callback()(root)
     for entry in (
         *commands_process.COMMANDS,
+        *commands_bus_key.COMMANDS,
         *commands_data.COMMANDS,
         *commands_list.COMMANDS,
     ):

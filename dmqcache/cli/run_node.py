@@ -17,7 +17,7 @@ log = logging.getLogger("dmqcache")
 
 def run(config: Config) -> None:
     """Run a node until SIGTERM or Ctrl-C, or until its terminal goes. SIGHUP to a node without a terminal has
-    it read certificates and names again. ConfigError or OSError if it cannot start."""
+    it read certificates, keys and names again. ConfigError or OSError if it cannot start."""
     node = CacheNode(config)
     runner = asyncio.Runner(loop_factory=loop_factory())
     with runner:
@@ -52,7 +52,7 @@ async def _serve(node: CacheNode) -> None:
         stop.set()
 
     def read_again() -> None:
-        log.info("certificates and names are read again")
+        log.info("certificates, keys and names are read again")
         node.reload()
 
     hang_up = asked if sys.stderr.isatty() else read_again

@@ -52,6 +52,9 @@ class Config:
     listen_addresses: tuple[NodeURI, ...]
     aliases: tuple[NodeURI, ...]
     allow: tuple[Network | str, ...]
+    bus_key_file: Path | None
+    bus_key_require: str
+    kamailio: tuple[Network | str, ...]
     tls_certificate: Path | None
     tls_key: Path | None
     tls_ca: Path | None
@@ -228,6 +231,7 @@ def _check_together(config: Config) -> None:
         )
     _check_channels(config)
     _check_tls(config)
+    _check_key(config)
     _check_allowed(config)
     _check_servers(config)
 
@@ -271,6 +275,13 @@ def _check_tls(config: Config) -> None:
     over_tls = [uri for uri in nodes if uri.transport == "tls"]
     if missing and over_tls:
         raise ConfigError(f"{over_tls[0]}: TLS needs tls_certificate, tls_key and tls_ca")
+
+
+def _check_key(config: Config) -> None:
+    if config.bus_key_file is not None:
+        AllowList(config.kamailio)
+    elif config.kamailio:
+        raise ConfigError("kamailio lists who needs no bus key, and there is none: add bus_key_file")
 
 
 def _check_allowed(config: Config) -> None:

@@ -78,6 +78,31 @@ OPTIONS: tuple[Option, ...] = (
         repeat=True,
     ),
     Option(
+        "bus_key_file",
+        "path",
+        "",
+        "A file with the key that the dmqcache nodes of the bus share ('dmqcache key new FILE' makes one): "
+        "who does not hold it gets no word in. Up to four keys, the first one signs; read again when it "
+        "changes and on SIGHUP.",
+        optional=True,
+    ),
+    Option(
+        "bus_key_require",
+        "choice",
+        "yes",
+        "Whether nodes without the key are turned away. 'no' while a cluster is moved from no key to one: "
+        "this node signs, and takes what is not signed too.",
+        choices=("yes", "no"),
+    ),
+    Option(
+        "kamailio",
+        "sources",
+        "",
+        "With a bus key: an address, a network or a host name of Kamailio nodes. They hold no key, so from "
+        "there unsigned messages are taken, but on the channel of the dmqcache nodes.",
+        repeat=True,
+    ),
+    Option(
         "tls_certificate",
         "path",
         "",

@@ -26,16 +26,18 @@ class DropKind(StrEnum):
 
 _REASONS: Final[Mapping[DropKind, str]] = {
     DropKind.FAULT: """
-        bad_content_length bad_cseq bad_from bad_header bad_start_line bad_to bad_uri bad_version
-        bad_via datagram_too_large duplicate_header head_too_large internal_error message_too_large
+        bad_content_length bad_cseq bad_from bad_header bad_signature bad_start_line bad_to bad_uri
+        bad_version bad_via datagram_too_large duplicate_header head_too_large internal_error
+        message_too_large
         missing_content_length missing_header node_line_bad node_line_unknown_status node_lines_too_many
-        node_list_full not_sip own_address_claimed queue_full receive_error replay_evicted
+        node_list_full not_sip own_address_claimed queue_full receive_error replay_evicted replayed
         reply_from_elsewhere reply_too_large sender_not_at_its_address
         sender_not_in_its_certificate tcp_backlog tcp_blocked tcp_error
         tcp_too_many tcp_unfinished tcp_unsupported tls_wrong_name to_self too_large too_many_headers
         too_many_lookups too_many_strangers transport_unsupported truncated_body truncated_head udp_backlog
         udp_blocked
-        udp_error udp_no_buffer udp_receive_buffer udp_too_large udp_unsupported unresolved
+        udp_error udp_no_buffer udp_receive_buffer udp_too_large udp_unsupported
+        unknown_key unresolved
         """,
     DropKind.NODE_DOWN: """
         tcp_backoff tcp_closed tcp_refused tcp_reset tcp_timeout tcp_unreachable udp_refused
@@ -43,6 +45,7 @@ _REASONS: Final[Mapping[DropKind, str]] = {
         """,
     DropKind.FOREIGN: """
         ack method_not_allowed node_not_allowed not_allowed stray_reply tcp_silent unknown_channel
+        unsigned
         """,
     DropKind.NORMAL: """
         closed keep_alive late_reply own_message transport_closed udp_keepalive

@@ -28,6 +28,7 @@ from dmqcache.metrics.reading import (
     keyed,
     lost_at,
     rtt,
+    signs,
     troubles,
     up,
 )
@@ -121,6 +122,14 @@ EXPORTS: Final[tuple[Export, ...]] = (
         "Tables that a Kamailio declares otherwise: without dmqreplicate, or with another autoexpire.",
         _NODE,
         lambda r: r.each_node(lambda row: row.otherwise),
+    ),
+    Export(
+        "dmqcache_node_signs",
+        "gauge",
+        "1 if the other node signs with the bus's key, 0 if it does not. None without a key, and for those "
+        "listed as Kamailio nodes.",
+        _NODE,
+        lambda r: r.each_node(signs),
     ),
     Export(
         "dmqcache_tls_certificate_expiry_timestamp_seconds",

@@ -18,6 +18,8 @@ from dmqcache.store.table.table import Table
 
 #: The statuses of a node that has answered before and does not any more.
 LOST: Final = (NodeStatus.TIMEOUT, NodeStatus.PENDING)
+#: The status of somebody who wants to be a node and has not got the bus's key. No node has it.
+TURNED_AWAY: Final = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class NodeRow:
     withheld: str = ""
     #: Tables that it declares otherwise than this node.
     otherwise: int = 0
+    #: How it stands to the bus's key: see :meth:`dmqcache.bus.bus.Bus.key_standing`.
+    key: str = "-"
     #: What is wrong with it one way, though it answers: kind -> words.
     troubles: Mapping[Trouble, str] = field(default_factory=dict)
 
@@ -104,12 +108,17 @@ def sync_progress(store: Store) -> SyncProgress:
 
 
 def node_rows(store: Store, software: str) -> list[NodeRow]:
-    """All nodes of a store's bus, this one first, and those that are lost and off its list. ``software``:
-    what this node says of itself."""
+    """All nodes of a store's bus, this one first, those that are lost and off its list, and who was turned
+    away. ``software``: what this node says of itself."""
     lost = {node.uri: node for node in store.bus.lost_nodes()}
     gone = [node for uri, node in lost.items() if uri not in store.bus.nodes]
     since = {uri: node.since for uri, node in lost.items()}
-    return [_row(store, node, software, since.get(node.uri)) for node in [*store.bus.nodes, *gone]]
+    rows = [_row(store, node, software, since.get(node.uri)) for node in [*store.bus.nodes, *gone]]
+    now = store.clock.now()
+    for uri, standing, seen in store.bus.turned_away():
+        age = max(0.0, now - seen)
+        rows.append(NodeRow(str(uri), TURNED_AWAY, False, "", age, None, "-", 0, key=standing))
+    return rows
 
 
 def _row(store: Store, node: Node, software: str, lost_at: float | None) -> NodeRow:
@@ -135,6 +144,7 @@ def _row(store: Store, node: Node, software: str, lost_at: float | None) -> Node
         withheld=_withheld(store, node),
         otherwise=len(store.compare.otherwise(node.uri)),
         troubles=dict(node.trouble),
+        key=store.bus.key_standing(node),
     )
 
 

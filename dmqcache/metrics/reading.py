@@ -13,7 +13,7 @@ from typing import Final
 
 from dmqcache.bus.node import NodeStatus, Trouble
 from dmqcache.disk.keeper import DiskStatus
-from dmqcache.metrics.node_view import NodeRow, NodeView
+from dmqcache.metrics.node_view import TURNED_AWAY, NodeRow, NodeView
 from dmqcache.store.table.table import Table
 
 Labels = tuple[str, ...]
@@ -43,7 +43,7 @@ class Reading:
         self.wall = wall
         self.bus = node.bus.counters
         self.store = node.counters
-        rows = node.node_rows()
+        rows = [row for row in node.node_rows() if row.status != TURNED_AWAY]
         self.statuses = Counter(str(row.status) for row in rows)
         # Where the list is too long for Prometheus, the active and the lost ones are those to see.
         others = (row for row in rows if not row.local)
@@ -89,6 +89,12 @@ def both_ways(numbers: Mapping[str, int]) -> Samples:
 def up(row: NodeRow) -> float | None:
     """1 if the node answers, 0 if it should and does not, nothing if it said goodbye or was disabled."""
     return None if row.status == NodeStatus.DISABLED else row.status == NodeStatus.ACTIVE
+
+
+def signs(row: NodeRow) -> float | None:
+    """1 if the node signs with the bus's key, 0 if it does not; nothing on a bus without a key, for a listed
+    Kamailio, and while nothing is known."""
+    return None if row.key in ("-", "kamailio", "?", "wanted") else row.key == "yes"
 
 
 def rtt(row: NodeRow) -> float | None:

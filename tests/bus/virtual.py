@@ -20,6 +20,7 @@ from dmqcache.bus.sip.headers import reply_endpoint
 from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
 from dmqcache.bus.sip.sip_message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI
+from dmqcache.bus.trust.guard import KeyPolicy
 
 
 class VirtualTimer:
@@ -262,6 +263,7 @@ class Cluster:
         *seeds: str,
         start: bool = True,
         connected: Callable[[Endpoint], bool] = lambda endpoint: True,
+        key: KeyPolicy | None = None,
         **settings: Any,
     ) -> Bus:
         """A new node at ``host`` (``host:port`` for another port), joining through ``seeds``."""
@@ -270,7 +272,7 @@ class Cluster:
         runtime = VirtualRuntime(self.clock)
         addresses = tuple(NodeURI.parse(f"sip:{seed}") for seed in seeds)
         send = self.net.sender(endpoint)
-        bus = Bus(BusSettings(uri, addresses, **settings), runtime, send, self.names, connected)
+        bus = Bus(BusSettings(uri, addresses, **settings), runtime, send, self.names, connected, key=key)
         self.buses[host] = bus
         self.runtimes[host] = runtime
         self.net.receivers[endpoint] = bus.receive

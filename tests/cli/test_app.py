@@ -120,6 +120,7 @@ def test_the_data_commands_load_nothing_of_a_node() -> None:
             "cli.app",
             "cli.arguments",
             "cli.client",
+            "cli.commands_bus_key",
             "cli.commands_data",
             "cli.commands_list",
             "cli.commands_process",

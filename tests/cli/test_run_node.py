@@ -60,7 +60,7 @@ def test_serve_runs_until_it_is_asked_to_stop(tmp_path: Path, stop: signal.Signa
 def test_without_a_terminal_a_hang_up_has_it_read_its_files_again(tmp_path: Path) -> None:
     with running(tmp_path) as (process, log):
         process.send_signal(signal.SIGHUP)
-        assert any("certificates and names are read again" in line for line in log)
+        assert any("certificates, keys and names are read again" in line for line in log)
         process.send_signal(signal.SIGTERM)
         assert "leaving the bus" in log.read()
         assert process.wait(20) == 0

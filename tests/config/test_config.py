@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -326,3 +327,11 @@ def test_what_http_needs_must_be_there() -> None:
         load(flags={"http_protect": "all"})
     config = load(environ={"DMQCACHE_HTTP_TOKEN": "s3cret"}, flags={"http_protect": "all"})
     assert config.http_token == Secret(text="s3cret")
+
+
+def test_who_needs_no_key_is_listed_beside_a_key() -> None:
+    with pytest.raises(ConfigError, match="add bus_key_file"):
+        load(flags={"kamailio": ["10.0.0.13"]})
+    config = load(flags={"kamailio": ["10.0.0.13"], "bus_key_file": "bus.key"})
+    assert config.bus_key_file == Path("bus.key") and config.bus_key_require == "yes"
+    assert config.kamailio == (ip_network("10.0.0.13"),)

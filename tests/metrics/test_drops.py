@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dmqcache.bus.net import failure
 from dmqcache.bus.sip.headers import REASONS_FOR_DROP
+from dmqcache.bus.trust.signature import DROPPED
 from dmqcache.metrics.drops import KINDS, DropKind, kind_of
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,7 @@ def reasons() -> set[str]:
     found = set(re.findall(r'drops\["(\w+)"', source)) | set(REASONS_FOR_DROP)
     found |= set(re.findall(r'_refuse\((?:[^()]|\([^()]*\))*?"(\w+)"', source))
     found |= set(re.findall(r'drops\["late_reply" if .* else "(\w+)"\]', source))
+    found |= {str(verdict.value) for verdict in DROPPED}
     found |= set(re.findall(r'else "(bad_uri|message_too_large)"', source))
     return found
 

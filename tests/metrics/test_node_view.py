@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from dmqcache.bus.node import Node, NodeList, NodeStatus, Trouble
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.metrics.node_view import NodeRow, node_rows
+from dmqcache.metrics.node_view import TURNED_AWAY, NodeRow, node_rows
 
 NOW = 1000.0
 
@@ -25,12 +26,19 @@ def lost_s(**fields: Any) -> float | None:
     return row(**fields).lost_s
 
 
-def shown(nodes: list[Node], lost: list[Node]) -> list[NodeRow]:
+def shown(
+    nodes: list[Node], lost: list[Node], refused: Sequence[tuple[NodeURI, str, float]] = ()
+) -> list[NodeRow]:
     """The rows of a node that lists ``nodes``, and knows of others that are lost."""
     listed = NodeList(nodes[0])
     for node in nodes[1:]:
         listed.add(node)
-    bus = SimpleNamespace(nodes=listed, lost_nodes=lambda: lost)
+    bus = SimpleNamespace(
+        nodes=listed,
+        lost_nodes=lambda: lost,
+        key_standing=lambda node: "yes",
+        turned_away=lambda: refused,
+    )
     held_back = SimpleNamespace(
         reasons=lambda uri: {"too_large": 2}, missing_tables=lambda uri: ["maint", "calls"]
     )
@@ -84,3 +92,9 @@ def test_one_that_is_off_the_list_is_shown_until_somebody_takes_it_away() -> Non
     # It calls again, and has not answered yet: one row, lost as before.
     back = Node(gone.uri, NodeStatus.PENDING, since=NOW - 1)
     assert [(row.status, row.lost_s) for row in shown([own, back], [gone])[1:]] == [("pending", 3600)]
+
+
+def test_who_was_turned_away_is_shown_as_no_node() -> None:
+    own = Node(NodeURI.parse("sip:127.0.0.11:5060"), NodeStatus.ACTIVE, local=True)
+    rows = shown([own], [], [(NodeURI.parse("sip:127.0.0.12:5060"), "other", NOW - 3)])
+    assert (rows[0].key, rows[1].status, rows[1].key, rows[1].last_seen_s) == ("yes", TURNED_AWAY, "other", 3)

@@ -6,7 +6,10 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 from dmqcache.bus.node import NodeStatus
+from dmqcache.metrics.node_view import TURNED_AWAY
 from dmqcache.metrics.reading import (
     MAX_NODES,
     ORIGINS,
@@ -17,6 +20,7 @@ from dmqcache.metrics.reading import (
     Reading,
     certificate_expiry,
     lost_at,
+    signs,
 )
 from tests.metrics.scrape import values
 from tests.server.served import Row, ServedNode
@@ -87,3 +91,16 @@ def test_the_first_of_several_certificates_counts() -> None:
     assert certificate_expiry(Reading(node, "0.1.0", 0.0)) == [((), 2_000.0)]
     node.bus.counters.certificate_expires = 1_000.0
     assert certificate_expiry(Reading(node, "0.1.0", 0.0)) == [((), 1_000.0)]
+
+
+@pytest.mark.parametrize(
+    ("key", "number"), [("yes", 1), ("no", 0), ("other", 0), ("bad", 0), ("kamailio", None), ("-", None)]
+)
+def test_who_signs(key: str, number: int | None) -> None:
+    assert signs(Row("sip:127.0.0.12:5060", key=key)) == number
+
+
+def test_who_was_turned_away_is_no_node() -> None:
+    node = ServedNode()
+    node.rows.append(Row("sip:127.0.0.66:5060", TURNED_AWAY, key="no"))
+    assert all(row.uri != "sip:127.0.0.66:5060" for row in Reading(node, "", 1000.0).rows)

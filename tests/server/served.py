@@ -109,7 +109,7 @@ def busy_node() -> ServedNode:
     node.rows.append(Row("sip:[::1]:5060;transport=tcp", status="disabled", rtt_ms=None, in_sync="no"))
     node.rows.append(Row("sip:127.0.0.14:5060", status="pending", last_seen_s=None, rtt_ms=None, software=""))
     node.rows.append(Row("sip:127.0.0.16:5060", "disabled", troubles={Trouble.UNLISTED: "leaves <us> out"}))
-    node.rows.append(Row("sip:127.0.0.15:5060", status="timeout", lost_s=90, in_sync="behind", backlog=7))
+    node.rows.append(Row("sip:127.0.0.15:5060", "timeout", lost_s=90, in_sync="behind", backlog=7, key="no"))
     node.bus.counters.certificate_expires = 1_900_000_000.0
     node.disk = DiskStatus("/var/lib/dmqcache", flushed_at=1_767_323_040.0, bytes=81_920, errors=1)
     users = node.tables["users"]

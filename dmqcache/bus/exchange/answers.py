@@ -20,6 +20,9 @@ from dmqcache.bus.sip.headers import reply_endpoint
 from dmqcache.bus.sip.serialize import build_response
 from dmqcache.bus.sip.sip_message import SipRequest
 from dmqcache.bus.sip.uri import Endpoint
+from dmqcache.bus.trust.guard import PLAIN, Guard, Pass
+from dmqcache.bus.trust.meaning import of_reply
+from dmqcache.bus.trust.signature import HEADER, Signature
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +41,10 @@ class Answers:
         counters: BusCounters,
         send: Callable[[bytes, Endpoint], None],
         connected: Callable[[Endpoint], bool],
+        guard: Guard,
     ) -> None:
-        """``connected``: whether a connection still stands."""
+        """``connected``: whether a connection still stands; ``guard`` signs."""
+        self._guard = guard
         self._identity = identity
         self._extra = identity.extra_headers
         self._replays = replays
@@ -47,25 +52,42 @@ class Answers:
         self._send = send
         self._connected = connected
 
-    def plainly(self, request: SipRequest, source: Endpoint, status: int, extra: Headers = ()) -> None:
-        """Answer with a status alone."""
+    def plainly(
+        self,
+        request: SipRequest,
+        source: Endpoint,
+        status: int,
+        extra: Headers = (),
+        seal: Signature | None = None,
+    ) -> None:
+        """Answer with a status alone. ``seal``: the signature of the request."""
         self._counters.messages[UNKNOWN_CHANNEL, "in", "request"] += 1
         self._counters.messages[UNKNOWN_CHANNEL, "out", str(status)] += 1
         identity = self._identity
         tag, agent = identity.tag, identity.user_agent
-        data = build_response(request, status, "", b"", "", tag, agent, self._extra + extra, source)
+        headers = self._signed(self._extra + extra, seal, status)
+        data = build_response(request, status, "", b"", "", tag, agent, headers, source)
         self._reply(data, request, source)
 
-    def due(self, request: SipRequest, source: Endpoint) -> Due | None:
+    def due(self, request: SipRequest, source: Endpoint, passed: Pass = PLAIN) -> Due | None:
         """The answer that a request is still owed. None: it came before, and got the same answer again if
-        there is one yet. A connection repeats nothing: RFC 3261's timer J is 0 for it."""
-        key = transaction_key(request, source)
+        there is one yet. A connection repeats nothing: RFC 3261's timer J is 0 for it. ``passed``: what the
+        guard says of it."""
+        due = Due(self, request, source, transaction_key(request, source), passed.seal)
         if source.transport == "udp":
-            memory = self._replays.find(key)
+            memory = self._replays.find(due.key)
             if memory is not None:
-                self._again(memory, request, source, key)
+                self._again(memory, due)
                 return None
-        return Due(self, request, source, key)
+        if passed.repeated:
+            self._counters.drops["replayed"] += 1
+            return None
+        return due
+
+    def refuse(self, due: Due, status: int) -> None:
+        """Answer with a status alone. Nothing is remembered: a copy gets the same."""
+        self._guard.not_handled(due.seal, due.request.cseq.number)
+        self.plainly(due.request, due.source, status, seal=due.seal)
 
     def open(self, due: Due) -> None:
         """The handler starts: a copy that comes from now on is swallowed until it has answered."""
@@ -76,40 +98,54 @@ class Answers:
         """Send what a handler gave."""
         if reply.status == SILENCE:
             self._counters.messages[channel, "out", "none"] += 1
-            self._replays.forget(due.key)
+            self._forget(due)
             return
-        data = self._build(due.request, due.source, due.key, reply)
+        data = self._build(due, reply)
         if not fits(len(data), due.source.transport):
             self._counters.drops["reply_too_large"] += 1
             size = len(data)
             log.error("a reply of %d bytes on channel %s cannot be sent to %s", size, channel, due.source)
             reply = Reply(513)
-            data = self._build(due.request, due.source, due.key, reply)
+            data = self._build(due, reply)
         if due.source.transport == "udp":
-            self._remember(due.key, reply, data)
+            self._remember(due, reply, data)
         self._counters.messages[channel, "out", str(reply.status)] += 1
         self._reply(data, due.request, due.source)
 
-    def _remember(self, key: bytes, reply: Reply, data: bytes) -> None:
+    def _remember(self, due: Due, reply: Reply, data: bytes) -> None:
         if reply is TURNED_AWAY:
             # For now: a copy of it deserves another try.
-            self._replays.forget(key)
+            self._forget(due)
         else:
             bare = not (reply.body or reply.reason)
-            self._replays.close(key, reply.status if bare else data)
+            self._replays.close(due.key, reply.status if bare else data)
 
-    def _again(self, memory: int | bytes, request: SipRequest, source: Endpoint, key: bytes) -> None:
+    def _forget(self, due: Due) -> None:
+        self._replays.forget(due.key)
+        self._guard.not_handled(due.seal, due.request.cseq.number)
+
+    def _again(self, memory: int | bytes, due: Due) -> None:
         self._counters.retransmissions["in"] += 1
         if isinstance(memory, bytes):
-            self._reply(memory, request, source)
+            self._reply(memory, due.request, due.source)
         elif memory != RUNNING:
-            self._reply(self._build(request, source, key, Reply(memory)), request, source)
+            self._reply(self._build(due, Reply(memory)), due.request, due.source)
 
-    def _build(self, request: SipRequest, source: Endpoint, key: bytes, reply: Reply) -> bytes:
+    def _build(self, due: Due, reply: Reply) -> bytes:
         # The tag comes from the key, so that a reply which is built again is the same reply.
-        tag, agent = key[:8].hex(), self._identity.user_agent
+        tag, agent = due.key[:8].hex(), self._identity.user_agent
         status, reason, body, media = reply.status, reply.reason, reply.body, reply.content_type
-        return build_response(request, status, reason, body, media, tag, agent, self._extra, source)
+        extra = self._signed(self._extra, due.seal, status, media, body)
+        return build_response(due.request, status, reason, body, media, tag, agent, extra, due.source)
+
+    def _signed(
+        self, extra: Headers, seal: Signature | None, status: int, media: str = "", body: bytes = b""
+    ) -> Headers:
+        """The further headers of a reply to a request with this signature."""
+        signer = self._guard.signer
+        if seal is None or signer is None:
+            return extra
+        return (*extra, (HEADER, str(signer.sign_reply(seal, of_reply(status, media, body, extra)))))
 
     def _reply(self, data: bytes, request: SipRequest, source: Endpoint) -> None:
         connected = source.transport == "udp" or self._connected(source)
@@ -119,18 +155,27 @@ class Answers:
 class Due:
     """The answer that one request is owed."""
 
-    __slots__ = ("_answers", "key", "request", "source")
+    __slots__ = ("_answers", "key", "request", "seal", "source")
 
-    def __init__(self, answers: Answers, request: SipRequest, source: Endpoint, key: bytes) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        request: SipRequest,
+        source: Endpoint,
+        key: bytes,
+        seal: Signature | None = None,
+    ) -> None:
         self._answers = answers
         self.request = request
         self.source = source
         #: What makes the request the same when it comes again.
         self.key = key
+        #: Its signature, if it has one that counts.
+        self.seal = seal
 
     def refuse(self, status: int) -> None:
         """Answer with a status alone, before any handler has seen the request."""
-        self._answers.plainly(self.request, self.source, status)
+        self._answers.refuse(self, status)
 
     def begin(self) -> None:
         """A handler gets the request now."""

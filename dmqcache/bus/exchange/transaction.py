@@ -20,6 +20,7 @@ from dmqcache.bus.runtime import Runtime, Timer
 from dmqcache.bus.sip.sip_message import SipResponse
 from dmqcache.bus.sip.uri import Endpoint
 from dmqcache.bus.timers import T1, T2, TIMEOUT, fast_pause, rfc_pause
+from dmqcache.bus.trust.signature import Signature
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,10 @@ class Outcome(NamedTuple):
     sent_at: float
 
 
+#: Whether a reply counts that came from an endpoint for a request that had this signature.
+Counts = Callable[[Signature | None, SipResponse, Endpoint], bool]
+
+
 class Plan(NamedTuple):
     """How one request is repeated."""
 
@@ -118,6 +123,7 @@ class ClientTransaction:
         "branch",
         "channel",
         "endpoint",
+        "seal",
         "state",
     )
 
@@ -130,7 +136,10 @@ class ClientTransaction:
         channel: str,
         plan: Plan,
         done: Callable[[Outcome], None],
+        seal: Signature | None = None,
     ) -> None:
+        #: What it was signed with: its reply signs that.
+        self.seal = seal
         self.branch = branch
         self.endpoint = endpoint
         self.channel = channel
@@ -247,10 +256,13 @@ class ClientTransactions:
         t2: float = T2,
         on_silence: Callable[[Endpoint], None] = lambda endpoint: None,
         sources: Iterable[tuple[str, str]] = (),
+        counts: Counts = lambda seal, response, endpoint: True,
     ) -> None:
         """``on_silence`` hears of an endpoint that let a request wait for :data:`SILENCE` seconds.
-        ``sources``: hosts, and others from which each of them sends as well."""
+        ``sources``: hosts, and others from which each of them sends as well. ``counts`` says whether a reply
+        is worth anything."""
         self._sources = frozenset(sources)
+        self._counts = counts
         self.runtime = runtime
         self.send = send
         self.counters = counters
@@ -284,11 +296,13 @@ class ClientTransactions:
         channel: str,
         plan: Plan,
         done: Callable[[Outcome], None],
+        seal: Signature | None = None,
     ) -> ClientTransaction:
-        """Send ``data`` and see it through. ``done`` is called once, unless it is cancelled."""
+        """Send ``data``, which has this signature, and see it through. ``done`` is called once, unless it is
+        cancelled."""
         if endpoint.transport != "udp":
             plan = plan._replace(repeat=False)
-        transaction = ClientTransaction(self, data, branch, endpoint, channel, plan, done)
+        transaction = ClientTransaction(self, data, branch, endpoint, channel, plan, done, seal)
         self._by_branch[branch] = transaction
         self._by_endpoint.setdefault(endpoint, {})[branch] = transaction
         return transaction
@@ -313,6 +327,8 @@ class ClientTransactions:
         asked = transaction.endpoint.host
         if source.host != asked and (asked, source.host) not in self._sources:
             self.counters.drops["reply_from_elsewhere"] += 1
+            return None
+        if not self._counts(transaction.seal, response, transaction.endpoint):
             return None
         event = Event.PROVISIONAL if response.status < 200 else Event.FINAL
         transaction.on_event(event, response)

@@ -36,6 +36,9 @@ PING_HOPS = 1
 GOSSIP_DELAY = 0.05
 #: Seconds between two news of a suspicion, whatever is suspected.
 NEWS_GAP = 2.0
+#: Seconds between two pings to a node that holds us suspect. Where our answers do not reach it, though its
+#: own do us, each answer to such a ping says the same again.
+DENIAL_GAP = 0.25
 #: Bytes of a node list that a Kamailio can build (its buffer has 1,024; longer ones are read well).
 KAMAILIO_LIST_BYTES = 1_000
 
@@ -147,7 +150,7 @@ class Notification(Peer):
             if line.uri in teller.names and not teller.written:
                 teller.written = line.written
             if self._membership.is_own(line.uri):
-                if line.suspect:
+                if line.suspect and self._runtime.now() - self.last_ping(teller) >= DENIAL_GAP:
                     self.ping(teller)
                 continue
             node = self._membership.nodes.get(line.uri)

@@ -128,6 +128,10 @@ class Headers:
         """Every header line of ``name`` in order; a line may itself be a list with commas."""
         return list(self._values.get(full_name(name), ()))
 
+    def drop(self, name: str) -> None:
+        """Forget every line of ``name``."""
+        self._values.pop(full_name(name), None)
+
     def __contains__(self, name: str) -> bool:
         return full_name(name) in self._values
 

@@ -126,11 +126,11 @@ def build_response(
     if received is not None:
         vias[0] = _with_source(vias[0], request, received)
     via_lines = f"Via: {vias[0]}\r\n" if len(vias) == 1 else "".join([f"Via: {via}\r\n" for via in vias])
-    agent = f"Server: {_clean(server)}\r\n" if server else ""
-    media = f"Content-Type: {_clean(content_type)}\r\n" if body and content_type else ""
-    more = "".join([f"{_clean(name)}: {_clean(value)}\r\n" for name, value in extra]) if extra else ""
+    agent = f"Server: {clean(server)}\r\n" if server else ""
+    media = f"Content-Type: {clean(content_type)}\r\n" if body and content_type else ""
+    more = "".join([f"{clean(name)}: {clean(value)}\r\n" for name, value in extra]) if extra else ""
     head = (
-        f"SIP/2.0 {status} {_clean(reason or REASONS.get(status, 'Unknown'))}\r\n"
+        f"SIP/2.0 {status} {clean(reason or REASONS.get(status, 'Unknown'))}\r\n"
         f"{via_lines}"
         f"To: {_with_tag(headers.get('to'), to_tag)}\r\n"
         f"Content-Length: {len(body)}\r\n"
@@ -142,7 +142,8 @@ def build_response(
     return head.encode("utf-8", "surrogateescape") + body
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """A value without control characters: spaces stand for them."""
     return text if text.isascii() and text.isprintable() else _CONTROL.sub(" ", text)
 
 

@@ -77,6 +77,7 @@ def nodes(rows: Sequence[NodeRow], http: tuple[str, int] | None, scheme: str = "
         ("Waiting", True),
         ("Round trip", True),
         ("Last seen", True),
+        ("Key", False),
         ("Software", False),
     ]
     shown = sorted(rows, key=lambda row: (not row.local, row.lost_s is None, row.uri))
@@ -97,6 +98,7 @@ def _line(row: NodeRow, page: str) -> tuple[str, ...]:
         NONE if row.local else number(row.backlog),
         NONE if row.rtt_ms is None else f"{row.rtt_ms:.1f} ms",
         "this node" if row.local else last_seen,
+        NONE if row.key == "-" else text(row.key),
         text(row.software) or NONE,
     )
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from dmqcache.bus.node import NodeStatus
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.metrics.node_view import BusView, NodeRow, NodeView
+from dmqcache.metrics.node_view import TURNED_AWAY, BusView, NodeRow, NodeView
 from dmqcache.server.http.rpc import FAILED, NOT_FOUND, Method, RpcError
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.table import Table
@@ -178,7 +178,7 @@ def _bus_methods(node: ServedNode) -> dict[str, Method]:
         return _listed(node.bus.remove_node, NodeURI.parse(uri))
 
     return {
-        "dmq.list_nodes": Method(lambda: [_node(row) for row in node.node_rows()]),
+        "dmq.list_nodes": Method(lambda: _nodes(node)),
         "dmq.add": Method(add, ("uri",), changes=True),
         "dmq.remove": Method(remove, ("uri",), changes=True),
         "dmq.change_status": Method(set_status, ("uri", "status"), changes=True),
@@ -193,6 +193,10 @@ def _listed(change: Callable[..., object], *arguments: object) -> str:
     except LookupError:
         raise RpcError(NOT_FOUND, "No such node") from None
     return "Ok"
+
+
+def _nodes(node: ServedNode) -> list[dict[str, Any]]:
+    return [_node(row) for row in node.node_rows() if row.status != TURNED_AWAY]
 
 
 def _node(row: NodeRow) -> dict[str, Any]:
@@ -213,4 +217,5 @@ def _node(row: NodeRow) -> dict[str, Any]:
         "backlog": row.backlog,
         "withheld": row.withheld,
         "trouble": row.trouble,
+        "key": row.key,
     }

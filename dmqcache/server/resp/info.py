@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from dmqcache.metrics.node_view import TURNED_AWAY
 from dmqcache.release import VERSION
 from dmqcache.server.resp.session import Shared
 
@@ -138,7 +139,7 @@ def _stats(shared: Shared) -> Section:
 
 
 def _replication(shared: Shared) -> Section:
-    rows = shared.node.node_rows()
+    rows = [row for row in shared.node.node_rows() if row.status != TURNED_AWAY]
     progress = shared.node.sync_progress()
     others = [row for row in rows if not row.local]
     return {
@@ -216,6 +217,7 @@ def node_rows(shared: Shared) -> list[Section]:
         "in_sync",
         "backlog",
         "withheld",
+        "key",
         "trouble",
     ]
     return [{name: getattr(row, name) for name in names} for row in shared.node.node_rows()]

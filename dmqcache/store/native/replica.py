@@ -66,6 +66,7 @@ class Replica(Peer):
     ) -> None:
         """``arrivals``: the way into each table. ``merged``: told after rows were merged."""
         super().__init__(CHANNEL)
+        self.key_holders_only = True
         self._ground = ground
         self._outboxes = outboxes
         self._arrivals = arrivals

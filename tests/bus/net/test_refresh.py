@@ -12,11 +12,13 @@ import trustme
 from dmqcache.bus.allow import AllowList
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.net import refresh
+from dmqcache.bus.net.key_file import KeyFile
 from dmqcache.bus.net.refresh import Refresher
 from dmqcache.bus.net.tls import TlsContexts, TlsOptions, load
 from dmqcache.bus.net.transport import TransportOptions, Transports
 from dmqcache.bus.net.udp import UdpOptions
 from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.bus.trust.keys import KEY_BYTES, Key, KeyRing, write_key
 from tests.waiting import until
 
 
@@ -127,3 +129,44 @@ def test_where_nothing_can_change_nobody_looks() -> None:
         await sockets.close()
 
     asyncio.run(main())
+
+
+def test_a_new_bus_key_is_read_and_a_broken_one_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    path = tmp_path / "bus.key"
+    path.write_text(write_key(b"o" * KEY_BYTES))
+    path.chmod(0o600)
+    file, told = KeyFile(path), list[KeyRing]()
+    file.read()
+
+    async def main() -> None:
+        refresher = Refresher(
+            transports(AllowList(), None), AllowList(), None, key_file=file, use_keys=told.append
+        )
+        await refresher.start()
+        assert not told
+        path.write_text("nonsense")
+        await until(lambda: "the former bus key goes on" in caplog.text)
+        assert not told
+        path.write_text(write_key(b"n" * KEY_BYTES))
+        await until(lambda: told)
+        await refresher.close()
+
+    asyncio.run(main())
+    assert told == [KeyRing((Key(b"n" * KEY_BYTES),))]
+    assert told[0].signing.name in caplog.text and write_key(b"n" * KEY_BYTES)[-20:] not in caplog.text
+
+
+def test_names_of_further_lists_are_resolved_too() -> None:
+    kamailio = AllowList(["localhost"])
+
+    async def main() -> None:
+        sockets = transports(AllowList(), None)
+        refresher = Refresher(sockets, AllowList(), None, further=(kamailio,))
+        await refresher.start()
+        await refresher.close()
+
+    asyncio.run(main())
+    assert kamailio.allows("127.0.0.1") and not kamailio.allows("127.0.0.2")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dmqcache.bus.bus import Bus
-from dmqcache.bus.node import NodeStatus
+from dmqcache.bus.node import OWN_TAG, NodeStatus
 from dmqcache.bus.sip.sip_message import SipRequest
 from dmqcache.bus.sip.uri import NodeURI, SipURI
 from tests.bus.nodes.test_events import Listener
@@ -374,3 +374,15 @@ def test_a_late_answer_to_a_record_that_was_removed_asks_nobody() -> None:
     cluster.clock.run(10)
     assert cluster.buses[HERE].nodes.get(NodeURI.parse("sip:127.0.0.12")) in bus.active_nodes()
     assert len(lists(other)) < 10
+
+
+def test_a_node_that_holds_us_suspect_whatever_we_say_is_not_flooded() -> None:
+    """As one whose questions reach us and whom our answers do not."""
+    cluster = Cluster()
+    teller = kamailio(cluster, "127.0.0.12")
+    teller.server, teller.extra = "dmqcache", (("Supported", OWN_TAG),)
+    lines = "sip:127.0.0.12:5060;status=active\r\nsip:127.0.0.11:5060;status=active;suspect=1\r\n"
+    teller.answer = lambda request: (200, lines.encode())
+    bus = cluster.add("127.0.0.11", "127.0.0.12")
+    cluster.clock.run(5)
+    assert bus.active_nodes() and len(teller.requests) < 40

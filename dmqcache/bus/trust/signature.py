@@ -1,0 +1,187 @@
+"""How a message is signed, and what a signature that comes in is worth. Time and chance come from outside.
+
+A request carries one header: the key's name, the sender's instance (one life of one process), the receiver's
+token for it, and a keyed BLAKE2b over what the message means and both of these. BLAKE2b, as its keyed mode is
+a MAC by itself (RFC 7693 2.9): one pass instead of HMAC's two, and it is in every Python.
+
+- A receiver draws a token for each sender instance. A request without it, though well signed, does nothing
+  but tell the sender the token: so nothing that was recorded before the receiver started counts after.
+- The request's CSeq is used once for each sender instance (``window.py``).
+- A reply signs the signature of its request: it answers this one and no other.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, NamedTuple
+
+from dmqcache.bus.bounded import Bounded
+from dmqcache.bus.trust.keys import Key, KeyRing
+from dmqcache.bus.trust.window import Window
+
+#: The header's name, and the key under which a parsed message has it.
+HEADER: Final = "DMQ-Signature"
+HEADER_KEY: Final = HEADER.lower()
+DIGEST_BYTES: Final = 24
+#: Sender instances remembered; each was signed with the key, so strangers fill none of it.
+MAX_SENDERS: Final = 4096
+#: Characters of an instance or a token at most.
+MAX_WORD: Final = 32
+
+_KEY = r"v=1;key=([0-9a-f]{8})"
+_FORM: Final = re.compile(
+    rf"{_KEY};from=([\w-]{{1,{MAX_WORD}}});to=([\w-]{{0,{MAX_WORD}}});mac=([\w-]{{32}})", re.ASCII
+)
+#: The header of a refusal: which key it would take, and nothing else.
+_ONLY_KEY: Final = re.compile(_KEY)
+
+
+class Signed(NamedTuple):
+    """What of a message is signed."""
+
+    #: Without line ends within; always as many for one kind of message.
+    lines: tuple[str, ...]
+    body: bytes
+
+
+class Signature(NamedTuple):
+    """The header's value."""
+
+    key: str
+    instance: str
+    token: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"v=1;key={self.key};from={self.instance};to={self.token};mac={self.digest}"
+
+    @staticmethod
+    def parse(text: str) -> Signature | None:
+        """The parts of a header's value, or None if it is not of this form or version."""
+        match = _FORM.fullmatch(text)
+        return Signature(*match.groups()) if match is not None else None
+
+
+def only_key(key: Key) -> str:
+    """The header's value in a refusal: the name of the key that would count here."""
+    return f"v=1;key={key.name}"
+
+
+def key_name(text: str) -> str:
+    """The name of the key in a header's value of any form; empty where there is none."""
+    match = _ONLY_KEY.match(text)
+    return match.group(1) if match is not None else ""
+
+
+class Verdict(Enum):
+    """What a request's signature is worth."""
+
+    GOOD = "good"
+    #: There is none.
+    ABSENT = "unsigned"
+    #: Made with a key that does not count here.
+    UNKNOWN_KEY = "unknown_key"
+    #: Another text than was signed, or no signature at all.
+    BAD = "bad_signature"
+    #: Well signed, and it was here before.
+    REPEATED = "replayed"
+    #: Well signed, but without the token: it is told to the sender, who asks again.
+    TOKEN_NEEDED = "token_needed"
+
+
+#: The reasons of drops among them.
+DROPPED: Final = (Verdict.ABSENT, Verdict.UNKNOWN_KEY, Verdict.BAD, Verdict.REPEATED)
+
+
+class _Sender(NamedTuple):
+    token: str
+    window: Window
+
+
+class Signer:
+    """Signs and judges for one node."""
+
+    def __init__(self, ring: KeyRing, instance: str, draw_token: Callable[[], str]) -> None:
+        self.ring = ring
+        #: This life of this process.
+        self.instance = instance
+        self._draw_token = draw_token
+        self._senders: Bounded[str, _Sender] = Bounded(MAX_SENDERS)
+
+    def sign(self, what: Signed, token: str = "") -> Signature:
+        """Sign a request for the receiver that gave ``token``; without one to be told it."""
+        key = self.ring.signing
+        return Signature(key.name, self.instance, token, _digest(key, "request", self.instance, token, what))
+
+    def judge(self, header: str, what: Signed, number: int) -> tuple[Verdict, Signature | None]:
+        """What a request is worth whose CSeq has this number. A GOOD one is used up by that."""
+        if not header:
+            return Verdict.ABSENT, None
+        signature = Signature.parse(header)
+        if signature is None or signature.instance == self.instance:
+            return Verdict.BAD, None
+        key = self.ring.find(signature.key)
+        if key is None:
+            return Verdict.UNKNOWN_KEY, None
+        wanted = _digest(key, "request", signature.instance, signature.token, what)
+        if not hmac.compare_digest(wanted, signature.digest):
+            return Verdict.BAD, None
+        sender = self._sender(signature.instance)
+        if signature.token != sender.token:
+            return Verdict.TOKEN_NEEDED, signature
+        return (Verdict.GOOD if sender.window.take(number) else Verdict.REPEATED), signature
+
+    def give_back(self, request: Signature, number: int) -> None:
+        """A request that was GOOD was not handled: a copy of it is as good as new."""
+        sender = self._senders.get(request.instance)
+        if sender is not None and sender.token == request.token:
+            sender.window.give_back(number)
+
+    def sign_reply(self, request: Signature, what: Signed) -> Signature:
+        """Sign the reply to a well signed request, with the key that it used; ``to`` tells its token."""
+        key = self.ring.find(request.key) or self.ring.signing
+        token = self._sender(request.instance).token
+        digest = _digest(key, f"reply\n{request.digest}", self.instance, token, what)
+        return Signature(key.name, self.instance, token, digest)
+
+    def judge_reply(self, header: str, request: Signature, what: Signed) -> tuple[Verdict, str]:
+        """What the reply to a request of ours is worth, and of a GOOD one the token that it tells: to be
+        shown to this node from now on."""
+        if not header:
+            return Verdict.ABSENT, ""
+        signature = Signature.parse(header)
+        name = signature.key if signature is not None else key_name(header)
+        key = self.ring.find(name)
+        if key is None and name:
+            return Verdict.UNKNOWN_KEY, ""
+        if signature is None or key is None or signature.instance == self.instance:
+            return Verdict.BAD, ""
+        wanted = _digest(key, f"reply\n{request.digest}", signature.instance, signature.token, what)
+        if not hmac.compare_digest(wanted, signature.digest):
+            return Verdict.BAD, ""
+        return Verdict.GOOD, signature.token
+
+    def _sender(self, instance: str) -> _Sender:
+        sender = self._senders.get(instance)
+        if sender is None:
+            sender = _Sender(self._draw_token()[:MAX_WORD], Window())
+            self._senders[instance] = sender
+        else:
+            self._senders.touch(instance)
+        return sender
+
+
+def _digest(key: Key, kind: str, instance: str, token: str, what: Signed) -> str:
+    """No two messages have the same text to be signed: no line holds a line end, each kind has a number of
+    lines of its own, and the length of all lines stands before them."""
+    text = "\n".join((kind, instance, token, *what.lines)).encode("utf-8", "surrogateescape")
+    mac = hashlib.blake2b(
+        len(text).to_bytes(4, "big") + text, key=key.secret, digest_size=DIGEST_BYTES, person=b"dmqcache-1"
+    )
+    mac.update(what.body)
+    return base64.b64encode(mac.digest(), b"-_").decode("ascii")

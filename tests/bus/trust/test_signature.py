@@ -1,0 +1,159 @@
+"""Signatures: what counts, what does not, and that each line of a message is under them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dmqcache.bus.trust.keys import KEY_BYTES, Key, KeyRing
+from dmqcache.bus.trust.signature import (
+    MAX_SENDERS,
+    Signature,
+    Signed,
+    Signer,
+    Verdict,
+    key_name,
+    only_key,
+)
+
+OLD, NEW = Key(b"o" * KEY_BYTES), Key(b"n" * KEY_BYTES)
+REQUEST = Signed(
+    ("KDMQ sip:htable@127.0.0.2:5060", "<sip:htable@127.0.0.1:5060>", "call-1", "7 KDMQ", "z9hG4bK1"),
+    b'{"cells":[]}',
+)
+REPLY = Signed(("200", "", "dmqcache-2"), b"")
+
+
+def signer(name: str, *keys: Key) -> Signer:
+    count = iter(range(1_000_000))
+    return Signer(KeyRing(keys or (OLD,)), name, lambda: f"{name}-token-{next(count)}")
+
+
+def introduced(sender: Signer, receiver: Signer) -> str:
+    """The token that the sender is told for its first request."""
+    sent = sender.sign(REQUEST)
+    verdict, request = receiver.judge(str(sent), REQUEST, 0)
+    assert verdict is Verdict.TOKEN_NEEDED and request == sent
+    verdict, token = sender.judge_reply(str(receiver.sign_reply(request, REPLY)), sent, REPLY)
+    assert verdict is Verdict.GOOD
+    return token
+
+
+def changed(number: int) -> Signed:
+    """The request with one of its lines, or its body, made longer."""
+    lines = [line + "x" if at == number else line for at, line in enumerate(REQUEST.lines)]
+    return Signed(tuple(lines), REQUEST.body + b"x" * (number == len(lines)))
+
+
+def test_a_signed_request_counts_once_the_token_is_known() -> None:
+    a, b = signer("a"), signer("b")
+    token = introduced(a, b)
+    assert b.judge(str(a.sign(REQUEST, token)), REQUEST, 7)[0] is Verdict.GOOD
+
+
+def test_a_recorded_request_counts_once() -> None:
+    a, b = signer("a"), signer("b")
+    recorded = str(a.sign(REQUEST, introduced(a, b)))
+    assert b.judge(recorded, REQUEST, 7)[0] is Verdict.GOOD
+    assert b.judge(recorded, REQUEST, 7)[0] is Verdict.REPEATED
+
+
+def test_one_that_was_not_handled_counts_once_more() -> None:
+    a, b = signer("a"), signer("b")
+    sent = a.sign(REQUEST, introduced(a, b))
+    assert b.judge(str(sent), REQUEST, 7)[0] is Verdict.GOOD
+    b.give_back(sent, 7)
+    assert b.judge(str(sent), REQUEST, 7)[0] is Verdict.GOOD
+    b.give_back(sent._replace(instance="nobody"), 7)
+    assert b.judge(str(sent), REQUEST, 7)[0] is Verdict.REPEATED
+
+
+def test_a_recorded_request_does_not_count_in_the_receivers_next_life() -> None:
+    a, b = signer("a"), signer("b")
+    recorded = str(a.sign(REQUEST, introduced(a, b)))
+    assert signer("b2").judge(recorded, REQUEST, 7)[0] is Verdict.TOKEN_NEEDED
+
+
+def test_a_recorded_request_does_not_count_when_its_sender_was_forgotten() -> None:
+    a, b = signer("a"), signer("b")
+    recorded = str(a.sign(REQUEST, introduced(a, b)))
+    assert b.judge(recorded, REQUEST, 7)[0] is Verdict.GOOD
+    for number in range(MAX_SENDERS):
+        introduced(signer(f"other-{number}"), b)
+    assert b.judge(recorded, REQUEST, 7)[0] is Verdict.TOKEN_NEEDED
+
+
+@pytest.mark.parametrize("number", range(len(REQUEST.lines) + 1))
+def test_every_line_and_the_body_are_under_the_signature(number: int) -> None:
+    a, b = signer("a"), signer("b")
+    header = str(a.sign(REQUEST, introduced(a, b)))
+    assert b.judge(header, changed(number), 7)[0] is Verdict.BAD
+
+
+def test_moving_a_byte_from_one_line_to_the_next_is_noticed() -> None:
+    a, b = signer("a"), signer("b")
+    header = str(a.sign(REQUEST, introduced(a, b)))
+    start, from_, call_id, cseq, branch = REQUEST.lines
+    moved = Signed((start, from_, call_id + "7", cseq[1:], branch), REQUEST.body)
+    assert b.judge(header, moved, 7)[0] is Verdict.BAD
+    shifted = Signed(REQUEST.lines[:-1], (REQUEST.lines[-1] + "\n").encode() + REQUEST.body)
+    assert b.judge(header, shifted, 7)[0] is Verdict.BAD
+
+
+def test_another_key_an_own_message_and_nonsense_count_nothing() -> None:
+    a, b = signer("a"), signer("b", NEW)
+    assert b.judge(str(a.sign(REQUEST)), REQUEST, 7) == (Verdict.UNKNOWN_KEY, None)
+    assert a.judge(str(a.sign(REQUEST)), REQUEST, 7) == (Verdict.BAD, None)
+    assert a.judge("v=1", REQUEST, 7) == (Verdict.BAD, None)
+    assert a.judge("", REQUEST, 7) == (Verdict.ABSENT, None)
+
+
+def test_keys_are_exchanged_node_by_node() -> None:
+    """Both know both; then one signs with the new one; then the other forgets the old one."""
+    a, b = signer("a", OLD, NEW), signer("b", OLD, NEW)
+    token = introduced(a, b)
+    a.ring = KeyRing((NEW, OLD))
+    assert b.judge(str(a.sign(REQUEST, token)), REQUEST, 8)[0] is Verdict.GOOD
+    b.ring = KeyRing((NEW,))
+    assert b.judge(str(a.sign(REQUEST, token)), REQUEST, 9)[0] is Verdict.GOOD
+    a.ring = KeyRing((OLD,))
+    assert b.judge(str(a.sign(REQUEST, token)), REQUEST, 10)[0] is Verdict.UNKNOWN_KEY
+
+
+def test_a_reply_answers_its_request_and_no_other() -> None:
+    a, b = signer("a"), signer("b")
+    token = introduced(a, b)
+    first = a.sign(REQUEST, token)
+    second = a.sign(changed(2), token)
+    reply = str(b.sign_reply(first, REPLY))
+    assert a.judge_reply(reply, first, REPLY) == (Verdict.GOOD, token)
+    assert a.judge_reply(reply, second, REPLY)[0] is Verdict.BAD
+    assert a.judge_reply(reply, first, REPLY._replace(body=b"forged"))[0] is Verdict.BAD
+    assert a.judge_reply("", first, REPLY)[0] is Verdict.ABSENT
+
+
+def test_a_request_is_no_reply() -> None:
+    a, b = signer("a"), signer("b")
+    first = a.sign(REQUEST, introduced(a, b))
+    assert a.judge_reply(str(b.sign(REPLY)), first, REPLY)[0] is Verdict.BAD
+
+
+def test_a_refusal_names_the_key_that_would_count_and_nothing_else() -> None:
+    a = signer("a")
+    first = a.sign(REQUEST)
+    assert a.judge_reply(only_key(NEW), first, REPLY) == (Verdict.UNKNOWN_KEY, "")
+    assert a.judge_reply(only_key(OLD), first, REPLY) == (Verdict.BAD, "")
+    assert key_name(only_key(NEW)) == NEW.name and key_name("nonsense") == ""
+
+
+@given(st.text(max_size=120))
+def test_any_text_is_a_signature_or_none(text: str) -> None:
+    found = Signature.parse(text)
+    assert found is None or Signature.parse(str(found)) == found
+
+
+def test_a_signature_is_read_as_it_was_written() -> None:
+    written = signer("a").sign(REQUEST, "token")
+    assert Signature.parse(str(written)) == written
+    assert Signature.parse(str(written) + "\n") is None
