@@ -51,6 +51,7 @@ class AclLog:
         """Somebody was refused."""
         self.counts[entry.reason] = self.counts.get(entry.reason, 0) + 1
         entry.object, entry.username = entry.object[:LONGEST], entry.username[:LONGEST]
+        entry.client = entry.client[: 4 * LONGEST]
         for place in range(min(LOOKED_AT, len(self.entries))):
             known = self.entries[place]
             if known.is_like(entry) and entry.at - known.at <= GROUPED_S:

@@ -15,7 +15,8 @@ log = logging.getLogger("dmqcache.server.resp.clients")
 
 #: Clients at once (Redis' default).
 MAX_CLIENTS: Final = 10_000
-#: Bytes of all clients' unfinished commands, commands that wait, and replies that were not taken.
+#: Bytes of all clients' unfinished commands, commands that wait (for EXEC too), watched keys, and replies
+#: that were not taken.
 MAX_HELD_BYTES: Final = 256 << 20
 
 

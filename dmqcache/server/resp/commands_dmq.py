@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dmqcache.server.resp.command import ONE_KEY, Command, Options
-from dmqcache.server.resp.commands_scan import next_keys
+from dmqcache.server.resp.commands_scan import Walk
 from dmqcache.server.resp.info import node_rows, sections, table_rows
 from dmqcache.server.resp.reply import (
     CommandError,
@@ -90,19 +90,19 @@ def _matching(table: Table, keys: list[str], matches: Callable[[str], bool], on:
     return [cell.key for cell in cells if cell and isinstance(cell.value, str) and matches(cell.value)]
 
 
-def _typed(session: Session, cell: Cell) -> list[Any]:
+def _typed(table: Table, cell: Cell) -> list[Any]:
     """Value (an integer stays one) and milliseconds left, -1 for ever."""
-    left = -1 if cell.expires == NEVER else max(0, round((cell.expires - session.table.clock.now()) * 1000))
+    left = -1 if cell.expires == NEVER else max(0, round((cell.expires - table.clock.now()) * 1000))
     return [cell.value, left]
 
 
 def cell(session: Session, args: list[str]) -> bytes:
     # Through ``get``: it is a read of a client's, a hit or a miss.
     found = session.table.live_cell(args[1]) if session.table.get(args[1]) is not None else None
-    return null(session.resp3) if found is None else encode(_typed(session, found), session.resp3)
+    return null(session.resp3) if found is None else encode(_typed(session.table, found), session.resp3)
 
 
-def scan(session: Session, args: list[str]) -> bytes:
+def scan(session: Session, args: list[str]) -> Answer:
     prefix, count, begin = "", SCAN_CELLS, None
     options = Options(args, 2)
     for word in options:
@@ -116,13 +116,20 @@ def scan(session: Session, args: list[str]) -> bytes:
                 raise syntax_error()
         else:
             raise syntax_error()
-    cursor, keys = next_keys(session, args[1], prefix, count, begin)
-    flat: list[Any] = []
-    for key in keys:
-        found = session.table.live_cell(key)  # not ``get``: to list is no use of the cache
-        if found is not None:
-            flat += [key, *_typed(session, found)]
-    return encode([str(cursor), flat], session.resp3)
+    return in_steps(session, _scan(session, Walk(session, args[1], prefix, count, begin)))
+
+
+def _scan(session: Session, walk: Walk) -> Steps:
+    table, resp3 = session.table, session.resp3
+    count, pieces = 0, []
+    for some in walk:
+        # Not ``get``: to list is no use of the cache.
+        cells = [cell for cell in map(table.live_cell, some) if cell is not None]
+        count += len(cells)
+        parts = (encode(part, resp3) for cell in cells for part in (cell.key, *_typed(table, cell)))
+        pieces.append(b"".join(parts))
+        yield
+    return b"*2\r\n%b*%d\r\n" % (bulk(str(walk.cursor)), 3 * count) + b"".join(pieces)
 
 
 COMMANDS = (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from dmqcache.server.resp.command import Command, Options, parse_integer
 from dmqcache.server.resp.globs import compile_glob, literal_prefix
-from dmqcache.server.resp.reply import OK, CommandError, bulk, bulks, integer, null, syntax_error
+from dmqcache.server.resp.reply import OK, CommandError, bulk, integer, null, syntax_error
 from dmqcache.server.resp.session import Answer, Session
-from dmqcache.server.resp.steps import Steps, in_steps, key_steps
+from dmqcache.server.resp.steps import STEP_KEYS, Steps, in_steps, key_steps, sorted_in
 from dmqcache.store.table.table import Table
 
 #: Keys that one SCAN looks at when the client names no COUNT (Redis'), and at most.
@@ -30,7 +32,7 @@ def _keys(table: Table, pattern: str) -> Steps:
     return b"*%d\r\n" % count + b"".join(pieces)
 
 
-def scan(session: Session, args: list[str]) -> bytes:
+def scan(session: Session, args: list[str]) -> Answer:
     pattern, count, wanted = "*", SCAN_COUNT, True
     options = Options(args, 2)
     for word in options:
@@ -45,36 +47,68 @@ def scan(session: Session, args: list[str]) -> bytes:
         else:
             raise syntax_error()
     prefix, is_all = literal_prefix(pattern)
-    cursor, found = next_keys(session, args[1], prefix, count)
-    if not is_all:
-        matches = compile_glob(pattern)
-        found = [key for key in found if matches(key)]
-    return b"*2\r\n" + bulk(cursor) + bulks(found if wanted else [])
+    matches = None if is_all else compile_glob(pattern)
+    return in_steps(session, _scan(Walk(session, args[1], prefix, count), matches, wanted))
 
 
-def next_keys(
-    session: Session, cursor_text: str, prefix: str, count: int, begin: str | None = None
-) -> tuple[int, list[str]]:
-    """One step of a scan: the cursor to go on with (0: the end) and up to ``count`` keys. ``begin``: the key
-    after which a new scan begins."""
-    cursors = session.shared.cursors
-    try:
-        cursor = parse_integer(cursor_text or "0")
-        if cursor < 0:
-            return 0, []  # to Redis a very large number, behind all keys
-        after = cursors.find(cursor, session.table_name) if cursor else begin
-    except (CommandError, KeyError):
-        raise CommandError("ERR invalid cursor") from None
-    count = min(count, MAX_SCAN_COUNT)
-    found = session.table.scan(after, prefix, count)
-    if len(found) < count:
-        cursors.finish(cursor)
-        return 0, found
-    return cursors.advance(cursor, session.table_name, found[-1]), found
+def _scan(walk: Walk, matches: Callable[[str], bool] | None, wanted: bool) -> Steps:
+    count, pieces = 0, []
+    for some in walk:
+        found = some if matches is None else [key for key in some if matches(key)]
+        if wanted:
+            count += len(found)
+            pieces.append(b"".join(map(bulk, found)))
+        yield
+    return b"*2\r\n%b*%d\r\n" % (bulk(walk.cursor), count) + b"".join(pieces)
 
 
-def randomkey(session: Session, args: list[str]) -> bytes:
+class Walk:
+    """A part of a scan: the keys in pieces, and then the cursor to go on with (0: the end)."""
+
+    def __init__(
+        self, session: Session, cursor: str, prefix: str, count: int, begin: str | None = None
+    ) -> None:
+        """From ``cursor`` on, up to ``count`` keys that begin with ``prefix``. ``begin``: the key after which
+        a new scan begins. CommandError."""
+        self._cursors, self._table, self._name = session.shared.cursors, session.table, session.table_name
+        self._prefix = prefix
+        self._left = min(count, MAX_SCAN_COUNT)
+        self._after = begin
+        self.cursor = 0
+        try:
+            self._asked = parse_integer(cursor or "0")
+            if self._asked < 0:
+                self._left = 0  # to Redis a very large number, behind all keys
+            elif self._asked:
+                self._after = self._cursors.find(self._asked, self._name)
+        except (CommandError, KeyError):
+            raise CommandError("ERR invalid cursor") from None
+
+    def __iter__(self) -> Iterator[list[str]]:
+        if not self._left:
+            return
+        yield from sorted_in(self._table)
+        while self._left:
+            wanted = min(self._left, STEP_KEYS)
+            some = self._table.scan(self._after, self._prefix, wanted)
+            yield some
+            if len(some) < wanted:
+                self._cursors.finish(self._asked)
+                return
+            self._left -= wanted
+            self._after = some[-1]
+        assert self._after is not None
+        self.cursor = self._cursors.advance(self._asked, self._name, self._after)
+
+
+def randomkey(session: Session, args: list[str]) -> Answer:
     """Any key. Chosen by the clock's last digits over the first thousand: no draw from all keys."""
+    return in_steps(session, _random_key(session))
+
+
+def _random_key(session: Session) -> Steps:
+    for _ in sorted_in(session.table):
+        yield
     some = session.table.scan(count=1000)
     if not some:
         return null(session.resp3)

@@ -16,6 +16,8 @@ MAX_QUEUED: Final = 100_000
 MAX_QUEUED_BYTES: Final = 64 << 20
 #: Keys that one client may watch at once.
 MAX_WATCHED: Final = 10_000
+#: What Python needs beside a watched key, about.
+WATCHED_BYTES: Final = 300
 #: What Python needs beside the words of a command, about.
 WORD_BYTES: Final = 64
 
@@ -53,11 +55,12 @@ def watch(session: Session, args: list[str]) -> bytes:
         raise CommandError(f"ERR at most {MAX_WATCHED} keys are watched")
     for key in args[1:]:
         session.watched.setdefault((session.table_name, key), _seen(session.table, key))
+        session.watched_bytes += len(key) + WATCHED_BYTES
     return OK
 
 
 def unwatch(session: Session, args: list[str]) -> bytes:
-    session.watched.clear()
+    session.forget_watched()
     return OK
 
 

@@ -211,6 +211,7 @@ class Connection(asyncio.Protocol):
         if not self._commands:
             self._queued = 0
         held = self._queued + self._parser.pending + self._transport.get_write_buffer_size()
+        held += self._session.held
         if held != self.held and not self._session.closing:
             self._clients.hold(self, held)
 

@@ -46,7 +46,8 @@ class Cursors:
                 self._scans.popitem(last=False)
             self._scans[scan] = {}
         following = (step + 1) % STEPS
-        positions = self._scans[scan]
+        # Ten thousand others may have begun since this step of it did.
+        positions = self._scans.setdefault(scan, {})
         kept = {step: positions[step]} if step in positions else {}
         self._scans[scan] = kept | {following: (table, key)}
         return scan * STEPS + following

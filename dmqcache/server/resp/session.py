@@ -121,6 +121,7 @@ class Session:
         "user",
         "waiting",
         "watched",
+        "watched_bytes",
     )
 
     def __init__(self, shared: Shared, address: str) -> None:
@@ -147,6 +148,7 @@ class Session:
         self.executing = False
         #: Table and key -> what WATCH saw there.
         self.watched: dict[tuple[str, str], tuple[bool, int]] = {}
+        self.watched_bytes = 0
         #: Replies that are not to be sent (CLIENT REPLY).
         self.skipped = 0
         self.table_name: str = next(iter(self.shared.node.tables), "")
@@ -163,7 +165,18 @@ class Session:
     def end_transaction(self) -> None:
         """EXEC and DISCARD: nothing is queued and watched any more."""
         self.transaction = None
+        self.forget_watched()
+
+    def forget_watched(self) -> None:
+        """No key is watched any more."""
         self.watched.clear()
+        self.watched_bytes = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes, about, of what the client has the node keep between two commands."""
+        queued = self.transaction.size if self.transaction is not None else 0
+        return queued + self.watched_bytes + len(self.name) + len(self.library) + len(self.library_version)
 
     def select(self, name: str) -> bool:
         """Go over to another table, by its name or by its place in the order of declaration."""

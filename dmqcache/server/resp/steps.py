@@ -1,7 +1,8 @@
 """Commands that look at many keys, in steps: between two of them everybody else gets a turn.
 
-Such a command is a generator: it works for some milliseconds, yields, goes on, and returns its reply. Within
-a transaction it runs to its end at once, as nothing may come between.
+Such a command is a generator: it works for a fraction of a millisecond, yields, goes on, and returns its
+reply. As many of these pieces make a step as fit into :data:`STEP_S`, however fast the machine is. Within a
+transaction it runs to its end at once, as nothing may come between.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from typing import Final
 from dmqcache.server.resp.session import Answer, Session
 from dmqcache.store.table.table import Table
 
-#: Keys that are looked at in one step, and that are changed in one: two or three milliseconds each.
-STEP_KEYS: Final = 4_000
-STEP_CHANGES: Final = 500
+#: Seconds of the loop that a step takes, but for its last piece.
+STEP_S: Final = 0.002
+#: Keys that are looked at in one piece, changed in one, and sorted in.
+STEP_KEYS: Final = 250
+STEP_CHANGES: Final = 50
+STEP_SORTED: Final = 100
 
 Steps = Generator[None, None, bytes]
 
@@ -23,7 +27,7 @@ Steps = Generator[None, None, bytes]
 def in_steps(session: Session, steps: Steps) -> Answer:
     """The reply, if it is there after the first step; else what to wait for."""
     try:
-        next(steps)
+        _step(session, steps)
         while session.executing:
             next(steps)
     except StopIteration as end:
@@ -34,6 +38,7 @@ def in_steps(session: Session, steps: Steps) -> Answer:
 def key_steps(table: Table, prefix: str = "", count: int = STEP_KEYS) -> Iterator[list[str]]:
     """A table's keys in their order, so many at a time. A key that is there all the while comes once,
     whatever is written meanwhile."""
+    yield from sorted_in(table)
     some = table.scan(None, prefix, count)
     while len(some) == count:
         yield some
@@ -41,11 +46,26 @@ def key_steps(table: Table, prefix: str = "", count: int = STEP_KEYS) -> Iterato
     yield some
 
 
+def sorted_in(table: Table) -> Iterator[list[str]]:
+    """Nothing, again and again, until the keys that were written since the last listing are in their order:
+    a million of them take a second."""
+    while table.order.settle_some(STEP_SORTED):
+        yield []
+
+
+def _step(session: Session, steps: Steps) -> None:
+    clock = session.shared.clock
+    until = clock() + STEP_S
+    next(steps)
+    while clock() < until:
+        next(steps)
+
+
 async def _go_on(session: Session, steps: Steps) -> bytes:
     while not session.closing:
         await _turn()
         try:
-            next(steps)
+            _step(session, steps)
         except StopIteration as end:
             return bytes(end.value)
     return b""

@@ -32,6 +32,8 @@ from dmqcache.store.table.tombstones import Tombstones
 #: How many times as many tombstones are kept while a node that is there has not heard of all of them: a burst
 #: of deletes is over in seconds.
 BEHIND_FACTOR: Final = 10
+#: Where a flush leaves less than one cell in so many, the table's books are made anew.
+FEW_KEPT: Final = 4
 
 
 class Cells:
@@ -61,6 +63,8 @@ class Cells:
         self.tombstone_limit = 100_000
         #: Told of each cell that expires, once, when that is noticed.
         self.on_expire: Callable[[Cell], None] = lambda cell: None
+        #: Cells that a flush killed and whose memory is not given back yet.
+        self._emptied: list[dict[str, Cell]] = []
         #: Told of each flush, made here or elsewhere, after it.
         self.on_floor: Callable[[], None] = lambda: None
         #: The keys of cells that changed since whoever keeps the table on disk took them; None: nobody does.
@@ -175,7 +179,16 @@ class Cells:
         if floor <= self.floor:
             return 0
         self.floor = floor
-        dead = [cell for cell in self.cells.values() if cell.stamp <= floor]
+        kept = [cell for cell in self.cells.values() if cell.stamp > floor]
+        if len(kept) * FEW_KEPT <= len(self.cells):
+            count = self._begin_anew(kept)
+        else:
+            count = self._kill([cell for cell in self.cells.values() if cell.stamp <= floor])
+        self.on_floor()
+        return count
+
+    def _kill(self, dead: list[Cell]) -> int:
+        """Forget these cells one by one; returns how many lived."""
         count = 0
         for cell in dead:
             if cell.value is not None:
@@ -183,11 +196,56 @@ class Cells:
                 self._to_tombstone(cell)
             self.tombstones.remove(cell.key)
             del self.cells[cell.key]
-        self.on_floor()
         return count
+
+    def _begin_anew(self, kept: list[Cell]) -> int:
+        """Forget all cells but these, with new books: of a million cells ten times as fast as one by one.
+        Returns how many lived."""
+        former, tombstones, lived = self.cells, self.tombstones, self.live
+        for cell in kept:
+            del former[cell.key]
+        for cell in former.values():
+            # Whoever holds one, as an index of leaves does, must see that it is dead.
+            cell.value = None
+            cell.digest = 0
+        if self.touched is not None:
+            self.touched.update(dict.fromkeys(former))
+        self._emptied.append(former)
+        self.cells, self.live, self.bytes = {}, 0, 0
+        self.order, self.expiry, self.tombstones = KeyOrder(), ExpiryIndex(), Tombstones()
+        self.digest = Digest(self.digest.depth)
+        self._use_digest()
+        for cell in kept:
+            self._take_over(cell, tombstones)
+        return lived - self.live
+
+    def _take_over(self, cell: Cell, former: Tombstones) -> None:
+        """Enter a cell into new books."""
+        self.cells[cell.key] = cell
+        self.digest.change(cell.hash, 0, cell.digest)
+        if cell.expires != NEVER:
+            self.expiry.move(cell.key, NEVER, cell.expires)
+        if cell.value is not None:
+            self.live += 1
+            self.bytes += len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8)
+            self.order.add(cell.key)
+        elif (died := former.died_at(cell.key)) is not None:
+            self.tombstones.add(cell.key, died, bool(cell.flags & EXPIRED))
+
+    def _let_go(self, limit: int) -> None:
+        """Give back the memory of cells that a flush killed: all at once would take a tenth of a second."""
+        while limit > 0 and self._emptied:
+            cells = self._emptied[-1]
+            for _ in range(min(limit, len(cells))):
+                cells.popitem()
+                limit -= 1
+            if not cells:
+                self._emptied.pop()
+            limit -= 1
 
     def sweep(self, limit: int) -> int:
         """Make tombstones of up to ``limit`` expired cells; returns how many."""
+        self._let_go(limit)
         now = self.clock.now()
         count = 0
         for key in self.expiry.due(now, limit):

@@ -59,6 +59,14 @@ class KeyOrder:
                 self._sorted.remove(key)
         self._died.clear()
 
+    def settle_some(self, count: int) -> bool:
+        """Sort in up to ``count`` of the waiting keys; False: no more than that wait for the next listing."""
+        if len(self._born) <= count:
+            return False
+        self._sorted.update(self._born[-count:])
+        del self._born[-count:]
+        return True
+
     def after(self, key: str | None, prefix: str = "") -> Iterator[str]:
         """The keys above ``key`` that start with ``prefix``, in order. Nothing may change meanwhile."""
         self._settle()

@@ -205,7 +205,10 @@ class Table(Cells):
 
     def flush(self) -> int:
         """Delete everything that any node wrote before now; returns how many cells that were here."""
-        keys = [cell.key for cell in self.cells.values() if cell.value is not None]
+        if self.live == len(self.cells):
+            keys = list(self.cells)
+        else:
+            keys = [key for key, cell in self.cells.items() if cell.value is not None]
         # The floor kills what others write as well, so it is never ahead: what is, is deleted one by one.
         self.raise_floor(self.clock.version() + MAX_COUNT)
         for cell in [cell for cell in self.cells.values() if cell.value is not None]:

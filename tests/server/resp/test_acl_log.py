@@ -36,4 +36,7 @@ def test_what_repeats_within_a_minute_is_counted_and_comes_first() -> None:
 def test_names_that_strangers_choose_are_cut() -> None:
     log = AclLog()
     log.add(entry("x" * 1000, user="y" * 1000))
+    log.entries[0].client = "z" * 1000
+    log.add(log.entries[0])
+    assert len(log.entries[0].client) == 4 * LONGEST
     assert len(log.entries[0].object) == len(log.entries[0].username) == LONGEST

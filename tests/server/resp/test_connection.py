@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -213,6 +214,26 @@ def test_what_all_clients_have_sent_and_not_taken_is_bounded(
         wait_until(lambda: server.counters.refused["memory"] == 1)
         wait_until(lambda: 90_000 < server.shared.held < 100_000)
         assert server.clients == 1
+    assert server.shared.held == 0
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        b"MULTI\r\n" + (b"*2\r\n$4\r\nECHO\r\n$50000\r\n" + b"x" * 50_000 + b"\r\n") * 5,
+        b"".join(b"WATCH %d%s\r\n" % (number, b"x" * 1000) for number in range(250)),
+        b"*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$250000\r\n" + b"x" * 250_000 + b"\r\n",
+    ],
+)
+def test_what_a_client_has_the_node_keep_counts_too(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch, held: bytes
+) -> None:
+    monkeypatch.setattr("dmqcache.server.resp.clients.MAX_HELD_BYTES", 200_000)
+    with serving(node) as server, connected(server) as connection:
+        with contextlib.suppress(OSError):
+            connection.sendall(held)
+        wait_until(lambda: server.counters.refused["memory"] == 1)
+        wait_until(lambda: server.clients == 0)
     assert server.shared.held == 0
 
 

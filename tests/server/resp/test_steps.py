@@ -16,7 +16,9 @@ from tests.server.resp.saying import say
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Session:
-    """A table of ten keys, of which three are looked at in a step."""
+    """A table of ten keys, of which three are looked at in a step: no time passes here."""
+    monkeypatch.setattr(module, "STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.server.resp.commands_scan.STEP_KEYS", 3)
     monkeypatch.setattr(module.key_steps, "__defaults__", ("", 3))
     monkeypatch.setattr("dmqcache.server.resp.commands_dmq.STEP_CHANGES", 3)
     session = make_session()
@@ -56,6 +58,44 @@ def test_what_looks_at_all_keys_does_so_in_steps(
     for number in range(10):
         session.table.set(f"k{number}", f"v{number}")
     assert turns(session, *command) == 4
+
+
+@pytest.mark.parametrize("command", ["SCAN", "DMQ.SCAN"])
+def test_a_large_part_of_a_scan_is_one_of_many_steps(session: Session, command: str) -> None:
+    cursor, found = say(session, command, "0", "COUNT", "7")
+    assert found[:: 3 if command == "DMQ.SCAN" else 1] == [f"k{number}" for number in range(7)]
+    cursor, found = say(session, command, cursor, "COUNT", "7")
+    assert (cursor, found[0]) == ("0", "k7")
+    assert turns(session, command, "0", "COUNT", "7") == 3
+    assert turns(session, command, "0", "COUNT", "10") == 4
+
+
+def test_keys_that_were_never_listed_are_sorted_in_steps(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STEP_SORTED", 2)
+    assert turns(session, "SCAN", "0", "COUNT", "3") == 4 + 1
+    session.table.set("a", "x")
+    session.table.set("b", "x")
+    session.table.set("c", "x")
+    assert turns(session, "RANDOMKEY") == 1
+    assert say(session, "KEYS", "*") == ["a", "b", "c", *(f"k{number}" for number in range(10))]
+
+
+def test_a_step_holds_as_many_pieces_as_fit_into_its_time(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STEP_S", 0.002)
+    assert turns(session, "KEYS", "*") == 0, "no time passes"
+    now = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 0.0009
+        return now
+
+    session.shared.clock = clock
+    assert turns(session, "KEYS", "*") == 1
 
 
 def test_a_small_table_is_answered_at_once() -> None:

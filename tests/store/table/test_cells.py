@@ -190,3 +190,56 @@ def test_cells_that_are_given_up_leave_nothing_behind() -> None:
     assert sorted(table.touched) == ["count", "old"]
     assert (table.known, table.forgot) == (0, 0)
     assert sum(table.digest.leaves) == table.cells["new"].digest
+
+
+@pytest.mark.parametrize("few", [1, 1_000])
+def test_a_flush_is_the_same_cell_by_cell_and_with_new_books(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where everything dies, and where some cells of each kind stand above the floor."""
+    monkeypatch.setattr("dmqcache.store.table.cells.FEW_KEPT", few)
+    for late in (0, 3):
+        table, hands = make_table()
+        for number in range(20):
+            table.set(f"k{number:02}", f"v{number}", ttl=60 if number % 3 else None)
+        table.set("n", 5)
+        table.incr("n")
+        table.delete("k03")
+        held = list(table.cells.values())
+        lived = {cell.key for cell in held if cell.value is not None}
+        table.touched = {}
+        told: list[int] = []
+        table.on_floor = lambda told=told, table=table: told.append(table.floor)  # type: ignore[misc]
+        hands.seconds += 1
+        floor = table.clock.version()
+        hands.seconds += 1
+        for number in range(late):
+            table.set(f"late{number}", "x", ttl=60)
+            table.set("n", 7)
+            table.delete("late0")
+        assert table.raise_floor(floor) == (20 if not late else 19)
+        agree(table)
+        assert told == [floor]
+        assert lived <= set(table.touched)
+        assert table.scan() == (["late1", "late2", "n"] if late else [])
+        assert [cell.key for cell in held if cell.value is not None] == (["n"] if late else [])
+        assert set(table.tombstones) == ({"late0"} if late else set())
+        assert (table.ttl("late1") if late else 60) == 60
+        assert table.expiry.about(table.clock.now())[0] == (2 if late else 0)
+        hands.seconds += 61
+        assert table.sweep(100) == (2 if late else 0)
+        agree(table)
+        table.set("again", "x")
+        assert table.scan() == (["again", "n"] if late else ["again"])
+
+
+def test_the_memory_of_what_a_flush_killed_is_given_back_by_and_by() -> None:
+    table, _ = make_table()
+    for number in range(25):
+        table.set(f"k{number}", "v")
+    table.flush()
+    assert sum(map(len, table._emptied)) == 25
+    table.sweep(10)
+    assert sum(map(len, table._emptied)) == 15
+    table.sweep(100)
+    assert table._emptied == []

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dmqcache.store.table.order import TIDY_DEAD, KeyOrder
 
 keys = st.text(alphabet="ab\udcffé", min_size=1, max_size=3)
-steps = st.lists(st.tuples(st.sampled_from(["toggle", "toggle", "toggle", "list"]), keys))
+steps = st.lists(st.tuples(st.sampled_from(["toggle", "toggle", "toggle", "some", "list"]), keys))
 
 
 @given(steps)
@@ -17,6 +17,8 @@ def test_the_order_is_that_of_a_sorted_set(steps: list[tuple[str, str]]) -> None
     for step, key in steps:
         if step == "list":
             assert list(order.after(None)) == sorted(alive)
+        elif step == "some":
+            order.settle_some(1)
         elif key in alive:
             alive.discard(key)
             order.discard(key)
@@ -27,6 +29,15 @@ def test_the_order_is_that_of_a_sorted_set(steps: list[tuple[str, str]]) -> None
     assert list(order.after("b")) == sorted(key for key in alive if key > "b")
     assert list(order.after(None, "a")) == sorted(key for key in alive if key.startswith("a"))
     assert list(order.after("aa", "a")) == sorted(key for key in alive if key.startswith("a") and key > "aa")
+
+
+def test_many_keys_are_sorted_in_by_and_by() -> None:
+    order = KeyOrder()
+    for number in range(10):
+        order.add(f"k{number}")
+    assert [order.settle_some(3) for _ in range(4)] == [True, True, True, False]
+    assert len(order._born) == 1
+    assert list(order.after(None)) == [f"k{number}" for number in range(10)]
 
 
 def test_a_key_that_dies_and_comes_again_without_being_listed_waits_once() -> None:
