@@ -18,6 +18,8 @@ from dmqcache.store.table.table import Table
 
 log = logging.getLogger("dmqcache.store")
 
+#: Looks in a row at which a node showed nothing of a table though it takes cells of it.
+LOOKS: Final = 3
 #: Cells that must show the same other time, within so many seconds.
 CELLS: Final = 5
 ALIKE_S: Final = 3.0
@@ -43,6 +45,8 @@ class Shown:
 class _Known:
     """What is known of one table of one node."""
 
+    #: Looks that showed nothing, one after the other.
+    empty_looks: int = 0
     #: What is wrong, in words.
     autoexpire: str = ""
     hidden: str = ""
@@ -69,9 +73,12 @@ class Declared:
         had taken more than once before."""
         known = self._nodes.setdefault(node, {}).setdefault(table.name, _Known())
         if shown is not None:
-            known.hidden = ""
+            known.empty_looks, known.hidden = 0, ""
             self._judge_times(node, table, known, shown)
-        elif unshown and not known.hidden:
+        elif unshown:
+            known.empty_looks += 1
+            if known.hidden or known.empty_looks < LOOKS:
+                return
             known.hidden = "no dmqreplicate there"
             self._warn(node, table, "takes changes and shows none of its cells")
 

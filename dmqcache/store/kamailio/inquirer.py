@@ -91,7 +91,6 @@ class Inquirer:
     def forget(self, node: NodeURI) -> None:
         """A node is gone."""
         self.doubt(node)
-        self._cells.forget(node)
         if self._inquiry is not None and self._inquiry.node == node:
             self._end(self._inquiry, False)
 
@@ -162,7 +161,7 @@ class Inquirer:
             outbox = self._outboxes.get(inquiry.node)
             if clean and outbox is not None:
                 outbox.lost_at = None
-                self._cells.equal(inquiry)
+                self._cells.compared(inquiry.node)
             complete = clean
         inquiry.then(complete)
         self._ground.runtime.call_later(0, self._idle)

@@ -3,7 +3,7 @@
 A key that the node held at its baseline (``baselines.py``) was removed there. Of a few keys that is believed
 only if they were quiet for half a minute before, as a late copy of an older delete does the same; if most of
 what it held is gone at once, it was a flush, and what it lacks of newer keys went with it. The table's
-setting ``removals`` says what follows, once a second look has shown the same: what a node shows may be
+setting ``removals`` says what follows, once further looks have shown the same: what a node shows may be
 incomplete. All else was lost, and is sent again.
 """
 
@@ -39,11 +39,18 @@ STEP: Final = 10_000
 FEW: Final = 10
 #: Keys that are gone at once are a flush from so many on, if they are half of what there was.
 FLUSH: Final = 20
-#: Times that a node is told a key that it does not show, before it is left alone until the key changes.
+#: Times that a node is told a key that it does not show, before it is left alone with it for the first number
+#: of seconds; doubles up to the second.
 TIMES: Final = 2
+AGAIN_S: Final = (60.0, 3600.0)
+MAX_DOUBLINGS: Final = 8
 #: Bytes of a cell from which a Kamailio may build a batch (60,000 and one cell more) that no datagram
 #: carries.
 LONG_BYTES: Final = 5_000
+#: Looks in a row that must show that a key was removed before it is left so, or deleted on all nodes: what a
+#: look brings may be incomplete, where much is lost.
+LEAVE_LOOKS: Final = 2
+FOLLOW_LOOKS: Final = 3
 #: How the log says it.
 REMOVED: Final = (
     "table %s: %d of %d cells were removed on %s without a word (htable.flush, htable.reload, sht_reset "
@@ -55,10 +62,17 @@ SOON_OVER_S: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """How often a node was told a key that it lacked, with this version."""
+    """How often a node was told a key that it lacked, with this version; when last (monotonic seconds)."""
 
     version: int
     times: int
+    at: float
+
+    def again_at(self) -> float:
+        """When it is told again: soon, then ever more rarely."""
+        if self.times < TIMES:
+            return self.at
+        return self.at + min(AGAIN_S[1], AGAIN_S[0] * 2.0 ** min(MAX_DOUBLINGS, self.times - TIMES))
 
 
 @dataclass(slots=True)
@@ -114,7 +128,7 @@ class Lacking:
         self._tell = tell
         #: What was removed on each node when it was last looked at, by table; and how much of it was seen
         #: twice.
-        self._removed: dict[NodeURI, dict[str, set[str]]] = {}
+        self._removed: dict[NodeURI, dict[str, dict[str, int]]] = {}
         self._left: dict[NodeURI, dict[str, int]] = {}
         #: What each node was told as it lacked it, by node and table.
         self._told: dict[tuple[NodeURI, str], dict[str, _Told]] = {}
@@ -130,9 +144,10 @@ class Lacking:
         for name in self._ground.tables:
             self._told.pop((node, name), None)
 
-    def removed(self, node: NodeURI, table: Table) -> set[str]:
-        """The keys that were removed on a node when it was last looked at, and that it is not sent."""
-        return self._removed.get(node, {}).get(table.name, set())
+    def removed(self, node: NodeURI, table: Table) -> dict[str, int]:
+        """The keys that were removed on a node when it was last looked at, and that it is not sent; with the
+        number of looks that showed that."""
+        return self._removed.get(node, {}).get(table.name, {})
 
     def find(self, inquiry: Inquiry, done: Callable[[list[Table]], None]) -> None:
         """Look through our tables, tell the node what it lost, then ``done`` with those that it has."""
@@ -185,7 +200,7 @@ class Lacking:
         before = told.get(cell.key)
         if before is not None and before.version == version:
             found.told[cell.key] = before
-            if before.times >= TIMES:
+            if before.again_at() > self._ground.clock.now() + 0.001:
                 found.unshown[cell.key] = before
                 return
         if compared and baseline is not None and cell.key in baseline.left:
@@ -215,10 +230,11 @@ class Lacking:
             done()
             return
         table, removed = found.table, found.removed()
-        keys = {cell.key for cell in removed}
         before = self.removed(inquiry.node, table)
+        keys = {cell.key: before.get(cell.key, 0) + inquiry.answered for cell in removed}
         self._removed.setdefault(inquiry.node, {})[table.name] = keys
-        sure = [cell for cell in removed if cell.key in before] if inquiry.answered else []
+        looks = FOLLOW_LOOKS if table.settings.removals is Removals.FOLLOW else LEAVE_LOOKS
+        sure = [cell for cell in removed if keys[cell.key] >= looks]
         # Looked at again, soon.
         inquiry.differences += len(removed) - len(sure)
         if table.settings.removals is Removals.FOLLOW:
@@ -228,7 +244,7 @@ class Lacking:
         lost = [cell for cell in found.lacking if cell.key not in keys]
         has_it = inquiry.answered and self._held_back.has_table(inquiry.node, table.name)
         self._declared.looked(
-            inquiry.node, table, inquiry.shown.get(table.name), len(found.unshown) if has_it else 0
+            inquiry.node, table, inquiry.shown.get(table.name), len(found.told) if has_it else 0
         )
         self._note_told(inquiry, found, lost)
         if len(lost) > FEW:
@@ -246,8 +262,8 @@ class Lacking:
         told = found.unshown
         for cell in lost:
             before = found.told.get(cell.key)
-            times = 1 if before is None else before.times + inquiry.answered
-            told[cell.key] = _Told(cell.last_modified(), times)
+            times = 1 if before is None else before.times + 1
+            told[cell.key] = _Told(cell.last_modified(), times, self._ground.clock.now())
         if told:
             self._told[inquiry.node, found.table.name] = told
         else:

@@ -154,6 +154,10 @@ class Outbox:
         self._busy.setdefault(table.name, set())
         return self.changed.setdefault(table.name, {})
 
+    def names(self, table: Cells, key: str) -> bool:
+        """Whether the node has still to be told, or to acknowledge, what a key holds."""
+        return key in self.changed.get(table.name, ()) or key in self._busy.get(table.name, ())
+
     def backlog(self) -> int:
         """Keys that are named and not sent."""
         return sum(map(len, self.changed.values()))

@@ -106,7 +106,7 @@ def test_a_kamailio_that_does_not_replicate_a_table_is_named_and_not_sent_all_ag
     assert "dmqreplicate=1" in caplog.text
     told = len(holder.orders())
     world.run(10 * MINUTE_S)
-    assert len(holder.orders()) == told
+    assert len(holder.orders()) <= 3 * told  # Ever more rarely.
     side.table["new"] = "v"
     world.run(1)
     assert holder.cells == shown(side)

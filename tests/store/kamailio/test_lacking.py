@@ -9,7 +9,7 @@ import pytest
 
 from dmqcache.bus.peer import Reply
 from dmqcache.store.kamailio.compare import ROUTINE_S, STRAY_S
-from dmqcache.store.kamailio.lacking import FEW, FLUSH, LONG_BYTES, REMOVED, TIMES
+from dmqcache.store.kamailio.lacking import AGAIN_S, FEW, FLUSH, LONG_BYTES, REMOVED, TIMES
 from dmqcache.store.kamailio.shown_cells import RECENT_MS
 from tests.store.harness import Sent, Side, World, shown
 from tests.store.kamailio.holder import Holder, again
@@ -179,19 +179,41 @@ def _hiding(holder: Holder, hidden: set[str]) -> None:
     holder.send = part  # type: ignore[method-assign]
 
 
-def test_what_it_takes_and_never_shows_is_not_sent_for_ever() -> None:
+def test_what_it_takes_and_never_shows_is_sent_ever_more_rarely() -> None:
     world, side, _, holder = compared()
     side.table["new"] = "v"
     world.run(1)
     _hiding(holder, {"new"})
     holder.node.got.clear()
-    for _ in range(10):
+
+    def told() -> int:
+        return len([body for body in holder.orders() if body.get("cname") == "new"])
+
+    look(world, side)
+    assert told() == TIMES
+    for doublings in (0, 1, 2):
+        world.run(AGAIN_S[0] * 2**doublings + 30)
         look(world, side)
-    told = [body for body in holder.orders() if body.get("cname") == "new"]
-    assert len(told) == TIMES
+        assert told() == TIMES + doublings + 1
     side.table["new"] = "w"
     world.run(1)
     assert holder.cells["new"] == "w"
+
+
+def test_what_was_lost_however_often_it_was_told_is_there_in_the_end() -> None:
+    world, side, _, holder = compared()
+    answer = holder.node.answer
+
+    def loses(sent: Sent) -> Reply | None:
+        return Reply(200) if b"new" in sent.body else answer(sent)
+
+    holder.node.answer = loses
+    side.table["new"] = "v"
+    for _ in range(3):
+        look(world, side)
+    holder.node.answer = answer
+    world.run(2 * AGAIN_S[0] + ROUTINE_S)
+    assert holder.cells == ALL | {"new": "v"}
 
 
 def test_a_table_with_a_cell_that_hides_others_over_udp_is_never_followed() -> None:
