@@ -12,13 +12,14 @@ from tests.interop.daemon import wait_until
 from tests.interop.dmqcache_node import DmqcacheNode
 from tests.interop.kamailio import Kamailio
 from tests.interop.netns import Network, run
-from tests.interop.releases import RELEASES
+from tests.interop.releases import DEFAULT, RELEASES
 
 pytestmark = pytest.mark.interop
 
 NOTICE_TIMEOUT_S = 60.0
 JOIN_TIMEOUT_S = 10.0
 SEEN_TIMEOUT_S = 5.0
+PING_S = 20
 FURTHER = "198.18.85.111"
 RECORDS = {
     ("_sip._udp.kam.example", "SRV"): ["10 1 5060 k1.kam.example."],
@@ -96,6 +97,27 @@ def test_a_kamailio_that_sends_from_another_of_its_addresses(network: Network, l
             assert not trouble(node)
         else:
             wait_trouble(node, f"sends from {FURTHER}", "sends_from_elsewhere")
+
+
+@pytest.mark.parametrize("line", [DEFAULT.line])
+def test_a_kamailio_that_holds_us_inactive(network: Network, line: str) -> None:
+    """It could not reach us for a while, and does not send before its own next ping is answered."""
+    extra = 'modparam("tm","fr_timer",3000)\n'
+    with (
+        kamailio(network, line, extra_cfg=extra, ping_interval=PING_S) as other,
+        dmqcache(network, other.uri) as node,
+    ):
+        other.wait_nodes([node.uri, other.uri], JOIN_TIMEOUT_S)
+        with network.partition(("k1",), ("d1",)):
+            wait_until(
+                lambda: other.nodes().get(node.uri) in ("disabled", "not_active"),
+                NOTICE_TIMEOUT_S,
+                lambda: f"it gives us up: {other.nodes()}",
+            )
+        wait_trouble(node, "leaves this node out of its list", "unlisted")
+        wait_until(lambda: not trouble(node), NOTICE_TIMEOUT_S, node.diagnosis, poll=0.5)
+        other.set_str("users", "bob", "here")
+        wait_until(lambda: node.get("users", "bob") == "here", SEEN_TIMEOUT_S, node.diagnosis)
 
 
 @pytest.mark.parametrize("seed", ["sip:_sip._udp.kam.example", "sip:dual.example:5060"])
