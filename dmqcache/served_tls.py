@@ -7,15 +7,14 @@ How files become contexts is ``bus/net/tls.py``'s. The bus' own certificate: ``b
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dmqcache.bus.net import refresh, tls
+from dmqcache.bus.net import tls
+from dmqcache.bus.net.lookout import Lookout, stamp
 
 log = logging.getLogger("dmqcache.server")
 
@@ -41,35 +40,26 @@ class ServedTls:
         self.http: ssl.SSLContext = tls.serving(files.certificate, files.key)
         self._seen = self._stamps()
         self._said = ""
-        self._asked = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._lookout = Lookout(self._look, "served certificate")
         changed(tls.expiry(files.certificate))
 
     def start(self) -> None:
         """Look at the files now and then."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="served certificate")
+        self._lookout.start()
 
     def ask(self) -> None:
         """Read them now."""
-        self._asked.set()
+        self._lookout.ask()
 
     async def close(self) -> None:
         """No more looks."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._lookout.close()
 
-    async def _run(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(refresh.INTERVAL_SECONDS):
-                    await self._asked.wait()
-            stamps = self._stamps()
-            if self._asked.is_set() or stamps != self._seen:
-                self._seen = stamps
-                self._read()
-            self._asked.clear()
+    async def _look(self, asked: bool) -> None:
+        stamps = self._stamps()
+        if asked or stamps != self._seen:
+            self._seen = stamps
+            self._read()
 
     def _read(self) -> None:
         files = self._files
@@ -89,4 +79,4 @@ class ServedTls:
 
     def _stamps(self) -> list[tuple[int, int]]:
         files = self._files
-        return [refresh.stamp(path) for path in (files.certificate, files.key, files.client_ca) if path]
+        return [stamp(path) for path in (files.certificate, files.key, files.client_ca) if path]

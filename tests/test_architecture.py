@@ -48,6 +48,7 @@ SHELL = frozenset(
     {
         "dmqcache.bus.net.aio",
         "dmqcache.bus.net.failure",
+        "dmqcache.bus.net.lookout",
         "dmqcache.bus.net.packet_filter",
         "dmqcache.bus.net.readiness",
         "dmqcache.bus.net.refresh",

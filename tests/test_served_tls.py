@@ -12,7 +12,7 @@ import pytest
 import redis
 import trustme
 
-from dmqcache.bus.net import refresh
+from dmqcache.bus.net import lookout
 from dmqcache.bus.net.tls import TlsError
 from dmqcache.cli.client import Client, NodeUnreachable
 from dmqcache.served_tls import ServedFiles, ServedTls
@@ -24,7 +24,7 @@ from tests.waiting import until, wait_until
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refresh, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(lookout, "INTERVAL_SECONDS", 0.01)
 
 
 class Site:

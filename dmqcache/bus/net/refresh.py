@@ -1,7 +1,7 @@
 """What changes while a node runs: certificate and key files, and the addresses of names on its lists.
 
-Owns the looking: now and then, and at once when asked (SIGHUP). A file that cannot be read, or a name without
-an answer, changes nothing and is said once; what counted before goes on counting.
+Owns what follows from a change. A file that cannot be read, or a name without an answer, changes nothing and
+is said once; what counted before goes on counting. When it is looked at again: ``lookout.py``.
 """
 
 from __future__ import annotations
@@ -10,20 +10,15 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Final
 
 from dmqcache.bus.allow import AllowList
 from dmqcache.bus.net.key_file import KeyFile, KeyFileUnusable
+from dmqcache.bus.net.lookout import Lookout, stamp
 from dmqcache.bus.net.tls import TlsContexts, TlsError, TlsOptions, load
 from dmqcache.bus.net.transport import Transports
 from dmqcache.bus.trust.keys import KeyRing
 
 log = logging.getLogger(__name__)
-
-#: Seconds between two looks. A certificate is renewed weeks before its end; a pod's name moves in a minute.
-INTERVAL_SECONDS: Final = 10.0
 
 
 class Refresher:
@@ -50,34 +45,21 @@ class Refresher:
         self._changed = changed
         self._seen = self._stamps()
         self._said: dict[str, str] = {}
-        self._asked = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._lookout = Lookout(self._look, "refresh")
 
     async def start(self) -> None:
         """Look once, then in the background, where there is anything to look at."""
         await self._look(False)
         if self._tls is not None or self._key_file is not None or any(one.names for one in self._lists):
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="refresh")
+            self._lookout.start()
 
     def ask(self) -> None:
         """Look now."""
-        self._asked.set()
+        self._lookout.ask()
 
     async def close(self) -> None:
         """No more looks."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL_SECONDS):
-                    await self._asked.wait()
-            asked = self._asked.is_set()
-            self._asked.clear()
-            await self._look(asked)
+        await self._lookout.close()
 
     async def _look(self, asked: bool) -> None:
         await self._resolve()
@@ -134,12 +116,3 @@ class Refresher:
         if self._tls is None:
             return ()
         return tuple(map(stamp, (self._tls.certificate, self._tls.key, self._tls.ca)))
-
-
-def stamp(path: Path) -> tuple[int, int]:
-    """What changes when a file is written anew or replaced."""
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0)
-    return (found.st_mtime_ns, found.st_ino)

@@ -11,7 +11,7 @@ import trustme
 
 from dmqcache.bus.allow import AllowList
 from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.net import refresh
+from dmqcache.bus.net import lookout
 from dmqcache.bus.net.key_file import KeyFile
 from dmqcache.bus.net.refresh import Refresher
 from dmqcache.bus.net.tls import TlsContexts, TlsOptions, load
@@ -24,7 +24,7 @@ from tests.waiting import until
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refresh, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(lookout, "INTERVAL_SECONDS", 0.01)
 
 
 def written(folder: Path, name: str) -> TlsOptions:
@@ -68,7 +68,7 @@ def test_new_certificate_files_are_read_and_broken_ones_change_nothing(
 
 
 def test_it_looks_at_once_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refresh, "INTERVAL_SECONDS", 3600.0)
+    monkeypatch.setattr(lookout, "INTERVAL_SECONDS", 3600.0)
     options = written(tmp_path, "127.0.0.11")
     told: list[TlsContexts] = []
 
