@@ -54,6 +54,12 @@ def test_the_page_begins_with_the_two_commands_that_do_all() -> None:
     assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make demo", "make test"]
 
 
+def test_no_page_holds_the_marks_of_a_merge() -> None:
+    pages = [*PAGES, ROOT / "CHANGELOG.md"]
+    marked = [page.name for page in pages if re.search(r"^(<{7}|={7}$|>{7})", page.read_text("utf-8"), re.M)]
+    assert marked == []
+
+
 def test_all_commands_are_shown() -> None:
     shown = {words[0] for words in dmqcache_lines()}
     assert shown >= set(COMMANDS.commands) - {"demo", "version"}  # type: ignore[attr-defined]
