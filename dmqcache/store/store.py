@@ -53,6 +53,8 @@ MAX_UDP_VALUE_BYTES: Final = 56_000
 #: Seconds between two sweeps, and cells of one: at most 50,000 expirations a second, 1 ms of work at once.
 SWEEP_S: Final = 0.1
 SWEEP_CELLS: Final = 5_000
+#: Sweeps between two looks for tombstones to forget, while there are no more of them than one sweep takes.
+COLLECT_EVERY: Final = 5
 #: Seconds until a Kamailio that is back is told what changed: dmqcache nodes merge within that time.
 RETURN_PAUSE_S: Final = 1.0
 #: Milliseconds before its last answer in which a node may already have missed what others told it.
@@ -93,6 +95,7 @@ class Store:
         )
         self.waiters = self.outboxes.waiters
         self.emptying = Emptying(self._ground, self.outboxes)
+        self._until_collect = 0
         for settings in tables:
             self._add_table(settings)
         self._build_kamailio()
@@ -225,10 +228,13 @@ class Store:
             return
         self.clock.correct()
         self.outboxes.note_time()
-        held, behind = self.outboxes.hold_tombstones()
         for table in self.tables.values():
             table.sweep(SWEEP_CELLS)
-            table.collect(SWEEP_CELLS, held, behind)
+        self._until_collect -= 1
+        if self._until_collect <= 0:
+            held, behind = self.outboxes.hold_tombstones()
+            collected = [table.collect(SWEEP_CELLS, held, behind) for table in self.tables.values()]
+            self._until_collect = 0 if SWEEP_CELLS in collected else COLLECT_EVERY
         self.runtime.call_later(SWEEP_S, self._sweep)
 
     # -- what happens in the tables ----------------------------------------------------------------------

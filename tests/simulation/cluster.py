@@ -26,7 +26,7 @@ class Machine:
     """One host of the cluster."""
 
     def __init__(self, cluster: Cluster, number: int, kind: str) -> None:
-        """``kind``: ``dmqcache``, ``bus`` (no tables), ``kamailio5`` or ``kamailio62``."""
+        """``kind``: ``dmqcache``, ``bus`` (no tables), ``older`` wire, ``kamailio5``, ``kamailio62``."""
         self.cluster = cluster
         self.host = f"127.0.0.{11 + number}"
         self.uri = NodeURI(self.host, PORT, cluster.transport)
@@ -134,8 +134,9 @@ class Machine:
                 self.shelf,
             )
             cluster.on_start(self)
-        elif self.kind == "bus":
-            self.process = BusProcess(runtime, cluster.network, cluster.streams, self.uri, seeds)
+        elif self.kind in ("bus", "older"):
+            older = self.kind == "older"
+            self.process = BusProcess(runtime, cluster.network, cluster.streams, self.uri, seeds, older)
         else:
             version = (5, 6) if self.kind == "kamailio5" else (6, 2)
             self.process = KamailioProcess(runtime, cluster.network, self.uri, seeds, cluster.tables, version)

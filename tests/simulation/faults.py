@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dmqcache.store.store import StoreOptions
+from tests.simulation.hostile import NAMES
 from tests.simulation.network import Weather
 from tests.simulation.operations import Operations
 from tests.store_options import store_options
 
 #: Seconds at the beginning in which the nodes of the first hour start.
 START_S = 3.0
+#: Seconds for which two nodes are apart while a third one is started anew.
+APART_S = 8.0
 #: Milliseconds by which clocks that NTP keeps may differ.
 SANE_SKEW_MS = 400
 #: Milliseconds by which a clock that nobody keeps may be wrong.
@@ -40,7 +43,7 @@ class Scenario:
     """Everything about one run."""
 
     seed: int
-    #: One for each machine: ``dmqcache``, ``bus`` (no tables), ``kamailio5`` or ``kamailio62``.
+    #: One for each machine: ``dmqcache``, ``bus`` (no tables), ``older``, ``kamailio5`` or ``kamailio62``.
     kinds: list[str]
     tables: list[str]
     options: StoreOptions
@@ -129,6 +132,7 @@ class _Draw:
         self._weather(0.0)
         for _ in range(chance.choice((0, 1, 2, 3, 3, 4, 5, 6, 8))):
             self._fault()
+        self._older()
         Operations(scenario, chance, self._add).draw(60 if large else 150)
         scenario.events.sort(key=lambda event: event.at)
 
@@ -152,7 +156,7 @@ class _Draw:
             for number in chance.sample(range(size), chance.randint(1, max(1, size - 1))):
                 kinds[number] = kind
         elif size > 2 and chance.random() < 0.1:
-            kinds[chance.randrange(size)] = "bus"
+            kinds[chance.randrange(size)] = chance.choice(("bus", "older"))
         return kinds
 
     def _tables(self) -> list[str]:
@@ -223,6 +227,8 @@ class _Draw:
             ("slow", 1),
             ("jump", 1),
             ("restarts", 0.3),
+            ("lies", 0.7),
+            ("apart", 1),
         )
         names, weights = zip(*faults, strict=True)
         name = chance.choices(names, weights)[0]
@@ -249,6 +255,19 @@ class _Draw:
         other = self._other(number)
         self._add(at, "cut", number, other)
         self._add(at + seconds, "uncut", number, other)
+
+    def _fault_apart(self, at: float, number: int, seconds: float) -> None:
+        """Two nodes hear nothing of each other, and a third one, which hears both, is started anew."""
+        other = self._other(number)
+        thirds = [third for third in range(len(self.scenario.kinds)) if third not in (number, other)]
+        if not thirds:
+            return
+        third, seconds = self.chance.choice(thirds), max(seconds, APART_S)
+        for one, two in ((number, other), (other, number)):
+            self._add(at, "cut", one, two)
+            self._add(at + seconds, "uncut", one, two)
+        self._add(at + self.chance.uniform(0.1, 0.4) * seconds, "crash", third)
+        self._add(at + self.chance.uniform(0.4, 0.7) * seconds, "start", third)
 
     def _fault_crash(self, at: float, number: int, seconds: float) -> None:
         self._add(at, "crash", number)
@@ -284,6 +303,22 @@ class _Draw:
         for step in range(count):
             self._add(at + left * step / count, "crash", number)
             self._add(at + left * (step + 0.5) / count, "start", number)
+
+    def _fault_lies(self, at: float, number: int, seconds: float) -> None:
+        """One node tells others what no node may, or may not so."""
+        chance = self.chance
+        for _ in range(chance.choice((1, 4, 20))):
+            key = f"{chance.choice('kkcr')}{chance.randrange(4)}"
+            moment = at + chance.uniform(0.0, seconds)
+            self._add(moment, "lie", number, self._other(number), chance.choice(NAMES), key)
+
+    def _older(self) -> None:
+        """What nodes of an older wire say."""
+        chance = self.chance
+        for number, kind in enumerate(self.scenario.kinds):
+            for _ in range(chance.randint(1, 6) if kind == "older" else 0):
+                key = f"{chance.choice('kkcr')}{chance.randrange(4)}"
+                self._add(chance.uniform(START_S, self.scenario.until), "older", number, key)
 
     def _fault_jump(self, at: float, number: int, seconds: float) -> None:
         most = SANE_SKEW_MS if self.scenario.sane else INSANE_SKEW_MS

@@ -67,16 +67,20 @@ class Operations:
         number = chance.choice(self._caches)
         kind = chance.choices("kgcrwtf", (6, 2, 2, 3, 2, 3, 2))[0]
         key = f"{kind}{chance.randrange(self._keys)}"
-        if chance.random() < 0.08:
-            later = at + chance.choice((0.0, 0.0, 0.1))
-            nodes = chance.choice((None, 1, 2, 3))
-            stays = chance.choice((None, None, 0.0, 0.2))
-            self._add(later, "wait", number, nodes, chance.choice((None, 0.05, 0.5, 3.0)), stays)
         again = chance.random() < 0.25
         getattr(self, f"_{kind}")(at, number, key)
+        if chance.random() < 0.08:
+            self._wait(at + chance.choice((0.0, 0.0, 0.1)), number)
         if again:
             later = at + chance.choice((0.0, 0.0, 0.001, 0.02, 0.3))
             getattr(self, f"_{kind}")(later, chance.choice(self._caches), key)
+
+    def _wait(self, at: float, number: int) -> None:
+        """WAIT for what was written there until then."""
+        chance = self._chance
+        nodes = chance.choice((None, 1, 2, 3))
+        stays = chance.choice((None, None, 0.0, 0.2))
+        self._add(at, "wait", number, nodes, chance.choice((None, 0.05, 0.5, 3.0)), stays)
 
     def _value(self) -> str | int:
         chance = self._chance
@@ -136,6 +140,8 @@ class Operations:
         drawn = self._chance.random()
         if drawn < 0.08:
             self._add(at, "flush", number, "flushed")
+            if self._chance.random() < 0.5:
+                self._wait(at, number)
         elif drawn < 0.3:
             self._add(at, "delete", number, "flushed", key)
         else:

@@ -24,6 +24,8 @@ State = Known | Sum
 BURST_MS = 2_000
 #: First letters of keys that hold what was set last; and of counters.
 KEPT, COUNTED = "khg", "cr"
+#: Those of counters that sets and deletes end.
+ENDED = "r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Rules:
 
     #: Seconds by which times to live may differ.
     slack: float = 8.0
-    #: Clocks are kept: the newest write wins.
+    #: Clocks are kept: the newest write wins. If not, it is still known what was written at all, that
+    #: increments are not lost where nobody sets, and that no node has nothing of what it should have.
     sane: bool = True
     #: Deletes that are remembered at most.
     tombstone_limit: int = 100_000
@@ -48,6 +51,8 @@ class _Life:
     seen: dict[Place, tuple[Value | None, State]] = field(default_factory=dict)
     #: What its clients wrote through it last.
     own: dict[Place, State] = field(default_factory=dict)
+    #: When that was (true seconds), of sets and deletes; not of flushes.
+    told_at: dict[Place, float] = field(default_factory=dict)
 
 
 class Oracle:
@@ -71,6 +76,8 @@ class Oracle:
         self._graves: Tally[str] = Tally()
         self._buried: dict[Write, int] = {}
         self._accused: set[tuple[str, Place]] = set()
+        #: Host -> when its last process ended (true seconds), and what that one then knew.
+        self._ended: dict[str, tuple[float, dict[Place, State]]] = {}
         #: table -> process, earliest and latest version of each flush.
         self._flushes: dict[str, list[tuple[str, int, int]]] = {}
         #: Bursts of sets that go on.
@@ -97,13 +104,14 @@ class Oracle:
 
     def _judge(self, machine: Machine, place: Place, value: Value | None, before: State | None) -> State:
         kept = self.places[place]
-        now = machine.now()
+        # A Kamailio gives back what has no time any more.
+        now = 0.0 if place in self._adopted and value is not None else machine.now()
         if isinstance(kept, History):
             known = self._loosened(place, before if isinstance(before, tuple) else NOTHING)
             state = kept.may_stand_for(value, now, known)
             if not state:
                 was = f"it may have held {shown(known)}" if known != NOTHING else "nobody wrote that"
-                self._accuse(machine, place, f"shows {value!r}, but {was}", known == NOTHING)
+                self._accuse(machine, place, f"shows {value!r}, but {was}")
             return state or NOTHING
         total = before if isinstance(before, Sum) else Sum()
         if place in self._adopted:
@@ -124,8 +132,11 @@ class Oracle:
         buried = self._buried.get(write) if write is not None else None
         return buried is not None and self._graves[table] - buried >= self.rules.tombstone_limit
 
-    def _accuse(self, machine: Machine, place: Place, what: str, unheard: bool = False) -> None:
-        if (machine.host, place) in self._accused or not (self.rules.sane or unheard):
+    def _accuse(self, machine: Machine, place: Place, what: str) -> None:
+        """Note what is wrong, once of each key of each node. With wrong clocks nobody knows which set or
+        delete ends a counter, and when."""
+        unknown = not self.rules.sane and place[1][0] in ENDED
+        if (machine.host, place) in self._accused or unknown:
             return
         self._accused.add((machine.host, place))
         self.problems.append(f"{machine.now():.3f} s: {machine.host}: {place[0]}/{place[1]} {what}")
@@ -201,6 +212,7 @@ class Oracle:
         for place in self.places:
             if place[0] == table:
                 self.wrote(machine, place, (None,), self._state_before(machine, place))
+                del self._life(machine).told_at[place]
 
     def buried(self, table: str) -> None:
         """Somebody made a tombstone, or something that becomes one."""
@@ -210,7 +222,7 @@ class Oracle:
         """What is kept of a key."""
         kept = self.places.get(place)
         if kept is None:
-            history = History(self.rules.slack)
+            history = History(self.rules.slack, self.rules.sane)
             for process, earliest, latest in self._flushes.get(place[0], ()):
                 history.add(process, earliest, latest, (None,), NOTHING)
             kept = self.places[place] = Counter(history) if place[1][0] in COUNTED else history
@@ -219,6 +231,10 @@ class Oracle:
     def own(self, machine: Machine) -> dict[Place, State]:
         """What was last written to each key through this process."""
         return dict(self._life(machine).own)
+
+    def told_since(self, machine: Machine, since: float) -> set[Place]:
+        """The keys that were last set or deleted through this process after ``since`` (true seconds)."""
+        return {place for place, at in self._life(machine).told_at.items() if at > since}
 
     def _state_before(self, machine: Machine, place: Place) -> State:
         seen = self._life(machine).seen.get(place)
@@ -231,6 +247,7 @@ class Oracle:
         life = self._life(machine)
         life.seen[place] = (machine.peek(*place), state)
         life.own[place] = state
+        life.told_at[place] = machine.now()
 
     def _latest(self, machine: Machine) -> int:
         """Unix ms that a version given now does not pass."""
@@ -240,6 +257,21 @@ class Oracle:
         return self._lives.setdefault(machine.life, _Life())
 
     # -- who forgets -------------------------------------------------------------------------------------
+
+    def ends(self, machine: Machine) -> None:
+        """A process is about to end: what it knows now is the last that it knew."""
+        self.look_at_all(machine, anew=True)
+        self._ended[machine.host] = (
+            machine.now(),
+            {place: self._state_before(machine, place) for place in self.places},
+        )
+
+    def held_at_the_end(self, machine: Machine, place: Place, bound: State, since: float) -> bool:
+        """Whether the last process here that has ended, after ``since`` (true seconds), may have held it."""
+        ended = self._ended.get(machine.host)
+        if ended is None or ended[0] < since:
+            return False
+        return self._may_hold(place, ended[1].get(place, self._nothing(place)), bound)
 
     def lost(self, machine: Machine, others: Sequence[Machine]) -> None:
         """A process lost its memory. What the ``others`` hold, and only that, is sure."""
@@ -257,7 +289,6 @@ class Oracle:
 
     def left(self, machine: Machine) -> None:
         """A process left politely: what it knew must be kept by those who remain."""
-        self.look_at_all(machine, anew=True)
         for place in self.places:
             bound = self._state_before(machine, place)
             if bound != self._nothing(place):
@@ -269,9 +300,11 @@ class Oracle:
 
     def holds(self, machine: Machine, place: Place, bound: State) -> bool:
         """Whether a node may hold what another one knew, or something that won over it."""
-        if place in self._adopted:
+        return self._may_hold(place, self.look(machine, place, anew=True), bound)
+
+    def _may_hold(self, place: Place, state: State, bound: State) -> bool:
+        if place in self._adopted or (not self.rules.sane and place[1][0] in ENDED):
             return True
-        state = self.look(machine, place, anew=True)
         kept = self.places[place]
         if isinstance(state, Sum) and isinstance(bound, Sum):
             assert isinstance(kept, Counter)
@@ -285,8 +318,6 @@ class Oracle:
         """Everything that was found, and what is missing now."""
         for machine in machines:
             self.look_at_all(machine, anew=True)
-            if not self.rules.sane:
-                continue
             for place, bound in self._legacies:
                 if not self.holds(machine, place, bound):
                     base = bound.base if isinstance(bound, Sum) else bound

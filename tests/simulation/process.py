@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from dmqcache.bus.bus import Bus, BusSettings
-from dmqcache.bus.peer import SILENCE, Message, Reply
+from dmqcache.bus.peer import SILENCE, Message, Peer, Reply
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.disk.keeper import DiskStatus, Keeper
+from dmqcache.store.kamailio.htable import CHANNEL as HTABLE
 from dmqcache.store.kamailio.htable import Htable
+from dmqcache.store.native.replica import CHANNEL as NATIVE
 from dmqcache.store.native.replica import Replica
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.settings import TableSettings
@@ -19,6 +21,10 @@ from tests.simulation.network import Network, Socket
 from tests.simulation.runtime import VirtualRuntime
 from tests.simulation.streams import Streams
 
+#: The tag of the wire before ours.
+OLDER_TAG = "dmqcache-1"
+#: Bytes of a message that are shown.
+SHOWN = 80
 #: Seconds that a node waits for others when it is to leave.
 STOP_TIMEOUT_S = 10.0
 #: Seconds by which a simulated disk may be behind.
@@ -132,7 +138,9 @@ class BusProcess:
         streams: Streams,
         uri: NodeURI,
         seeds: tuple[NodeURI, ...],
+        older: bool = False,
     ) -> None:
+        """``older``: it has tables after all, and speaks the wire before ours."""
         self.runtime = runtime
         endpoint = uri.endpoint
         assert endpoint is not None
@@ -142,13 +150,17 @@ class BusProcess:
             lambda data, source: self.bus.receive(data, source),
             lambda to, reason: self.bus.transport_failed(to, reason),
         )
-        settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)", supported=())
+        tags = (OLDER_TAG,) if older else ()
+        settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)", supported=tags)
         self._net: Network | Streams = streams if uri.transport == "tcp" else network
         send = self._net.open(self.socket)
         if uri.transport == "tcp":
             self.bus = Bus(settings, runtime, send, Literals(), partial(streams.connected, self.socket))
         else:
             self.bus = Bus(settings, runtime, send, Literals())
+        self.peers = [OlderWire(channel) for channel in (HTABLE, NATIVE)] if older else []
+        for peer in self.peers:
+            self.bus.register_peer(peer)
         self.bus.start()
 
     def close(self) -> None:
@@ -162,6 +174,19 @@ class BusProcess:
     def stop(self, then: Callable[[], None]) -> None:
         """Nothing is left to do."""
         then()
+
+
+class OlderWire(Peer):
+    """A channel of a node of an older wire: it takes what it is told, and should be told nothing."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(channel)
+        #: What it was told although it says which wire it speaks.
+        self.heard: list[str] = []
+
+    def handle(self, message: Message) -> Reply:
+        self.heard.append(f"{message.source.host} told {self.channel}: {message.body[:SHOWN]!r}")
+        return Reply(200)
 
 
 class KamailioProcess:

@@ -345,3 +345,21 @@ def test_what_a_kamailio_wrote_while_it_was_cut_off_counts_though_a_node_began_t
     for machine in (knows, late):
         assert table(machine)["k"] == "new"
     assert script.tables["t"].get("k", 0) == "new"
+
+
+@pytest.mark.parametrize("counts", [(1, 5_000), (5_000, 1)])
+def test_a_node_that_starts_between_two_that_are_apart_is_ready_with_what_both_have(
+    counts: tuple[int, int],
+) -> None:
+    cluster = Cluster(World(1), [CACHE, CACHE, CACHE], ["t"])
+    first, second, third = cluster.machines
+    first.start()
+    second.start()
+    cluster.run_until(lambda: meshed(cluster), 60)
+    cluster.partition([0], [1])
+    for machine, count in zip((first, second), counts, strict=True):
+        for number in range(count):
+            table(machine)[f"{machine.host} {number}"] = "x"
+    third.start()
+    cluster.run_until(lambda: third.store.ready, 20, step=0.001)
+    assert len(table(third)) == sum(counts)

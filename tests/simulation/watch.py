@@ -33,7 +33,7 @@ class _Beginning:
     #: What each node showed that was ready then: all its tables, and the judged keys.
     tables: dict[str, dict[str, Contents]] = field(default_factory=dict)
     judged: dict[str, dict[Place, State]] = field(default_factory=dict)
-    #: Lives of those that could be reached all the time since.
+    #: Lives of those that could be reached all the time since, and of which it could hear.
     reached: dict[str, Machine] = field(default_factory=dict)
 
 
@@ -92,8 +92,20 @@ class Watch:
                 beginning.judged[other.life] = {
                     place: self._oracle.look(other, place, anew=True) for place in self._oracle.places
                 }
-                beginning.reached[other.life] = other
+                if self._is_told_of(machine, other):
+                    beginning.reached[other.life] = other
         self._beginnings[machine.host] = beginning
+
+    def _is_told_of(self, machine: Machine, other: Machine) -> bool:
+        """Whether a node that starts hears of another one: it is a notification address, or one knows it."""
+        asked = [one for one in self._cluster.machines if one.uri in machine.seeds]
+        return other in asked or any(
+            one.is_cache
+            and one.running
+            and self._talk(machine, one)
+            and other.uri in {node.uri for node in one.cache.bus.active_nodes()}
+            for one in asked
+        )
 
     def _look_at(self, beginning: _Beginning) -> None:
         machine = beginning.machine
@@ -125,12 +137,15 @@ class Watch:
         return any(not other.seeds and other.started_at > since for other in self._cluster.caches())
 
     def _is_ready(self, beginning: _Beginning) -> None:
-        """It has what one of those had that were ready when it started."""
-        lacks = [self._lacks(beginning, life) for life in beginning.tables]
-        if all(lacks) and self._oracle.rules.sane:
+        """It has what all those had that were ready when it started. What was dated too far ahead may be
+        refused for a while."""
+        if not self._oracle.rules.sane:
+            return
+        lacks = {life: lack for life in beginning.reached if (lack := self._lacks(beginning, life))}
+        if lacks:
             self._oracle.problems.append(
                 f"{self._world.now:.3f} s: {beginning.machine.host} says ready without what others had when "
-                f"it started: {min(lacks, key=len)[:3]}"
+                f"it started: {lacks}"
             )
 
     def _lacks(self, beginning: _Beginning, life: str) -> list[str]:
@@ -156,12 +171,25 @@ class Watch:
     def waiting(self, machine: Machine) -> Callable[[int], None]:
         """A client asks how many nodes have what was written; returns what is to be told the answer."""
         wanted, life = self._oracle.own(machine), machine.life
+        # A Kamailio is told sets and deletes by the node where they are made, only since it is there; what
+        # else it lacks, one dmqcache node tells it for all.
+        told = {
+            other.host: self._oracle.told_since(machine, self._came(machine, other))
+            for other in self._cluster.kamailios()
+        }
+
+        def wanted_of(other: Machine) -> dict[Place, State]:
+            if not other.is_kamailio:
+                return wanted
+            return {place: wanted[place] for place in told.get(other.host, ()) if place in wanted}
 
         def answered(count: int) -> None:
-            if machine.life != life or not self._oracle.rules.sane:
+            if machine.life != life:
                 return
             others = [other for other in self._cluster.machines if other is not machine]
-            lacking = {other.host: lack for other in others if (lack := self._lacks_of(other, wanted))}
+            lacking = {
+                other.host: lack for other in others if (lack := self._lacks_of(other, wanted_of(other)))
+            }
             if count > len(others) - len(lacking):
                 self._oracle.problems.append(
                     f"{self._world.now:.3f} s: WAIT at {machine.host} was answered {count}, but {lacking}"
@@ -169,16 +197,29 @@ class Watch:
 
         return answered
 
+    def _came(self, machine: Machine, other: Machine) -> float:
+        """True seconds since when a node takes another one for active."""
+        node, runtime = machine.cache.bus.nodes.get(other.uri), machine.cache.runtime
+        if node is None or not node.active:
+            return self._world.now
+        return node.last_up - runtime.now() + self._world.now
+
     def _lacks_of(self, other: Machine, wanted: dict[Place, State]) -> str:
-        """What another node lacks of it, if anything; its end may not have been noticed yet."""
+        """What another node lacks of it, if anything. Its end may not have been noticed yet: then what it had
+        in its last life counts."""
         recent = self._world.now - NOTICED_S
         if not (other.is_cache or other.is_kamailio):
             return "holds no tables"
-        if not other.up or (other.incarnation > 1 and other.started_at > recent):
+        if other.is_kamailio and (not other.up or (other.incarnation > 1 and other.started_at > recent)):
             return ""
-        has = self._oracle.holds if other.is_cache else self._kamailio_has
-        lacks = (place[1] for place, bound in wanted.items() if not has(other, place, bound))
+        lacks = (place[1] for place, bound in wanted.items() if not self._has(other, place, bound, recent))
         return next((f"lacks {key}" for key in lacks), "")
+
+    def _has(self, other: Machine, place: Place, bound: State, recent: float) -> bool:
+        if other.is_kamailio:
+            return self._kamailio_has(other, place, bound)
+        held = other.up and self._oracle.holds(other, place, bound)
+        return held or self._oracle.held_at_the_end(other, place, bound, recent)
 
     def _kamailio_has(self, other: Machine, place: Place, bound: State) -> bool:
         kept = self._oracle.places[place]

@@ -1,15 +1,19 @@
-"""When a starting node has the whole state: from a dmqcache node with a digest to show for it, else from
+"""When a starting node has the whole state: from the dmqcache nodes with a digest to show for it, else from
 Kamailio nodes as well as their flood allows.
+
+Each dmqcache node that answers and is ready is compared with: one may know what the others have not heard
+yet. The first gives nearly all; where nothing differs, a comparison is one question.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
-from dmqcache.bus.node import NodeList
+from dmqcache.bus.node import NodeList, NodeStatus
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
 from dmqcache.store.native.repair import Repair
@@ -23,6 +27,11 @@ KAMAILIO_PATIENCE_S: Final = 1.5
 ALONE_S: Final = 10.0
 #: Seconds between a sync that broke off and the next: a donor that refuses at once is not asked in a frenzy.
 AGAIN_S: Final = 0.2
+#: Seconds from the start within which a node that others name, or a notification address, may answer and
+#: be compared with: time for two messages to be lost.
+HEARSAY_S: Final = 2.0
+#: Comparisons with one node that may fail before it is left out, where another one has given its state.
+TRIES: Final = 2
 
 #: Take over the cells of these Kamailio nodes, the second only for what the first one's flood lost; then say
 #: whether all came.
@@ -64,6 +73,9 @@ class InitialSync:
         self._kamailio: list[NodeURI] = []
         #: dmqcache nodes that had not the whole state either when they were last asked.
         self._unready: set[NodeURI] = set()
+        #: Those that had it, and have given it; and how often a comparison failed.
+        self._synced: dict[NodeURI, None] = {}
+        self._failed: Counter[NodeURI] = Counter()
 
     def start(self, seeds: bool) -> None:
         """Begin; without seeds there is nobody to ask."""
@@ -87,21 +99,54 @@ class InitialSync:
 
     def compared(self, node: NodeURI, outcome: str, ready: bool) -> None:
         """A comparison with a dmqcache node ended. ``ready``: that one has the whole state, so that being
-        equal to it means something."""
+        equal to it means something, if all that answer have been asked."""
         if self._ground.ready or self._ground.stopped:
             return
         if outcome == "failed":
             self._unready.discard(node)
+            self._failed[node] += 1
             log.warning("initial sync from %s broke off, trying another node", node)
         elif ready:
-            self._finish(f"synced from {node}")
-            return
+            self._unready.discard(node)
+            self._synced[node] = None
         else:
             self._unready.add(node)
             if self._is_first():
                 self._begin()
                 return
-        self._try_another(node)
+        self._go_on(node)
+
+    def _go_on(self, node: NodeURI) -> None:
+        """After a comparison with ``node``: the next one, or the end."""
+        if not self._synced:
+            self._try_another(node)
+            return
+        left = self._left()
+        if left:
+            self.donor = left[0]
+            pause = AGAIN_S if self._failed[left[0]] else 0.0
+            self._ground.runtime.call_later(pause, lambda: self._ask_again(left[0]))
+        elif self._may_hear_of_more():
+            self._ground.runtime.call_later(AGAIN_S, lambda: self._wait_on(node))
+        else:
+            self._finish(f"synced from {', '.join(map(str, self._synced))}")
+
+    def _left(self) -> list[NodeURI]:
+        """Who answers and may know something that we do not."""
+        asked = self._synced.keys() | self._unready
+        nodes = self._outboxes.replicas()
+        return [node for node in nodes if node not in asked and self._failed[node] < TRIES]
+
+    def _may_hear_of_more(self) -> bool:
+        """Whether somebody may answer soon."""
+        if self._ground.clock.now() - self.started_at >= HEARSAY_S:
+            return False
+        pending = (node for node in self._nodes if node.status is NodeStatus.PENDING)
+        return any(node.seed or node.vouched for node in pending)
+
+    def _wait_on(self, node: NodeURI) -> None:
+        if not (self._ground.ready or self._ground.stopped):
+            self._go_on(node)
 
     def _begin(self) -> None:
         """Take what Kamailio nodes have, if there are any; the other dmqcache nodes will ask this one."""
@@ -130,8 +175,12 @@ class InitialSync:
             self._ask_kamailio()
 
     def _ask_again(self, donor: NodeURI) -> None:
-        if not self._ground.ready:
+        if self._ground.ready or self._ground.stopped:
+            return
+        if donor in self._outboxes.replicas():
             self._repair.want(donor, first=True)
+        else:
+            self._go_on(donor)
 
     def _ask_kamailio(self) -> None:
         if self._ground.ready or self._ground.stopped or self._has_donor() or not self._kamailio:

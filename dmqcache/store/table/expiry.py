@@ -57,6 +57,8 @@ class ExpiryIndex:
     def due(self, now: float, limit: int) -> list[str]:
         """Up to ``limit`` keys of seconds that are wholly over. They stay until they are moved away."""
         found: list[str] = []
+        if not self._buckets:
+            return found
         for second in self._buckets:
             if second > now or len(found) >= limit:
                 break

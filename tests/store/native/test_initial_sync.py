@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from dmqcache.bus.node import Node
 from dmqcache.bus.peer import Reply
-from dmqcache.store.native.initial_sync import AGAIN_S, ALONE_S, KAMAILIO_PATIENCE_S, SyncState
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.native.initial_sync import AGAIN_S, ALONE_S, HEARSAY_S, KAMAILIO_PATIENCE_S, SyncState
 from tests.store.harness import Played, Sent, Side, World, cells_body, old_kamailio, shown
 
 
@@ -260,3 +262,36 @@ def test_a_kamailio_without_htable_has_nothing_and_holds_up_nobody(count: int) -
     world.mesh(*sides, kamailio)
     world.until(lambda: all(side.store.ready for side in sides), 15)
     assert len(kamailio.got) <= 6
+
+
+def test_a_node_is_ready_when_it_has_what_each_ready_node_has_and_not_only_one() -> None:
+    """Two nodes that were cut off from each other know different things; the third one hears both."""
+    world = World()
+    side = starting(world)
+    old, other = donor(world, "127.0.0.12", a="x"), donor(world, "127.0.0.13", b="y")
+    world.mesh(side, old)
+    world.mesh(side, other)
+    world.until(lambda: side.store.ready, 5)
+    assert shown(side) == {"a": "x", "b": "y"}
+
+
+def test_a_node_that_is_named_and_has_not_answered_yet_is_waited_for_a_moment() -> None:
+    world = World()
+    side, old = starting(world), donor(world, "127.0.0.12", a="x")
+    side.bus.nodes.add(Node(NodeURI("127.0.0.13", 5060, "udp"), vouched=True))
+    world.mesh(side, old)
+    world.run(HEARSAY_S - 0.2)
+    assert shown(side) == {"a": "x"} and not side.store.ready
+    world.run(0.5)
+    assert side.store.ready
+
+
+def test_one_that_answers_and_gives_nothing_holds_up_nobody_for_long() -> None:
+    world = World()
+    side, old = starting(world), donor(world, "127.0.0.13", a="x")
+    bad = Played(world, "127.0.0.12", ours=True)
+    bad.answer = lambda sent: Reply(500)
+    world.mesh(side, old)
+    side.meet(bad)
+    world.until(lambda: side.store.ready, 5)
+    assert shown(side) == {"a": "x"}
