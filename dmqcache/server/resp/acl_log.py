@@ -44,12 +44,12 @@ class AclLog:
 
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque(maxlen=KEPT)
-        #: All there ever were, for the metrics: refusals by reason.
+        #: All there ever were, for INFO: refusals by reason.
         self.counts: dict[str, int] = {"auth": 0, "command": 0, "key": 0, "table": 0}
 
     def add(self, entry: Entry) -> None:
         """Somebody was refused."""
-        self.counts[entry.reason] = self.counts.get(entry.reason, 0) + 1
+        self.counts[entry.reason] += 1
         entry.object, entry.username = entry.object[:LONGEST], entry.username[:LONGEST]
         entry.client = entry.client[: 4 * LONGEST]
         for place in range(min(LOOKED_AT, len(self.entries))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dmqcache.server.resp.command_table import execute
+from dmqcache.server.resp.info import sections
 from dmqcache.server.resp.permission import use
 from dmqcache.server.resp.session import Session
 from dmqcache.server.resp.users import make_users
@@ -119,6 +120,8 @@ def test_refusals_are_noted() -> None:
         say(session, *line.split())
     say(session, "AUTH", "mallory", "x")
     noted = [(one.reason, one.object, one.username, one.count) for one in session.shared.acl_log.entries]
+    stats = sections(session.shared)["Stats"]
+    assert [stats[f"acl_access_denied_{name}"] for name in ("auth", "cmd", "key", "table")] == [1, 2, 1, 0]
     assert noted == [
         ("auth", "AUTH", "mallory", 1),
         ("key", "other", "app", 1),
