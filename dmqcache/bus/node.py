@@ -76,6 +76,8 @@ class Node:
     proven: bool = False
     #: What is wrong with it as seen from here, in words for an operator: see ``nodes/complaints.py``.
     trouble: dict[Trouble, str] = field(default_factory=dict)
+    #: Monotonic seconds: its list last left us out, so that what was written there did not come here.
+    left_out_at: float | None = None
     #: A node that has answered us lists it, or an operator named it.
     vouched: bool = False
     #: Its ``User-Agent`` or ``Server`` when last heard, maybe empty.

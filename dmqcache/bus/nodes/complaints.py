@@ -65,7 +65,7 @@ class Complaints:
             self._unlisted.pop(node, None)
             self._over(node, Trouble.UNLISTED)
             return
-        now = self._runtime.now()
+        now = node.left_out_at = self._runtime.now()
         since = self._unlisted.setdefault(node, now)
         if node not in self._asking:
             self._asking.add(node)

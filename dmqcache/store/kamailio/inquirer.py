@@ -91,6 +91,7 @@ class Inquirer:
     def forget(self, node: NodeURI) -> None:
         """A node is gone."""
         self.doubt(node)
+        self._cells.forget(node)
         if self._inquiry is not None and self._inquiry.node == node:
             self._end(self._inquiry, False)
 
@@ -161,7 +162,7 @@ class Inquirer:
             outbox = self._outboxes.get(inquiry.node)
             if clean and outbox is not None:
                 outbox.lost_at = None
-                self._cells.compared(inquiry.node)
+                self._cells.equal(inquiry)
             complete = clean
         inquiry.then(complete)
         self._ground.runtime.call_later(0, self._idle)

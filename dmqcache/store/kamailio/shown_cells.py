@@ -5,8 +5,8 @@ Owns the rules for one cell. When a Kamailio is asked, what it lacks, and how it
 
 - both have a version (6.2): the later wins, as always;
 - ours was written after the Kamailio was lost (or it never was): ours goes there, a delete too;
-- else the Kamailio wrote while nobody heard it: its cell becomes a write of ours and goes everywhere; so it
-  does where ours is a delete, and the Kamailio does not list us and thus tells us nothing.
+- else the Kamailio wrote while nobody heard it: its cell becomes a write of ours and goes everywhere. So does
+  one that we had deleted, of a Kamailio that left us out of its list: it got the delete, and told us nothing.
 
 What is not known here at all goes everywhere too, but with the least version: a node that has just started
 must not bring back what all others know to be deleted.
@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from dmqcache.bus.node import NodeList, Trouble
+from dmqcache.bus.node import NodeList
 from dmqcache.bus.peer import Sending
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
@@ -90,9 +90,17 @@ class ShownCells:
         self._arrivals = arrivals
         self._nodes = nodes
         self._is_news = is_news
-        #: Nodes that did not send us what they wrote, until they have been compared with since.
-        self._mute: set[NodeURI] = set()
+        #: Monotonic seconds when a node was asked that held what we hold.
+        self._equal: dict[NodeURI, float] = {}
         self._ours_wins = ours_wins
+
+    def equal(self, inquiry: Inquiry) -> None:
+        """The Kamailio holds what we hold."""
+        self._equal[inquiry.node] = inquiry.began
+
+    def forget(self, node: NodeURI) -> None:
+        """A node is gone."""
+        self._equal.pop(node, None)
 
     def came(self, inquiry: Inquiry | None, batch: CellBatch, sender: NodeURI) -> None:
         """Cells of ``sender``; ``inquiry``: we had asked for them."""
@@ -225,16 +233,20 @@ class ShownCells:
             written += ours.ttl
         if written >= inquiry.began_ms:
             return  # It changed meanwhile: the outbox tells it anyway.
-        news = lost_at is not None and written <= lost_at
-        if ours.value is None and self._is_mute(inquiry.node):
-            if written + RECENT_MS >= inquiry.began_ms:
-                return  # What it shows may be from before our delete.
-            news = not self._outboxes[inquiry.node].names(table, key)
-        if news:
+        unheard = ours.value is None and self._took_unheard(inquiry.node, table, key)
+        if unheard or (lost_at is not None and written <= lost_at):
             inquiry.differences += 1
             self._adopt_write(table, key, value, left)
         else:
             self._ours_wins(inquiry, table, key)
+
+    def _took_unheard(self, node: NodeURI, table: Table, key: str) -> bool:
+        """Whether the Kamailio has acknowledged our delete, and has not told us all that it wrote since, as
+        its list left us out: its cell is newer then."""
+        known, outbox = self._nodes.get(node), self._outboxes.get(node)
+        if known is None or known.left_out_at is None or outbox is None:
+            return False
+        return not outbox.names(table, key) and known.left_out_at > self._equal.get(node, float("-inf"))
 
     def _from_before_flush(
         self, inquiry: Inquiry, table: Table, key: str, value: str | int, left: float | None
@@ -252,20 +264,6 @@ class ShownCells:
     def _is_later(table: Table, cell: WireCell) -> bool:
         """Whether the cell says that it was written after the last flush."""
         return bool(cell.last_modified) and version_at(cell.last_modified or 0) > table.floor
-
-    def _is_mute(self, node: NodeURI) -> bool:
-        """Whether the node does not send us what it writes: it does not list us. What it shows though it has
-        acknowledged our delete, it wrote after that."""
-        known = self._nodes.get(node)
-        if known is not None and Trouble.UNLISTED in known.trouble:
-            self._mute.add(node)
-        return node in self._mute
-
-    def compared(self, node: NodeURI) -> None:
-        """Nothing differs any more: what was written unheard is here, if it lists us again."""
-        known = self._nodes.get(node)
-        if known is None or Trouble.UNLISTED not in known.trouble:
-            self._mute.discard(node)
 
     def _tell_others(self, inquiry: Inquiry, table: Table, key: str) -> None:
         """What only a Kamailio remembered goes to all others, with the least version."""

@@ -42,6 +42,7 @@ def test_a_kamailio_that_leaves_us_out_is_named_within_a_minute_and_until_it_lis
     assert not node.trouble, "once may be chance"
     cluster.clock.run(2 * LOOK_AGAIN)
     assert list(node.trouble) == [Trouble.UNLISTED] and node.active
+    assert node.left_out_at is not None and cluster.clock.time - node.left_out_at < 2 * LOOK_AGAIN
     (line,) = warnings(caplog)
     assert 'modparam("dmq", "notification_address", "sip:127.0.0.11:5060")' in line
     other.answer = kamailio(cluster, THERE).answer

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.bus.node import Trouble
 from dmqcache.bus.peer import Reply
-from dmqcache.store.kamailio.compare import ROUTINE_S, STRAY_S
 from dmqcache.store.table.cell import PROVISIONAL
 from tests.store.harness import NEW, Sent, World, cells_body, shown
 from tests.store.kamailio.holder import Holder, again, apart
@@ -63,6 +61,34 @@ def test_a_node_that_was_never_lost_is_told_ours() -> None:
     side.meet(holder.node)
     world.run(12)
     assert holder.cells == {"a": "ours"}
+
+
+@pytest.mark.parametrize("left_out", [True, False])
+def test_what_a_node_that_left_us_out_wrote_is_not_judged_by_our_deletes(left_out: bool) -> None:
+    """It got the delete, and sends nothing to a node that its list leaves out."""
+    world = World()
+    side = world.side("127.0.0.11")
+    holder = Holder(world, [side])
+    node = side.meet(holder.node)
+    side.table["a"] = "x"
+    world.run(5)
+    del side.table["a"]
+    world.run(1)
+    assert holder.cells == {}
+    assert not side.outbox(holder.node).names(side.table, "a")
+    if left_out:
+        node.left_out_at = side.store.clock.now()
+    holder.cells["a"] = "there"
+    side.store.compare.all_later()
+    world.run(10)
+    assert shown(side) == holder.cells == ({"a": "there"} if left_out else {})
+    # Both are equal: from now on what it brings back is an old copy again.
+    side.table.delete("a")
+    world.run(1)
+    holder.cells["a"] = "old"
+    side.store.compare.all_later()
+    world.run(10)
+    assert shown(side) == holder.cells == {}
 
 
 def test_with_versions_the_later_wins_whenever_it_was_lost() -> None:
@@ -195,33 +221,3 @@ def test_what_a_node_shows_that_began_anew_was_told_it_by_others_who_may_be_behi
     world.run(12)
     assert ("k" in side.table) is not asks
     assert ("k" in holder.cells) is not asks
-
-
-@pytest.mark.parametrize("listed", [True, False])
-def test_what_a_kamailio_writes_that_does_not_list_us_is_not_undone_by_an_earlier_delete(
-    listed: bool,
-) -> None:
-    """It acknowledged the delete, wrote the key again, and sends us nothing."""
-    world = World()
-    side = world.side("127.0.0.11")
-    holder = Holder(world, [side])
-    node = side.meet(holder.node)
-    side.table["k"] = "v"
-    world.run(STRAY_S + 10)
-    del side.table["k"]
-    world.run(5)
-    assert holder.cells == {}
-    if not listed:
-        node.trouble[Trouble.UNLISTED] = "leaves this node out of its list"
-    holder.cells["k"] = "new"
-    world.run(ROUTINE_S + 20)
-    assert holder.cells == shown(side) == ({} if listed else {"k": "new"})
-    # It lists us again: what is deleted then is deleted.
-    node.trouble.clear()
-    side.table["k"] = "v"
-    world.run(ROUTINE_S + 20)
-    del side.table["k"]
-    world.run(5)
-    holder.cells["k"] = "late"
-    world.run(ROUTINE_S + 20)
-    assert holder.cells == shown(side) == {}
