@@ -4,15 +4,16 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SEEDS  ?= 1000
+MINUTES ?= 1
 JOBS   ?= 2
 # The Pythons that dmqcache is made for; the tests run on those of them that are here.
 VERSIONS ?= 3.11 3.12 3.13
 # What the tests and benchmarks talk to. Installed where we are root and apt is there; else named.
-DEBIAN := kamailio redis-server prometheus iproute2 iptables procps debootstrap debian-archive-keyring chromium
+DEBIAN := kamailio kamailio-tls-modules redis-server prometheus iproute2 iptables procps debootstrap debian-archive-keyring chromium
 TOOLS  := kamailio redis-server redis-cli redis-benchmark promtool ip iptables debootstrap chromium
 
 .NOTPARALLEL:
-.PHONY: demo test unit pythons another-python interop unproven lint bench simulate debian clean
+.PHONY: demo test unit pythons another-python interop unproven lint bench simulate fuzz debian clean
 
 demo: $(VENV)/.installed        ## three nodes on loopback, until Ctrl-C
 	@$(BIN)/dmqcache demo
@@ -53,6 +54,9 @@ bench: $(VENV)/.installed debian ## each figure beside its rival, in one run
 simulate: $(VENV)/.installed    ## the long campaign: make simulate SEEDS=10000
 	@$(BIN)/python -m tests.simulation.campaign --seeds $(SEEDS) --jobs $(JOBS)
 
+fuzz: $(VENV)/.installed        ## hard input for every reader of bytes: make fuzz MINUTES=60
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
@@ -62,6 +66,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 debian:
 	@missing=""; for tool in $(TOOLS); do \
 	  PATH="$$PATH:/usr/sbin:/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	ls /usr/lib/*/kamailio/modules/tls.so >/dev/null 2>&1 || missing="$$missing kamailio's-tls-module"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing $(DEBIAN) ..."; \

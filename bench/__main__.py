@@ -1,7 +1,7 @@
 """``make bench``: every figure beside its rival, measured in the same run; only the ratios travel.
 
 Each rate is the median of several runs that take turns with the rival's. Takes about four minutes; name
-parts to run only those: ``python -m bench codec sets redis delay command sync disk``.
+parts to run only those: ``python -m bench codec sets redis delay key command sync disk``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import statistics
 import sys
 from collections.abc import Callable
 
-from bench import codec, command, delay, disk, embedded, pipelined, rivals, sync
+from bench import codec, command, delay, disk, embedded, key, pipelined, rivals, sync
 
 RUNS = 3
 
@@ -71,6 +71,18 @@ def run_delay() -> None:
     _line("the same while 20,000 sets/s flow: p99", f"{busy.p99:.2f} ms")
 
 
+def run_key() -> None:
+    one, other = key.rates(RUNS, 100_000)
+    _line(
+        "replicated sets, 3 nodes, with the bus's key",
+        f"{one:,.0f}/s",
+        f"without {other:,.0f}/s",
+        one / other,
+    )
+    for name, cost in key.costs().items():
+        _line(name, f"{cost:.2f} us")
+
+
 def run_command() -> None:
     ours, theirs = command.get_latency()
     _line("dmqcache get, from the shell", f"{ours:.0f} ms", f"redis-cli {theirs:.0f} ms", ours / theirs)
@@ -112,6 +124,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "sets": run_sets,
     "redis": run_redis,
     "delay": run_delay,
+    "key": run_key,
     "command": run_command,
     "sync": run_sync,
     "disk": run_disk,

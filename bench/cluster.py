@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +18,8 @@ from dmqcache.cli.run_node import loop_factory, tune_collector
 TABLE = "users"
 HOSTS = ("127.0.0.71", "127.0.0.72", "127.0.0.73")
 PORT = 5070
+#: Names the key file of all nodes of a measurement.
+KEY_VARIABLE = "BENCH_BUS_KEY_FILE"
 
 
 def address(host: str) -> str:
@@ -24,6 +27,9 @@ def address(host: str) -> str:
 
 
 def node(host: str, seeds: list[str], **options: object) -> CacheNode:
+    """With a key if a file of one is named in ``KEY_VARIABLE``, which further processes inherit."""
+    if os.environ.get(KEY_VARIABLE):
+        options["bus_key_file"] = os.environ[KEY_VARIABLE]
     return CacheNode(
         server_address=address(host),
         notification_address=[address(seed) for seed in seeds],

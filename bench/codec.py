@@ -34,7 +34,7 @@ def _request(body: bytes) -> bytes:
     return build_request(author, draft)
 
 
-def _microseconds(call: Callable[[], object], repeat: int = 2_000) -> float:
+def microseconds(call: Callable[[], object], repeat: int = 2_000) -> float:
     """The median of seven series."""
     series = []
     for _ in range(7):
@@ -53,17 +53,17 @@ def costs() -> dict[str, float]:
     parsed = parse_message(request)
     assert not hasattr(parsed, "status")
     return {
-        "write a KDMQ request": _microseconds(lambda: _request(one)),
-        "read a KDMQ request": _microseconds(lambda: parse_message(request)),
-        "write its 200": _microseconds(
+        "write a KDMQ request": microseconds(lambda: _request(one)),
+        "read a KDMQ request": microseconds(lambda: parse_message(request)),
+        "write its 200": microseconds(
             lambda: build_response(parsed, 200, "", b"", "", "tag", "dmqcache", (), None)  # type: ignore[arg-type]
         ),
-        "write one Kamailio set": _microseconds(
+        "write one Kamailio set": microseconds(
             lambda: write_set("users", "user000001", "value-1", None, KAMAILIO5)
         ),
-        "read one Kamailio set": _microseconds(lambda: read(one)),
-        "write 300 rows, each": _microseconds(lambda: encode_rows({"users": _ROWS}, {}, False), 50) / 300,
-        "read 300 rows, each": _microseconds(lambda: decode(rows), 50) / 300,
+        "read one Kamailio set": microseconds(lambda: read(one)),
+        "write 300 rows, each": microseconds(lambda: encode_rows({"users": _ROWS}, {}, False), 50) / 300,
+        "read 300 rows, each": microseconds(lambda: decode(rows), 50) / 300,
     }
 
 

@@ -71,8 +71,10 @@ class Kamailio:
         name: str = "",
         registrar: bool = False,
         route: bool = True,
+        tls_port: int = 5061,
     ) -> None:
         self.release = release
+        self._tls_port = tls_port
         self.host = host
         self.name = name or host
         self.port = port
@@ -113,7 +115,9 @@ class Kamailio:
     def uri(self) -> str:
         """The node's server_address."""
         suffix = "" if self.transport == "udp" else f";transport={self.transport}"
-        return f"sip:{self.name}:{self.port}{suffix}"
+        # RPC needs a plain port, so TLS has one of its own.
+        port = self._tls_port if self.transport == "tls" else self.port
+        return f"sip:{self.name}:{port}{suffix}"
 
     def start(self, timeout: float = START_TIMEOUT_S) -> "Kamailio":
         """Start the process and wait until its RPC answers."""

@@ -6,7 +6,6 @@ Reading the file and watching it is the shell's business; here is text in, keys 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from dataclasses import dataclass, field
 from typing import Final
@@ -91,7 +90,7 @@ def _read_key(line: str, number: int) -> Key:
         )
     try:
         secret = base64.b64decode(line.removeprefix(PREFIX), validate=True)
-    except binascii.Error:
+    except ValueError:  # no Base64, or not even ASCII
         secret = b""
     if len(secret) != KEY_BYTES:
         raise KeyFileError(f"line {number}: the key is not whole; copy it again")

@@ -31,6 +31,7 @@ def test_a_key_is_found_by_its_name() -> None:
         ("hunter2\n", "line 1 is no key"),
         (write_key(ONE)[:-5], "not whole"),
         (write_key(ONE) + "!", "not whole"),
+        (write_key(ONE)[:-2] + "ü=", "not whole"),
         (f"{write_key(ONE)}\n{write_key(ONE)}", "twice"),
         ("\n".join(write_key(bytes([n]) * KEY_BYTES) for n in range(MAX_KEYS + 1)), "the most"),
     ],
