@@ -1,4 +1,4 @@
-"""Two hundred and sixty runs of the campaign, in chunks that fit one worker of pytest-xdist each.
+"""Four hundred runs of the campaign, in chunks that fit one worker of pytest-xdist each.
 
 ``make simulate SEEDS=10000`` is the long one. A seed that fails here is replayed with
 ``python -m tests.simulation.campaign --replay SEED``.
@@ -16,13 +16,11 @@ from tests.simulation.campaign import run_seed
 CHUNK = 20
 #: Seeds that fail, and what is open there. Whoever mends one takes it out.
 OPEN: Mapping[int, str] = {
-    84: "WAIT counts a node beside that lacks the key for a moment",
-    222: "an acknowledgement under loss takes longer than 3 s",
-    251: "an acknowledgement under loss takes longer than 3 s",
+    51: "a Kamailio that stood still while 1,500 keys came lacks some of them until the routine comparison",
 }
 
 
-@pytest.mark.parametrize("first", range(0, 260, CHUNK))
+@pytest.mark.parametrize("first", range(0, 400, CHUNK))
 def test_nodes_agree_whatever_happens(first: int) -> None:
     failed = {}
     for seed in range(first, first + CHUNK):
@@ -31,7 +29,8 @@ def test_nodes_agree_whatever_happens(first: int) -> None:
         result = run_seed(seed)
         if result.problems:
             failed[seed] = result.problems[:5]
-    assert not failed
+    if failed:
+        pytest.fail(f"{failed}", pytrace=False)
 
 
 @pytest.mark.parametrize(("seed", "size"), [(1, 20), (2, 50)])
