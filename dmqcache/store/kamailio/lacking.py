@@ -36,9 +36,9 @@ DRAIN_S: Final = 0.1
 #: Cells looked at in one step: about 2 ms.
 STEP: Final = 10_000
 #: Keys that may be sent again without a line in the log.
-FEW: Final = 10
+QUIET_REFILLS: Final = 10
 #: Keys that are gone at once are a flush from so many on, if they are half of what there was.
-FLUSH: Final = 20
+LIKE_A_FLUSH: Final = 20
 #: Times that a node is told a key that it does not show, before it is left alone with it for the first number
 #: of seconds; doubles up to the second.
 TIMES: Final = 2
@@ -57,7 +57,7 @@ REMOVED: Final = (
     "and the like)"
 )
 #: Seconds left below which a Kamailio, which counts whole ones, may have ended a cell's time already.
-SOON_OVER_S: Final = 3.0
+EXPIRING_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class _Found:
         """What was removed there."""
         if self.baseline is None or not self.gone:
             return self.left
-        if len(self.gone) >= FLUSH and 2 * len(self.gone) >= self.held:
+        if len(self.gone) >= LIKE_A_FLUSH and 2 * len(self.gone) >= self.held:
             return self.left + self.lacking + self.hidden
         quiet = self.baseline.began_ms - SETTLED_MS
         return self.left + [cell for cell in self.gone if ms_of(cell.last_modified()) < quiet]
@@ -207,7 +207,7 @@ class Lacking:
             found.left.append(cell)
         elif found.table.settings.autoexpire and cell.expires == NEVER:
             found.hidden.append(cell)
-        elif held and cell.expires - self._ground.clock.now() < SOON_OVER_S:
+        elif held and cell.expires - self._ground.clock.now() < EXPIRING_S:
             return
         elif self._held_back.reason(inquiry.node, cell) is None:
             found.lacking.append(cell)
@@ -247,7 +247,7 @@ class Lacking:
             inquiry.node, table, inquiry.shown.get(table.name), len(found.told) if has_it else 0
         )
         self._note_told(inquiry, found, lost)
-        if len(lost) > FEW:
+        if len(lost) > QUIET_REFILLS:
             words = "table %s: %s lacks %d of %d cells; they are sent to it"
             log.info(words, table.name, inquiry.node, len(lost), found.cells)
         for cell in found.hidden:

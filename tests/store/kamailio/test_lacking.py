@@ -9,12 +9,12 @@ import pytest
 
 from dmqcache.bus.peer import Reply
 from dmqcache.store.kamailio.compare import ROUTINE_S, STRAY_S
-from dmqcache.store.kamailio.lacking import AGAIN_S, FEW, FLUSH, LONG_BYTES, REMOVED, TIMES
+from dmqcache.store.kamailio.lacking import AGAIN_S, LIKE_A_FLUSH, LONG_BYTES, QUIET_REFILLS, REMOVED, TIMES
 from dmqcache.store.kamailio.shown_cells import RECENT_MS
 from tests.store.harness import Sent, Side, World, shown
 from tests.store.kamailio.holder import Holder, again
 
-ALL = {f"k{number}": "v" for number in range(2 * FLUSH)}
+ALL = {f"k{number}": "v" for number in range(2 * LIKE_A_FLUSH)}
 
 
 def compared(declared: str = "t", cells: dict[str, str] = ALL) -> tuple[World, Side, Side, Holder]:
@@ -94,7 +94,7 @@ def test_a_few_keys_are_sent_again_without_a_word(caplog: pytest.LogCaptureFixtu
     caplog.set_level(logging.INFO)
     world, side, _, holder = compared("t=>removals=refill")
     caplog.clear()
-    for number in range(FEW):
+    for number in range(QUIET_REFILLS):
         del holder.cells[f"k{number}"]
     look(world, side)
     assert holder.cells == ALL
