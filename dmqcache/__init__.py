@@ -62,9 +62,11 @@ if TYPE_CHECKING:
     from dmqcache.bus.sip.uri import NodeURI, URIError
     from dmqcache.cache_node import CacheNode
     from dmqcache.config.options import ConfigError
+    from dmqcache.store.table.changes import Change
     from dmqcache.store.table.patterns import MatchKind, MatchOn
     from dmqcache.store.table.settings import TableSettings
     from dmqcache.store.table.table import Table
+    from dmqcache.sync_node import SyncCacheNode, SyncTable
 
     __version__: str
 
@@ -73,6 +75,7 @@ _HOMES: Final[Mapping[str, str]] = {
     "Bus": "dmqcache.bus.bus",
     "BusSettings": "dmqcache.bus.bus_settings",
     "CacheNode": "dmqcache.cache_node",
+    "Change": "dmqcache.store.table.changes",
     "ConfigError": "dmqcache.config.options",
     "MatchKind": "dmqcache.store.table.patterns",
     "MatchOn": "dmqcache.store.table.patterns",
@@ -84,6 +87,8 @@ _HOMES: Final[Mapping[str, str]] = {
     "PeerBus": "dmqcache.bus.peer",
     "Reply": "dmqcache.bus.peer",
     "Response": "dmqcache.bus.peer",
+    "SyncCacheNode": "dmqcache.sync_node",
+    "SyncTable": "dmqcache.sync_node",
     "Table": "dmqcache.store.table.table",
     "TableSettings": "dmqcache.store.table.settings",
     "URIError": "dmqcache.bus.sip.uri",
@@ -93,6 +98,7 @@ __all__ = [
     "Bus",
     "BusSettings",
     "CacheNode",
+    "Change",
     "ConfigError",
     "MatchKind",
     "MatchOn",
@@ -104,6 +110,8 @@ __all__ = [
     "PeerBus",
     "Reply",
     "Response",
+    "SyncCacheNode",
+    "SyncTable",
     "Table",
     "TableSettings",
     "URIError",

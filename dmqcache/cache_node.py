@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from dmqcache.bus.allow import AllowList
 from dmqcache.bus.bus import Bus
@@ -20,6 +21,7 @@ from dmqcache.bus.net.aio import AsyncioRuntime
 from dmqcache.bus.net.tls import TlsOptions
 from dmqcache.config.config import Config, ConfigError, embedded
 from dmqcache.config.limits import room_for
+from dmqcache.config.node_options import NodeOptions
 from dmqcache.config.peer_loading import load_peers, register_peers
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.disk.node_disk import NodeDisk
@@ -28,8 +30,10 @@ from dmqcache.open_bus import KeyOptions, OpenBus, Security
 from dmqcache.process_end import LeaveFirst, leave_first
 from dmqcache.release import SOFTWARE, VERSION
 from dmqcache.store.store import Store, StoreOptions
+from dmqcache.store.table.changes import Changes
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
+from dmqcache.watch import Watch
 
 log = logging.getLogger("dmqcache")
 
@@ -47,7 +51,7 @@ class CacheNode:
     Reads and writes are plain calls on the event loop's thread; nothing of them waits for the network.
     """
 
-    def __init__(self, config: Config | None = None, **options: Any) -> None:
+    def __init__(self, config: Config | None = None, **options: Unpack[NodeOptions]) -> None:
         """``config``, or the options of ``dmqcache serve`` by name (``server_address``,
         ``notification_address``, ``table``, ...; a list where they may be repeated). Servers for clients
         and HTTP run only where an address is given. ConfigError says what is wrong."""
@@ -135,6 +139,11 @@ class CacheNode:
         )
         self._store = Store(config.tables, bus, runtime, options)
         register_peers(bus, self._peers)
+        guard = _only_here()
+        for table in self._store.tables.values():
+            table.guard = guard
+            table.changes = Changes(table, runtime, _watcher_failed)
+            table.new_watch = Watch
         if config.data_dir is not None:
             store = self._store
             self._disk = NodeDisk(config.data_dir, config.flush_interval, store.tables, store.clock, runtime)
@@ -321,3 +330,21 @@ class CacheNode:
     def node_rows(self) -> list[NodeRow]:
         """All nodes of the bus, this one first."""
         return node_rows(self.store, SOFTWARE)
+
+
+def _only_here() -> Callable[[], None]:
+    """What raises on any thread but this one."""
+    here = threading.get_ident()
+
+    def guard() -> None:
+        if threading.get_ident() != here:
+            raise RuntimeError(
+                "a table is written to on the thread of its node's loop only: "
+                "use loop.call_soon_threadsafe(table.set, ...), or a SyncCacheNode"
+            )
+
+    return guard
+
+
+def _watcher_failed(error: Exception) -> None:
+    log.error("a callback of a table's changes failed", exc_info=error)

@@ -22,16 +22,21 @@ class LeaveFirst:
     def __init__(self) -> None:
         self._leavers: dict[Leave, asyncio.AbstractEventLoop] = {}
         self._ending: asyncio.Task[None] | None = None
+        self._left = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """SIGTERM came: have all nodes leave, on the loop of the first."""
+        """SIGTERM came: have all nodes leave, on the loop of the first. It comes once more when they have, as
+        only the main thread may restore the system's way."""
+        if self._left:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
         for loop in self._leavers.values():
             loop.call_soon_threadsafe(self._begin)
             return
 
-    def add(self, leave: Leave) -> None:
-        """A node has started on the running loop."""
-        self._leavers[leave] = asyncio.get_running_loop()
+    def add(self, leave: Leave, loop: asyncio.AbstractEventLoop) -> None:
+        """A node has started on this loop."""
+        self._leavers[leave] = loop
 
     def discard(self, leave: Leave) -> None:
         """A node has stopped by itself. The last one takes the handler away."""
@@ -49,22 +54,26 @@ class LeaveFirst:
             ours = [leave for leave, loop in self._leavers.items() if loop is here]
             await asyncio.gather(*(leave() for leave in ours), return_exceptions=True)
         finally:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self._left = True
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def leave_first(leave: Leave) -> LeaveFirst | None:
-    """From now on SIGTERM lets ``leave`` run before it ends the process. None, and nothing is changed, where
-    the program has a handler of its own or this is not its main thread."""
+def leave_first(leave: Leave, loop: asyncio.AbstractEventLoop | None = None) -> LeaveFirst | None:
+    """From now on SIGTERM lets ``leave`` run, on ``loop`` (None: the running one), before it ends the
+    process. None, and nothing is changed, where the program has a handler of its own or this is not its main
+    thread."""
     if threading.current_thread() is not threading.main_thread():
         return None
+    loop = loop if loop is not None else asyncio.get_running_loop()
     held = signal.getsignal(signal.SIGTERM)
     if isinstance(held, LeaveFirst):
-        held.add(leave)
+        held.add(leave, loop)
         return held
     if held is not signal.SIG_DFL:
         return None
     handler = LeaveFirst()
-    handler.add(leave)
+    handler.add(leave, loop)
     signal.signal(signal.SIGTERM, handler)
     return handler

@@ -78,6 +78,8 @@ SHELL = frozenset(
         "dmqcache.disk.node_disk",
         "dmqcache.disk.writer",
         "dmqcache.process_end",
+        "dmqcache.sync_node",
+        "dmqcache.watch",
         "dmqcache.served_tls",
         "dmqcache.open_bus",
     }
@@ -146,11 +148,13 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "process_end": "",
         "served_tls": "bus.net",
         "client_doors": "served_tls server.http server.resp config",
-        "cache_node": "client_doors process_end open_bus server.http server.resp metrics disk config store "
-        "store.table bus bus.net bus.ground bus.sip release",
+        "watch": "store.table",
+        "cache_node": "watch client_doors process_end open_bus server.http server.resp metrics disk config "
+        "store store.table bus bus.net bus.ground bus.sip release",
+        "sync_node": "cache_node process_end config store.table",
         "cli": "cache_node server.resp config bus.net bus.trust release",
         "__main__": "cli",
-        "": "cache_node config store.table bus bus.ground bus.sip release",
+        "": "sync_node cache_node config store.table bus bus.ground bus.sip release",
     }.items()
 }
 #: The files that do not stand in their folder's room.

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -104,6 +105,34 @@ def test_a_program_with_a_node_says_in_one_line_what_is_wrong(start: Start) -> N
     program = start(str(EXAMPLES / "embedded.py"), "sip:127.0.0.95:99999")
     assert program.process.wait(PATIENCE) == 2
     assert program.text().startswith("embedded.py: ") and program.text().count("\n") == 1
+
+
+def test_a_program_without_a_loop(start: Start) -> None:
+    address = sip("127.0.0.95")
+    serve(start, address)
+    program = start(str(EXAMPLES / "threaded.py"), sip("127.0.0.96"), address)
+    assert program.process.wait(PATIENCE) == 0, program.text()
+    assert program.text().splitlines() == [
+        "jobs done: 400 by 4 workers",
+        "acknowledged by 1 other nodes",
+        "changes seen: ['worker 0', 'worker 1', 'worker 2', 'worker 3']",
+    ]
+
+
+def test_a_web_application_keeps_what_is_slow_to_find(start: Start) -> None:
+    port = free_port("127.0.0.1")
+    program = start(str(EXAMPLES / "web.py"), str(port), sip("127.0.0.96"))
+    program.wait_for(f"serving on port {port}")
+
+    def page() -> object:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/alice", timeout=5) as answer:
+            return json.load(answer)
+
+    told = {"text": "All that is known of alice.", "computed here": 1}
+    assert wait_until(page, PATIENCE) == told
+    assert page() == told
+    assert program.end(signal.SIGTERM) in (-signal.SIGTERM, 0)
+    assert "Traceback" not in program.text()
 
 
 def test_the_peer_in_a_node_and_on_the_bus_alone(start: Start) -> None:

@@ -206,7 +206,7 @@ def _from_flags(flags: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[Any]]]
             raise ConfigError(f"unknown option {name!r}{_nearest(name, BY_NAME)}")
         if value is None or value == [] or value == ():
             continue
-        yield name, value if isinstance(value, list | tuple) else [value]
+        yield name, value if isinstance(value, list | tuple) and not isinstance(value, NodeURI) else [value]
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

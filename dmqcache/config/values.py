@@ -46,7 +46,7 @@ def _reason(option: Option, error: Exception) -> str:
 
 
 def _node(option: Option, value: Any) -> NodeURI:
-    return NodeURI.parse(_text(value))
+    return value if isinstance(value, NodeURI) else NodeURI.parse(_text(value))
 
 
 def _host_port(option: Option, value: Any) -> HostPort | None:
@@ -109,6 +109,8 @@ def _integer(option: Option, value: Any) -> int:
 
 
 def _seconds(option: Option, value: Any) -> float:
+    if hasattr(value, "total_seconds"):
+        value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("is not a number of seconds")
     try:

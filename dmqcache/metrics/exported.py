@@ -247,7 +247,7 @@ EXPORTS: Final[tuple[Export, ...]] = (
         "gauge",
         "Characters of the keys and values of the table's cells; an integer counts as 8.",
         _TABLE,
-        lambda r: r.each_table(lambda table: table.bytes),
+        lambda r: r.each_table(lambda table: table.characters),
     ),
     Export(
         "dmqcache_table_tombstones",

@@ -87,7 +87,7 @@ def test_a_node_without_a_disk_says_nothing_of_one() -> None:
 
 def test_size_of_a_table_is_exported() -> None:
     node = busy_node()
-    assert values(node)["dmqcache_table_size_characters", ("users",)] == node.tables["users"].bytes > 0
+    assert values(node)["dmqcache_table_size_characters", ("users",)] == node.tables["users"].characters > 0
 
 
 def test_the_own_node_is_not_among_the_others() -> None:

@@ -181,8 +181,8 @@ def books(machine: Machine) -> Iterator[str]:
         if list(table.order.after(None)) != sorted(cell.key for cell in living):
             yield f"{where}: the order of keys is wrong"
         size = sum(len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8) for cell in living)
-        if table.bytes != size:
-            yield f"{where}: bytes is {table.bytes}, not {size}"
+        if table.characters != size:
+            yield f"{where}: bytes is {table.characters}, not {size}"
         due = {key for bucket in table.expiry._buckets.values() for key in bucket}
         if due != {cell.key for cell in living if cell.expires != NEVER}:
             yield f"{where}: the index of times is wrong"

@@ -53,4 +53,4 @@ def rows_of(table: Table, *keys: str) -> list[Row]:
 
 def books(table: Table) -> tuple[object, ...]:
     """What a table keeps beside its cells: alike before and after, nothing was changed."""
-    return (table.live, table.bytes, list(table.cells), table.digest.leaves[:], len(table.tombstones))
+    return (table.live, table.characters, list(table.cells), table.digest.leaves[:], len(table.tombstones))

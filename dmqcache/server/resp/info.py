@@ -73,7 +73,7 @@ def _memory(shared: Shared) -> Section:
         "used_memory_human": human(used),
         "used_memory_rss": used,
         "used_memory_peak": max(used, peak),
-        "used_memory_dataset": sum(table.bytes for table in shared.node.tables.values()),
+        "used_memory_dataset": sum(table.characters for table in shared.node.tables.values()),
         "maxmemory": 0,
         "maxmemory_policy": "noeviction",
         "mem_fragmentation_ratio": "1.00",
@@ -173,7 +173,7 @@ def _bus(shared: Shared) -> Section:
 
 def _tables(shared: Shared) -> Section:
     return {
-        f"table{index}": f"name={name},keys={len(table)},characters={table.bytes}"
+        f"table{index}": f"name={name},keys={len(table)},characters={table.characters}"
         for index, (name, table) in enumerate(shared.node.tables.items())
     }
 
@@ -197,7 +197,7 @@ def table_rows(shared: Shared) -> list[Section]:
             {
                 "table": name,
                 "keys": len(table),
-                "characters": table.bytes,
+                "characters": table.characters,
                 "autoexpire": settings.autoexpire,
                 "updateexpire": bool(settings.updateexpire),
                 "initval": settings.initval,

@@ -49,7 +49,7 @@ class Cells:
         #: Live cells, expired ones that nobody has noticed yet included.
         self.live = 0
         #: Bytes of the live cells' keys and values (characters of those that are not ASCII).
-        self.bytes = 0
+        self.characters = 0
         #: A flush: everything with a version up to this one is dead on every node.
         self.floor = 0
         self.order = KeyOrder()
@@ -67,6 +67,8 @@ class Cells:
         self._emptied: list[dict[str, Cell]] = []
         #: Told of each flush, made here or elsewhere, after it.
         self.on_floor: Callable[[], None] = lambda: None
+        #: Told of the key of each cell that changed, whoever wrote it; None: nobody watches.
+        self.on_touch: Callable[[str], None] | None = None
         #: The keys of cells that changed since whoever keeps the table on disk took them; None: nobody does.
         self.touched: dict[str, None] | None = None
         #: The greatest version of a delete that is remembered no more.
@@ -129,7 +131,7 @@ class Cells:
                 self.tombstones.remove(cell.key)
         else:
             size = -len(held) if held.__class__ is str else -8
-        self.bytes += size + (len(value) if value.__class__ is str else 8)
+        self.characters += size + (len(value) if value.__class__ is str else 8)
         if cell.expires != expires:
             self.expiry.move(cell.key, cell.expires, expires)
             cell.expires = expires
@@ -144,6 +146,8 @@ class Cells:
         touched = self.touched
         if touched is not None:
             touched[cell.key] = None
+        if self.on_touch is not None:
+            self.on_touch(cell.key)
 
     def _delete_cell(self, cell: Cell, stamp: int | None = None, flags: int = 0) -> None:
         """Make a tombstone of a cell; without a version given, with one above all it has had."""
@@ -157,7 +161,7 @@ class Cells:
     def _to_tombstone(self, cell: Cell) -> None:
         if cell.value is not None:
             self.live -= 1
-            self.bytes -= len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8)
+            self.characters -= len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8)
             self.order.discard(cell.key)
         if cell.expires != NEVER:
             self.expiry.move(cell.key, cell.expires, NEVER)
@@ -172,6 +176,8 @@ class Cells:
         """A cell changed, or is gone: on disk it is to be written anew."""
         if self.touched is not None:
             self.touched[key] = None
+        if self.on_touch is not None:
+            self.on_touch(key)
 
     def raise_floor(self, floor: int) -> int:
         """Everything with a version up to ``floor`` is dead; returns how many cells died.
@@ -210,8 +216,11 @@ class Cells:
             cell.digest = 0
         if self.touched is not None:
             self.touched.update(dict.fromkeys(former))
+        if self.on_touch is not None:
+            for key in former:
+                self.on_touch(key)
         self._emptied.append(former)
-        self.cells, self.live, self.bytes = {}, 0, 0
+        self.cells, self.live, self.characters = {}, 0, 0
         self.order, self.expiry, self.tombstones = KeyOrder(), ExpiryIndex(), Tombstones()
         self.digest = Digest(self.digest.depth)
         self._use_digest()
@@ -227,7 +236,7 @@ class Cells:
             self.expiry.move(cell.key, NEVER, cell.expires)
         if cell.value is not None:
             self.live += 1
-            self.bytes += len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8)
+            self.characters += len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8)
             self.order.add(cell.key)
         elif (died := former.died_at(cell.key)) is not None:
             self.tombstones.add(cell.key, died, bool(cell.flags & EXPIRED))
@@ -267,7 +276,8 @@ class Cells:
             cell = self.cells.pop(key)
             if not cell.flags & EXPIRED:
                 self.forgot = max(self.forgot, cell.stamp)
-            self.touch(key)
+            if self.touched is not None:
+                self.touched[key] = None
         return len(forgotten)
 
     def give_up(self) -> int:

@@ -20,19 +20,24 @@ from dmqcache.store.table.cell import (
     Cell,
     Value,
 )
-from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.checks import MAX_VALUE_BYTES, as_integer, checked_key, checked_value
 from dmqcache.store.table.clock import MAX_COUNT, Clock, version_at
 from dmqcache.store.table.counts import Counter, Counts, fits, saturated
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
+from dmqcache.store.table.read_through import Seconds, in_seconds
 from dmqcache.store.table.settings import TableSettings
+from dmqcache.store.table.views import MappedCells
 
 #: Milliseconds by which nodes' versions of one write of a Kamailio's may differ: its way to one of them
 #: may be repeated once (0.5 s). A later one is a write that crossed, and is settled as such.
 PROVISIONAL_LEAD_MS: Final = 1_000
 
 
-class Table(Cells):
+#: Within the class the name is that of a view.
+Bytes = bytes
+
+
+class Table(MappedCells):
     """A table. Keys are ``str``; values ``str`` or ``int``. Bytes that are no UTF-8 stand in strings as
     ``surrogateescape`` leaves them, so that any bytes survive."""
 
@@ -61,7 +66,7 @@ class Table(Cells):
 
     # -- reading ----------------------------------------------------------------------------------------
 
-    def get(self, key: str, default: Value | None = None) -> Value | None:
+    def get(self, key: str, default: Value | None = None) -> Value | None:  # type: ignore[override]
         """The value, or ``default`` if there is none or it has expired."""
         cell = self.cells.get(key)
         if cell is None or cell.value is None or (cell.expires != NEVER and self._has_expired(cell)):
@@ -84,15 +89,8 @@ class Table(Cells):
         return self.live
 
     def __iter__(self) -> Iterator[str]:
-        """The keys in order, as they were when the iteration began."""
-        return iter(self.scan())
-
-    def items(self) -> Iterator[tuple[str, Value]]:
-        """Keys and values in the keys' order, without counting hits."""
-        for key in self.scan():
-            cell = self.live_cell(key)
-            if cell is not None and cell.value is not None:
-                yield key, cell.value
+        """The keys in order, as they were when the iteration began, without those that went meanwhile."""
+        return (key for key in self.scan() if key in self)
 
     def ttl(self, key: str) -> float | None:
         """Seconds left, None if it never expires. KeyError where there is no such key."""
@@ -130,13 +128,13 @@ class Table(Cells):
             return False
         return True
 
-    def check(self, key: str, value: Value | bytes) -> None:
+    def check(self, key: str, value: Value | Bytes) -> None:
         """ValueError, in the same words, for what :meth:`set` would refuse."""
         checked_key(key)
         checked_value(value, self.max_value_bytes)
 
-    def set(self, key: str, value: Value | bytes, ttl: float | None = None, keep_ttl: bool = False) -> None:
-        """Write a value. ``ttl`` in seconds: None takes the table's autoexpire, 0 means for ever.
+    def set(self, key: str, value: Value | Bytes, ttl: Seconds | None = None, keep_ttl: bool = False) -> None:
+        """Write a value. ``ttl`` in seconds, or a timedelta: None takes the autoexpire, 0 means for ever.
         ``keep_ttl`` leaves the time of a key that exists as it is. ValueError for what no table holds."""
         if (
             key.__class__ is not str
@@ -145,6 +143,8 @@ class Table(Cells):
             or not 0 < len(key) <= len(key) + len(value) <= self._short
         ):
             key, value = checked_key(key), checked_value(value, self.max_value_bytes)
+        if self.guard is not None:
+            self.guard()
         cell = self.cells.get(key)
         if ttl is None and not self._default_ttl and (cell is None or cell.expires == NEVER):
             # No time before, none after: most writes of most tables.
@@ -158,11 +158,13 @@ class Table(Cells):
             life, expires, flags = self._life(ttl)
         self._write(cell, key, value, life, expires, flags)
 
-    def __setitem__(self, key: str, value: Value | bytes) -> None:
+    def __setitem__(self, key: str, value: Value | Bytes) -> None:
         self.set(key, value)
 
-    def expire(self, key: str, ttl: float) -> bool:
+    def expire(self, key: str, ttl: Seconds) -> bool:
         """Give a key that exists ``ttl`` seconds more (0: for ever); False if there is none."""
+        if self.guard is not None:
+            self.guard()
         cell = self.live_cell(key)
         if cell is None or cell.value is None:
             return False
@@ -186,6 +188,8 @@ class Table(Cells):
 
     def delete(self, key: str) -> bool:
         """Delete a key; False if there was none."""
+        if self.guard is not None:
+            self.guard()
         cell = self.live_cell(key)
         if cell is None:
             return False
@@ -205,6 +209,8 @@ class Table(Cells):
 
     def flush(self) -> int:
         """Delete everything that any node wrote before now; returns how many cells that were here."""
+        if self.guard is not None:
+            self.guard()
         if self.live == len(self.cells):
             keys = list(self.cells)
         else:
@@ -236,6 +242,8 @@ class Table(Cells):
         begins at the table's initval, or 0. Simultaneous increments on dmqcache nodes all count.
 
         ValueError if the value is no integer or the sum would leave 64 bits."""
+        if self.guard is not None:
+            self.guard()
         if by.__class__ is not int:
             raise ValueError("an increment is an integer")
         live = self.live_cell(key)
@@ -333,10 +341,11 @@ class Table(Cells):
             self.counters.sets += 1
         self.on_change(cell)
 
-    def _life(self, ttl: float | None) -> tuple[int, float, int]:
+    def _life(self, ttl: Seconds | None) -> tuple[int, float, int]:
         """Milliseconds to live, the monotonic end, and the flag for the table's own time."""
         if ttl is None:
             return self._default_ttl, self._deadline(), self._default_flags
+        ttl = in_seconds(ttl)
         if ttl < 0 or ttl != ttl:
             raise ValueError("a time to live is a positive number of seconds, or 0 for ever")
         if ttl == 0:

@@ -14,7 +14,7 @@ def agree(table: Table) -> None:
     """Count everything again from the cells alone."""
     live = [cell for cell in table.cells.values() if cell.value is not None]
     assert table.live == len(live)
-    assert table.bytes == sum(
+    assert table.characters == sum(
         len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8) for cell in live
     )
     assert sorted(table.tombstones) == sorted(cell.key for cell in table.cells.values() if cell.value is None)
@@ -31,7 +31,7 @@ def test_a_delete_leaves_a_tombstone_above_what_it_deleted_and_takes_all_else_aw
     dead = table.cells["a"]
     assert dead.value is None and dead.stamp > before
     assert not dead.flags & EXPIRED
-    assert (table.live, table.bytes) == (1, len("n") + 8)
+    assert (table.live, table.characters) == (1, len("n") + 8)
     agree(table)
     table.set("a", 1)
     assert not table.tombstones

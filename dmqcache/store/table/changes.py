@@ -1,0 +1,110 @@
+"""What those who watch a table are told: of each key that changed, its state.
+
+A table names the keys as they change; who watches is told a moment later, of the latest state alone, so a key
+that is written often costs a slow watcher one change, and what waits is never more than the table's keys.
+When a moment is over, the runtime says: nothing here knows a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple, Protocol
+
+from dmqcache.store.table.cell import Value
+from dmqcache.store.table.cells import Cells
+from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.settings import TableSettings
+
+
+class Change(NamedTuple):
+    """A key and what it holds now."""
+
+    key: str
+    #: None: it was deleted, or has expired.
+    value: Value | None
+
+
+class Later(Protocol):
+    """The part of a runtime that is needed."""
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> object:
+        """Call after ``delay`` seconds; 0: on the next turn."""
+
+
+class Changes:
+    """Who watches one table."""
+
+    def __init__(self, table: Cells, later: Later, failed: Callable[[Exception], None]) -> None:
+        """``failed``: told what a callback raised; the others are called all the same."""
+        self._table = table
+        self._later = later
+        self._failed = failed
+        self._keys: dict[str, None] = {}
+        self._told: list[tuple[str, Callable[[Change], object]]] = []
+
+    def subscribe(self, callback: Callable[[Change], object], prefix: str = "") -> Callable[[], None]:
+        """From now on call ``callback`` with each change of a key that starts with ``prefix``. Returns what
+        to call when nobody wants to know any more."""
+        entry = (prefix, callback)
+        self._told.append(entry)
+        self._table.on_touch = self._touched
+
+        def forget() -> None:
+            if entry in self._told:
+                self._told.remove(entry)
+            if not self._told:
+                self._table.on_touch = None
+                self._keys.clear()
+
+        return forget
+
+    def _touched(self, key: str) -> None:
+        if not self._keys:
+            self._later.call_later(0, self._tell)
+        self._keys[key] = None
+
+    def _tell(self) -> None:
+        keys, self._keys = self._keys, {}
+        for key in keys:
+            cell = self._table.live_cell(key)
+            change = Change(key, None if cell is None else cell.value)
+            for prefix, callback in list(self._told):
+                if key.startswith(prefix):
+                    try:
+                        callback(change)
+                    except Exception as error:
+                        self._failed(error)
+
+
+#: Makes the iterator of changes of :meth:`Watched.watch`, from the way to subscribe and a prefix.
+Subscribe = Callable[[Callable[[Change], object], str], Callable[[], None]]
+NewWatch = Callable[[Subscribe, str], AsyncIterator[Change]]
+
+
+class Watched(Cells):
+    """Cells of a node that runs: they can be watched, and written to on its loop's thread only."""
+
+    def __init__(self, settings: TableSettings, clock: Clock) -> None:
+        super().__init__(settings, clock)
+        #: Raises where the thread is not the node's. None: nobody looks.
+        self.guard: Callable[[], None] | None = None
+        #: Set by the node, as is the next.
+        self.changes: Changes | None = None
+        self.new_watch: NewWatch | None = None
+
+    def subscribe(self, callback: Callable[[Change], object], prefix: str = "") -> Callable[[], None]:
+        """Call ``callback`` with each :class:`Change` of a key that starts with ``prefix``, made here or on
+        any other node, soon after it; of a key that changed more than once, the latest. Returns what to call
+        when nobody wants to know any more. RuntimeError before the node is started."""
+        return self._running().subscribe(callback, prefix)
+
+    def watch(self, prefix: str = "") -> AsyncIterator[Change]:
+        """``async for change in table.watch("user:")``: the same, as a loop. It begins now."""
+        changes = self._running()
+        assert self.new_watch is not None
+        return self.new_watch(changes.subscribe, prefix)
+
+    def _running(self) -> Changes:
+        if self.changes is None:
+            raise RuntimeError(f"table {self.name!r} can be watched while its node runs")
+        return self.changes

@@ -1,0 +1,236 @@
+"""A node for programs without an event loop: it lives in a thread of its own, its tables are safe anywhere.
+
+Each call is done on the node's thread, and waited for: some 50 microseconds, and right from any thread. What
+is to be done as one (read, decide, write) goes there as a whole with :meth:`SyncCacheNode.call`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, MutableMapping
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from dmqcache.cache_node import CacheNode
+from dmqcache.config.config import Config
+from dmqcache.config.node_options import NodeOptions
+from dmqcache.process_end import LeaveFirst, leave_first
+from dmqcache.store.table.cell import Value
+from dmqcache.store.table.changes import Change
+from dmqcache.store.table.patterns import MatchKind, MatchOn
+from dmqcache.store.table.read_through import Cached, Seconds, read_through
+from dmqcache.store.table.table import Table
+
+T = TypeVar("T")
+
+
+class SyncCacheNode:
+    """A dmqcache node in a thread of this process.
+
+    ::
+
+        with SyncCacheNode(server_address="sip:127.0.0.11:5060", tables=["users"]) as node:
+            users = node.table("users")
+            users["alice"] = "sip:alice@example.com"
+            node.wait_replicated()
+    """
+
+    def __init__(self, config: Config | None = None, **options: Unpack[NodeOptions]) -> None:
+        """As :class:`~dmqcache.cache_node.CacheNode`."""
+        self.node = CacheNode(config, **options)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._leave_first: LeaveFirst | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the thread and the node. OSError names the address that is not to be had."""
+        if self._thread is not None:
+            raise RuntimeError("the node is started already; stop() comes first")
+        loop = self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._live, args=(loop,), name="dmqcache node", daemon=True)
+        self._thread.start()
+        try:
+            self._wait(self.node.start())
+        except BaseException:
+            self._end_thread()
+            raise
+        self._leave_first = leave_first(self.node.stop, loop)
+
+    @staticmethod
+    def _live(loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+        finally:
+            loop.close()
+
+    def stop(self, leave: bool = True) -> None:
+        """See :meth:`dmqcache.cache_node.CacheNode.stop`."""
+        if self._thread is None:
+            return
+        if self._leave_first is not None:
+            self._leave_first.discard(self.node.stop)
+            self._leave_first = None
+        try:
+            self._wait(self.node.stop(leave))
+        finally:
+            self._end_thread()
+
+    def _end_thread(self) -> None:
+        loop, thread = self._loop, self._thread
+        self._loop = self._thread = None
+        assert loop is not None and thread is not None
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+    def _wait(self, coroutine: Any) -> Any:
+        loop, thread = self._loop, self._thread
+        if loop is None:
+            coroutine.close()
+            raise RuntimeError("the node is not started: use `with SyncCacheNode(...)` or start()")
+        if threading.current_thread() is thread:
+            coroutine.close()
+            raise RuntimeError("on the node's own thread nothing may wait for it")
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+
+    def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Do this on the node's thread, undisturbed by any other call, and return what it returns."""
+        loop = self._loop
+        if loop is None:
+            raise RuntimeError("the node is not started: use `with SyncCacheNode(...)` or start()")
+        if threading.current_thread() is self._thread:
+            return function(*args)
+        done: Future[T] = Future()
+
+        def do() -> None:
+            try:
+                done.set_result(function(*args))
+            except BaseException as error:
+                done.set_exception(error)
+
+        loop.call_soon_threadsafe(do)
+        return done.result()
+
+    def table(self, name: str) -> SyncTable:
+        """A table. KeyError names those that there are."""
+        return SyncTable(self, self.node.table(name))
+
+    @property
+    def ready(self) -> bool:
+        """Whether the initial sync is over."""
+        return self.node.ready
+
+    def wait_ready(self, timeout: float | None = None) -> None:
+        """Wait until the initial sync is over. TimeoutError after ``timeout`` seconds."""
+        self._wait(self.node.wait_ready(timeout))
+
+    def wait_replicated(self, nodes: int | None = None, timeout: float | None = None) -> int:
+        """See :meth:`dmqcache.cache_node.CacheNode.wait_replicated`."""
+        return int(self._wait(self.node.wait_replicated(nodes, timeout)))
+
+    def wait_on_disk(self, timeout: float | None = None) -> bool:
+        """See :meth:`dmqcache.cache_node.CacheNode.wait_on_disk`."""
+        return bool(self._wait(self.node.wait_on_disk(timeout)))
+
+
+class SyncTable(MutableMapping[str, Value]):
+    """A table of a :class:`SyncCacheNode`: as :class:`~dmqcache.store.table.table.Table`, from any thread."""
+
+    def __init__(self, node: SyncCacheNode, table: Table) -> None:
+        self._node = node
+        self._table = table
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def get(self, key: str, default: Value | None = None) -> Value | None:  # type: ignore[override]
+        """The value, or ``default``."""
+        return self._node.call(self._table.get, key, default)
+
+    def __getitem__(self, key: str) -> Value:
+        return self._node.call(self._table.__getitem__, key)
+
+    def __contains__(self, key: object) -> bool:
+        return self._node.call(self._table.__contains__, key)
+
+    def __setitem__(self, key: str, value: Value | bytes) -> None:
+        self._node.call(self._table.set, key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self._node.call(self._table.__delitem__, key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.scan())
+
+    def __len__(self) -> int:
+        return self._node.call(self._table.__len__)
+
+    def set(self, key: str, value: Value | bytes, ttl: Seconds | None = None, keep_ttl: bool = False) -> None:
+        """See :meth:`dmqcache.store.table.table.Table.set`."""
+        self._node.call(self._table.set, key, value, ttl, keep_ttl)
+
+    def delete(self, key: str) -> bool:
+        """Delete a key; False if there was none."""
+        return self._node.call(self._table.delete, key)
+
+    def expire(self, key: str, ttl: Seconds) -> bool:
+        """Give a key that exists ``ttl`` seconds more (0: for ever); False if there is none."""
+        return self._node.call(self._table.expire, key, ttl)
+
+    def ttl(self, key: str) -> float | None:
+        """Seconds left, None if it never expires. KeyError where there is no such key."""
+        return self._node.call(self._table.ttl, key)
+
+    def incr(self, key: str, by: int = 1) -> int:
+        """See :meth:`dmqcache.store.table.table.Table.incr`."""
+        return self._node.call(self._table.incr, key, by)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Take a key; no other thread gets the same value."""
+        return self._node.call(self._table.pop, key, *default)
+
+    def setdefault(self, key: str, default: Value = "") -> Value:
+        """The value; if there is none, ``default``, which is then written."""
+        return self._node.call(self._table.setdefault, key, default)
+
+    def update(self, *args: Any, **pairs: Value) -> None:
+        """Write many, as one call."""
+        self._node.call(lambda: self._table.update(*args, **pairs))
+
+    def clear(self) -> None:
+        """Delete everything."""
+        self._node.call(self._table.clear)
+
+    def scan(self, after: str | None = None, prefix: str = "", count: int | None = None) -> list[str]:
+        """See :meth:`dmqcache.store.table.table.Table.scan`."""
+        return self._node.call(self._table.scan, after, prefix, count)
+
+    def match(self, kind: MatchKind | str, pattern: str, on: MatchOn | str = MatchOn.NAME) -> list[str]:
+        """See :meth:`dmqcache.store.table.table.Table.match`."""
+        return self._node.call(self._table.match, kind, pattern, on)
+
+    def copy(self) -> dict[str, Value]:
+        """All keys and values of one moment."""
+        return self._node.call(lambda: dict(self._table.items()))
+
+    def cached(
+        self, ttl: Seconds | None = None, key: Callable[..., str] | None = None
+    ) -> Callable[[Cached], Cached]:
+        """See :meth:`dmqcache.store.table.table.Table.cached`. For plain functions."""
+        return read_through(self, ttl, key)
+
+    def subscribe(self, callback: Callable[[Change], object], prefix: str = "") -> Callable[[], None]:
+        """Call ``callback``, on the node's thread, with each change of a key that starts with ``prefix``."""
+        forget = self._node.call(self._table.subscribe, callback, prefix)
+        return lambda: self._node.call(forget)

@@ -1,0 +1,74 @@
+"""Results that are kept in a table."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from dmqcache.store.table.read_through import in_seconds
+from tests.store.fixtures import make_table
+
+
+def test_a_function_is_asked_once_within_the_time_to_live() -> None:
+    table, hands = make_table()
+    calls: list[tuple[object, ...]] = []
+
+    @table.cached(ttl=timedelta(seconds=60))
+    def find(name: str, place: str = "here") -> str | None:
+        """Looks."""
+        calls.append((name, place))
+        return None if name == "nobody" else f"{name} {place}"
+
+    assert [find("a"), find("a"), find(name="a"), find("a", "here"), find("a", place="there")] == [
+        *["a here"] * 4,
+        "a there",
+    ]
+    assert calls == [("a", "here"), ("a", "there")]
+    assert (find.__name__, find.__doc__) == ("find", "Looks.")
+    hands.seconds += 61
+    assert find("a") == "a here"
+    assert len(calls) == 3
+    assert find("nobody") is None and find("nobody") is None
+    assert len(calls) == 5
+
+
+def test_a_coroutine_and_a_key_of_ones_own() -> None:
+    table, _ = make_table("t=>autoexpire=30")
+    calls: list[int] = []
+
+    @table.cached(key=lambda number: f"square:{number}")
+    async def square(number: int) -> int:
+        calls.append(number)
+        return number * number
+
+    async def scenario() -> None:
+        assert [await square(3), await square(3), await square(4)] == [9, 9, 16]
+
+    asyncio.run(scenario())
+    assert calls == [3, 4]
+    assert table["square:3"] == 9
+    assert table.ttl("square:3") == 30
+
+
+def test_what_no_table_holds_is_told() -> None:
+    table, _ = make_table()
+
+    @table.cached()
+    def wrong() -> list[int]:
+        return [1]
+
+    with pytest.raises(ValueError, match="a value is a text, bytes or an integer, not list"):
+        wrong()
+
+
+def test_times_are_numbers_or_timedeltas() -> None:
+    table, _ = make_table()
+    assert in_seconds(timedelta(minutes=1)) == in_seconds(60) == 60
+    table.set("a", "x", ttl=timedelta(minutes=1))
+    assert table.ttl("a") == 60
+    assert table.expire("a", timedelta(0))
+    assert table.ttl("a") is None
+    with pytest.raises(ValueError, match="a positive number of seconds"):
+        table.set("a", "x", ttl=timedelta(seconds=-1))

@@ -1,0 +1,131 @@
+"""A node in a thread: its tables from any thread, and an end that leaves the bus."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+
+import pytest
+
+from dmqcache import Change, SyncCacheNode
+from tests.ports import free_port
+from tests.waiting import wait_until
+
+
+def sip(host: str) -> str:
+    return f"sip:{host}:{free_port(host)}"
+
+
+def test_a_table_is_a_mapping_from_any_thread() -> None:
+    with SyncCacheNode(server_address=sip("127.0.0.88"), tables=["t"]) as node:
+        node.wait_ready(20)
+        assert node.ready
+        table = node.table("t")
+        table["a"] = "x"
+        table.update({"b": 2}, c=b"\xff")
+        assert table.setdefault("a", "other") == "x"
+        assert dict(table) == table.copy() == {"a": "x", "b": 2, "c": "\udcff"}
+        assert (len(table), "a" in table, table.get("nope", 7)) == (3, True, 7)
+        assert (list(table), table.scan(prefix="b"), table.match("prefix", "c")) == (
+            ["a", "b", "c"],
+            ["b"],
+            ["c"],
+        )
+        assert table.pop("a") == "x"
+        with pytest.raises(KeyError):
+            del table["a"]
+        assert not table.delete("a")
+        table.set("timed", "x", ttl=timedelta(minutes=1))
+        assert 59 < (table.ttl("timed") or 0) <= 60
+        assert table.expire("timed", 0)
+        assert table.ttl("timed") is None
+        threads = [threading.Thread(target=lambda: [table.incr("n") for _ in range(200)]) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert table["n"] == 1_000
+        assert node.call(lambda: node.node.table("t").incr("n")) == 1_001
+        assert node.wait_replicated(timeout=5) == 0
+        assert not node.wait_on_disk(1)
+        table.clear()
+        assert not table
+
+
+def test_changes_and_kept_results() -> None:
+    with SyncCacheNode(server_address=sip("127.0.0.88"), tables=["t"]) as node:
+        table = node.table("t")
+        seen: list[Change] = []
+        forget = table.subscribe(seen.append, "a")
+        table["a1"] = "x"
+        table["b"] = "x"
+        wait_until(lambda: seen == [Change("a1", "x")])
+        forget()
+        table["a2"] = "x"
+        calls: list[int] = []
+
+        @table.cached(ttl=60)
+        def square(number: int) -> int:
+            calls.append(number)
+            return number * number
+
+        assert [square(3), square(3), square(4)] == [9, 9, 16]
+        assert calls == [3, 4]
+        assert [change.key for change in seen] == ["a1"]
+
+
+def test_a_node_that_is_not_started_or_waits_for_itself_says_so() -> None:
+    node = SyncCacheNode(server_address=sip("127.0.0.88"), tables=["t"])
+    with pytest.raises(RuntimeError, match="not started"):
+        node.call(print)
+    with pytest.raises(RuntimeError, match="not started"):
+        node.wait_ready()
+    node.stop()
+    with node:
+        with pytest.raises(RuntimeError, match="started already"):
+            node.start()
+        with pytest.raises(RuntimeError, match="own thread"):
+            node.call(node.wait_ready)
+    with node:
+        assert node.table("t").get("a") is None
+
+
+def test_an_address_that_is_taken_leaves_no_thread() -> None:
+    address = sip("127.0.0.88")
+    with SyncCacheNode(server_address=address, tables=["t"]):
+        before = threading.active_count()
+        with pytest.raises(OSError):
+            SyncCacheNode(server_address=address, tables=["t"]).start()
+        assert threading.active_count() == before
+
+
+PROGRAM = """
+import sys, time
+from dmqcache import SyncCacheNode
+with SyncCacheNode(server_address=sys.argv[1], notification_address=[sys.argv[2]], tables=["t"]) as node:
+    node.wait_ready(20)
+    for number in range(5000):
+        node.table("t")[f"k{number}"] = "x"
+    print("written", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_program_that_is_ended_by_sigterm_tells_what_it_wrote_and_leaves() -> None:
+    address = sip("127.0.0.87")
+    with SyncCacheNode(server_address=address, tables=["t"]) as stays:
+        command = [sys.executable, "-c", PROGRAM, sip("127.0.0.88"), address]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as program:
+            try:
+                assert program.stdout is not None
+                assert program.stdout.readline() == b"written\n"
+                program.send_signal(signal.SIGTERM)
+                assert program.wait(20) == -signal.SIGTERM
+            finally:
+                program.kill()
+        assert len(stays.table("t")) == 5_000
+        others = [one.status for one in stays.node.bus.list_nodes() if not one.local]
+        assert [str(status) for status in others] in ([], ["disabled"])
