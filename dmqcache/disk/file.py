@@ -204,21 +204,35 @@ class DiskFile:
             os.close(self._lock)
 
 
-def open_file(folder: Path, now: str) -> Opened:
+def open_file(folder: Path, now: str, whole: bool = True) -> Opened:
     """Open the file in a folder, or make one. ``now`` is part of the name of a file that is set aside.
-    DiskError where the folder itself cannot be used."""
+    ``whole``: look through all of it now; else :func:`verify` is for the caller. DiskError where the folder
+    itself cannot be used."""
     lock = _take(folder)
     path = folder / FILE
     try:
         try:
-            return Opened(DiskFile(_connect(path), lock, path))
+            return Opened(DiskFile(_connect(path, whole), lock, path))
         except _UnusableError as error:
             aside = _set_aside(path, now)
-            return Opened(DiskFile(_connect(path), lock, path), aside, str(error))
+            return Opened(DiskFile(_connect(path, whole), lock, path), aside, str(error))
     except (sqlite3.Error, OSError, _UnusableError) as error:
         os.close(lock)
         reason = error.strerror if isinstance(error, OSError) else error
         raise DiskError(f"{path}: {reason}") from None
+
+
+def verify(path: Path) -> str:
+    """Look through the whole file; returns what is wrong with it, or nothing. It takes as long as to read
+    it, and may be done on a thread of its own beside that."""
+    connection = sqlite3.connect(path, check_same_thread=False)
+    try:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        verdict = str(error)
+    finally:
+        connection.close()
+    return "" if verdict == "ok" else f"it is damaged ({verdict})"
 
 
 def begin_anew(opened: DiskFile, now: str) -> Path:
@@ -247,14 +261,14 @@ def _take(folder: Path) -> int:
     return lock
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, whole: bool) -> sqlite3.Connection:
     made = not path.exists()
     if made:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         if not made:
-            _check(connection)
+            _check(connection, whole)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
@@ -275,8 +289,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check(connection: sqlite3.Connection) -> None:
-    """Whether the file is one of ours, of a form that we know, and whole."""
+def _check(connection: sqlite3.Connection, whole: bool) -> None:
+    """Whether the file is one of ours, of a form that we know, and, if that is asked, whole."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (form,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
@@ -285,6 +299,8 @@ def _check(connection: sqlite3.Connection) -> None:
         raise _UnusableError("it is a file of another program")
     if form != FORM:
         raise _UnusableError(f"its form is {form}, and this version of dmqcache knows {FORM}")
+    if not whole:
+        return
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise _UnusableError(f"it is damaged ({verdict})")

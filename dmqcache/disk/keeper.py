@@ -123,7 +123,7 @@ class Keeper:
         try:
             yield from self._load(file)
         except Exception:
-            self._take_out()
+            self.take_out()
             raise
 
     def _begin_time(self, file: DiskFile) -> None:
@@ -148,7 +148,8 @@ class Keeper:
                 self.status.loaded += len(part)
                 yield self.status.loaded
 
-    def _take_out(self) -> None:
+    def take_out(self) -> None:
+        """As if nothing had been read."""
         for table in self._tables.values():
             table.forget(list(table.cells.values()))
             table.floor = table.forgot = table.known = 0

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dmqcache.bus.runtime import Runtime
-from dmqcache.disk.file import DiskError, DiskFile, begin_anew, open_file
+from dmqcache.disk.file import DiskError, DiskFile, begin_anew, open_file, verify
 from dmqcache.disk.keeper import DiskStatus, Keeper
 from dmqcache.disk.writer import DiskWriter
 from dmqcache.store.table.cells import Cells
@@ -59,13 +59,20 @@ class NodeDisk:
     async def _read(self) -> DiskFile:
         now = time.strftime("%Y%m%dT%H%M%S")
         for _ in range(2):
-            # Looking through a large file takes a second, and other tasks of this program have their turn.
-            opened = await asyncio.to_thread(open_file, self._folder, now)
+            opened = await asyncio.to_thread(open_file, self._folder, now, False)
             if opened.set_aside is not None:
                 self._say_aside(opened.set_aside, opened.why)
+            # It is looked through while it is read: each takes as long as the other.
+            looking = asyncio.ensure_future(asyncio.to_thread(verify, opened.file.path))
             try:
-                for _ in self._keeper.load(opened.file):
-                    await asyncio.sleep(0)
+                try:
+                    for _ in self._keeper.load(opened.file):
+                        await asyncio.sleep(0)
+                finally:
+                    wrong = await looking
+                if wrong:
+                    self._keeper.take_out()
+                    raise ValueError(wrong)
             except (ValueError, sqlite3.DatabaseError) as error:
                 self._say_aside(begin_anew(opened.file, now), str(error))
             except BaseException:

@@ -13,7 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from dmqcache.disk.file import APPLICATION, FILE, DiskError, DiskFile, TableState, begin_anew, open_file
+from dmqcache.disk.file import (
+    APPLICATION,
+    FILE,
+    DiskError,
+    DiskFile,
+    TableState,
+    begin_anew,
+    open_file,
+    verify,
+)
 from dmqcache.store.table.kept import KeptRow
 
 
@@ -245,3 +254,16 @@ def test_its_size_is_known(tmp_path: Path) -> None:
         before = file.size()
         write(file, "a", rows(*range(2_000), value="x" * 100))
         assert file.size() > before + 200_000
+
+
+def test_a_file_may_be_looked_through_apart(tmp_path: Path) -> None:
+    with closing(opened(tmp_path)) as file:
+        write(file, "a", rows(*range(2_000), value="x" * 100))
+        assert verify(tmp_path / FILE) == ""
+    content = bytearray((tmp_path / FILE).read_bytes())
+    content[8_192:40_960] = b"\xa5" * 32_768
+    (tmp_path / FILE).write_bytes(bytes(content))
+    result = open_file(tmp_path, "now", whole=False)
+    with closing(result.file):
+        assert result.set_aside is None
+        assert verify(tmp_path / FILE).startswith("it is damaged (")

@@ -134,3 +134,29 @@ def test_a_node_without_a_folder_it_may_use_waits_for_no_disk(
     live(scenario)
     assert len(caplog.messages) == 1
     assert "name a folder that this user may write to" in caplog.text
+
+
+def test_damage_that_is_found_while_the_file_is_read_leaves_nothing_of_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        first = Node(tmp_path)
+        await first.disk.open()
+        for number in range(3_000):
+            first.table.set(f"k{number:05}", "x" * 100)
+        await first.disk.close()
+        content = bytearray((tmp_path / FILE).read_bytes())
+        content[-40_960:-8_192] = b"\xa5" * 32_768
+        (tmp_path / FILE).write_bytes(bytes(content))
+        second = Node(tmp_path, life=2)
+        assert await second.disk.open() is None
+        assert (len(second.table), second.disk.status.loaded) == (0, 0)
+        second.table.set("a", "x")
+        await second.disk.close()
+        third = Node(tmp_path, life=3)
+        await third.disk.open()
+        assert list(third.table) == ["a"]
+        await third.disk.close()
+
+    live(scenario)
+    assert len([line for line in caplog.messages if "set aside as" in line]) == 1
