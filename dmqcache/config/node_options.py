@@ -71,3 +71,6 @@ class NodeOptions(TypedDict, total=False):
     flush_interval: Time
     log_level: str
     log_format: str
+    bus_key_file: str | Path | None
+    bus_key_require: str
+    kamailio: str | Sequence[str]

@@ -211,14 +211,13 @@ class Cells:
         for cell in kept:
             del former[cell.key]
         for cell in former.values():
+            if self.on_touch is not None and cell.value is not None:
+                self.on_touch(cell.key)
             # Whoever holds one, as an index of leaves does, must see that it is dead.
             cell.value = None
             cell.digest = 0
         if self.touched is not None:
             self.touched.update(dict.fromkeys(former))
-        if self.on_touch is not None:
-            for key in former:
-                self.on_touch(key)
         self._emptied.append(former)
         self.cells, self.live, self.characters = {}, 0, 0
         self.order, self.expiry, self.tombstones = KeyOrder(), ExpiryIndex(), Tombstones()
