@@ -11,7 +11,7 @@ The map, from the top down; each folder says in its ``__init__`` what it owns an
     ``config``       the options, once, and their sources: flags, environment, file
     ``disk``         the tables on disk, where a node is given a folder
     ``store``        the replicated tables: ``table``, ``outbox``, ``native`` (dmqcache nodes), ``kamailio``
-    ``open_bus``     the bus on real sockets, for programs that want no cache
+    ``socket_bus``   the bus on real sockets; :func:`open_bus` for programs that want no cache
     ``bus``          the bus: ``sip``, ``net``, ``exchange`` (transactions), ``nodes``; knows no cache
 
 Data climbs from the transport to the table; imports only go down: the bus knows nothing of the store, and
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from dmqcache.bus.sip.uri import NodeURI, URIError
     from dmqcache.cache_node import CacheNode
     from dmqcache.config.options import ConfigError
+    from dmqcache.socket_bus import open_bus
     from dmqcache.store.table.changes import Change
     from dmqcache.store.table.patterns import MatchKind, MatchOn
     from dmqcache.store.table.settings import TableSettings
@@ -92,6 +93,7 @@ _HOMES: Final[Mapping[str, str]] = {
     "Table": "dmqcache.store.table.table",
     "TableSettings": "dmqcache.store.table.settings",
     "URIError": "dmqcache.bus.sip.uri",
+    "open_bus": "dmqcache.socket_bus",
 }
 
 __all__ = [
@@ -115,6 +117,7 @@ __all__ = [
     "Table",
     "TableSettings",
     "URIError",
+    "open_bus",
 ]
 
 

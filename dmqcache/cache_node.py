@@ -26,9 +26,9 @@ from dmqcache.config.peer_loading import load_peers, register_peers
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.disk.node_disk import NodeDisk
 from dmqcache.metrics.node_view import NodeRow, SyncProgress, node_rows, sync_progress
-from dmqcache.open_bus import KeyOptions, OpenBus, Security
 from dmqcache.process_end import LeaveFirst, leave_first
 from dmqcache.release import SOFTWARE, VERSION
+from dmqcache.socket_bus import KeyOptions, OpenBus, Security
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.changes import Changes
 from dmqcache.store.table.store_counters import StoreCounters
@@ -136,6 +136,7 @@ class CacheNode:
             tombstone_limit=config.tombstone_limit,
             max_value_bytes=config.max_value_bytes,
             kamailio_message_bytes=dict(config.kamailio_message_bytes),
+            join_wait=config.join_wait,
         )
         self._store = Store(config.tables, bus, runtime, options)
         register_peers(bus, self._peers)

@@ -15,8 +15,7 @@ import sys
 
 from presence import Presence
 
-from dmqcache import Bus, URIError
-from dmqcache.open_bus import open_bus
+from dmqcache import Bus, URIError, open_bus
 
 
 async def watch(own: str, seed: str, users: dict[str, str]) -> None:

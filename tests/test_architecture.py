@@ -81,7 +81,7 @@ SHELL = frozenset(
         "dmqcache.sync_node",
         "dmqcache.watch",
         "dmqcache.served_tls",
-        "dmqcache.open_bus",
+        "dmqcache.socket_bus",
     }
 )
 #: What the store may know of the bus: a peer's view of it.
@@ -144,17 +144,17 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "server": "",
         "server.resp": "metrics store.table release",
         "server.http": "metrics store.table bus.ground bus.sip release",
-        "open_bus": "bus bus.net bus.trust bus.ground bus.sip",
+        "socket_bus": "bus bus.net bus.trust bus.ground bus.sip",
         "process_end": "",
         "served_tls": "bus.net",
         "client_doors": "served_tls server.http server.resp config",
         "watch": "store.table",
-        "cache_node": "watch client_doors process_end open_bus server.http server.resp metrics disk config "
+        "cache_node": "watch client_doors process_end socket_bus server.http server.resp metrics disk config "
         "store store.table bus bus.net bus.ground bus.sip release",
         "sync_node": "cache_node process_end config store.table",
         "cli": "cache_node server.resp config bus.net bus.trust release",
         "__main__": "cli",
-        "": "sync_node cache_node config store.table bus bus.ground bus.sip release",
+        "": "sync_node cache_node socket_bus config store.table bus bus.ground bus.sip release",
     }.items()
 }
 #: The files that do not stand in their folder's room.

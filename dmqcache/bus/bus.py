@@ -7,7 +7,7 @@ come in by :meth:`Bus.receive`, go out by the ``send`` that it is given, and tim
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dmqcache.bus.admission import Admission
 from dmqcache.bus.bus_counters import BusCounters
@@ -29,8 +29,10 @@ from dmqcache.bus.sip.uri import DEFAULT_PORT, Endpoint, NodeURI
 from dmqcache.bus.trust.guard import Guard, KeyPolicy
 from dmqcache.bus.trust.standing import Standing
 
-#: Failures of a transport that say nothing about the node at the other end, nor about other messages.
-MESSAGE_FAULTS = frozenset({"too_large", "framing"})
+#: Failures of a transport that are about one message alone: its node and other messages may be well.
+MESSAGE_FAULTS = frozenset({"too_large"})
+#: Those that end a connection with all that was under way on it. Its node may be well.
+CONNECTION_FAULTS = frozenset({"framing"})
 
 
 class Bus:
@@ -57,7 +59,7 @@ class Bus:
         self._housekeeping: Timer | None = None
         self._leaving = False
         self._closed = False
-        identity = Identity.drawn(settings, runtime)
+        identity = self._identity = Identity.drawn(settings, runtime)
         self.guard = guard = Guard(key, runtime, self.counters)
         self.local = _local_node(settings, identity, runtime.now())
         self._directory = Directory(
@@ -85,10 +87,11 @@ class Bus:
         )
         self._replays = Replays(runtime.now, self.counters)
         self._dispatcher = Dispatcher(runtime, self.counters, settings.num_workers)
+        self._answers = Answers(identity, self._replays, self.counters, self._transmit, connected, guard)
         self._incoming = Incoming(
             identity.call_id_prefix,
             self._transactions,
-            Answers(identity, self._replays, self.counters, self._transmit, connected, guard),
+            self._answers,
             Delivery(self._peers, self._directory, self._dispatcher, self.counters, guard),
             self._directory,
             self.counters,
@@ -136,14 +139,22 @@ class Bus:
             raise ValueError(f"channel {peer.channel!r} is taken or empty")
         peer.bus = self
         self._peers[peer.channel] = peer
+        self._show(peer.option_tags)
         self.counters.serve_channel(peer.channel)
         self._directory.events.add_peer(peer, self.active_nodes)
+
+    def _show(self, tags: Sequence[str]) -> None:
+        """From now on all messages have these option tags too."""
+        identity = self._identity = self._identity.showing(tags)
+        self.local.supported = frozenset(identity.supported)
+        self._outgoing.speak_as(identity)
+        self._answers.speak_as(identity)
 
     def send_message(
         self,
         peer: Peer,
         body: bytes,
-        node: NodeURI,
+        node: NodeURI | str,
         *,
         content_type: str = "text/plain",
         on_response: OnResponse | None = None,
@@ -154,7 +165,7 @@ class Bus:
     ) -> Sending:
         """See :meth:`dmqcache.bus.peer.PeerBus.send_message`."""
         wait = self.settings.transaction_timeout if timeout is None else timeout
-        letter = Letter(peer.channel, node, body, content_type, max_forwards, wait, fast, repeat)
+        letter = Letter(peer.channel, _uri(node), body, content_type, max_forwards, wait, fast, repeat)
         return self._outgoing.post(letter, on_response)
 
     def bcast_message(
@@ -162,13 +173,13 @@ class Bus:
         peer: Peer,
         body: bytes,
         *,
-        exclude: NodeURI | None = None,
+        exclude: NodeURI | str | None = None,
         content_type: str = "text/plain",
         on_response: OnResponse | None = None,
         max_forwards: int = 1,
     ) -> int:
         """See :meth:`dmqcache.bus.peer.PeerBus.bcast_message`."""
-        left_out = self.nodes.get(exclude) if exclude is not None else None
+        left_out = self.nodes.get(_uri(exclude)) if exclude is not None else None
         receivers = [node for node in self.nodes.active() if node is not left_out]
         for node in receivers:
             self.send_message(
@@ -208,14 +219,14 @@ class Bus:
             name.host for node in self.nodes if node.endpoint == endpoint for name in (node.uri, *node.names)
         ]
 
-    def add_node(self, uri: NodeURI) -> None:
+    def add_node(self, uri: NodeURI | str) -> None:
         """Ask a node first-hand; it is pending until it answers. Our own address changes nothing."""
-        self._directory.add(uri)
+        self._directory.add(_uri(uri))
 
-    def remove_node(self, uri: NodeURI) -> None:
+    def remove_node(self, uri: NodeURI | str) -> None:
         """Take a node out of the list, or out of those that are lost. It comes back when it calls.
         LookupError if it is in neither."""
-        membership = self._directory.membership
+        membership, uri = self._directory.membership, _uri(uri)
         forgotten = membership.forget_lost(uri)
         if uri in self.nodes or not forgotten:
             membership.remove(self._directory.known(uri))
@@ -242,12 +253,12 @@ class Bus:
             if self.nodes.at(at) is None
         ]
 
-    def set_status(self, uri: NodeURI, status: NodeStatus) -> None:
+    def set_status(self, uri: NodeURI | str, status: NodeStatus) -> None:
         """Change a node's status by hand. LookupError if it is not there.
 
         ``disabled`` holds until it is changed again, any other status until there is evidence.
         """
-        self._directory.membership.set_status(self._directory.known(uri), status)
+        self._directory.membership.set_status(self._directory.known(_uri(uri)), status)
 
     # -- the transport's side
 
@@ -260,11 +271,13 @@ class Bus:
 
     def transport_failed(self, endpoint: Endpoint, reason: str) -> None:
         """Something sent to ``endpoint`` was refused or could not leave: all that is under way there ends
-        with a local 503, and the node is looked at more closely. Unless one message was at fault."""
+        with a local 503, and the node is looked at more closely. Not so where one message was at fault, or
+        the connection alone."""
         if reason in MESSAGE_FAULTS:
             return
         self._transactions.transport_failed(endpoint)
-        self._directory.refused(endpoint)
+        if reason not in CONNECTION_FAULTS:
+            self._directory.refused(endpoint)
 
     def _transmit(self, data: bytes, endpoint: Endpoint) -> None:
         if not self._closed:
@@ -277,6 +290,11 @@ class Bus:
         self._housekeeping = self._runtime.call_later(REMEMBERED, self._keep_house)
         self._replays.rotate()
         self._directory.keep_house()
+
+
+def _uri(node: NodeURI | str) -> NodeURI:
+    """The address of a node in either form that a program may give."""
+    return NodeURI.parse(node) if isinstance(node, str) else node
 
 
 def _local_node(settings: BusSettings, identity: Identity, now: float) -> Node:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
-from dmqcache.bus.node import OWN_TAG
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.bus.timers import T1, T2, TIMEOUT
 
@@ -37,8 +36,8 @@ class BusSettings:
     #: How often one node, in turn, is asked whether it is there.
     probe_interval: float = 1.0
     user_agent: str = "dmqcache"
-    #: Option tags that we show.
-    supported: tuple[str, ...] = (OWN_TAG,)
+    #: Option tags that we show whatever peers there are; each peer adds its own.
+    supported: tuple[str, ...] = ()
     #: Further forms of our own address.
     aliases: tuple[NodeURI, ...] = ()
     #: The channel of the node list, as all nodes have it.

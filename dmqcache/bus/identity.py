@@ -6,8 +6,8 @@ message goes to is ``outgoing.py``'s business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.runtime import Runtime
@@ -54,6 +54,10 @@ class Identity:
             tag=runtime.token(),
             sent_by=settings.sent_by(),
         )
+
+    def showing(self, tags: Sequence[str]) -> Identity:
+        """The same start, which shows these option tags too."""
+        return replace(self, supported=tuple(dict.fromkeys((*self.supported, *tags))))
 
     @property
     def extra_headers(self) -> tuple[tuple[str, str], ...]:

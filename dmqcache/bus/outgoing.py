@@ -43,13 +43,17 @@ class Outgoing:
     ) -> None:
         """``directory`` hears how each letter to a listed node ended; ``guard`` signs."""
         self._guard = guard
-        self._identity = identity
         self._runtime = runtime
         self._transactions = transactions
         self._directory = directory
         self._counters = counters
-        self._authors = {transport: identity.author(transport) for transport in TRANSPORTS}
         self._count = 0
+        self.speak_as(identity)
+
+    def speak_as(self, identity: Identity) -> None:
+        """Say this of ourselves in each request from now on."""
+        self._identity = identity
+        self._authors = {transport: identity.author(transport) for transport in TRANSPORTS}
 
     def post(self, letter: Letter, on_response: OnResponse | None = None) -> Posted:
         """Send a letter. ``on_response`` is called once, and never from inside this call."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from dmqcache.bus.node import Node
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
@@ -116,7 +116,7 @@ class PeerBus(Protocol):
         self,
         peer: Peer,
         body: bytes,
-        node: NodeURI,
+        node: NodeURI | str,
         *,
         content_type: str = "text/plain",
         on_response: OnResponse | None = None,
@@ -125,7 +125,8 @@ class PeerBus(Protocol):
         fast: bool = False,
         repeat: bool = True,
     ) -> Sending:
-        """Send ``body`` to the same channel of one node. ``on_response`` is never called from inside this.
+        """Send ``body`` to the same channel of one node, ``"sip:host:port"`` or its :class:`NodeURI`.
+        ``on_response`` is never called from inside this. URIError for what is no address of a node.
 
         ``timeout``: seconds until a local 408 (default: the transaction's, 32 s). ``fast``: retransmit by
         the node's measured round trip instead of T1; only for nodes that are known to absorb it. ``repeat``:
@@ -137,7 +138,7 @@ class PeerBus(Protocol):
         peer: Peer,
         body: bytes,
         *,
-        exclude: NodeURI | None = None,
+        exclude: NodeURI | str | None = None,
         content_type: str = "text/plain",
         on_response: OnResponse | None = None,
         max_forwards: int = 1,
@@ -153,6 +154,9 @@ class Peer:
     Callbacks run one at a time on the node's loop, after the step that caused them: they may send, add or
     remove nodes. An exception from one is logged and counted, and becomes a 500 where an answer is due.
     """
+
+    #: Option tags (RFC 3261 19.2) that all messages of a node with this peer show in ``Supported``.
+    option_tags: ClassVar[tuple[str, ...]] = ()
 
     channel: str
     #: On a bus with a key: whether only nodes that hold it may speak on this channel, and not the Kamailio

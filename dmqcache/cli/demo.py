@@ -51,12 +51,13 @@ class Place:
         """Where its clients connect."""
         return f"{self.host}:{self.client}"
 
-    def flags(self, first: Place) -> list[str]:
-        """The flags of its ``dmqcache serve``; all join through ``first``."""
+    def flags(self, places: Sequence[Place]) -> list[str]:
+        """The flags of its ``dmqcache serve``; each joins through all others."""
         flags = ["--server-address", f"sip:{self.host}:{self.sip}", "--client-address", self.address]
         flags += ["--http-address", f"{self.host}:{self.http}", "--table", TABLE, "--log-level", "warning"]
-        if self != first:
-            flags += ["--notification-address", f"sip:{first.host}:{first.sip}"]
+        for other in places:
+            if other != self:
+                flags += ["--notification-address", f"sip:{other.host}:{other.sip}"]
         return flags
 
 
@@ -71,7 +72,7 @@ def run() -> int:
         signal.signal(number, signal.default_int_handler)
     try:
         places = choose()
-        nodes += [_start(place, places[0]) for place in places]
+        nodes += [_start(place, places) for place in places]
         _show(places, nodes)
         _stay(nodes)
     except DemoFailed as problem:
@@ -113,10 +114,10 @@ def _busy(place: Place) -> str:
     return ""
 
 
-def _start(place: Place, first: Place) -> subprocess.Popen[bytes]:
+def _start(place: Place, places: Sequence[Place]) -> subprocess.Popen[bytes]:
     # What is set for the operator's own node is not meant for these.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DMQCACHE_")}
-    command = [sys.executable, "-m", "dmqcache", "serve", *place.flags(first)]
+    command = [sys.executable, "-m", "dmqcache", "serve", *place.flags(places)]
     # In a session of its own: Ctrl-C is for the demo, which ends its nodes itself.
     return subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, start_new_session=True)
 

@@ -87,6 +87,7 @@ class Config:
     repair_interval: float
     tombstone_ttl: float
     tombstone_limit: int
+    join_wait: float
     stop_timeout: float
     data_dir: Path | None
     flush_interval: float

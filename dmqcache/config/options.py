@@ -258,6 +258,15 @@ OPTIONS: tuple[Option, ...] = (
         minimum=0,
     ),
     Option(
+        "join_wait",
+        "seconds",
+        "3",
+        "How long a node without --notification-address waits for other nodes to come to it before it says "
+        "ready. Higher: it finds also those that look for it seldom; lower: a single node is ready sooner.",
+        unit="seconds",
+        minimum=0,
+    ),
+    Option(
         "stop_timeout",
         "seconds",
         "10",

@@ -72,6 +72,7 @@ class StoreOptions:
     max_value_bytes: int
     #: How long a message a Kamailio node receives, where an operator says so.
     kamailio_message_bytes: Mapping[NodeURI, int]
+    join_wait: float = 0.0
 
 
 class Store:
@@ -175,7 +176,15 @@ class Store:
             self._compared,
         )
         seeds = self.bus.settings.notification_addresses
-        self.initial_sync = InitialSync(ground, boxes, self.repair, self.bus.nodes, seeds, self.compare.adopt)
+        self.initial_sync = InitialSync(
+            ground,
+            boxes,
+            self.repair,
+            self.bus.nodes,
+            seeds,
+            self.compare.adopt,
+            self.options.join_wait,
+        )
         self.replica = Replica(
             ground,
             boxes,

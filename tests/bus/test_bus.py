@@ -9,7 +9,7 @@ import pytest
 
 from dmqcache.bus.node import Node, NodeStatus
 from dmqcache.bus.peer import Message, Peer, PeerBus, Reply, Response
-from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.bus.sip.uri import Endpoint, NodeURI, URIError
 from tests.bus.nodes.test_events import Listener
 from tests.bus.virtual import Cluster, Gate, Stranger, kamailio
 
@@ -125,6 +125,81 @@ def test_a_peer_gets_its_bus_and_hears_of_nodes() -> None:
     cluster.kill(THERE)
     cluster.clock.run(10)
     assert listener.heard[-1] == late.heard[-1] == "down 127.0.0.12"
+
+
+def test_a_node_may_be_named_by_a_string_as_kamailios_users_write_it() -> None:
+    cluster = Cluster()
+    one, two, three = cluster.full(3)
+    echoes = peers(cluster)
+    answers: list[tuple[str, int]] = []
+
+    def answered(response: Response) -> None:
+        answers.append((response.node.host, response.status))
+
+    one.send_message(echoes[0], b"x", "sip:127.0.0.12:5060", on_response=answered)
+    assert one.bcast_message(echoes[0], b"x", exclude="sip:127.0.0.12:5060", on_response=answered) == 1
+    cluster.clock.run(0.1)
+    assert sorted(answers) == [("127.0.0.12", 200), ("127.0.0.13", 200)]
+    one.set_status("sip:127.0.0.13", NodeStatus.DISABLED)
+    one.remove_node("sip:127.0.0.13:5060")
+    assert three.local.uri not in one.nodes and two.local.uri in one.nodes
+    one.add_node("sip:127.0.0.13:5060")
+    cluster.clock.run(1)
+    assert three.local.uri in one.nodes
+
+
+@pytest.mark.parametrize("node", ["", "sip:", "sip:127.0.0.12:99999"])
+def test_what_is_no_address_is_refused_at_the_call(node: str) -> None:
+    cluster = Cluster()
+    bus = cluster.add(HERE)
+    (echo,) = peers(cluster)
+    with pytest.raises(URIError):
+        bus.send_message(echo, b"x", node)
+
+
+class Tagged(Echo):
+    option_tags = ("x-tables",)
+
+
+def test_a_bus_shows_the_option_tags_of_its_peers_and_none_of_its_own() -> None:
+    cluster = Cluster()
+    bus = cluster.add(HERE, supported=())
+    stranger = Stranger(cluster, THERE)
+
+    def shown() -> set[frozenset[str]]:
+        for said in (stranger.requests, stranger.responses):
+            said.clear()
+        stranger.request(HERE)
+        stranger.request(HERE, "nowhere")
+        bus.send_message(echo, b"", stranger.uri)
+        stranger.settle()
+        assert len(stranger.responses) == 2 and stranger.requests
+        return {message.supported for message in (*stranger.requests, *stranger.responses)}
+
+    echo = Echo()
+    bus.register_peer(echo)
+    assert shown() == {frozenset()} == {bus.local.supported}
+    bus.register_peer(Tagged("tables"))
+    assert shown() == {frozenset({"x-tables"})} == {bus.local.supported}
+
+
+def test_a_connection_that_ended_by_nonsense_fails_what_was_under_way_and_accuses_nobody() -> None:
+    cluster = Cluster()
+    one, two = cluster.full(2, probe_interval=1000.0)
+    (echo, _) = peers(cluster)
+    cluster.clock.run(1)
+    cluster.kill(THERE)
+    ended: list[tuple[int, bool]] = []
+    for _ in range(3):
+        one.send_message(
+            echo, b"", two.local.uri, on_response=lambda answer: ended.append((answer.status, answer.local))
+        )
+    sent = len(cluster.net.log)
+    assert two.local.endpoint is not None
+    one.transport_failed(two.local.endpoint, "framing")
+    cluster.clock.run(0.1)
+    assert ended == [(503, True)] * 3
+    assert one.active_nodes() and len(cluster.net.log) == sent
 
 
 def test_after_close_no_timer_of_the_bus_is_left() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.bus_settings import BusSettings
-from dmqcache.bus.node import NodeStatus
+from dmqcache.bus.node import OWN_TAG, NodeStatus
 from dmqcache.bus.sip.headers import reply_endpoint
 from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
 from dmqcache.bus.sip.sip_message import SipRequest, SipResponse, parse_message
@@ -272,6 +272,8 @@ class Cluster:
         runtime = VirtualRuntime(self.clock)
         addresses = tuple(NodeURI.parse(f"sip:{seed}") for seed in seeds)
         send = self.net.sender(endpoint)
+        # As a node with tables, whose peer says so.
+        settings.setdefault("supported", (OWN_TAG,))
         bus = Bus(BusSettings(uri, addresses, **settings), runtime, send, self.names, connected, key=key)
         self.buses[host] = bus
         self.runtimes[host] = runtime

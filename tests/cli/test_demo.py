@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -19,6 +20,14 @@ from dmqcache.cli.demo import DemoFailed, Place
 def test_each_node_has_its_own_address_and_the_default_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "_busy", lambda place: "")
     assert demo.choose() == [Place(f"127.0.0.1{number}", 5060, 6380, 9180) for number in (1, 2, 3)]
+
+
+def test_each_node_knows_all_others_so_that_each_may_come_back_alone() -> None:
+    places = [Place(f"127.0.0.1{number}", 5060, 6380, 9180) for number in (1, 2, 3)]
+    for place in places:
+        flags = place.flags(places)
+        named = [value for flag, value in itertools.pairwise(flags) if flag.startswith("--noti")]
+        assert named == [f"sip:{other.host}:{other.sip}" for other in places if other is not place]
 
 
 def test_ports_in_use_are_named_and_others_taken(

@@ -15,6 +15,8 @@ from tests.simulation.network import Weather
 from tests.simulation.operations import Operations
 from tests.store_options import store_options
 
+#: Seconds that a node without notification addresses waits for others, as by default.
+JOIN_WAIT_S = 3.0
 #: Seconds at the beginning in which the nodes of the first hour start.
 START_S = 3.0
 #: Seconds for which two nodes are apart while a third one is started anew.
@@ -171,6 +173,7 @@ class _Draw:
             # With Kamailio nodes they must outlive the routine comparison, which is made every 300 s.
             tombstone_ttl=900.0 if kamailio else chance.choice((900.0, 900.0, 60.0)),
             tombstone_limit=chance.choice((100_000, 100_000, 100_000, 40, 5)),
+            join_wait=JOIN_WAIT_S,
         )
 
     def _skews(self, size: int, sane: bool) -> list[int]:

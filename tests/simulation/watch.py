@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from dmqcache.bus.sip.uri import Endpoint
 from tests.simulation.checks import Contents, contents
 from tests.simulation.cluster import Cluster, Machine
 from tests.simulation.history import NOTHING, History, keeps
-from tests.simulation.not_yet import READY_WITHOUT_ADDRESSES
 from tests.simulation.oracle import Oracle, Place, State
 
 #: Seconds between two looks at everything.
@@ -20,6 +20,8 @@ LOOK_S = 0.1
 KEYS_EVERY = 5
 #: Share of messages lost above which a starting node may find nobody in its time.
 LOSSY = 0.15
+#: Seconds until who has come to a starting node is known to it, some messages lost.
+COMING_S = 1.0
 #: Seconds until everybody has noticed that a node has died, or was started anew, or is cut off.
 NOTICED_S = 15.0
 
@@ -33,6 +35,8 @@ class _Beginning:
     #: What each node showed that was ready then: all its tables, and the judged keys.
     tables: dict[str, dict[str, Contents]] = field(default_factory=dict)
     judged: dict[str, dict[Place, State]] = field(default_factory=dict)
+    #: Monotonic seconds when each host was first heard.
+    heard: dict[str, float] = field(default_factory=dict)
     #: Lives of those that could be reached all the time since, and of which it could hear.
     reached: dict[str, Machine] = field(default_factory=dict)
 
@@ -92,9 +96,36 @@ class Watch:
                 beginning.judged[other.life] = {
                     place: self._oracle.look(other, place, anew=True) for place in self._oracle.places
                 }
-                if self._is_told_of(machine, other):
+                if not machine.seeds or self._is_told_of(machine, other):
                     beginning.reached[other.life] = other
         self._beginnings[machine.host] = beginning
+        if not machine.seeds:
+            self._listen(machine, beginning)
+
+    def _listen(self, machine: Machine, beginning: _Beginning) -> None:
+        """Note who comes to a node that asks nobody."""
+        assert machine.process is not None
+        socket = machine.process.socket
+        receive = socket.receive
+
+        def hear(data: bytes, source: Endpoint) -> None:
+            beginning.heard.setdefault(source.host, self._world.now)
+            receive(data, source)
+
+        socket.receive = hear
+
+    def _did_not_come(self, beginning: _Beginning) -> list[str]:
+        """Lives of those that a node without notification addresses need not wait for: they came late, or did
+        not come. They may have been heard a moment before its wait was over, and lost a message then."""
+        machine = beginning.machine
+        if machine.seeds:
+            return []
+        until = machine.started_at + self._cluster.options.join_wait - COMING_S
+        return [
+            life
+            for life, other in beginning.reached.items()
+            if beginning.heard.get(other.host, until + 1) > until
+        ]
 
     def _is_told_of(self, machine: Machine, other: Machine) -> bool:
         """Whether a node that starts hears of another one: it is a notification address, or one knows it."""
@@ -128,13 +159,17 @@ class Watch:
                 del beginning.reached[life]
         if machine.store.ready:
             del self._beginnings[machine.host]
-            if beginning.reached and not (READY_WITHOUT_ADDRESSES and self._is_misled(machine)):
+            for life in self._did_not_come(beginning):
+                del beginning.reached[life]
+            if beginning.reached and not self._is_misled(machine):
                 self._is_ready(beginning)
 
     def _is_misled(self, machine: Machine) -> bool:
-        """Whether a node without notification addresses, this one or another, says ready too early."""
+        """Whether another node, one without notification addresses to which nobody came in time, says ready
+        and gives what it has."""
         since = machine.started_at - NOTICED_S
-        return any(not other.seeds and other.started_at > since for other in self._cluster.caches())
+        caches = self._cluster.caches()
+        return any(not other.seeds and other.started_at > since for other in caches if other is not machine)
 
     def _is_ready(self, beginning: _Beginning) -> None:
         """It has what all those had that were ready when it started. What was dated too far ahead may be

@@ -45,12 +45,16 @@ class Answers:
     ) -> None:
         """``connected``: whether a connection still stands; ``guard`` signs."""
         self._guard = guard
-        self._identity = identity
-        self._extra = identity.extra_headers
+        self.speak_as(identity)
         self._replays = replays
         self._counters = counters
         self._send = send
         self._connected = connected
+
+    def speak_as(self, identity: Identity) -> None:
+        """Say this of ourselves in each answer from now on."""
+        self._identity = identity
+        self._extra = identity.extra_headers
 
     def plainly(
         self,

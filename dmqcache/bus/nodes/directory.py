@@ -15,6 +15,7 @@ from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.exchange.letter import Post
 from dmqcache.bus.exchange.transaction import Outcome
 from dmqcache.bus.node import Node, NodeList
+from dmqcache.bus.nodes.budget import Budget
 from dmqcache.bus.nodes.complaints import Complaints
 from dmqcache.bus.nodes.contacts import Contacts, learn
 from dmqcache.bus.nodes.events import Events
@@ -94,14 +95,22 @@ class Directory:
         self._introductions = Introductions(
             runtime, self.membership, self.notification, lambda node: self._verifier.admit(node)
         )
+        budget = Budget(runtime.now)
         self._verifier = Verifier(
-            runtime, self.membership, self.contacts, self.notification, post, self._introductions.introduce
+            runtime,
+            self.membership,
+            self.contacts,
+            self.notification,
+            budget,
+            post,
+            self._introductions.introduce,
         )
         self._detector = FailureDetector(
             runtime,
             self.membership,
             self.notification,
             post,
+            budget,
             settings.probe_interval,
             settings.ping_interval,
             self._verifier.look_again,
@@ -111,6 +120,7 @@ class Directory:
             self.membership,
             self._verifier.missing,
             self.addresses,
+            budget,
             settings.notification_addresses,
             settings.ping_interval,
         )
@@ -219,9 +229,9 @@ class Directory:
 
     # -- as the listener of notification
 
-    def is_suspect(self, node: Node) -> bool:
+    def suspicion(self, node: Node) -> int:
         """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
-        return self._detector.is_suspect(node)
+        return self._detector.suspicion(node)
 
     def is_newcomer(self, node: Node) -> bool:
         """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
@@ -231,9 +241,17 @@ class Directory:
         """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
         return self._introductions.joins(uri, host, node)
 
-    def suspected(self, node: Node) -> None:
+    def suspected(self, node: Node, teller: Node, questions: int) -> None:
         """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
-        self._detector.suspected(node)
+        self._detector.suspected(node, teller, questions)
+
+    def trusted(self, node: Node, teller: Node) -> None:
+        """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
+        self._detector.trusted(node, teller)
+
+    def suspected_ourselves(self, teller: Node, questions: int) -> None:
+        """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
+        self._detector.suspected_ourselves(teller, questions)
 
     def doubted(self, node: Node) -> None:
         """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""

@@ -11,16 +11,19 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from dmqcache.bus.node import Node
+from dmqcache.bus.nodes.budget import Budget
 from dmqcache.bus.nodes.membership import Membership
 from dmqcache.bus.nodes.resolution import Addresses, node_uri
 from dmqcache.bus.runtime import Runtime, Timer
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
-#: Seconds until the second call; each further pause is twice as long, up to ``ping_interval``.
+#: Seconds until the second call; every second pause is twice as long, up to ``ping_interval``.
 FIRST_PAUSE = 0.5
 #: Seconds: shortest and longest wait for one call's answer.
 MIN_TIMEOUT = 0.5
 MAX_TIMEOUT = 32.0
+#: Questions of the budget that are left to those who watch nodes that were there already.
+RESERVE = 4
 #: How far a pause is stretched at random, so that nodes started together do not stay in step.
 JITTER = 0.2
 
@@ -42,6 +45,7 @@ class Joiner:
         membership: Membership,
         call: Callable[[Node, float], None],
         addresses: Addresses,
+        budget: Budget,
         seeds: Sequence[NodeURI],
         ping_interval: float,
     ) -> None:
@@ -51,6 +55,7 @@ class Joiner:
         self._membership = membership
         self._call_node = call
         self._addresses = addresses
+        self._budget = budget
         self._ping_interval = ping_interval
         self._seeds = [_Seed(uri) for uri in dict.fromkeys(seeds)]
         self._stopped = False
@@ -85,15 +90,17 @@ class Joiner:
         if endpoints:
             self._point(seed, endpoints)
         missing = [node for node in seed.nodes if not node.active]
-        pause = min(FIRST_PAUSE * 2 ** min(seed.attempts, 30), self._ping_interval)
+        pause = min(FIRST_PAUSE * 2 ** min(seed.attempts // 2, 30), self._ping_interval)
         if endpoints and not missing:
             seed.attempts = 0
             pause = self._ping_interval
         else:
             seed.attempts += 1
         for node in missing:
-            timeout = min(max(pause, MIN_TIMEOUT), MAX_TIMEOUT)
-            self._call_node(node, timeout)
+            # Sent once: the next call is its repetition. Without room for it the watch asks in its turn.
+            if self._budget.take(leave=RESERVE):
+                timeout = min(max(pause, MIN_TIMEOUT), MAX_TIMEOUT)
+                self._call_node(node, timeout)
         self._again(seed, pause)
 
     def _point(self, seed: _Seed, endpoints: list[Endpoint]) -> None:

@@ -42,8 +42,9 @@ class NodeLine(NamedTuple):
     status: NodeStatus = NodeStatus.ACTIVE
     #: Ours only: drawn at each start, so that a restart shows even if nobody missed the node.
     instance: str = ""
-    #: Ours only: the node does not answer the sender. Whoever reads it should look, and not meet it for this.
-    suspect: bool = False
+    #: Ours only: how often the sender has asked the node in vain. Whoever reads it should look, and not meet
+    #: it for this.
+    suspect: int = 0
     #: The address letter by letter, where that matters: see :attr:`~dmqcache.bus.node.Node.written`.
     written: str = ""
 
@@ -82,7 +83,7 @@ class NodeLines:
             return b""
         word = "disabled" if line.status is NodeStatus.DISABLED else "active"
         instance = f";instance={line.instance}" if line.instance else ""
-        suspect = ";suspect=1" if line.suspect else ""
+        suspect = f";suspect={line.suspect}" if line.suspect else ""
         text = f"{line.written or line.uri};status={word}{instance}{suspect}\r\n".encode()
         return _keep(self._written, line, text)
 
@@ -100,10 +101,14 @@ class NodeLines:
             self._drops["node_line_unknown_status"] += 1
             return None
         instance = sip.params.get("instance", "")[:MAX_INSTANCE]
-        line = NodeLine(
-            uri, status, instance if instance.isalnum() else "", "suspect" in sip.params, as_written(whole)
-        )
+        suspect = _count(sip.params["suspect"]) if "suspect" in sip.params else 0
+        line = NodeLine(uri, status, instance if instance.isalnum() else "", suspect, as_written(whole))
         return _keep(self._read, text, line)
+
+
+def _count(text: str) -> int:
+    """How often somebody was asked in vain; version 0.1 writes 1, whatever it was."""
+    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) <= 2 else 1
 
 
 def _keep(memory: dict[_Key, _Value], key: _Key, value: _Value) -> _Value:

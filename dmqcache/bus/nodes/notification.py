@@ -34,8 +34,6 @@ START_HOPS = 2
 PING_HOPS = 1
 #: Seconds for which nodes that come up are gathered before they are told on.
 GOSSIP_DELAY = 0.05
-#: Seconds between two news of a suspicion, whatever is suspected.
-NEWS_GAP = 2.0
 #: Seconds between two pings to a node that holds us suspect. Where our answers do not reach it, though its
 #: own do us, each answer to such a ping says the same again.
 DENIAL_GAP = 0.25
@@ -46,8 +44,8 @@ KAMAILIO_LIST_BYTES = 1_000
 class NotificationListener(Protocol):
     """Who knows whether a node is suspect, and looks into what lists say."""
 
-    def is_suspect(self, node: Node) -> bool:
-        """Whether ``node`` has left us without answers just now, so that others should look at it."""
+    def suspicion(self, node: Node) -> int:
+        """How often ``node`` was asked in vain just now; 0: others need not look at it."""
 
     def is_newcomer(self, node: Node) -> bool:
         """Whether the others are to know of ``node`` before it has answered a ping."""
@@ -56,8 +54,14 @@ class NotificationListener(Protocol):
         """A Kamailio that has just started calls from ``host``; if it is met already, it is ``node``. Its
         answer."""
 
-    def suspected(self, node: Node) -> None:
-        """Another node says that ``node`` does not answer it."""
+    def suspected(self, node: Node, teller: Node, questions: int) -> None:
+        """``teller`` has asked ``node`` so often in vain."""
+
+    def trusted(self, node: Node, teller: Node) -> None:
+        """``teller`` holds ``node`` active and says nothing against it."""
+
+    def suspected_ourselves(self, teller: Node, questions: int) -> None:
+        """``teller`` has asked us so often in vain."""
 
     def doubted(self, node: Node) -> None:
         """``node`` calls and seems to have started anew, or to have another name: its answer tells."""
@@ -92,7 +96,6 @@ class Notification(Peer):
         self._lines = NodeLines(counters.drops)
         self._instance = instance
         self._gossip_hops = 0
-        self._last_news = float("-inf")
         self._warned_of_length = False
         self._listener = listener
         #: Monotonic seconds when we last sent a node our list.
@@ -151,7 +154,7 @@ class Notification(Peer):
                 teller.written = line.written
             if self._membership.is_own(line.uri):
                 if line.suspect and self._runtime.now() - self.last_ping(teller) >= DENIAL_GAP:
-                    self.ping(teller)
+                    self._listener.suspected_ourselves(teller, line.suspect)
                 continue
             node = self._membership.nodes.get(line.uri)
             if node is teller or line.status is not NodeStatus.ACTIVE:
@@ -160,9 +163,11 @@ class Notification(Peer):
                 if not line.suspect:
                     self._meet(line.uri, hops)
             elif line.suspect:
-                self._listener.suspected(node)
+                self._listener.suspected(node, teller, line.suspect)
             elif not node.active:
                 self._listener.heard_of(node)
+            else:
+                self._listener.trusted(node, teller)
 
     def _meet(self, uri: NodeURI, hops: int) -> None:
         if self._membership.departed(uri):
@@ -195,10 +200,9 @@ class Notification(Peer):
             if other.local or not (other.confirmed or newcomer):
                 continue
             if reader.ours:
-                if self._listener.is_suspect(other):
-                    yield NodeLine(other.uri, suspect=True)
-                elif other.active:
-                    yield NodeLine(other.uri)
+                suspect = self._listener.suspicion(other)
+                if suspect or other.active:
+                    yield NodeLine(other.uri, suspect=suspect)
             elif other is not reader and (other.active or newcomer):
                 written = other.written or (other.calls_itself if newcomer else "")
                 if written or other.ours:
@@ -278,16 +282,6 @@ class Notification(Peer):
         if self._membership.nodes.local.active:
             for node in self._membership.nodes.active():
                 self.ping(node, hops=hops)
-
-    def tell_suspicion(self, suspect: Node) -> None:
-        """Let the other nodes of our kind look for themselves, at once: a list line of theirs says so."""
-        now = self._runtime.now()
-        if now - self._last_news < NEWS_GAP:
-            return
-        self._last_news = now
-        for node in self._membership.nodes.active():
-            if node.ours and node is not suspect:
-                self.ping(node, timeout=NEWS_GAP, fast=True)
 
     def warn_of_length(self) -> None:
         """Once: from about twenty nodes on, a Kamailio cannot build its own list any more."""

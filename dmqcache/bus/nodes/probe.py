@@ -1,13 +1,17 @@
 """Noticing the dead: one known node after the other is asked whether it is there.
 
-Owns whose turn it is and when silence is proof. Every ``probe_interval`` one active node is asked, and beside
-it one that is not (so at most two messages a second at the default); a node that lets a message wait is asked
-again and again in a *round*, and given up after :data:`TRIES` unanswered in a row, about 2.3 s. With every
-fifth message lost on each way a living node fails a round once in 1,600,000; and any answer on any channel
-ends it.
+Owns whose turn it is and when one is asked again. Every ``probe_interval`` one active node is asked, and now
+and then one that is not; a node that lets a message wait is asked again and again in a *round*. All questions
+come out of one budget (``budget.py``): two a second at most in the long run, with a reserve for the moment in
+which something fails. A round ends as a death by what ``silence.py`` says: after 14 unanswered questions in a
+row, about 2.3 s, or after fewer of our own where others of our kind have asked in vain too
+(``suspicion.py``). Any answer on any channel ends a round. What others say starts one and counts beside our
+own questions, but never alone. A refusal (ICMP, TCP reset) starts one too, and a second one in the same round
+is proof at once.
 
-First-hand evidence only. What another node suspects (a line of its list) starts a round here, nothing more. A
-refusal (ICMP, TCP reset) starts one too, and a second one in the same round is proof at once.
+Where many are silent at once, a network has come apart. Then all others are asked too, each silent one twice
+by everybody, and what is left of the budget goes into talks with the living: two talk, and each knows
+afterwards what the other has asked in vain.
 
 A round to a node of our kind consists of pings, so that suspicions travel; to others, of knocks
 (``verify.py``), which cost a Kamailio nothing, and a ping each ``ping_interval``.
@@ -15,61 +19,52 @@ A round to a node of our kind consists of pings, so that suspicions travel; to o
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from functools import partial
-from weakref import WeakKeyDictionary
 
 from dmqcache.bus.exchange.letter import Letter, Post
 from dmqcache.bus.node import Node
+from dmqcache.bus.nodes.budget import Budget
 from dmqcache.bus.nodes.membership import Evidence, Membership
 from dmqcache.bus.nodes.notification import Notification
-from dmqcache.bus.nodes.verify import KNOCK_CHANNEL
-from dmqcache.bus.peer import Response, Sending
+from dmqcache.bus.nodes.probe_round import Round, pause_for
+from dmqcache.bus.nodes.silence import MANY, OWN_TRIES, TRIES, Silence
+from dmqcache.bus.nodes.suspicion import Witnesses, said_of_lost, said_of_silent
+from dmqcache.bus.nodes.turns import Turns
+from dmqcache.bus.nodes.verify import IDLE_TIMEOUT, KNOCK_CHANNEL
+from dmqcache.bus.peer import Response
 from dmqcache.bus.runtime import Runtime, Timer
 
-log = logging.getLogger(__name__)
-
-#: Unanswered messages in a row, in one round, that prove a node dead.
-TRIES = 14
-#: Seconds between two tries; more where the round trip is longer. 14 of them take 2.3 s: with three nodes
-#: each has its turn every 2 s, so a dead one is noticed within 5 s.
-TRY_PAUSE = 0.165
-#: After so many tries the others of our kind are told to look for themselves (one false alarm in 500 rounds
-#: at 20% loss each way).
-TELL_TRIES = 6
+#: After so many unanswered tries others of our kind are asked next, so that they look for themselves: at 20%
+#: loss each way one false alarm in 60 questions, which the budget bears.
+TELL_TRIES = 4
+#: How many are told at once; they tell others. Seconds between two such news, whatever is suspected.
+TELL_NODES = 3
+NEWS_GAP = 2.0
+#: Where many are silent, questions beyond :data:`OWN_TRIES` leave this much of the budget to the others, and
+#: to the talks.
+RESERVE = 4.0
+#: Seconds between two times that all are asked because many are silent.
+ROLL_CALL_GAP = 10.0
+#: Seconds since its last answer for which a node is not asked then.
+ROLL_CALL_RECENT = 1.0
+#: Talks with the living in each turn while many are silent.
+TALKS = 2
+#: Seconds since its last answer until a node has news.
+TALK_GAP = 1.5
 #: Seconds after a refusal until the node is asked once more: it may be starting again this moment.
 REFUSED_PAUSE = 0.05
 #: Seconds that a node may leave everything unanswered while it still calls: our way to it may be broken.
 MUTE_SECONDS = 15.0
+#: Seconds since its last call for which it counts as calling.
+CALL_SECONDS = 2.0
 #: Seconds of silence without which another's suspicion is not looked into.
 RECENT = 0.5
-#: Seconds for which the others are told of a node that was given up.
-TOLD_SECONDS = 10.0
-
-
-class _Round:
-    """The questions to one node after it let the first one wait."""
-
-    __slots__ = ("began", "hearsay", "pause", "refused", "sendings", "timer", "told", "tries")
-
-    def __init__(self, began: float, pause: float, hearsay: bool) -> None:
-        self.began = began
-        self.pause = pause
-        #: Another node's suspicion began it, so nobody needs to be told.
-        self.hearsay = hearsay
-        #: The others were told.
-        self.told = False
-        self.tries = 0
-        self.refused = False
-        self.sendings: list[Sending] = []
-        self.timer: Timer | None = None
-
-    def close(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-        for sending in self.sendings:
-            sending.cancel()
+#: Seconds between two times that all lost nodes are asked because one of them is back.
+BACK_GAP = 1.0
+#: The share of each turn that nodes which are not active get beside the one that is: one in two turns.
+#: The rest fills the budget up again for the next failure.
+IDLE_SHARE = 0.5
 
 
 class FailureDetector:
@@ -81,6 +76,7 @@ class FailureDetector:
         membership: Membership,
         notification: Notification,
         post: Post,
+        budget: Budget,
         probe_interval: float,
         ping_interval: float,
         look_again: Callable[[Node], None],
@@ -90,13 +86,20 @@ class FailureDetector:
         self._membership = membership
         self._notification = notification
         self._post = post
+        self._budget = budget
         self._interval = probe_interval
         self._ping_interval = ping_interval
         self._look_again = look_again
-        self._rounds: dict[Node, _Round] = {}
-        #: Turns taken so far, and the place of each node in the order in which they are asked.
-        self._turns = 0
-        self._turn: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
+        self._witnesses = Witnesses()
+        self._rounds: dict[Node, Round] = {}
+        #: Rounds whose next question waits for the budget.
+        self._due: dict[Node, Round] = {}
+        self._due_timer: Timer | None = None
+        self._turns = Turns(runtime.random)
+        self._idle_turns = 0.0
+        self._silence = Silence(runtime.now)
+        #: Monotonic seconds of the last news and of the last time that all were asked.
+        self._last_news = self._last_roll_call = self._last_back = float("-inf")
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -105,9 +108,10 @@ class FailureDetector:
 
     def stop(self) -> None:
         """End the watch; nobody is declared dead any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._due_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._due_timer = None
         for node in list(self._rounds):
             self._end(node)
 
@@ -115,8 +119,12 @@ class FailureDetector:
 
     def answered(self, node: Node) -> None:
         """``node`` answered something."""
-        node.lost_at = None
+        was_lost, node.lost_at = node.lost_at is not None, None
+        self._silence.answered()
+        self._witnesses.forget(node)
         self._end(node)
+        if was_lost:
+            self._ask_lost()
 
     def forget(self, node: Node) -> None:
         """``node`` is not active any more: nothing is left to find out."""
@@ -142,70 +150,187 @@ class FailureDetector:
         round_.refused = True
         self._arm(node, round_, REFUSED_PAUSE)
 
-    def suspected(self, node: Node) -> None:
-        """Another node says that ``node`` does not answer it."""
+    def suspected(self, node: Node, teller: Node, questions: int) -> None:
+        """Another node has asked ``node`` so often in vain."""
         now = self._runtime.now()
         if node.last_answer is None or now - node.last_answer >= RECENT:
-            self._begin(node, hearsay=True)
+            self._witnesses.say(node, teller.uri, questions, now)
+            if questions >= TELL_TRIES:
+                self._begin(node)
+            self._ask_due()
 
-    def is_suspect(self, node: Node) -> bool:
-        """Whether ``node`` has left several questions unanswered, or was given up, just now."""
+    def trusted(self, node: Node, teller: Node) -> None:
+        """Another node holds ``node`` active and has nothing against it (any more)."""
+        self._witnesses.take_back(node, teller.uri)
+
+    def suspected_ourselves(self, teller: Node, questions: int) -> None:
+        """Another node says that we do not answer it: a sign of life."""
+        if questions >= TELL_TRIES and self._budget.take():
+            self._notification.ping(teller, timeout=IDLE_TIMEOUT, repeat=False)
+
+    def suspicion(self, node: Node) -> int:
+        """How often ``node`` was asked in vain just now; 0: no reason to tell anybody."""
         round_ = self._rounds.get(node)
         if round_ is not None:
-            return round_.tries >= TELL_TRIES
-        return node.lost_at is not None and self._runtime.now() - node.lost_at < TOLD_SECONDS
+            return said_of_silent(round_.unanswered)
+        return said_of_lost(self._runtime.now() - node.lost_at) if node.lost_at is not None else 0
 
     # -- turns
 
     def _tick(self) -> None:
         self._timer = self._runtime.call_later(self._interval, self._tick)
         others = self._membership.nodes.others()
-        watched = self._next(node for node in others if node.active and node not in self._rounds)
-        if watched is not None:
-            self._begin(watched)
-        absent = self._next(node for node in others if not (node.active or node.stranger))
-        if absent is not None:
-            self._look_again(absent)
+        many = self._many_are_silent()
+        # Where the budget is at its end, questions that wait for it come before new ones.
+        watched = self._watch(others) if many or not self._due else self._ask_first()
+        if watched:
+            # Also while many are gone: by these questions the living tell each other.
+            self._budget.owe()
+        if many:
+            self._talk(TALKS - 1, 0.0)
+        self._idle_turns += IDLE_SHARE if watched else 1.0
+        if self._idle_turns < 1 and not self._budget.full:
+            return
+        absent = [node for node in others if not (node.active or node.stranger)]
+        self._idle_turns = 0.0
+        if absent:
+            self._budget.owe()
+            self._look_again(self._turns.next(absent))
 
-    def _next(self, nodes: Iterable[Node]) -> Node | None:
-        """Whose turn it is: the one whose last turn is longest ago. A new one gets in at a random place, so
-        that the nodes of a cluster do not all ask the same one at a time."""
-        candidates = list(nodes)
-        for node in candidates:
-            if node not in self._turn:
-                self._turn[node] = self._turns - self._runtime.random() * len(candidates)
-        chosen = min(candidates, key=self._turn.__getitem__, default=None)
-        if chosen is not None:
-            self._turns += 1
-            self._turn[chosen] = self._turns
-        return chosen
+    def _ask_lost(self) -> None:
+        """One that was lost is back: maybe the network is, and all others with it."""
+        now = self._runtime.now()
+        if self._timer is None or now - self._last_back < BACK_GAP:
+            return
+        self._last_back = now
+        for node in self._membership.nodes.others():
+            if node.lost_at is not None and not node.active and self._budget.take(leave=RESERVE):
+                self._look_again(node)
+
+    def _ask_first(self) -> bool:
+        node = self._first_due(self._runtime.now())
+        self._ask(node, self._due.pop(node))
+        return True
+
+    def _watch(self, nodes: Iterable[Node]) -> bool:
+        """Ask the active one of ``nodes`` whose turn it is, unless all are being asked."""
+        candidates = [node for node in nodes if node.active and node not in self._rounds]
+        if candidates:
+            self._begin(self._turns.next(candidates), paid=True)
+        return bool(candidates)
 
     # -- rounds
 
-    def _begin(self, node: Node, *, hearsay: bool = False, pause_first: float = 0.0) -> None:
+    def _begin(self, node: Node, *, pause_first: float = 0.0, paid: bool = False) -> None:
         if self._timer is None or not node.active or node in self._rounds:
             return
-        pause = max(TRY_PAUSE, node.rtt.rto(TRY_PAUSE))
-        round_ = self._rounds[node] = _Round(self._runtime.now(), pause, hearsay)
+        round_ = self._rounds[node] = Round(self._runtime.now(), pause_for(node))
         if pause_first:
             self._arm(node, round_, pause_first)
+        elif paid:
+            self._ask(node, round_)
         else:
             self._try(node, round_)
 
-    def _arm(self, node: Node, round_: _Round, pause: float) -> None:
+    def _arm(self, node: Node, round_: Round, pause: float) -> None:
         if round_.timer is not None:
             round_.timer.cancel()
         round_.timer = self._runtime.call_later(pause, partial(self._on_timer, node, round_))
 
-    def _on_timer(self, node: Node, round_: _Round) -> None:
+    def _on_timer(self, node: Node, round_: Round) -> None:
         if self._rounds.get(node) is not round_:
             return
-        if round_.tries >= TRIES:
+        now = self._runtime.now()
+        if round_.tries > round_.unanswered:
+            round_.unanswered = round_.tries
+            self._silence.asked_in_vain()
+            if self._silence.cut_off:
+                self._ask_all(0.0)
+            elif self._many_are_silent() and now - self._last_roll_call >= ROLL_CALL_GAP:
+                self._last_roll_call = now
+                self._ask_all(ROLL_CALL_RECENT)
+            if round_.unanswered >= TELL_TRIES and not round_.told:
+                round_.told = True
+                self._tell()
+        if self._is_proof(node, round_):
             self._verdict(node, round_)
         else:
             self._try(node, round_)
 
-    def _try(self, node: Node, round_: _Round) -> None:
+    def _ask_all(self, recent: float) -> None:
+        """Ask every active node that has answered nothing for ``recent`` seconds."""
+        now = self._runtime.now()
+        for node in self._membership.nodes.active():
+            if node.last_answer is None or now - node.last_answer >= recent:
+                self._begin(node)
+
+    def _is_proof(self, node: Node, round_: Round) -> bool:
+        own = round_.unanswered
+        together = own + self._witnesses.count(node, self._runtime.now())
+        if together < OWN_TRIES and not self._silence.cut_off:
+            return False
+        return self._silence.enough(own, together, self._silent(), len(self._membership.nodes.active()))
+
+    def _silent(self) -> int:
+        """Active nodes that leave us without answers, and do not call either."""
+        recent = self._runtime.now() - CALL_SECONDS
+        return sum(
+            round_.unanswered >= OWN_TRIES and (node.last_seen is None or node.last_seen < recent)
+            for node, round_ in self._rounds.items()
+        )
+
+    def _many_are_silent(self) -> bool:
+        """Here, or as others say."""
+        silent = self._silent() + self._silence.gone
+        if silent >= MANY or not silent:
+            return silent >= MANY
+        now = self._runtime.now()
+        return (
+            silent
+            + sum(
+                node not in self._rounds and self._witnesses.count(node, now) >= OWN_TRIES
+                for node in self._membership.nodes.active()
+            )
+            >= MANY
+        )
+
+    def _try(self, node: Node, round_: Round) -> None:
+        """Ask as soon as the budget allows it."""
+        self._due[node] = round_
+        self._ask_due()
+
+    def _ask_due(self) -> None:
+        """What waits for the budget: judge it by what others have said meanwhile, or ask."""
+        now = self._runtime.now()
+        for node, round_ in list(self._due.items()):
+            if self._due.get(node) is round_ and self._is_proof(node, round_):
+                del self._due[node]
+                self._verdict(node, round_)
+        leave = 0.0
+        while self._due:
+            node = self._first_due(now)
+            known = self._due[node].unanswered >= OWN_TRIES
+            leave = RESERVE if known and self._many_are_silent() else 0.0
+            if not self._budget.take(leave):
+                break
+            self._ask(node, self._due.pop(node))
+        if self._due and self._due_timer is None:
+            self._due_timer = self._runtime.call_later(self._budget.wait(leave), self._on_due)
+
+    def _first_due(self, now: float) -> Node:
+        """When many are gone at once it decides soonest to ask those first that others have asked."""
+
+        def rank(node: Node) -> tuple[bool, int, int]:
+            round_ = self._due[node]
+            return round_.unanswered >= OWN_TRIES, -self._witnesses.count(node, now), round_.tries
+
+        return min(self._due, key=rank)
+
+    def _on_due(self) -> None:
+        self._due_timer = None
+        self._ask_due()
+
+    def _ask(self, node: Node, round_: Round) -> None:
         round_.tries += 1
         self._arm(node, round_, round_.pause)
         timeout = (TRIES + 1) * round_.pause
@@ -215,19 +340,33 @@ class FailureDetector:
             letter = Letter(KNOCK_CHANNEL, node.uri, b"", timeout=timeout, repeat=False)
             sending = self._post(letter, _ignore)
         round_.sendings.append(sending)
-        if round_.tries == TELL_TRIES and not round_.hearsay:
-            self._notification.tell_suspicion(node)
-            round_.told = True
+
+    def _tell(self) -> None:
+        """Let some of our kind know at once: they look for themselves, and tell others."""
+        now = self._runtime.now()
+        if now - self._last_news >= NEWS_GAP:
+            self._last_news = now
+            self._talk(TELL_NODES, RESERVE)
+
+    def _talk(self, count: int, leave: float) -> None:
+        """Ask some of our kind out of their turn: they read what we suspect in our list, and we in theirs."""
+        before = self._runtime.now() - TALK_GAP
+        ours = [node for node in self._membership.nodes.active() if node.ours]
+        for _ in range(count):
+            candidates = [node for node in ours if node.last_answer is None or node.last_answer < before]
+            if candidates and self._budget.take(leave):
+                self._watch(candidates)
 
     def _ping_is_due(self, node: Node) -> bool:
         return self._runtime.now() - self._notification.last_ping(node) >= self._ping_interval
 
-    def _verdict(self, node: Node, round_: _Round) -> None:
-        calls = node.last_seen is not None and node.last_seen >= round_.began
+    def _verdict(self, node: Node, round_: Round) -> None:
+        now = self._runtime.now()
         last_answer = node.last_answer if node.last_answer is not None else node.last_up
-        if calls and self._runtime.now() - last_answer < MUTE_SECONDS:
-            self._end(node)
-            self._begin(node)
+        seen = node.last_seen
+        calls = seen is not None and seen >= round_.began and now - seen < CALL_SECONDS
+        if calls and now - last_answer < MUTE_SECONDS:
+            self._arm(node, round_, CALL_SECONDS / 4)
         else:
             self._lost(node)
 
@@ -235,11 +374,13 @@ class FailureDetector:
         round_ = self._end(node)
         self._membership.judge(node, Evidence.LOST)
         node.lost_at = self._runtime.now()
-        if round_ is not None and not (round_.hearsay or round_.told):
-            self._notification.tell_suspicion(node)
+        self._silence.gave_up()
+        if round_ is not None and not round_.told:
+            self._tell()
 
-    def _end(self, node: Node) -> _Round | None:
+    def _end(self, node: Node) -> Round | None:
         round_ = self._rounds.pop(node, None)
+        self._due.pop(node, None)
         if round_ is not None:
             round_.close()
         return round_

@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from dmqcache.bus.bounded import Bounded
 from dmqcache.bus.exchange.letter import Letter, Post
 from dmqcache.bus.node import Node
+from dmqcache.bus.nodes.budget import Budget
 from dmqcache.bus.nodes.contacts import Contacts
 from dmqcache.bus.nodes.membership import Evidence, Membership
 from dmqcache.bus.nodes.notification import PING_HOPS, START_HOPS, Notification
@@ -43,6 +44,10 @@ IDLE_TIMEOUT = 3.0
 CALLER_GAP = 0.25
 #: Seconds between two questions to a node because of hearsay: a Kamailio lists a dead node for minutes.
 HEARSAY_GAP = 2.0
+#: The same for one that was given up, and how long its silence is believed before.
+LOST_GAP = 10.0
+#: Questions of the budget that are left for the watch.
+RESERVE = 4
 #: Seconds between two questions to an address that was removed from the list.
 REMOVED_GAP = 30.0
 #: Questions a second, and how many at once after a quiet time: a list of fifty nodes is asked at once.
@@ -63,6 +68,7 @@ class Verifier:
         membership: Membership,
         contacts: Contacts,
         notification: Notification,
+        budget: Budget,
         post: Post,
         introduce: Callable[[Node], None],
     ) -> None:
@@ -71,6 +77,7 @@ class Verifier:
         self._membership = membership
         self._contacts = contacts
         self._notification = notification
+        self._budget = budget
         self._post = post
         self._introduce = introduce
         #: Nodes to ask, oldest first.
@@ -109,8 +116,19 @@ class Verifier:
     def hearsay(self, node: Node) -> None:
         """Another node holds ``node`` active, or an operator named it."""
         node.vouched = True
-        if self._since_asked(node) >= HEARSAY_GAP:
+        if node.lost_at is not None:
+            self._found_dead(node, node.lost_at)
+        elif self._since_asked(node) >= HEARSAY_GAP:
             self._enqueue(node)
+
+    def _found_dead(self, node: Node, lost_at: float) -> None:
+        """What we found dead others find dead too, a little later. One that says otherwise for longer has
+        a way to it that we have not: that is for the watch, but may be asked out of its turn."""
+        now = self._runtime.now()
+        quiet = min(now - lost_at, self._since_asked(node))
+        if not self._stopped and quiet >= LOST_GAP and self._budget.take(leave=RESERVE):
+            self._asked[node] = now
+            self._question(node, TIMEOUT, repeat=False)
 
     def removed(self, uri: NodeURI) -> None:
         """Another node lists an address that was removed here: ask it now and then, without listing it."""
@@ -121,9 +139,10 @@ class Verifier:
         self._post(Letter(KNOCK_CHANNEL, uri, b"", timeout=TIMEOUT), partial(self._removed_answered, uri))
 
     def missing(self, node: Node, timeout: float) -> None:
-        """A notification address is not active: call it, waiting ``timeout`` seconds."""
+        """A notification address is not active: call it, waiting ``timeout`` seconds. Once: the next call is
+        its repetition."""
         if not self._stopped:
-            self._question(node, timeout, repeat=True)
+            self._question(node, timeout, repeat=False)
 
     def look_again(self, node: Node) -> None:
         """It is the turn of a node that is not active: maybe it is back."""

@@ -57,14 +57,18 @@ class InitialSync:
         nodes: NodeList,
         seeds: tuple[NodeURI, ...],
         adopt: Adopt,
+        join_wait: float,
     ) -> None:
-        """``seeds``: the notification addresses. ``adopt``: how to have what Kamailio nodes hold."""
+        """``seeds``: the notification addresses. ``adopt``: how to have what Kamailio nodes hold.
+        ``join_wait``: seconds in which nodes may come by themselves to one that has no such address."""
         self._ground = ground
         self._outboxes = outboxes
         self._repair = repair
         self._nodes = nodes
         self._seeds = seeds
         self._adopt = adopt
+        self._join_wait = join_wait
+        self._has_seeds = True
         self.state = SyncState.WAITING
         #: Who gives the state now, or gave it last.
         self.donor: NodeURI | None = None
@@ -78,12 +82,15 @@ class InitialSync:
         self._failed: Counter[NodeURI] = Counter()
 
     def start(self, seeds: bool) -> None:
-        """Begin; without seeds there is nobody to ask."""
+        """Begin; without seeds there is nobody to ask, but nodes that know this one may come."""
         self.started_at = self._ground.clock.now()
-        if not seeds:
-            self._finish("no other node is configured")
-        else:
+        self._has_seeds = seeds
+        if seeds:
             self._ground.runtime.call_later(ALONE_S, self._alone)
+        elif self._join_wait > 0:
+            self._ground.runtime.call_later(self._join_wait, self._alone)
+        else:
+            self._finish("no other node is configured")
 
     def node_up(self, node: NodeURI, native: bool) -> None:
         """A node answers. ``native``: it is a dmqcache node."""
@@ -95,7 +102,13 @@ class InitialSync:
             self._repair.want(node, first=True)
         elif node not in self._kamailio:
             self._kamailio.append(node)
-            self._ground.runtime.call_later(KAMAILIO_PATIENCE_S, self._ask_kamailio)
+            self._ground.runtime.call_later(max(KAMAILIO_PATIENCE_S, self._may_come()), self._ask_kamailio)
+
+    def _may_come(self) -> float:
+        """Seconds for which nodes may still come to one that has no notification address to ask."""
+        if self._has_seeds:
+            return 0.0
+        return max(0.0, self.started_at + self._join_wait - self._ground.clock.now())
 
     def compared(self, node: NodeURI, outcome: str, ready: bool) -> None:
         """A comparison with a dmqcache node ended. ``ready``: that one has the whole state, so that being
@@ -138,7 +151,9 @@ class InitialSync:
         return [node for node in nodes if node not in asked and self._failed[node] < TRIES]
 
     def _may_hear_of_more(self) -> bool:
-        """Whether somebody may answer soon."""
+        """Whether somebody may answer soon, or come."""
+        if self._may_come():
+            return True
         if self._ground.clock.now() - self.started_at >= HEARSAY_S:
             return False
         pending = (node for node in self._nodes if node.status is NodeStatus.PENDING)
@@ -159,6 +174,8 @@ class InitialSync:
         """Whether no node that answers has the whole state, and this is the one among them to begin: the one
         with the least address, once all notification addresses have answered, or have had time to."""
         if not self._unready.issuperset(self._outboxes.replicas()) or not self._outboxes.designated:
+            return False
+        if self._may_come():
             return False
         if self._ground.clock.now() - self.started_at >= ALONE_S:
             return True
@@ -208,6 +225,8 @@ class InitialSync:
         if any(outbox.open for outbox in self._outboxes.values()):
             # Somebody gives us the state, and may die before the end.
             self._ground.runtime.call_later(ALONE_S, self._alone)
+        elif not self._has_seeds:
+            self._finish(f"no other node is configured, and none came within {self._join_wait:g} s")
         else:
             asked = ", ".join(map(self._seed, self._seeds))
             self._finish(f"no other node answers, serving alone; asked were {asked}", logging.WARNING)

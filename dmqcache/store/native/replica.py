@@ -7,9 +7,9 @@ differently is found by ``repair_session.py`` and given by ``donor.py``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
-from dmqcache.bus.node import Node, other_wire
+from dmqcache.bus.node import OWN_TAG, Node, other_wire
 from dmqcache.bus.peer import Message, Peer, Reply
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import CONTENT_TYPE, Ground
@@ -50,7 +50,9 @@ class NodeListener(Protocol):
 
 
 class Replica(Peer):
-    """The peer of dmqcache nodes."""
+    """The peer of dmqcache nodes. By its tag the others know that this node holds tables."""
+
+    option_tags: ClassVar[tuple[str, ...]] = (OWN_TAG,)
 
     def __init__(
         self,

@@ -44,6 +44,53 @@ def test_without_seeds_a_node_is_ready_at_once() -> None:
     assert side.store.initial_sync.donor is None
 
 
+def test_without_seeds_a_node_waits_for_those_that_know_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "dmqcache")
+    world = World()
+    side = world.side("127.0.0.11", join_wait=3.0)
+    world.run(2.9)
+    assert not side.store.ready
+    world.run(0.2)
+    assert side.store.ready
+    assert caplog.messages == [
+        "ready: no other node is configured, and none came within 3 s (0 cells after 3.0 s)"
+    ]
+
+
+def test_who_comes_within_the_wait_gives_the_state_though_an_empty_one_came_before() -> None:
+    """The demo's first node after kill -9: its neighbours find it a second later."""
+    world = World()
+    side = world.side("127.0.0.11", join_wait=3.0)
+    empty = world.side("127.0.0.13", ready=False)
+    full = donor(world, "127.0.0.12", **{f"k{number}": "x" for number in range(1000)})
+    world.run(0.5)
+    world.mesh(side, empty)
+    world.run(1.5)
+    assert not side.store.ready
+    world.mesh(side, full)
+    world.until(lambda: side.store.ready, 1.5)
+    assert len(shown(side)) == 1000
+
+
+def test_a_kamailio_that_comes_within_the_wait_is_not_taken_for_all_there_is() -> None:
+    world = World()
+    side = world.side("127.0.0.11", join_wait=3.0)
+    side.meet(kamailio(world, side, "127.0.0.90", "k1"))
+    world.run(2.5)
+    assert not side.store.ready
+    world.mesh(side, donor(world, "127.0.0.12", a="x"))
+    world.until(lambda: side.store.ready, 1.5)
+    assert shown(side)["a"] == "x"
+
+
+def test_with_kamailios_alone_their_cells_are_taken_after_the_wait() -> None:
+    world = World()
+    side = world.side("127.0.0.11", join_wait=3.0)
+    side.meet(kamailio(world, side, "127.0.0.90", "k1"))
+    world.until(lambda: side.store.ready, 6)
+    assert shown(side) == {"k1": "x"}
+
+
 def test_with_seeds_that_do_not_answer_it_serves_alone_after_a_while(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -1,15 +1,17 @@
-"""What the bus on real sockets adds to the bus: here, that a wrong notification address is said."""
+"""What the bus on real sockets adds to the bus: waiting for the first node, words for what is not found."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 
 import pytest
 
-from dmqcache import CacheNode
+from dmqcache import CacheNode, open_bus
 from dmqcache.bus.runtime import Resolved
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
-from dmqcache.open_bus import SeedResolver, open_bus
+from dmqcache.socket_bus import SeedResolver
 from tests.test_cache_node_start import free, until
 
 SEED = NodeURI.parse("sip:nowhere.invalid:5060")
@@ -55,3 +57,38 @@ def test_a_bus_without_tables_does_not_say_that_it_has_any() -> None:
                 await until(lambda: cache.store.outboxes[bus.local.uri].holds_nothing)
 
     asyncio.run(scenario())
+
+
+def test_the_snippet_of_the_readme_waits_for_a_node_and_sends(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    (block,) = [code for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "open_bus" in code]
+
+    async def scenario() -> None:
+        own, there = free("127.0.0.97"), free("127.0.0.96")
+        code = block.replace("sip:127.0.0.21:5060", own).replace("sip:127.0.0.11:5060", there)
+        names: dict[str, object] = {}
+        exec(code.replace("asyncio.run(main())", ""), names)
+        main = asyncio.ensure_future(names["main"]())  # type: ignore[operator]
+        async with open_bus(there):
+            await asyncio.wait_for(main, 20)
+
+    asyncio.run(scenario())
+    assert capsys.readouterr().out == "404\n"
+
+
+def test_who_waits_for_a_node_and_none_is_there_is_told_so() -> None:
+    async def scenario() -> None:
+        absent = free("127.0.0.95")
+        with pytest.raises(TimeoutError, match=re.escape(absent)):
+            async with open_bus(free("127.0.0.94"), absent, wait=0.05):
+                raise AssertionError("nobody was there")
+
+    asyncio.run(scenario())
+
+
+def test_the_name_is_public_and_is_the_function_whatever_was_imported_before() -> None:
+    import dmqcache
+    import dmqcache.socket_bus
+
+    assert "open_bus" in dmqcache.__all__
+    assert dmqcache.open_bus is dmqcache.socket_bus.open_bus

@@ -1,6 +1,7 @@
 """A bus on real sockets: the asyncio shell around the sans-I/O :class:`~dmqcache.bus.bus.Bus`.
 
-``open_bus`` is all that a program needs which wants the bus and no cache; ``CacheNode`` stands on it too.
+``dmqcache.open_bus`` is all that a program needs which wants the bus and no cache; ``CacheNode`` stands on
+:class:`OpenBus` too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from dmqcache.bus.net.tcp import TcpOptions
 from dmqcache.bus.net.tls import TlsContexts, TlsOptions, load
 from dmqcache.bus.net.transport import TransportOptions, Transports
 from dmqcache.bus.net.udp import UdpOptions
+from dmqcache.bus.node import Node
+from dmqcache.bus.peer import Peer
 from dmqcache.bus.runtime import Resolved, Resolver
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.bus.trust.guard import KeyPolicy
@@ -237,24 +240,55 @@ async def open_bus(
     *notification_addresses: str,
     prepare: Callable[[Bus], None] = lambda bus: None,
     key: KeyOptions | None = None,
+    wait: float = 0.0,
 ) -> AsyncIterator[Bus]:
     """Join a DMQ bus as ``server_address`` (``sip:127.0.0.11:5060``) through any of the nodes named.
 
     ``prepare`` may register peers before the first message; ``bus.register_peer`` later does as well.
-    ``key``: that of the bus, if it has one. Leaves the bus at the end of the block.
+    ``wait``: seconds until another node must have answered; TimeoutError if none has. Without it the block
+    begins at once, and what is sent to all may reach nobody yet. ``key``: that of the bus, if it has one.
+    Leaves the bus at the end of the block.
     """
     settings = BusSettings(
         server_address=NodeURI.parse(server_address),
         notification_addresses=tuple(NodeURI.parse(address) for address in notification_addresses),
-        # The tag says that a node holds tables: nobody must wait for this one to have them.
-        supported=(),
     )
-    shell = OpenBus(settings, lambda bus, runtime: prepare(bus), security=Security(key=key))
+    arrival = _Arrival()
+
+    def register(bus: Bus, runtime: AsyncioRuntime) -> None:
+        if wait > 0:
+            bus.register_peer(arrival)
+        prepare(bus)
+
+    shell = OpenBus(settings, register, security=Security(key=key))
     bus = await shell.start()
     try:
+        if wait > 0:
+            await arrival.within(wait, notification_addresses)
         yield bus
     finally:
         await shell.close()
+
+
+class _Arrival(Peer):
+    """Notices when the first other node is there. Takes no messages."""
+
+    def __init__(self) -> None:
+        super().__init__("dmqcache_arrival")
+        self._came = asyncio.Event()
+
+    def on_node_up(self, node: Node) -> None:
+        self._came.set()
+
+    async def within(self, seconds: float, asked: Sequence[str]) -> None:
+        """TimeoutError if nobody comes in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._came.wait()
+        except TimeoutError:
+            raise TimeoutError(
+                f"no other node answers within {seconds:g} s; asked were {', '.join(asked) or 'none'}"
+            ) from None
 
 
 __all__ = ["KeyOptions", "OpenBus", "open_bus"]
