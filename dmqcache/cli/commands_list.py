@@ -149,7 +149,7 @@ def nodes(node: NodeFlag = HERE, json: JsonFlag = False) -> None:
     """List the nodes of the bus, as the node sees them.
 
     For a pipe, between tabs and without a header: uri, status, local, software, last seen (s), rtt (ms), in
-    sync, backlog, withheld, trouble.
+    sync, backlog, withheld, key, trouble.
     """
     with connect(node) as client:
         render.table(client.report("nodes"), render.choose(json))

@@ -14,6 +14,7 @@ from dmqcache.config.options import OPTIONS, Option
 _METAVARS = {
     "node": "SIP-ADDRESS",
     "node_bytes": "SIP-ADDRESS=BYTES",
+    "node_source": "SIP-ADDRESS=IP",
     "host_port": "HOST:PORT",
     "table": "TABLE",
     "integer": "N",

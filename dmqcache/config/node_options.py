@@ -66,6 +66,7 @@ class NodeOptions(TypedDict, total=False):
     repair_interval: Time
     tombstone_ttl: Time
     tombstone_limit: int | str
+    join_wait: Time
     stop_timeout: Time
     data_dir: str | Path | None
     flush_interval: Time
