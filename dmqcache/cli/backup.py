@@ -220,7 +220,7 @@ class Restore:
         if "expires_at" in row:
             words += ["PX", max(1, int((row["expires_at"] - now) * 1000))]
         else:
-            words.append("PERSIST")
+            words.append("FOREVER")
         return words
 
 

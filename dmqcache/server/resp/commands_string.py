@@ -38,20 +38,20 @@ def set_(session: Session, args: list[str]) -> bytes:
 def _set_with_options(session: Session, args: list[str]) -> bytes:
     _, key, text, *_ = args
     condition = time = None
-    integer = keep = old_wanted = persist = False
+    integer = keep = old_wanted = forever = False
     options = Options(args, 3)
     for word in options:
         if word in ("NX", "XX") and condition in (None, word):
             condition = word
-        elif word == "KEEPTTL" and time is None and not persist:
+        elif word == "KEEPTTL" and time is None and not forever:
             keep = True
         elif word == "GET":
             old_wanted = True
         elif word == "INT":
             integer = True
-        elif word == "PERSIST" and time is None and not keep:
-            persist = True
-        elif word in _TIMES and (time is None or time[0] == word) and not keep and not persist:
+        elif word == "FOREVER" and time is None and not keep:
+            forever = True
+        elif word in _TIMES and (time is None or time[0] == word) and not keep and not forever:
             time = (word, options.value())
         else:
             raise syntax_error()
@@ -62,7 +62,7 @@ def _set_with_options(session: Session, args: list[str]) -> bytes:
     nothing = null(session.resp3)
     if condition is not None and (key in table) != (condition == "XX"):
         return nothing if old is None else bulk(old)
-    if persist:
+    if forever:
         table.set(key, value, 0)
     else:
         _store(session, key, value, ttl, keep)
@@ -166,7 +166,7 @@ def msetnx(session: Session, args: list[str]) -> bytes:
 
 COMMANDS = (
     Command("GET", get, 2, "readonly fast", "Returns the value of a key.", ONE_KEY),
-    Command("SET", set_, -3, "write", "Sets a key. INT: an integer; PERSIST: for ever.", ONE_KEY),
+    Command("SET", set_, -3, "write", "Sets a key. INT: an integer; FOREVER: no time to live.", ONE_KEY),
     Command("SETEX", setex, 4, "write", "Sets a key that lives for some seconds.", ONE_KEY),
     Command("PSETEX", psetex, 4, "write", "Sets a key that lives for some milliseconds.", ONE_KEY),
     Command("SETNX", setnx, 3, "write fast", "Sets a key that does not exist.", ONE_KEY),

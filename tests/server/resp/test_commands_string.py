@@ -103,6 +103,11 @@ TRANSCRIPTS: dict[str, Transcript] = {
         ("OBJECT ENCODING nope", None),
         ("STRLEN n", 1),
         ("SET b x INT", NOT_INTEGER),
+        # As in Redis, PERSIST is no word of SET; dmqcache's own is another one.
+        ("SET f x PERSIST", "ERR syntax error"),
+        ("SET f x FOREVER", OK),
+        ("TTL f", -1),
+        ("SET f x FOREVER EX 5", "ERR syntax error"),
         ("EXISTS b", 0),
     ],
 }
