@@ -194,6 +194,21 @@ class Cluster:
             lambda: f"{_short(expected)} everywhere; " + self._answers(question, asked),
         )
 
+    def see_written(self, writer: str) -> list[str]:
+        """Have one node write a text, a number, a long value and a time to live; wait until each running node
+        has them; their keys in `users`."""
+        cells: dict[str, Value] = {
+            f"{writer} string": "Grüße \udcff",
+            f"{writer} number": 17,
+            f"{writer} long": "y" * 30_000,
+        }
+        for key, value in cells.items():
+            self[writer].set("users", key, value)
+            self.wait_value("users", key, value)
+        self[writer].expire("users", f"{writer} number", 300)
+        self.wait_all(lambda node: 290 <= (node.ttl("users", f"{writer} number") or 0) <= 300, True)
+        return list(cells)
+
     def wait_value(self, table: str, key: str, value: Value | None, timeout: float = SEEN_TIMEOUT_S) -> None:
         """Wait until each running node has `value` (None: nothing) for a key, of the right type."""
         self.wait_all(lambda node: _typed(node.get(table, key)), _typed(value), timeout)

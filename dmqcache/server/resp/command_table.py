@@ -53,13 +53,15 @@ GROUPS: Final = (
 
 
 def _table() -> dict[str, Command]:
-    listed, acl = CommandList(), AclCommands()
+    # What COMMAND and ACL tell of, they themselves included.
+    known: dict[str, Command] = {}
     everything = [
         _of_group(command, group) for group, files in GROUPS for file in files for command in file.COMMANDS
     ]
-    everything += [_of_group(command, "server") for command in (listed.entry(), acl.entry())]
-    listed.fill(everything)
-    acl.fill(everything)
+    everything += [
+        _of_group(command, "server") for command in (CommandList(known).entry(), AclCommands(known).entry())
+    ]
+    known.update((command.name.lower(), command) for command in everything)
     by_name = {command.name: command for command in everything}
     # Both cases that clients use are found at once; any other is looked up again.
     return by_name | {name.lower(): command for name, command in by_name.items()}

@@ -3,7 +3,7 @@ nothing here changes one; ACL LOAD reads that file again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from dmqcache.server.resp.access import categories
@@ -77,14 +77,10 @@ def _entry(session: Session, entry: Entry) -> dict[str, object]:
 
 
 class AclCommands:
-    """ACL and its subcommands, over the commands that it is filled with."""
+    """ACL and its subcommands, over all commands by their names in lower case, themselves included."""
 
-    def __init__(self) -> None:
-        self._commands: dict[str, Command] = {}
-
-    def fill(self, commands: Sequence[Command]) -> None:
-        """These are ruled."""
-        self._commands = {command.name.lower(): command for command in commands}
+    def __init__(self, commands: Mapping[str, Command]) -> None:
+        self._commands = commands
 
     def entry(self) -> Command:
         """ACL itself."""

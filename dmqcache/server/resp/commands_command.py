@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from dmqcache.server.resp.access import categories
@@ -17,14 +17,10 @@ MAX_NAMES: Final = 1000
 
 
 class CommandList:
-    """COMMAND and its subcommands, over the commands that it is filled with."""
+    """COMMAND and its subcommands, over all commands by their names in lower case, themselves included."""
 
-    def __init__(self) -> None:
-        self._commands: dict[str, Command] = {}
-
-    def fill(self, commands: Sequence[Command]) -> None:
-        """Tell of these."""
-        self._commands = {command.name.lower(): command for command in commands}
+    def __init__(self, commands: Mapping[str, Command]) -> None:
+        self._commands = commands
 
     def entry(self) -> Command:
         """COMMAND itself."""
