@@ -17,7 +17,7 @@ from dmqcache.bus.node import OWN_TAG, Node, other_wire
 from dmqcache.bus.nodes.directory import Directory
 from dmqcache.bus.nodes.verify import KNOCK_CHANNEL
 from dmqcache.bus.peer import Message, Peer, Reply
-from dmqcache.bus.sip.sip_message import MessageError
+from dmqcache.bus.sip.sip_message import MessageError, SipRequest
 from dmqcache.bus.sip.uri import NodeURI, SipURI, URIError, as_written
 from dmqcache.bus.trust.guard import Guard
 
@@ -46,6 +46,8 @@ class Delivery:
         self._channels: dict[str, str] = {}
         #: Channels of which was said that a body does not go to a Kamailio.
         self._cut: set[str] = set()
+        #: To headers that were read.
+        self._readable: set[str] = set()
         #: Text of a From -> the node that it names, and how.
         self._senders: dict[str, tuple[NodeURI, str]] = {}
 
@@ -55,6 +57,7 @@ class Delivery:
         try:
             sender, written = self._sender(request.from_.uri)
             channel = self._channel(request.uri)
+            self._check_to(request)
         except (URIError, MessageError) as error:
             self._counters.drops[error.reason if isinstance(error, MessageError) else "bad_uri"] += 1
             due.refuse(400)
@@ -119,6 +122,15 @@ class Delivery:
                 self._senders.clear()
             known = self._senders[uri] = NodeURI.from_sip(SipURI.parse(uri)), as_written(uri)
         return known
+
+    def _check_to(self, request: SipRequest) -> None:
+        """Nothing follows from To, but what cannot be read is answered so. Raises MessageError."""
+        text = request.headers.get("to")
+        if text not in self._readable:
+            request.to  # noqa: B018 (asked for what it raises)
+            if len(self._readable) >= CACHED_URIS:
+                self._readable.clear()
+            self._readable.add(text)
 
     def _channel(self, uri: str) -> str:
         known = self._channels.get(uri)

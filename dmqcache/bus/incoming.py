@@ -8,9 +8,10 @@ itself (``exchange/answers.py``) and given to its channel (``delivery.py``), who
 =============================================  =================================================
 what arrives                                   what it gets
 =============================================  =================================================
-no SIP, or broken                              dropped, counted under ``MessageError.reason``
+no SIP, or a broken reply                      dropped, counted under ``MessageError.reason``
 what the bus's key does not admit              dropped; see ``trust/guard.py``
-a request whose body is not as long as it says 400, and counted so too
+a request that is broken, but has a Via        400, or 505 for another version of SIP; counted so too
+a request that requires an extension           420 with Unsupported
 a reply                                        ends its transaction, or ``late_reply``, ``stray_reply``
 a reply from another host than was asked       dropped (``reply_from_elsewhere``)
 ACK                                            dropped (``ack``): no reply exists for it
@@ -40,7 +41,7 @@ from dmqcache.bus.nodes.directory import Directory
 from dmqcache.bus.sip.sip_message import MessageError, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint
 from dmqcache.bus.trust.guard import Guard
-from dmqcache.bus.trust.signature import HEADER
+from dmqcache.bus.trust.signature import HEADER, Signature
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Incoming:
 
     def receive(self, data: bytes, source: Endpoint) -> None:
         """Take one whole message. Never raises."""
+        message = None
         try:
             message = parse_message(data, stream=source.transport != "udp")
             if isinstance(message, SipResponse):
@@ -83,22 +85,18 @@ class Incoming:
             else:
                 self._on_other_method(message, source)
         except MessageError as error:
-            self._drop(error, source)
+            self._drop(error, source, error.request or message)
         except Exception:
             self._counters.drops["internal_error"] += 1
             log.exception("a message from %s could not be handled", source)
 
-    def _drop(self, error: MessageError, source: Endpoint) -> None:
+    def _drop(self, error: MessageError, source: Endpoint, request: object) -> None:
         self._counters.drops[error.reason] += 1
         log.debug("a message from %s is dropped: %s", source, error)
-        request = error.request
         if not isinstance(request, SipRequest) or request.method == "ACK":
             return
         if self._guard.admits_unsigned(source):
-            try:
-                self._answers.plainly(request, source, 400)
-            except MessageError:
-                log.debug("and it cannot be answered either")
+            self._answers.to_broken(request, source, 505 if error.reason == "bad_version" else 400)
 
     def _on_response(self, response: SipResponse, source: Endpoint) -> None:
         ended = self._transactions.on_response(response, source)
@@ -106,16 +104,27 @@ class Incoming:
         if ours and self._guard.admits_unsigned(source):
             self._directory.heard(source)
 
+    def _requires(self, request: SipRequest, source: Endpoint, seal: Signature | None = None) -> bool:
+        """Whether a request was refused since it requires an extension (RFC 3261 8.2.2.3): there is none
+        that we would have to be asked for by an option tag."""
+        tags = request.headers.get_all("require")
+        if tags:
+            self._counters.drops["bad_extension"] += 1
+            self._answers.plainly(request, source, 420, (("Unsupported", ", ".join(tags)),), seal)
+        return bool(tags)
+
     def _on_other_method(self, request: SipRequest, source: Endpoint) -> None:
         if request.method == "ACK":
             self._counters.drops["ack"] += 1
         elif not self._guard.admits_unsigned(source):
             self._counters.drops["unsigned"] += 1
-        elif request.method == "OPTIONS":
-            self._answers.plainly(request, source, 200, (ALLOW,))
-        else:
+        elif request.method != "OPTIONS":
+            request.check()
             self._counters.drops["method_not_allowed"] += 1
             self._answers.plainly(request, source, 405, (ALLOW,))
+        elif not self._requires(request, source):
+            request.check()
+            self._answers.plainly(request, source, 200, (ALLOW,))
 
     def _on_kdmq(self, request: SipRequest, source: Endpoint) -> None:
         if request.call_id.startswith(self._own_call_ids):
@@ -126,7 +135,7 @@ class Incoming:
             self._turn_away(request, source)
         elif passed.token_needed:
             self._answers.plainly(request, source, 401, (CHALLENGE,), passed.seal)
-        else:
+        elif not self._requires(request, source, passed.seal):
             due = self._answers.due(request, source, passed)
             if due is not None:
                 self._delivery.deliver(due)

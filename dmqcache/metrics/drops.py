@@ -44,8 +44,8 @@ _REASONS: Final[Mapping[DropKind, str]] = {
         udp_unreachable undeliverable
         """,
     DropKind.FOREIGN: """
-        ack method_not_allowed node_not_allowed not_allowed stray_reply tcp_silent unknown_channel
-        unsigned
+        ack bad_extension method_not_allowed node_not_allowed not_allowed stray_reply tcp_idle tcp_silent
+        unknown_channel unsigned
         """,
     DropKind.NORMAL: """
         closed keep_alive late_reply own_message transport_closed udp_keepalive

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.peer import Message, Peer, Reply
 from dmqcache.bus.sip.uri import Endpoint
+from dmqcache.bus.trust.guard import KeyPolicy
 from tests.bus.virtual import Cluster, Gate, Stranger, kamailio
 
 HERE = "127.0.0.11"
@@ -34,12 +35,16 @@ class Recorder(Peer):
 
 
 def bench(
-    *, known: bool = True, connected: Callable[[Endpoint], bool] = lambda endpoint: True
+    *,
+    known: bool = True,
+    connected: Callable[[Endpoint], bool] = lambda endpoint: True,
+    key: KeyPolicy | None = None,
 ) -> tuple[Cluster, Bus, Recorder, Stranger]:
     """One bus with a peer, and a Kamailio at .12 that it holds active (or has never heard of)."""
     cluster = Cluster()
     other = kamailio(cluster, "127.0.0.12")
-    bus = cluster.add(HERE, *(["127.0.0.12"] if known else []), probe_interval=1000.0, connected=connected)
+    seeds = ["127.0.0.12"] if known else []
+    bus = cluster.add(HERE, *seeds, probe_interval=1000.0, connected=connected, key=key)
     recorder = Recorder()
     bus.register_peer(recorder)
     cluster.clock.run(0.1)

@@ -16,7 +16,7 @@ from dmqcache.bus.exchange.dispatch import TURNED_AWAY
 from dmqcache.bus.exchange.replay import RUNNING, Replays, transaction_key
 from dmqcache.bus.identity import Identity, fits
 from dmqcache.bus.peer import SILENCE, Reply
-from dmqcache.bus.sip.headers import reply_endpoint
+from dmqcache.bus.sip.headers import MessageError, reply_endpoint
 from dmqcache.bus.sip.serialize import build_response
 from dmqcache.bus.sip.sip_message import SipRequest
 from dmqcache.bus.sip.uri import Endpoint
@@ -72,6 +72,17 @@ class Answers:
         headers = self._signed(self._extra + extra, seal, status)
         data = build_response(request, status, "", b"", "", tag, agent, headers, source)
         self._reply(data, request, source)
+
+    def to_broken(self, request: SipRequest, source: Endpoint, status: int) -> None:
+        """Answer what could not be read, with no word more than the RFC wants: who sent it may be anybody.
+        Where nothing says where answers go, it goes to where the request came from."""
+        self._counters.messages[UNKNOWN_CHANNEL, "in", "request"] += 1
+        self._counters.messages[UNKNOWN_CHANNEL, "out", str(status)] += 1
+        data = build_response(request, status, "", b"", "", self._identity.tag, "", (), source)
+        try:
+            self._reply(data, request, source)
+        except MessageError:
+            self._send(data, source)
 
     def due(self, request: SipRequest, source: Endpoint, passed: Pass = PLAIN) -> Due | None:
         """The answer that a request is still owed. None: it came before, and got the same answer again if

@@ -207,7 +207,7 @@ class TcpTransport:
             if not self._context.options.allow.allows(connection.peer.host):
                 self._counters.drops["not_allowed"] += 1
                 return False
-            if not self._has_room(connection.peer.host):
+            if not self._has_room(connection.peer):
                 self._counters.drops["tcp_too_many"] += 1
                 if self._context.complaints.may(connection.peer.host, self._loop.time()):
                     log.warning("a connection from %s is not taken: too many", connection.peer.host)
@@ -234,10 +234,22 @@ class TcpTransport:
             )  # fmt: skip
         return False
 
-    def _has_room(self, host: str) -> bool:
+    def _has_room(self, peer: Endpoint) -> bool:
+        """Whether there is a place for one more, if need be that of a connection which does nothing."""
         options = self._context.options
-        hosts = [other.peer.host for other in self._connections if other.accepted]
-        return len(hosts) < options.max_accepted and hosts.count(host) < options.max_accepted_from_host
+        taken = [other for other in self._connections if other.accepted and other.usable]
+        if sum(other.peer.host == peer.host for other in taken) >= options.max_accepted_from_host:
+            return False
+        is_node = options.is_node(peer)
+        if len(taken) < options.max_accepted - (0 if is_node else options.kept_for_nodes):
+            return True
+        strangers = [other for other in taken if not options.is_node(other.peer)]
+        idle = min(strangers, key=lambda other: other.last_read, default=None)
+        if idle is None or not (is_node or self._loop.time() - idle.last_read >= options.idle):
+            return False
+        self._counters.drops["tcp_idle"] += 1
+        idle.abort(SHUT)
+        return True
 
     def _lost(self, connection: TcpConnection, reason: str) -> None:
         self._connections.discard(connection)

@@ -32,6 +32,10 @@ BACKLOG_BYTES = 16 * 1024 * 1024
 MAX_ACCEPTED = 512
 #: Of these from one host. Nodes on one machine share it, each with a connection or two.
 MAX_ACCEPTED_FROM_HOST = 64
+#: Of these, places that only hosts on which a node is known may have.
+KEPT_FOR_NODES = 128
+#: Seconds of silence after which a connection of a host without a node makes room for another one.
+IDLE_SECONDS = 2.0
 #: Bytes of one message from a host on which no node is known: a notification has a few hundred, Kamailio's
 #: largest batch of cells 60,000. With all their connections strangers hold 128 MiB at most.
 STRANGER_MESSAGE_BYTES = 256 * 1024
@@ -65,6 +69,9 @@ class TcpOptions:
     backlog: int = BACKLOG_BYTES
     max_accepted: int = MAX_ACCEPTED
     max_accepted_from_host: int = MAX_ACCEPTED_FROM_HOST
+    kept_for_nodes: int = KEPT_FOR_NODES
+    #: Seconds.
+    idle: float = IDLE_SECONDS
     #: Seconds.
     connect_timeout: float = CONNECT_SECONDS
     #: Seconds for the first message on a taken connection.
@@ -116,6 +123,8 @@ class TcpConnection(asyncio.Protocol):
         self.peer = target or Endpoint(name, "", 0)
         #: The endpoints that this connection leads to. Kept by ``tcp``.
         self.leads_to: set[Endpoint] = set()
+        #: When something last came, or the connection was made.
+        self.last_read = context.loop.time()
         #: Whether a whole message came.
         self.heard = False
         #: What the other end showed, over TLS.
@@ -149,6 +158,7 @@ class TcpConnection(asyncio.Protocol):
         """Bytes came."""
         self._context.counters.bytes["in"] += len(data)
         self._unanswered_since = None
+        self.last_read = self._context.loop.time()
         if self.accepted:
             known = self._context.options.is_node(self.peer)
             self._framer.max_message = MAX_STREAM_MESSAGE if known else STRANGER_MESSAGE_BYTES

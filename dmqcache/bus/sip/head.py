@@ -51,7 +51,8 @@ def split_head(data: bytes) -> tuple[list[str], int]:
         clean = text.count("\n") == ends and text.count("\r") == ends
     if end < 0 or not clean:
         text, lines, start = _split_loosely(data)
-    if "\0" in text:
+    # As a quoted pair it is part of a string (RFC 3261 section 25.1).
+    if "\0" in text and "\0" in text.replace("\\\0", ""):
         _refuse_characters(lines[0])
     if len(lines) - 1 > MAX_HEADERS:
         raise MessageError("too_many_headers", str(len(lines) - 1))

@@ -34,6 +34,8 @@ REASONS: Mapping[int, str] = {
     513: "Message Too Large",
 }
 
+#: Statuses for a request that may lack what its answer would copy.
+BROKEN = frozenset({400, 505})
 #: What a header may end with that is no parameter yet: a further one must not follow two semicolons.
 _NO_PARAM = "; \t"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]++")
@@ -139,7 +141,16 @@ def build_response(
         f"Call-ID: {headers.get('call-id')}\r\n"
         f"{agent}{media}{more}\r\n"
     )
+    if status in BROKEN:
+        head = _without_empty_lines(head)
     return head.encode("utf-8", "surrogateescape") + body
+
+
+def _without_empty_lines(head: str) -> str:
+    """A broken request may lack what its answer would copy."""
+    for name in ("To", "From", "CSeq", "Call-ID"):
+        head = head.replace(f"\r\n{name}: \r\n", "\r\n", 1)
+    return head
 
 
 def clean(text: str) -> str:
@@ -148,7 +159,7 @@ def clean(text: str) -> str:
 
 
 def _with_tag(to: str, tag: str) -> str:
-    if not tag:
+    if not tag or not to:
         return to
     # A To that ends with its bracket has no parameters: the usual case, and it needs no parsing.
     if to[-1:] != ">":

@@ -8,13 +8,24 @@ cutting a stream into messages is ``stream.py``'s. What a message means is for o
 from __future__ import annotations
 
 from dmqcache.bus.sip.head import parse_length, read_headers, split_head
-from dmqcache.bus.sip.headers import TOKEN, CSeq, Headers, MessageError, NameAddr, Via, split_list
+from dmqcache.bus.sip.headers import (
+    TOKEN,
+    CSeq,
+    Headers,
+    MessageError,
+    NameAddr,
+    Via,
+    full_name,
+    split_list,
+)
 
 __all__ = ["MessageError", "SipMessage", "SipRequest", "SipResponse", "parse_message"]
 
 #: Bytes of the largest datagram (the UDP length field's 16 bits).
 MAX_DATAGRAM = 65_535
 
+#: The headers of a request that its answer has too.
+COPIED = frozenset({"via", "from", "to", "call-id", "cseq"})
 #: What a datagram may begin with instead of a start line; empty bytes stand for an empty datagram.
 _LEADING = (b"", b"\r", b"\n", b"\0")
 
@@ -133,8 +144,8 @@ def parse_message(data: bytes | memoryview, *, stream: bool = False) -> SipReque
     """Read one whole message. Raises :class:`MessageError`, and never anything else.
 
     A datagram's body ends at Content-Length or, without one, with the datagram; what follows is cut off
-    (RFC 3261 section 18.3). With ``stream`` the length must be there. Line ends may be LF alone. Where only
-    the body of a request is wrong, the error has the request, to be answered with 400 as that section asks.
+    (RFC 3261 section 18.3). With ``stream`` the length must be there. Line ends may be LF alone. Where a
+    request has at least a Via, the error has as much of it as an answer needs.
     """
     if not isinstance(data, bytes):
         data = bytes(data)
@@ -143,6 +154,14 @@ def parse_message(data: bytes | memoryview, *, stream: bool = False) -> SipReque
     if data[:1] in _LEADING:
         data = _without_leading_line_ends(data)
     lines, start = split_head(data)
+    try:
+        return _read(data, lines, start, stream)
+    except MessageError as error:
+        error.request = _answerable(lines)
+        raise
+
+
+def _read(data: bytes, lines: list[str], start: int, stream: bool) -> SipRequest | SipResponse:
     words = lines[0].split(" ", 2)
     is_request = _is_request_line(words)
     status = 0 if is_request else _read_status(words)
@@ -150,15 +169,27 @@ def parse_message(data: bytes | memoryview, *, stream: bool = False) -> SipReque
     cseq = CSeq.parse(values["cseq"][0])
     if is_request:
         _check_request_line(words, cseq)
-    try:
-        body = _read_body(data, start, values.get("content-length"), stream)
-    except MessageError as error:
-        if is_request:
-            error.request = SipRequest(words[0], words[1], Headers(values), cseq, b"")
-        raise
+    body = _read_body(data, start, values.get("content-length"), stream)
     if is_request:
         return SipRequest(words[0], words[1], Headers(values), cseq, body)
     return SipResponse(status, words[2] if len(words) > 2 else "", Headers(values), cseq, body)
+
+
+def _answerable(lines: list[str]) -> SipRequest | None:
+    """What an answer to a broken request copies (RFC 3261 section 8.2.6), as far as it is there; None: it is
+    no request, or has no Via, so that nobody could do anything with an answer."""
+    words = lines[0].rstrip(" \t").split(" ")
+    if len(words) < 2 or words[-1][:4].upper() != "SIP/" or words[0][:4].upper() == "SIP/":
+        return None
+    values: dict[str, list[str]] = {}
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        key, value = full_name(name.rstrip(" \t")), value.strip(" \t")
+        if colon and value and key in COPIED and (key == "via" or key not in values):
+            values.setdefault(key, []).append(value)
+    if "via" not in values:
+        return None
+    return SipRequest(words[0], "", Headers(values), CSeq(0, words[0]), b"")
 
 
 def _without_leading_line_ends(data: bytes) -> bytes:

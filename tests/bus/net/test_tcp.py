@@ -362,7 +362,8 @@ def test_one_host_does_not_take_the_room_of_the_others() -> None:
 @both_loops
 def test_only_so_many_connections_are_taken(loop: Loop) -> None:
     async def main() -> None:
-        async with sides("127.0.0.11", options=TcpOptions(max_accepted=2)) as [(side, here)]:
+        options = TcpOptions(max_accepted=2, kept_for_nodes=0)
+        async with sides("127.0.0.11", options=options) as [(side, here)]:
             kept = [await asyncio.open_connection(here.host, here.port) for _ in range(2)]
             reader, writer = await asyncio.open_connection(here.host, here.port)
             await closed(reader)
@@ -390,6 +391,56 @@ def test_only_so_many_connections_are_taken(loop: Loop) -> None:
                     await asyncio.sleep(0.01)
 
     run(loop, main())
+
+
+def test_idle_strangers_go_first_and_places_are_kept_for_nodes() -> None:
+    async def main() -> None:
+        options = TcpOptions(
+            max_accepted=4, kept_for_nodes=1, idle=1000.0, is_node=lambda peer: peer.host == "127.0.0.13"
+        )
+
+        async def call(host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            return await asyncio.open_connection(here.host, here.port, local_addr=(host, 0))
+
+        async with sides("127.0.0.11", options=options) as [(side, here)]:
+            strangers = [await call("127.0.0.12") for _ in range(3)]
+            for number, (_, writer) in enumerate(strangers):
+                writer.write(sip(b"%d" % number))
+                await until(lambda wanted=number + 1: len(side.received) == wanted)  # type: ignore[misc]
+            # Nobody of them is idle, and the last place is not for strangers.
+            reader, writer = await call("127.0.0.12")
+            await closed(reader)
+            writer.close()
+            assert side.counters.drops == {"tcp_too_many": 1}
+            nodes = [await call("127.0.0.13") for _ in range(4)]
+            for number, (_, writer) in enumerate(nodes):
+                writer.write(sip(b"node"))
+                await until(lambda wanted=number + 4: len(side.received) == wanted)  # type: ignore[misc]
+            # Those who were silent longest went first; nodes take no place of nodes.
+            for reader, _ in strangers:
+                await closed(reader)
+            assert side.counters.drops == {"tcp_too_many": 1, "tcp_idle": 3}
+            reader, writer = await call("127.0.0.13")
+            await closed(reader)
+            for each in (writer, *(writer for _, writer in (*strangers, *nodes))):
+                each.close()
+
+    asyncio.run(main())
+
+
+def test_a_stranger_takes_the_place_of_one_that_is_idle() -> None:
+    async def main() -> None:
+        options = TcpOptions(max_accepted=2, kept_for_nodes=1, idle=0.0, is_node=lambda peer: False)
+        async with sides("127.0.0.11", options=options) as [(side, here)]:
+            first, second = [await asyncio.open_connection(here.host, here.port) for _ in range(2)]
+            await closed(first[0])
+            second[1].write(sip())
+            await until(lambda: side.received)
+            assert side.counters.drops == {"tcp_idle": 1}
+            for _, writer in (first, second):
+                writer.close()
+
+    asyncio.run(main())
 
 
 def test_a_connection_of_a_stranger_is_not_taken() -> None:

@@ -105,9 +105,33 @@ def test_a_request_with_a_bad_body_can_still_be_answered(length: bytes) -> None:
     assert caught.value.request.call_id == "c1"
 
 
-def test_no_request_is_kept_of_what_has_no_readable_head() -> None:
+@pytest.mark.parametrize(
+    ("data", "call_id"),
+    [
+        (request(replaced(b"CSeq", b"CSeq: x KDMQ\r\n")), "c1"),
+        (request(replaced(b"Call-ID", b"")), ""),
+        (request().replace(b"SIP/2.0\r\n", b"SIP/3.0\r\n", 1), "c1"),
+    ],
+)
+def test_of_a_broken_request_there_is_as_much_as_an_answer_needs(data: bytes, call_id: str) -> None:
     with pytest.raises(MessageError) as caught:
-        parse_message(request(replaced(b"CSeq", b"CSeq: x KDMQ\r\n")))
+        parse_message(data)
+    kept = caught.value.request
+    assert isinstance(kept, SipRequest) and kept.method == "KDMQ" and kept.call_id == call_id
+    assert kept.headers.get("via") and set(dict(kept.headers)) <= {"via", "from", "to", "call-id", "cseq"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request(replaced(b"Via", b"")),
+        request().replace(b"SIP/2.0\r\n", b"\r\n", 1),
+        b"SIP/3.0 200 OK\r\n\r\n",
+    ],
+)
+def test_what_nobody_could_answer_is_not_kept(data: bytes) -> None:
+    with pytest.raises(MessageError) as caught:
+        parse_message(data)
     assert caught.value.request is None
 
 
