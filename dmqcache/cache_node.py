@@ -26,6 +26,7 @@ from dmqcache.config.peer_loading import load_peers, register_peers
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.disk.node_disk import NodeDisk
 from dmqcache.metrics.node_view import NodeRow, SyncProgress, node_rows, sync_progress
+from dmqcache.node_channels import NodeChannels, open_channels
 from dmqcache.process_end import LeaveFirst, leave_first
 from dmqcache.release import SOFTWARE, VERSION
 from dmqcache.socket_bus import KeyOptions, OpenBus, Security
@@ -62,6 +63,7 @@ class CacheNode:
         self._shell: OpenBus | None = None
         self._store: Store | None = None
         self._disk: NodeDisk | None = None
+        self._channels: NodeChannels | None = None
         self._peers = load_peers(self.config.peers)
         self._servers: list[Any] = []
         #: A ``ServedTls``; its module is loaded only where there is one.
@@ -140,6 +142,10 @@ class CacheNode:
         )
         self._store = Store(config.tables, bus, runtime, options)
         register_peers(bus, self._peers)
+        try:
+            self._channels = open_channels(bus, runtime, config.channels, config.has_clients)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
         guard = _only_here()
         for table in self._store.tables.values():
             table.guard = guard
@@ -160,7 +166,7 @@ class CacheNode:
 
             self._tls = tls_of(config, self._certificate_read)
             self._tls.start()
-        if config.client_address or config.client_tls_address or config.client_socket:
+        if config.has_clients:
             from dmqcache.client_doors import doors_of
             from dmqcache.server.resp.clients import MAX_CLIENTS
             from dmqcache.server.resp.server import RespServer
@@ -171,6 +177,7 @@ class CacheNode:
                 max_clients=room_for(MAX_CLIENTS),
                 max_value_bytes=config.max_value_bytes,
                 doors=doors_of(config, self._tls),
+                key_events=config.notify_keyspace_events or "",
             )
             await self._open(server, "client_address", config.client_address)
         if config.http_address is not None:
@@ -250,6 +257,13 @@ class CacheNode:
     def bus(self) -> Bus:
         """The DMQ bus: register further peers here."""
         return self.store.bus
+
+    @property
+    def channels(self) -> NodeChannels:
+        """What clients publish and subscribe to. RuntimeError before :meth:`start`."""
+        if self._channels is None:
+            raise RuntimeError("the node is not started")
+        return self._channels
 
     @property
     def tables(self) -> Mapping[str, Table]:

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,6 +178,36 @@ def test_a_kamailio_speaks_to_the_peer_from_its_script(start: Start) -> None:
     node = serve(start, address, "--peer", "presence:Presence")
     with Kamailio("127.0.0.98", seeds=[address], extra_cfg=every_second):
         node.wait_for("peer.presence: alice is open at sip:127.0.0.98:5060")
+
+
+def test_programs_with_a_redis_client_talk_on_a_channel_of_the_bus(start: Start) -> None:
+    ports = [free_port("127.0.0.1", "tcp") for _ in range(2)]
+    first, second = sip("127.0.0.95"), sip("127.0.0.96")
+    for address, port, flags in (
+        (first, ports[0], []),
+        (second, ports[1], ["--notification-address", first]),
+    ):
+        flags = ["--server-address", address, "--client-address", f"127.0.0.1:{port}", *flags]
+        node = start("-m", "dmqcache", "serve", "--http-address", "off", "--channel", "alerts", *flags)
+        node.wait_for("ready:")
+    python = start(str(EXAMPLES / "alerts.py"), f"redis://127.0.0.1:{ports[0]}")
+    python.wait_for("nodes and their answers:", second)
+    program = shutil.which("node")
+    if program is None:
+        pytest.skip("Node.js is not installed")
+    script = subprocess.Popen(
+        [program, str(EXAMPLES / "alerts.js"), "127.0.0.1", str(ports[1])], stdout=subprocess.PIPE
+    )
+    try:
+        python.wait_for(f"{second} says: hello from Node")
+        assert script.stdout is not None
+        assert script.stdout.readline().decode() == f"{second} says: hello from Node\n"
+        other = start(str(EXAMPLES / "alerts.py"), f"redis://127.0.0.1:{ports[0]}")
+        other.wait_for("nodes and their answers:")
+        assert script.stdout.readline().decode() == f"{first} says: hello from Python\n"
+    finally:
+        script.kill()
+        script.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("args", [(), ("sip:127.0.0.96:5060",), ("sip:127.0.0.96:5060", "x:5060", "alice")])

@@ -33,6 +33,8 @@ class BusCounters:
     timeouts: Counter[str] = field(default_factory=Counter)
     #: channel -> exceptions out of a handler or a callback
     handler_errors: Counter[str] = field(default_factory=Counter)
+    #: "in", "out" or "lost" -> messages of clients' PUBLISH between dmqcache nodes
+    published: Counter[str] = field(default_factory=Counter)
     #: "in" or "out" -> bytes of SIP
     bytes: Counter[str] = field(default_factory=Counter)
 

@@ -24,6 +24,8 @@ _METAVARS = {
     "sources": "ADDRESS",
     "path": "FILE",
     "secret": "FILE",
+    "channel": "NAME[=TYPE]",
+    "key_events": "LETTERS",
 }
 
 

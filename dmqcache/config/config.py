@@ -69,6 +69,8 @@ class Config:
     client_tls_key: Path | None
     client_tls_ca: Path | None
     allow_open: bool
+    channels: tuple[tuple[str, str], ...]
+    notify_keyspace_events: str | None
     http_address: HostPort | None
     http_token: Secret | None
     http_protect: str
@@ -97,6 +99,11 @@ class Config:
     notes: tuple[str, ...] = field(default=(), compare=False)
     #: Where each value came from, for the log: option -> "default", "file", the variable or the flag.
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def has_clients(self) -> bool:
+        """Whether Redis clients are served at all."""
+        return bool(self.client_address or self.client_tls_address or self.client_socket)
 
 
 def load(
@@ -256,6 +263,10 @@ def _check_servers(config: Config) -> None:
 
 
 def _check_channels(config: Config) -> None:
+    names = [name for name, _ in config.channels]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"channel {name!r} is given {names.count(name)} times")
     if config.notification_channel in ("", "htable", "dmqcache"):
         raise ConfigError(f"notification_channel {config.notification_channel!r} is taken; leave it out")
     for uri in config.notification_addresses:

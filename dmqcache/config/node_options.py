@@ -48,6 +48,8 @@ class NodeOptions(TypedDict, total=False):
     client_tls_key: str | Path | None
     client_tls_ca: str | Path | None
     allow_open: bool | str
+    channel: str | Sequence[str]
+    notify_keyspace_events: str
     http_address: str | None
     http_token_file: str | Path | None
     http_protect: str

@@ -72,6 +72,24 @@ SERVER_OPTIONS: tuple[Option, ...] = (
         "who reaches the client address reads and writes everything.",
     ),
     Option(
+        "channel",
+        "channel",
+        "",
+        "A channel of the bus that clients publish and subscribe to as dmq:NAME: NAME, or NAME=content/type. "
+        "Without a type what they send is text/plain.",
+        field="channels",
+        repeat=True,
+    ),
+    Option(
+        "notify_keyspace_events",
+        "key_events",
+        "",
+        "Which changes of keys are told to clients that subscribe to __keyspace@N__:KEY or "
+        "__keyevent@N__:EVENT, in Redis' letters: KEA tells everything. CONFIG SET changes it until the node "
+        "stops.",
+        optional=True,
+    ),
+    Option(
         "http_address",
         "host_port",
         "127.0.0.1:9180",

@@ -11,6 +11,7 @@ from typing import Any
 
 from dmqcache.bus.allow import Network, parse_entry
 from dmqcache.bus.sip.uri import NodeURI, URIError, is_ip, normal_host
+from dmqcache.channels.naming import parse_channel
 from dmqcache.config.addresses import HostPort, parse_host_port
 from dmqcache.config.option import ConfigError, Option
 from dmqcache.config.secrets import Secret
@@ -18,6 +19,8 @@ from dmqcache.store.table.settings import TableSettings
 
 #: An address that is switched off.
 OFF = "off"
+#: Letters of ``notify-keyspace-events``: what they mean, ``server/resp/key_events.py`` says.
+KEY_EVENTS = frozenset("KEA$glshzxetdn")
 
 
 def convert(option: Option, source: str, raw: Sequence[Any]) -> Any:
@@ -88,6 +91,17 @@ def _table(option: Option, value: Any) -> TableSettings:
 
 def _word(option: Option, value: Any) -> str:
     return _text(value)
+
+
+def _channel(option: Option, value: Any) -> tuple[str, str]:
+    return parse_channel(_text(value))
+
+
+def _key_events(option: Option, value: Any) -> str:
+    text = _text(value)
+    if not set(text) <= KEY_EVENTS:
+        raise ValueError("is not made of Redis' letters KEA$glshzxetdn; KEA tells everything")
+    return text
 
 
 def _choice(option: Option, value: Any) -> str:
@@ -169,4 +183,6 @@ _CONVERT: dict[str, Callable[[Option, Any], Any]] = {
     "path": _path,
     "secret": _secret,
     "switch": _switch,
+    "channel": _channel,
+    "key_events": _key_events,
 }

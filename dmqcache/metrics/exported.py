@@ -189,6 +189,14 @@ EXPORTS: Final[tuple[Export, ...]] = (
         lambda r: keyed(r.bus.handler_errors),
     ),
     Export(
+        "dmqcache_published_messages",
+        "counter",
+        "Messages that clients publish, told to (out) and by (in) other nodes; lost: not acknowledged.",
+        ("direction",),
+        lambda r: keyed(r.bus.published),
+        lambda r: [("in",), ("out",), ("lost",)],
+    ),
+    Export(
         "dmqcache_replication_delay_seconds",
         "histogram",
         "Time from a write here to another node's acknowledgement.",

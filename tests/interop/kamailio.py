@@ -48,7 +48,7 @@ class Kamailio:
     A test gives each Kamailio its own loopback address 127.0.0.x and the same port. `told_of_unanswered`:
     it is beside a Kamailio that tells others of seeds which have not answered. `name`: what it calls
     itself, if not `host`; it must resolve. `registrar`: it takes REGISTERs, and shares
-    the contacts over DMQ. `route`: its script has the line for KDMQ.
+    the contacts over DMQ. `route`: its script has the line for KDMQ. `channel`: its script takes part in it.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Kamailio:
         registrar: bool = False,
         route: bool = True,
         tls_port: int = 5061,
+        channel: str = "",
     ) -> None:
         self.release = release
         self._tls_port = tls_port
@@ -106,6 +107,7 @@ class Kamailio:
                 registrar=registrar,
                 route=route,
                 extra=extra_cfg,
+                channel=channel,
             )
         )
 

@@ -71,6 +71,21 @@ event_route[xhttp:request] {{
 
 KDMQ_ROUTE = """  if(is_method("KDMQ")) { dmq_handle_message(); exit; }
 """
+#: A script that takes part in a channel: it keeps what it hears last, and says something each second.
+HEARING = """  if(is_method("KDMQ") && $rU == "{channel}" && dmq_is_from_node()) {{
+    $sht({table}=>heard-{host}) = $rb;
+    sl_send_reply("200", "OK"); exit;
+  }}
+"""
+SAYING = """
+loadmodule "rtimer.so"
+modparam("rtimer", "timer", "name=tick;interval=1;mode=1;")
+modparam("rtimer", "exec", "timer=tick;route=TICK")
+route[TICK] {{
+  $shv(ticks) = $shv(ticks) + 1;
+  dmq_bcast_message("{channel}", "tick $shv(ticks) of {host}", "text/plain");
+}}
+"""
 REGISTRAR = """
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
@@ -187,6 +202,7 @@ def configuration(
     registrar: bool,
     route: bool,
     extra: str,
+    channel: str = "",
 ) -> str:
     """The whole configuration file. `name`: what it calls itself. `extra` goes before the routes (more
     parameters)."""
@@ -198,12 +214,16 @@ def configuration(
     parts += [f'modparam("dmq","notification_address","{seed}")\n' for seed in seeds]
     parts += [f'modparam("htable","htable","{table}")\n' for table in tables]
     parts += [REGISTRAR if registrar else "", extra]
+    hearing = ""
+    if channel:
+        parts.append(SAYING.format(channel=channel, host=host))
+        hearing = HEARING.format(channel=channel, host=host, table=table_names(tables)[0])
     names = enumerate(table_names(tables))
     branches = "".join(BRANCH.format(number=i, t=name, piece=PIECE_BYTES) for i, name in names)
     parts.append(
         ROUTES.format(
             branches=branches,
-            kdmq=KDMQ_ROUTE if route else "",
+            kdmq=hearing + (KDMQ_ROUTE if route else ""),
             requests=REGISTRAR_ROUTE if registrar else "",
         )
     )

@@ -6,11 +6,16 @@ import asyncio
 from dataclasses import dataclass, field
 
 from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.node import Node
+from dmqcache.bus.peer import OnResponse, Peer, Response
+from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.metrics.node_view import NodeRow, SyncProgress
+from dmqcache.node_channels import NodeChannels
 from dmqcache.server.resp.command_table import execute
 from dmqcache.server.resp.cursors import Cursors
 from dmqcache.server.resp.session import Session, Shared
+from dmqcache.store.table.changes import Changes
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import StoreCounters
@@ -40,9 +45,75 @@ def row(uri: str, local: bool = False, rtt_ms: float | None = None) -> NodeRow:
     return NodeRow(uri, "active", local, "dmqcache (0.1.0)", None, rtt_ms, "yes", 0)
 
 
+class Soon:
+    """The next turn comes at once: nobody is told of anything but events."""
+
+    def call_later(self, delay: float, callback: object) -> None: ...
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+class Sent:
+    """A message on its way, for nobody to stop."""
+
+    def cancel(self) -> None: ...
+
+
 @dataclass
 class FakeBus:
+    """This node and one other, which answers every message with 200."""
+
     counters: BusCounters = field(default_factory=BusCounters)
+    local: Node = field(default_factory=lambda: Node(NodeURI.parse("sip:127.0.0.11:5060"), local=True))
+    other: Node = field(default_factory=lambda: Node(NodeURI.parse("sip:127.0.0.12:5060")))
+    peers: dict[str, Peer] = field(default_factory=dict)
+    #: channel, body, node, content type
+    sent: list[tuple[str, bytes, str, str]] = field(default_factory=list)
+    answers: bool = True
+
+    def register_peer(self, peer: Peer) -> None:
+        if peer.channel in self.peers or peer.channel == "htable":
+            raise ValueError(f"channel {peer.channel!r} is taken or empty")
+        self.peers[peer.channel] = peer
+
+    def active_nodes(self) -> list[Node]:
+        return [self.other]
+
+    def list_nodes(self) -> list[Node]:
+        return [self.local, self.other]
+
+    def send_message(
+        self,
+        peer: Peer,
+        body: bytes,
+        node: NodeURI | str,
+        *,
+        content_type: str = "text/plain",
+        on_response: OnResponse | None = None,
+        max_forwards: int = 1,
+        timeout: float | None = None,
+        fast: bool = False,
+        repeat: bool = True,
+    ) -> Sent:
+        self.sent.append((peer.channel, body, str(node), content_type))
+        if on_response is not None and self.answers:
+            on_response(Response(200, self.other.uri))
+        return Sent()
+
+    def bcast_message(
+        self,
+        peer: Peer,
+        body: bytes,
+        *,
+        exclude: NodeURI | str | None = None,
+        content_type: str = "text/plain",
+        on_response: OnResponse | None = None,
+        max_forwards: int = 1,
+    ) -> int:
+        self.send_message(peer, body, self.other.uri, content_type=content_type, on_response=on_response)
+        return 1
 
 
 class FakeNode:
@@ -53,7 +124,12 @@ class FakeNode:
         clock = Clock(self.time.now, self.time.wall_ms)
         settings = [TableSettings.parse(text) for text in declared or ("cache", "users=>autoexpire=60")]
         self.tables = {one.name: Table(one, clock) for one in settings}
+        for table in self.tables.values():
+            table.changes = Changes(table, Soon(), _raise)
         self.bus = FakeBus()
+        #: What is published is told to the other nodes.
+        self.told: list[tuple[str, str]] = []
+        self.channels = NodeChannels(self.bus, lambda channel, body: self.told.append((channel, body)))
         self.counters = StoreCounters()
         self.ready = True
         self.disk: DiskStatus | None = None
@@ -88,4 +164,5 @@ def make_session(node: FakeNode | None = None) -> Session:
     node = node or FakeNode()
     session = Session(Shared(node, node.time.wall, node.time.now, Cursors(), execute), "127.0.0.1:1")
     session.shared.sessions[session.id] = session
+    node.channels.deliver = session.shared.subscriptions.deliver
     return session

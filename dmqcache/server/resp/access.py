@@ -21,6 +21,8 @@ _OF_GROUP: Final[Mapping[str, str]] = {
     "string": "string",
     "transactions": "transaction",
 }
+#: Commands that are of no such category, as in Redis.
+_WITHOUT: Final = frozenset({"PUBSUB|HELP", "TIME"})
 #: What neither group nor flags say.
 _MORE: Final[Mapping[str, frozenset[str]]] = {
     "COMMAND": frozenset({"connection"}),
@@ -65,6 +67,15 @@ _EFFECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "TYPE": ("",),
     "WATCH": ("",),
 }
+#: Where the channels of a command stand; of the bus's own ones the name that they are subscribed to by.
+_CHANNELS: Final[Mapping[str, slice]] = {
+    "DMQ.BROADCAST": slice(1, 2),
+    "DMQ.CHANNEL": slice(1, 2),
+    "DMQ.SEND": slice(1, 2),
+    "PSUBSCRIBE": slice(1, None),
+    "PUBLISH": slice(1, 2),
+    "SUBSCRIBE": slice(1, None),
+}
 #: Commands over all keys of a table, and what they do to them: their users must be allowed all keys. Redis'
 #: own KEYS, SCAN and FLUSHDB are ruled by their names alone, as in Redis.
 _WHOLE: Final[Mapping[str, str]] = {"DMQ.MATCH": "r", "DMQ.REMOVE": "w", "DMQ.SCAN": "r"}
@@ -76,7 +87,7 @@ def categories(command: Command) -> frozenset[str]:
     """Without ``@``."""
     flags = command.flags.split()
     found = {"fast" if "fast" in flags else "slow"}
-    if command.group in _OF_GROUP and not command.subcommands and command.name != "TIME":
+    if command.group in _OF_GROUP and not command.subcommands and command.name not in _WITHOUT:
         found.add(_OF_GROUP[command.group])
     if "readonly" in flags or "write" in flags:
         found.add("read" if "readonly" in flags else "write")
@@ -99,6 +110,14 @@ def keys_of(command: Command, args: list[str]) -> list[tuple[str, str]]:
         effects = ("r",)
     keys = args[first : None if last < 0 else last + 1 : step]
     return [(key, effects[min(place, len(effects) - 1)]) for place, key in enumerate(keys)]
+
+
+def channels_of(command: Command, args: list[str]) -> list[str]:
+    """The channels, or patterns of them, that it publishes or subscribes to."""
+    place = _CHANNELS.get(command.name)
+    if place is None:
+        return []
+    return [f"dmq:{name}" if command.name.startswith("DMQ.") else name for name in args[place]]
 
 
 def on_whole_table(command: Command) -> str | None:

@@ -68,10 +68,14 @@ class Wanted:
     tables: Sequence[str] = ()
     #: What is done to any key of the table, where the keys are not named.
     whole: str | None = None
+    channels: Sequence[str] = ()
+    #: The channels are patterns: only the same ones are allowed.
+    literal: bool = False
 
 
 class Refusal(NamedTuple):
-    """Why a user may not, in the words of Redis' log: ``command``, ``key``, or ``table``; and which one."""
+    """Why a user may not, in the words of Redis' log (``command``, ``key``, ``channel``, or ours, ``table``);
+    and which one."""
 
     reason: str
     object: str
@@ -121,6 +125,9 @@ class User:
         for key, effects in wanted.keys:
             if not self._may_touch(key, effects):
                 return Refusal("key", key)
+        for channel in wanted.channels:
+            if not self._may_use(channel, wanted.literal):
+                return Refusal("channel", channel)
         return Refusal("key", "*") if wanted.whole is not None and not self._all(wanted.whole) else None
 
     def _may_run(self, wanted: Wanted) -> bool:
@@ -135,6 +142,11 @@ class User:
 
     def _may_touch(self, key: str, effects: str) -> bool:
         return any(rule.allows(effects) and rule.fits(key) for rule in self.keys)
+
+    def _may_use(self, channel: str, literal: bool) -> bool:
+        if "*" in self.channels:
+            return True
+        return any(one == channel if literal else compile_glob(one)(channel) for one in self.channels)
 
     def _all(self, effects: str) -> bool:
         return any(rule.pattern == "*" and rule.allows(effects) for rule in self.keys)
@@ -218,6 +230,10 @@ def _with_rule(user: User, word: str, known: Container[str]) -> User:
     if sign in "#!" and len(rest) == 64 and all(char in "0123456789abcdef" for char in rest):
         return _with_password(user, rest, sign == "#")
     if sign == "&" and rest:
+        try:
+            compile_glob(rest)
+        except ValueError as error:
+            raise AclError(f"user {user.name}: {error}") from None
         return replace(user, channels=(*(one for one in user.channels if one != rest), rest))
     if word.startswith("table="):
         return replace(user, tables=(user.tables or frozenset()) | {word.removeprefix("table=")})

@@ -20,11 +20,11 @@ LONGEST: Final = 128
 class Entry:
     """One kind of refusal."""
 
-    #: ``command``, ``key``, ``table`` or ``auth``.
+    #: ``command``, ``key``, ``channel``, ``table`` or ``auth``.
     reason: str
     #: ``toplevel`` or ``multi``.
     context: str
-    #: The command, the key or the table; of ``auth`` the word by which it was tried.
+    #: The command, the key, the channel or the table; of ``auth`` the word by which it was tried.
     object: str
     username: str
     #: The connection, as CLIENT LIST shows it.
@@ -45,7 +45,7 @@ class AclLog:
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque(maxlen=KEPT)
         #: All there ever were, for INFO: refusals by reason.
-        self.counts: dict[str, int] = {"auth": 0, "command": 0, "key": 0, "table": 0}
+        self.counts: dict[str, int] = dict.fromkeys(("auth", "command", "key", "channel", "table"), 0)
 
     def add(self, entry: Entry) -> None:
         """Somebody was refused."""

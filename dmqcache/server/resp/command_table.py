@@ -13,6 +13,7 @@ from dmqcache.server.resp import (
     commands_bitfield,
     commands_bits,
     commands_bytes,
+    commands_channel,
     commands_client,
     commands_config,
     commands_connection,
@@ -20,6 +21,7 @@ from dmqcache.server.resp import (
     commands_expiry,
     commands_key,
     commands_number,
+    commands_pubsub,
     commands_scan,
     commands_server,
     commands_string,
@@ -47,6 +49,7 @@ GROUPS: Final = (
     ("bitmap", (commands_bits, commands_bitfield)),
     ("generic", (commands_key, commands_expiry, commands_scan)),
     ("connection", (commands_connection, commands_client)),
+    ("pubsub", (commands_pubsub, commands_channel)),
     ("transactions", (commands_transaction,)),
     ("server", (commands_server, commands_config, commands_dmq)),
 )

@@ -57,7 +57,7 @@ def _list(session: Session, args: list[str]) -> bytes:
     if len(args) > 2:
         what = args[2].upper()
         if what == "TYPE" and len(args) == 4:
-            chosen = chosen if _is_normal(args[3]) else ()
+            chosen = _of_kind(chosen, args[3])
         elif what == "ID" and len(args) > 3:
             chosen = [sessions[one] for one in map(_client_id, args[3:]) if one in sessions]
         else:
@@ -65,11 +65,13 @@ def _list(session: Session, args: list[str]) -> bytes:
     return verbatim(_lines(chosen), session.resp3)
 
 
-def _is_normal(kind: str) -> bool:
-    """Whether clients of a type are such as there are here."""
+def _of_kind(sessions: Iterable[Session], kind: str) -> list[Session]:
+    """Those of one type. Of some that Redis has there are none here."""
     if kind.lower() not in ("normal", "master", "replica", "slave", "pubsub"):
         raise CommandError(f"ERR Unknown client type '{kind}'")
-    return kind.lower() == "normal"
+    return [
+        one for one in sessions if kind.lower() == ("pubsub" if one.channels or one.patterns else "normal")
+    ]
 
 
 def _client_id(text: str) -> int:
@@ -126,7 +128,7 @@ def _filtered(session: Session, args: list[str]) -> list[Session]:
             case "ADDR":
                 found = [one for one in found if one.address == value]
             case "TYPE":
-                found = found if _is_normal(value) else []
+                found = _of_kind(found, value)
             case "USER":
                 if value not in session.shared.users.by_name:
                     raise CommandError(f"ERR No such user '{value}'")

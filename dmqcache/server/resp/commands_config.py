@@ -8,6 +8,7 @@ from typing import Final
 
 from dmqcache.server.resp.command import Command, container, parse_integer
 from dmqcache.server.resp.globs import compile_glob
+from dmqcache.server.resp.key_events import parse_letters
 from dmqcache.server.resp.reply import OK, CommandError, encode, wrong_arity
 from dmqcache.server.resp.session import Session, Shared
 
@@ -15,11 +16,11 @@ from dmqcache.server.resp.session import Session, Shared
 MAX_NAMES: Final = 1000
 #: How this server always is.
 _FIXED: Final = {
+    "client-output-buffer-limit": "normal 0 0 0 slave 0 0 0 pubsub 33554432 8388608 60",
     "save": "",
     "appendonly": "no",
     "maxmemory": "0",
     "maxmemory-policy": "noeviction",
-    "notify-keyspace-events": "",
     "proto-max-bulk-len": "536870912",
     "timeout": "0",
 }
@@ -38,6 +39,7 @@ def _settings(shared: Shared) -> dict[str, str]:
         "databases": str(len(shared.node.tables)),
         "port": str(shared.port),
         "maxclients": str(shared.max_clients),
+        "notify-keyspace-events": shared.key_events.letters,
         "loglevel": next((word for word, number in _LEVELS.items() if number == level), "notice"),
     }
 
@@ -102,7 +104,19 @@ def _log_level(shared: Shared, name: str, value: str) -> Callable[[], None]:
     return lambda: logging.getLogger("dmqcache").setLevel(level)
 
 
-_CHANGES: Final = {"maxclients": _max_clients, "loglevel": _log_level}
+def _key_events(shared: Shared, name: str, value: str) -> Callable[[], None]:
+    try:
+        letters = parse_letters(value)
+    except ValueError as problem:
+        raise _refused(name, str(problem)) from None
+    return lambda: shared.key_events.tell(letters)
+
+
+_CHANGES: Final = {
+    "maxclients": _max_clients,
+    "loglevel": _log_level,
+    "notify-keyspace-events": _key_events,
+}
 
 COMMANDS = (
     container(
@@ -110,7 +124,7 @@ COMMANDS = (
         "Reads and changes settings.",
         (
             Command("CONFIG|GET", _get, -3, "admin", "Returns settings by name or pattern."),
-            Command("CONFIG|SET", _set, -4, "admin", "Changes maxclients or loglevel until the node stops."),
+            Command("CONFIG|SET", _set, -4, "admin", "Changes a setting until the node stops."),
         ),
     ),
 )

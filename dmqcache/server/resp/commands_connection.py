@@ -28,6 +28,8 @@ _GREET_WITH_AUTH = (
 def ping(session: Session, args: list[str]) -> bytes:
     if len(args) > 2:
         raise wrong_arity("ping")
+    if session.only_listens:
+        return encode(["pong", args[1] if len(args) > 1 else ""], False)
     return PONG if len(args) == 1 else bulk(args[1])
 
 
@@ -62,6 +64,7 @@ def hello(session: Session, args: list[str]) -> bytes:
     if name is not None:
         session.name = name
     session.resp3 = resp3
+    session.restrict()
     about: dict[str, object] = {
         "server": "redis",
         "version": REDIS_VERSION,
@@ -91,6 +94,7 @@ def quit_(session: Session, args: list[str]) -> bytes:
 
 
 def reset(session: Session, args: list[str]) -> bytes:
+    session.let_go()
     session.reset()
     return simple("RESET")
 

@@ -53,6 +53,11 @@ PROTECTED: Final = (
     "however MAKE SURE the node is not publicly accessible from internet if you do so. NOTE: You only need "
     "to do one of the above things in order for the node to start accepting connections from the outside."
 )
+#: What may wait for a client that is told what others publish, before it is cut off: at once, and for so many
+#: seconds (Redis' client-output-buffer-limit pubsub).
+PUSHED_BYTES: Final = 32 << 20
+PUSHED_SOFT_BYTES: Final = 8 << 20
+PUSHED_SOFT_S: Final = 60.0
 #: Seconds between two looks whether the node still has too much to tell others.
 CONGESTION_PAUSE_S: Final = 0.001
 
@@ -68,9 +73,13 @@ class Connection(asyncio.Protocol):
         "_next",
         "_parser",
         "_paused",
+        "_pushed",
+        "_pushes",
         "_queued",
+        "_replies",
         "_session",
         "_shared",
+        "_slow_since",
         "_transport",
         "_unread",
         "_waiting",
@@ -98,6 +107,13 @@ class Connection(asyncio.Protocol):
         self._congested = False
         #: We do not read from the client.
         self._paused = False
+        #: The replies of the commands that are being run.
+        self._replies: list[bytes] | None = None
+        #: What others have published for the client, to be written on the next turn, and its bytes.
+        self._pushes: list[bytes] = []
+        self._pushed = 0
+        #: Since when more waits for it than should.
+        self._slow_since: float | None = None
 
     # -- asyncio ----------------------------------------------------------------------------------------
 
@@ -107,6 +123,7 @@ class Connection(asyncio.Protocol):
         host, address = _peer(self._transport)
         self._session = session = Session(self._shared, address)
         session.end = self.close
+        session.push = self.push
         refusal = ""
         if not self._clients.admit(self):
             refusal = "ERR max number of clients reached"
@@ -129,6 +146,7 @@ class Connection(asyncio.Protocol):
         self._commands = []
         if self._waiting is not None:
             self._waiting.cancel()
+        self._session.let_go()
         self._shared.sessions.pop(self._session.id, None)
         self._clients.forget(self)
 
@@ -210,6 +228,10 @@ class Connection(asyncio.Protocol):
             self._read_or_pause()
         if not self._commands:
             self._queued = 0
+        self._account()
+
+    def _account(self) -> None:
+        """Say what is held for the client."""
         held = self._queued + self._parser.pending + self._transport.get_write_buffer_size()
         held += self._session.held
         if held != self.held and not self._session.closing:
@@ -219,6 +241,7 @@ class Connection(asyncio.Protocol):
         session, commands = self._session, self._commands
         start = self._next
         replies: list[bytes] = []
+        self._replies = replies
         for position in range(start, min(start + SLICE_COMMANDS, len(commands))):
             reply = self._shared.execute(session, commands[position])
             self._next = position + 1
@@ -231,6 +254,7 @@ class Connection(asyncio.Protocol):
             replies.append(reply)
             if session.closing or len(reply) > LARGE_REPLY_BYTES:
                 break
+        self._replies = None
         self._shared.counters.commands += self._next - start
         if self._next >= len(commands):
             self._commands, self._next = [], 0
@@ -238,6 +262,34 @@ class Connection(asyncio.Protocol):
         if self._shared.node.congested():
             self._congested = True
             self._loop.call_later(CONGESTION_PAUSE_S, self._try_again)
+
+    def push(self, data: bytes) -> None:
+        """Tell the client something beside its replies: at their place, if its own command is the cause."""
+        if self._replies is not None:
+            self._replies.append(data)
+            return
+        if not self._pushes:
+            self._loop.call_soon(self._push_out)
+        self._pushes.append(data)
+        self._pushed += len(data)
+        if self._pushed > PUSHED_BYTES and not self._session.closing:
+            self.end("slow_subscriber")
+
+    def _push_out(self) -> None:
+        pushes, self._pushes, self._pushed = self._pushes, [], 0
+        if self._session.closing:
+            return
+        self._write(b"".join(pushes))
+        waiting = self._transport.get_write_buffer_size()
+        if waiting <= PUSHED_SOFT_BYTES:
+            self._slow_since = None
+        elif self._slow_since is None:
+            self._slow_since = self._loop.time()
+        elif self._loop.time() - self._slow_since > PUSHED_SOFT_S:
+            self.end("slow_subscriber")
+        if waiting > PUSHED_BYTES and not self._session.closing:
+            self.end("slow_subscriber")
+        self._account()
 
     def _write(self, data: bytes) -> None:
         if data:
@@ -271,6 +323,10 @@ class Connection(asyncio.Protocol):
         with contextlib.suppress(asyncio.CancelledError):
             try:
                 data = await reply
+            except ValueError as problem:
+                # What is wrong with a command that waits is seen when it is under way.
+                self._shared.counters.errors += 1
+                data = error(f"ERR {problem}")
             except Exception:
                 log.exception("a command failed")
                 data = error("ERR internal error, see the node's log")

@@ -57,7 +57,8 @@ def compile_glob(pattern: str) -> Callable[[str], bool]:
                 char = pattern[position]
                 position += 1
             pieces[-1] += re.escape(char)
-    expression = re.compile(_join(pieces), re.DOTALL)
+    # As in Redis 7, no pattern but the empty one matches an empty text.
+    expression = re.compile((r"(?!\Z)" if pattern else "") + _join(pieces), re.DOTALL)
     return lambda text: expression.fullmatch(_bytewise(text)) is not None
 
 

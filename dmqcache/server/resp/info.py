@@ -59,6 +59,7 @@ def _clients(shared: Shared) -> Section:
         "connected_clients": len(shared.sessions),
         "maxclients": shared.max_clients,
         "blocked_clients": sum(session.waiting for session in shared.sessions.values()),
+        "pubsub_clients": sum(bool(one.channels or one.patterns) for one in shared.sessions.values()),
         "client_bytes_held": shared.held,
     }
 
@@ -135,7 +136,14 @@ def _stats(shared: Shared) -> Section:
         "acl_access_denied_cmd": shared.acl_log.counts["command"],
         "acl_access_denied_key": shared.acl_log.counts["key"],
         "acl_access_denied_table": shared.acl_log.counts["table"],
+        "acl_access_denied_channel": shared.acl_log.counts["channel"],
         "total_error_replies": counters.errors,
+        "pubsub_channels": len(shared.subscriptions.channels),
+        "pubsub_patterns": shared.subscriptions.patterns,
+        "client_output_buffer_limit_disconnections": counters.refused["slow_subscriber"],
+        "published_to_nodes": shared.node.bus.counters.published["out"],
+        "published_by_nodes": shared.node.bus.counters.published["in"],
+        "published_lost": shared.node.bus.counters.published["lost"],
         "expired_keys": sum(one.expirations for one in tables),
         "evicted_keys": 0,
         "keyspace_hits": sum(one.hits for one in tables),

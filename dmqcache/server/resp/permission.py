@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Final
 
-from dmqcache.server.resp.access import FREE, categories, is_of_table, keys_of, on_whole_table
+from dmqcache.server.resp.access import (
+    FREE,
+    categories,
+    channels_of,
+    is_of_table,
+    keys_of,
+    on_whole_table,
+)
 from dmqcache.server.resp.acl import DEFAULT, Refusal, User, Users, Wanted
 from dmqcache.server.resp.acl_log import Entry
 from dmqcache.server.resp.command import Command
@@ -26,11 +33,13 @@ _WORDS: Final[Mapping[str, str]] = {
     "command": "this user has no permissions to run the '{}' command",
     "key": "this user has no permissions to access one of the keys used as arguments",
     "table": "this user has no permissions to access the table '{}'",
+    "channel": "this user has no permissions to access one of the channels used as arguments",
 }
 _DRY_WORDS: Final[Mapping[str, str]] = {
     "command": "This user has no permissions to run the '{}' command",
     "key": "This user has no permissions to access the '{}' key",
     "table": "This user has no permissions to access the '{}' table",
+    "channel": "This user has no permissions to access the '{}' channel",
 }
 #: At EXEC, where it was allowed when it was queued.
 _CHANGED: Final = (
@@ -41,7 +50,15 @@ _CHANGED_WORDS: Final[Mapping[str, str]] = {
     "command": "no permission to execute the command or subcommand",
     "key": "no permission to touch the specified keys",
     "table": "no permission to touch the table",
+    "channel": "no permission to publish to the specified channel",
 }
+#: What a client of RESP2 that subscribes may still say.
+_LISTENING: Final = frozenset(
+    {"SUBSCRIBE", "PSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "PING", "QUIT", "RESET"}
+)
+_ONLY_LISTENS: Final = (
+    "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+)
 
 
 def check(session: Session, command: Command, args: list[str]) -> None:
@@ -50,6 +67,8 @@ def check(session: Session, command: Command, args: list[str]) -> None:
         raise Rejected(NO_AUTH)
     refusal = refused(session, session.user, command, args)
     if refusal is None:
+        if session.only_listens and command.name not in _LISTENING:
+            raise Rejected(f"ERR Can't execute '{command.name.lower()}': {_ONLY_LISTENS}")
         return
     in_transaction = session.executing or session.transaction is not None
     _note(session, refusal, "multi" if in_transaction else "toplevel", session.user.name)
@@ -68,6 +87,8 @@ def refused(session: Session, user: User, command: Command, args: list[str]) -> 
         keys_of(command, args),
         _tables(session, command, args),
         on_whole_table(command),
+        channels_of(command, args),
+        command.name == "PSUBSCRIBE",
     )
     return user.refusal(wanted)
 

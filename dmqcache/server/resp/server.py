@@ -18,6 +18,7 @@ from dmqcache.server.resp.clients import MAX_CLIENTS, Clients
 from dmqcache.server.resp.command_table import execute
 from dmqcache.server.resp.connection import Connection
 from dmqcache.server.resp.cursors import Cursors
+from dmqcache.server.resp.key_events import parse_letters
 from dmqcache.server.resp.session import RespCounters, ServedNode, Shared
 
 #: Connections that may wait to be accepted (Redis' tcp-backlog).
@@ -58,6 +59,7 @@ class RespServer:
         max_clients: int = MAX_CLIENTS,
         max_value_bytes: int = 0,
         doors: Doors | None = None,
+        key_events: str = "",
     ) -> None:
         self._doors = doors or Doors()
         self._wanted = None if host is None else (host, port)
@@ -76,6 +78,8 @@ class RespServer:
         self.shared.protected = self._doors.protected
         if self._doors.from_file:
             self.shared.load_users = self.reload
+        self.shared.key_events.tell(parse_letters(key_events))
+        node.channels.deliver = self.shared.subscriptions.deliver
         self._clients = Clients(self.shared)
         self._servers: list[asyncio.Server] = []
         self._path_bound = False

@@ -6,7 +6,7 @@ No bytes and no asyncio: ``connection.py`` moves those.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,14 +14,43 @@ from dmqcache.metrics.node_view import NodeView
 from dmqcache.server.resp.acl import User, Users
 from dmqcache.server.resp.acl_log import AclLog
 from dmqcache.server.resp.cursors import Cursors
+from dmqcache.server.resp.key_events import KeyEvents
+from dmqcache.server.resp.subscriptions import Subscriptions
 from dmqcache.store.table.table import Table
 
 #: A reply that is there, or one to wait for.
 Answer = bytes | Coroutine[Any, Any, bytes]
 
 
+class ServedChannels(Protocol):
+    """What clients need of a node's channels."""
+
+    #: Hands a message to the clients that subscribe to its channel; returns to how many. The server sets it.
+    deliver: Callable[[str, str], int]
+
+    @property
+    def declared(self) -> Mapping[str, str]:
+        """Channels of the bus by name, with their content types."""
+
+    def declare(self, name: str, content_type: str = ...) -> None:
+        """From now on clients have this channel of the bus. ValueError."""
+
+    def publish(self, channel: str, body: str) -> int:
+        """Give a message to the subscribers on all nodes; returns how many of this node got it.
+        ValueError."""
+
+    async def ask(self, name: str, node: str, body: str, content_type: str = ...) -> int:
+        """Send a message to one node; returns the SIP status of its answer. ValueError."""
+
+    async def ask_all(self, name: str, body: str, content_type: str = ...) -> list[tuple[str, int]]:
+        """Send a message to every active node; each with the status of its answer. ValueError."""
+
+
 class ServedNode(NodeView, Protocol):
     """What clients need of a node beside its tables and figures."""
+
+    @property
+    def channels(self) -> ServedChannels: ...
 
     async def wait_replicated(self, nodes: int | None, timeout: float | None) -> int:
         """Wait until ``nodes`` active nodes (None: all) have acknowledged every write made here so far, or
@@ -84,6 +113,12 @@ class Shared:
     protected: bool = False
     sessions: dict[int, Session] = field(default_factory=dict)
     next_id: int = 1
+    subscriptions: Subscriptions = field(default_factory=Subscriptions)
+    #: What is told of keys to those who subscribe.
+    key_events: KeyEvents = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key_events = KeyEvents(self.node.tables, self.subscriptions)
 
 
 @dataclass(slots=True)
@@ -103,18 +138,23 @@ class Session:
     __slots__ = (
         "address",
         "authenticated",
+        "channels",
         "closing",
         "connected",
         "end",
         "executing",
+        "forgets",
         "id",
         "library",
         "library_version",
         "limited",
         "name",
+        "patterns",
+        "push",
         "resp3",
         "shared",
         "skipped",
+        "subscribed_bytes",
         "table",
         "table_name",
         "transaction",
@@ -136,6 +176,14 @@ class Session:
         self.library = self.library_version = ""
         #: Closes the connection; whoever moves the bytes sets it.
         self.end: Callable[[], None] = lambda: None
+        #: Writes to the client, beside the replies; set as the last one.
+        self.push: Callable[[bytes], None] = lambda data: None
+        #: What it subscribes to: see ``subscriptions.py``.
+        self.channels: dict[str, None] = {}
+        self.patterns: dict[str, None] = {}
+        self.subscribed_bytes = 0
+        #: By name, what else is told this client; called, it is not any more.
+        self.forgets: dict[str, Callable[[], None]] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -159,8 +207,23 @@ class Session:
         """This user from now on; ``authenticated`` false: until it says who it is, nobody."""
         self.user = user
         self.authenticated = authenticated
-        #: Some commands are refused: each must be looked at.
-        self.limited = not (authenticated and user.unlimited)
+        self.restrict()
+
+    def restrict(self) -> None:
+        """Decide anew whether each command must be looked at, as some are refused."""
+        self.limited = self.only_listens or not (self.authenticated and self.user.unlimited)
+
+    @property
+    def only_listens(self) -> bool:
+        """Whether the client subscribes and could not tell a reply from a message (RESP2)."""
+        return not self.resp3 and bool(self.channels or self.patterns)
+
+    def let_go(self) -> None:
+        """The client is told nothing any more."""
+        self.shared.subscriptions.leave(self)
+        for forget in self.forgets.values():
+            forget()
+        self.forgets.clear()
 
     def end_transaction(self) -> None:
         """EXEC and DISCARD: nothing is queued and watched any more."""
@@ -176,7 +239,8 @@ class Session:
     def held(self) -> int:
         """Bytes, about, of what the client has the node keep between two commands."""
         queued = self.transaction.size if self.transaction is not None else 0
-        return queued + self.watched_bytes + len(self.name) + len(self.library) + len(self.library_version)
+        names = len(self.name) + len(self.library) + len(self.library_version)
+        return queued + self.watched_bytes + self.subscribed_bytes + names
 
     def select(self, name: str) -> bool:
         """Go over to another table, by its name or by its place in the order of declaration."""
@@ -198,7 +262,8 @@ class Session:
         age = int(self.shared.clock() - self.connected)
         return (
             f"id={self.id} addr={self.address} name={self.name} age={age} db={self.index} "
-            f"table={self.table_name} user={self.user.name} resp={3 if self.resp3 else 2} "
+            f"table={self.table_name} sub={len(self.channels)} psub={len(self.patterns)} "
+            f"user={self.user.name} resp={3 if self.resp3 else 2} "
             f"lib-name={self.library} lib-ver={self.library_version}"
         )
 

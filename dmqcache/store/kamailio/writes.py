@@ -16,6 +16,7 @@ from typing import Final
 from dmqcache.store.kamailio.overtaking import IN_ORDER, EarlyTime, EarlyTimes
 from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, NEVER, PROVISIONAL, Cell, Value
 from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
+from dmqcache.store.table.happenings import Telling
 from dmqcache.store.table.merge import TIE, Arrivals, state_of
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
 from dmqcache.store.table.settings import MAX_AUTOEXPIRE_S
@@ -101,7 +102,10 @@ class KamailioArrivals(Arrivals):
         if left is None and not table.settings.updateexpire and cell.value is not None:
             ttl, expires = cell.ttl, cell.expires
         cell.counts = None
+        # What a comparison shows is nobody's write.
+        table.telling = Telling.WRITE if sent_by is not None else Telling.DIFFERENCE
         table._enliven(cell, value, stamp, ttl, expires, flags)
+        table.telling = Telling.WRITE
         self._arrived(cell, sender)
         return Verdict.NEWER
 
@@ -123,7 +127,9 @@ class KamailioArrivals(Arrivals):
         seconds = min(max(0, seconds), MAX_AUTOEXPIRE_S)
         cell.counts = None
         expires = now + seconds if seconds > 0 else NEVER
+        table.telling = Telling.TIME
         table._enliven(cell, cell.value, stamp, seconds * 1000, expires, PROVISIONAL)
+        table.telling = Telling.WRITE
         self._arrived(cell, sender)
         return True
 

@@ -24,6 +24,7 @@ from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.counts import dated
 from dmqcache.store.table.digest import Digest
 from dmqcache.store.table.expiry import ExpiryIndex
+from dmqcache.store.table.happenings import FLUSHED, GONE, NOTHING, OVER, Events, Telling, of_write
 from dmqcache.store.table.order import KeyOrder
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import TableCounters
@@ -67,8 +68,11 @@ class Cells:
         self._emptied: list[dict[str, Cell]] = []
         #: Told of each flush, made here or elsewhere, after it.
         self.on_floor: Callable[[], None] = lambda: None
-        #: Told of the key of each cell that changed, whoever wrote it; None: nobody watches.
-        self.on_touch: Callable[[str], None] | None = None
+        #: Told of the key of each cell that changes, whoever wrote it, and what that is (of all keys: an
+        #: empty one); None: nobody watches.
+        self.on_touch: Callable[[str, Events], None] | None = None
+        #: What is written now is to those who listen.
+        self.telling = Telling.WRITE
         #: The keys of cells that changed since whoever keeps the table on disk took them; None: nobody does.
         self.touched: dict[str, None] | None = None
         #: The greatest version of a delete that is remembered no more.
@@ -122,6 +126,8 @@ class Cells:
             digest = plain_digest(cell.hash, value, stamp, ttl, flags)
         else:
             digest = counter_digest(cell.hash, stamp, cell.counts)
+        if self.on_touch is not None:
+            self.on_touch(cell.key, of_write(cell, value, ttl, expires, flags, self.telling))
         held = cell.value
         if held is None:
             self.live += 1
@@ -146,8 +152,6 @@ class Cells:
         touched = self.touched
         if touched is not None:
             touched[cell.key] = None
-        if self.on_touch is not None:
-            self.on_touch(cell.key)
 
     def _delete_cell(self, cell: Cell, stamp: int | None = None, flags: int = 0) -> None:
         """Make a tombstone of a cell; without a version given, with one above all it has had."""
@@ -158,7 +162,10 @@ class Cells:
         cell.counts = None
         self._to_tombstone(cell)
 
-    def _to_tombstone(self, cell: Cell) -> None:
+    def _to_tombstone(self, cell: Cell, events: Events | None = None) -> None:
+        """``events``: what that is, where it is neither a delete nor an end of a time to live."""
+        if events is None:
+            events = NOTHING if cell.value is None else OVER if cell.flags & EXPIRED else GONE
         if cell.value is not None:
             self.live -= 1
             self.characters -= len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8)
@@ -170,14 +177,14 @@ class Cells:
         self.digest.change(cell.hash, cell.digest, 0)
         cell.digest = 0
         self.tombstones.add(cell.key, self.clock.now(), bool(cell.flags & EXPIRED))
-        self.touch(cell.key)
+        self.touch(cell.key, events)
 
-    def touch(self, key: str) -> None:
+    def touch(self, key: str, events: Events = NOTHING) -> None:
         """A cell changed, or is gone: on disk it is to be written anew."""
         if self.touched is not None:
             self.touched[key] = None
         if self.on_touch is not None:
-            self.on_touch(key)
+            self.on_touch(key, events)
 
     def raise_floor(self, floor: int) -> int:
         """Everything with a version up to ``floor`` is dead; returns how many cells died.
@@ -191,6 +198,8 @@ class Cells:
         else:
             count = self._kill([cell for cell in self.cells.values() if cell.stamp <= floor])
         self.on_floor()
+        if self.on_touch is not None:
+            self.on_touch("", FLUSHED)
         return count
 
     def _kill(self, dead: list[Cell]) -> int:
@@ -199,7 +208,7 @@ class Cells:
         for cell in dead:
             if cell.value is not None:
                 count += 1
-                self._to_tombstone(cell)
+                self._to_tombstone(cell, NOTHING)
             self.tombstones.remove(cell.key)
             del self.cells[cell.key]
         return count
@@ -212,7 +221,7 @@ class Cells:
             del former[cell.key]
         for cell in former.values():
             if self.on_touch is not None and cell.value is not None:
-                self.on_touch(cell.key)
+                self.on_touch(cell.key, NOTHING)
             # Whoever holds one, as an index of leaves does, must see that it is dead.
             cell.value = None
             cell.digest = 0

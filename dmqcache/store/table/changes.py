@@ -1,4 +1,5 @@
-"""What those who watch a table are told: of each key that changed, its state.
+"""What those who watch a table are told: of each key that changed, its state; and, to those who listen, each
+event by itself.
 
 A table names the keys as they change; who watches is told a moment later, of the latest state alone, so a key
 that is written often costs a slow watcher one change, and what waits is never more than the table's keys.
@@ -13,6 +14,7 @@ from typing import NamedTuple, Protocol
 from dmqcache.store.table.cell import Value
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.happenings import FLUSHED, Events
 from dmqcache.store.table.settings import TableSettings
 
 
@@ -41,6 +43,7 @@ class Changes:
         self._failed = failed
         self._keys: dict[str, None] = {}
         self._told: list[tuple[str, Callable[[Change], object]]] = []
+        self._listeners: list[Callable[[str, Events], object]] = []
 
     def subscribe(self, callback: Callable[[Change], object], prefix: str = "") -> Callable[[], None]:
         """From now on call ``callback`` with each change of a key that starts with ``prefix``. Returns what
@@ -53,12 +56,38 @@ class Changes:
             if entry in self._told:
                 self._told.remove(entry)
             if not self._told:
-                self._table.on_touch = None
                 self._keys.clear()
+            self._rest()
 
         return forget
 
-    def _touched(self, key: str) -> None:
+    def listen(self, callback: Callable[[str, Events], object]) -> Callable[[], None]:
+        """From now on call ``callback`` at once with the key and what happens to it, each time (of a flush:
+        with an empty key). It must not write to the table. Returns what to call at the end."""
+        self._listeners.append(callback)
+        self._table.on_touch = self._touched
+
+        def forget() -> None:
+            if callback in self._listeners:
+                self._listeners.remove(callback)
+            self._rest()
+
+        return forget
+
+    def _rest(self) -> None:
+        """Nothing is done for nobody."""
+        if not self._told and not self._listeners:
+            self._table.on_touch = None
+
+    def _touched(self, key: str, events: Events) -> None:
+        if events:
+            for listener in list(self._listeners):
+                try:
+                    listener(key, events)
+                except Exception as error:
+                    self._failed(error)
+        if not self._told or events is FLUSHED:
+            return
         if not self._keys:
             self._later.call_later(0, self._tell)
         self._keys[key] = None
@@ -97,6 +126,10 @@ class Watched(Cells):
         any other node, soon after it; of a key that changed more than once, the latest. Returns what to call
         when nobody wants to know any more. RuntimeError before the node is started."""
         return self._running().subscribe(callback, prefix)
+
+    def listen(self, callback: Callable[[str, Events], object]) -> Callable[[], None]:
+        """Call ``callback`` at once with each key and what happens to it: see :meth:`Changes.listen`."""
+        return self._running().listen(callback)
 
     def watch(self, prefix: str = "") -> AsyncIterator[Change]:
         """``async for change in table.watch("user:")``: the same, as a loop. It begins now."""

@@ -22,6 +22,7 @@ from dmqcache.store.table.cell import (
 from dmqcache.store.table.checks import MAX_KEY_LENGTH
 from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
 from dmqcache.store.table.counts import Counts, Share, without_void
+from dmqcache.store.table.happenings import Telling
 from dmqcache.store.table.row import Row, fault
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
@@ -67,6 +68,13 @@ class Arrivals:
 
     def merge_rows(self, rows: Iterable[Row], sender: str) -> list[str]:
         """Merge rows of a dmqcache node; returns the keys of which we hold something newer."""
+        self.table.telling = Telling.DIFFERENCE
+        try:
+            return self._merge_rows(rows, sender)
+        finally:
+            self.table.telling = Telling.WRITE
+
+    def _merge_rows(self, rows: Iterable[Row], sender: str) -> list[str]:
         table = self.table
         cells, floor = table.cells, table.floor
         limit = table.clock.limit()

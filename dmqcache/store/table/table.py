@@ -23,6 +23,7 @@ from dmqcache.store.table.cell import (
 from dmqcache.store.table.checks import MAX_VALUE_BYTES, as_integer, checked_key, checked_value
 from dmqcache.store.table.clock import MAX_COUNT, Clock, version_at
 from dmqcache.store.table.counts import Counter, Counts, fits, saturated
+from dmqcache.store.table.happenings import Telling
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
 from dmqcache.store.table.read_through import Seconds, in_seconds
 from dmqcache.store.table.settings import TableSettings
@@ -169,10 +170,12 @@ class Table(MappedCells):
         if cell is None or cell.value is None:
             return False
         life, expires, _ = self._life(ttl)
+        self.telling = Telling.TIME
         if cell.counts is not None and life > 0 and cell.ttl <= life:
             self._prolong(cell, life, expires)
         else:
             self._write(cell, key, cell.value, life, expires, 0)
+        self.telling = Telling.WRITE
         return True
 
     def _prolong(self, cell: Cell, life: int, expires: float) -> None:
@@ -337,7 +340,9 @@ class Table(MappedCells):
             self._delete_cell(cell, stamp)
         else:
             cell.counts = None
+            self.telling = Telling.DIFFERENCE
             self._enliven(cell, cell.value, stamp, cell.ttl, cell.expires, cell.flags & DEFAULT_TTL)
+            self.telling = Telling.WRITE
             self.counters.sets += 1
         self.on_change(cell)
 

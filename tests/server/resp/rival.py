@@ -27,9 +27,13 @@ class Speaker:
 
     def say(self, words: Sequence[str]) -> Any:
         """The reply to one command. Texts are bytes, errors ``("error", text)``."""
+        self.send_words(words)
+        return self.read()
+
+    def send_words(self, words: Sequence[str]) -> None:
+        """One command, whose replies are read later."""
         data = tuple(word.encode("utf-8", "surrogateescape") for word in words)
         self._socket.sendall(hiredis.pack_command(data))  # type: ignore[arg-type]
-        return self.read()
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)

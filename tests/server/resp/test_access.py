@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.server.resp.access import FREE, categories, is_of_table, keys_of, on_whole_table
+from dmqcache.server.resp.access import (
+    FREE,
+    categories,
+    channels_of,
+    is_of_table,
+    keys_of,
+    on_whole_table,
+)
 from dmqcache.server.resp.acl import CATEGORIES
 from dmqcache.server.resp.command import Command
 from dmqcache.server.resp.command_table import COMMANDS
@@ -71,3 +78,19 @@ def test_commands_over_all_keys_and_about_the_selected_table() -> None:
     assert whole["DMQ.SCAN"] == whole["dmq.match"] == "r" and whole["DMQ.REMOVE"] == "w"
     assert is_of_table(COMMANDS["GET"]) and is_of_table(COMMANDS["FLUSHDB"])
     assert not is_of_table(COMMANDS["PING"]) and not is_of_table(COMMANDS["DMQ.NODES"])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("PUBLISH a b", ["a"]),
+        ("SUBSCRIBE a b", ["a", "b"]),
+        ("PSUBSCRIBE a* b", ["a*", "b"]),
+        ("UNSUBSCRIBE a", []),
+        ("DMQ.SEND a sip:127.0.0.1 x", ["dmq:a"]),
+        ("DMQ.CHANNEL", []),
+        ("GET a", []),
+    ],
+)
+def test_channels(line: str, expected: list[str]) -> None:
+    assert channels_of(*found(line)) == expected

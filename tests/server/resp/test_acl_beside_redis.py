@@ -26,6 +26,7 @@ user a on >p ~a* +@all
 user off off >p ~* +@all
 user none on >p
 user few on >p ~* &* -@all +@connection +get -select
+user chan on nopass ~* resetchannels &a* &b +@all
 user some on nopass %R~y ~z* resetchannels +@all -@dangerous -@write +set
 """
 #: Redis 7.0's WAIT is not ``blocking``, 7.2's is.
@@ -192,3 +193,30 @@ def test_limits_before_the_password(pair: Pair, data: bytes) -> None:
     if data.startswith(b"AUTH"):
         replies = [ours.read(), theirs.read()]
     assert replies[0] == replies[1]
+
+
+def test_channels(pair: Pair) -> None:
+    for user in ("chan", "top", "none", "some"):
+        for words in (
+            "PUBLISH a x",
+            "PUBLISH abc x",
+            "PUBLISH b x",
+            "PUBLISH bc x",
+            "SUBSCRIBE a b",
+            "SUBSCRIBE ab c",
+            "PSUBSCRIBE a*",
+            "PSUBSCRIBE ab*",
+            "PSUBSCRIBE b",
+            "UNSUBSCRIBE c",
+            "PUBSUB CHANNELS",
+        ):
+            compare(pair, "ACL", "DRYRUN", user, *words.split())
+    for one in pair:
+        assert one.say(["AUTH", "chan", "any"]) == b"OK"
+    compare(pair, "PUBLISH", "c", "x")
+    compare(pair, "PUBLISH", "ab", "x")
+    compare(pair, "SUBSCRIBE", "c")
+    compare(pair, "SUBSCRIBE", "b")
+    compare(pair, "SUBSCRIBE", "c")
+    compare(pair, "GET", "c")
+    compare(pair, "PUBLISH", "c", "x")

@@ -15,8 +15,8 @@ def test_names_and_libraries() -> None:
             ("CLIENT SETINFO LIB-VER 5", OK),
             (
                 "CLIENT INFO",
-                "id=1 addr=127.0.0.1:1 name=me age=0 db=0 table=cache user=default resp=2 "
-                "lib-name=lib lib-ver=5\n",
+                "id=1 addr=127.0.0.1:1 name=me age=0 db=0 table=cache sub=0 psub=0 user=default "
+                "resp=2 lib-name=lib lib-ver=5\n",
             ),
             ("CLIENT REPLY x", "ERR syntax error"),
         ]

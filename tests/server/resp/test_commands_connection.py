@@ -41,8 +41,8 @@ TRANSCRIPTS: dict[str, Transcript] = {
         ("CLIENT SETINFO FOO 5", "ERR Unrecognized option 'FOO'"),
         (
             "CLIENT INFO",
-            "id=1 addr=127.0.0.1:1 name=me age=0 db=0 table=cache user=default resp=2 "
-            "lib-name=redis-py lib-ver=5\n",
+            "id=1 addr=127.0.0.1:1 name=me age=0 db=0 table=cache sub=0 psub=0 user=default "
+            "resp=2 lib-name=redis-py lib-ver=5\n",
         ),
         ("CLIENT NO-EVICT on", OK),
         ("CLIENT NO-TOUCH maybe", "ERR syntax error"),

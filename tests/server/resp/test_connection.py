@@ -388,3 +388,63 @@ def test_redis_py_works(node: FakeNode, protocol: int) -> None:
             assert "get" in {name.lower() for name in client.command()}
             with pytest.raises(redis.ResponseError, match="value is not an integer"):
                 client.incr("k")
+
+
+def test_a_subscriber_that_does_not_read_is_cut_off_and_counted(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resp, "PUSHED_BYTES", 1 << 20)
+    body = "x" * 50_000
+    with serving(node) as server, connected(server) as slow, connected(server) as quick:
+        slow.sendall(b"SUBSCRIBE a\r\n")
+        read(slow, 30)
+        publish = f"PUBLISH a {body}\r\n".encode()
+
+        def told() -> bytes:
+            quick.sendall(publish)
+            return read(quick, 4)
+
+        wait_until(lambda: told() == b":0\r\n", poll=0)
+        assert server.counters.refused["slow_subscriber"] == 1
+        wait_until(lambda: server.shared.held < 1_000)
+    assert sections(server.shared)["Stats"]["client_output_buffer_limit_disconnections"] == 1
+
+
+def test_a_subscriber_that_is_slow_for_long_is_cut_off(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resp, "PUSHED_SOFT_BYTES", 1 << 20)
+    monkeypatch.setattr(resp, "PUSHED_SOFT_S", 0.0)
+    with serving(node) as server, connected(server) as slow, connected(server) as quick:
+        slow.sendall(b"SUBSCRIBE a\r\n")
+        read(slow, 30)
+
+        def told() -> bytes:
+            quick.sendall(b"PUBLISH a " + b"x" * 50_000 + b"\r\n")
+            return read(quick, 4)
+
+        wait_until(lambda: told() == b":0\r\n", poll=0)
+        assert server.counters.refused["slow_subscriber"] == 1
+
+
+def test_messages_stand_behind_the_replies_before_them_and_reach_who_only_waits(node: FakeNode) -> None:
+    with serving(node) as server, connected(server) as one, connected(server) as two:
+        one.sendall(b"HELLO 3\r\nSUBSCRIBE a\r\nGET x\r\nPUBLISH a 1\r\nGET x\r\n")
+        expected = (
+            b">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n_\r\n"
+            b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n1\r\n:1\r\n_\r\n"
+        )
+        wait_until(lambda: one.recv(1 << 16, socket.MSG_PEEK).endswith(expected))
+        one.recv(1 << 16)
+        two.sendall(b"PUBLISH a 2\r\nPUBLISH a 3\r\n")
+        expected = b"".join(b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n%d\r\n" % number for number in (2, 3))
+        assert read(one, len(expected)) == expected
+    wait_until(lambda: server.shared.subscriptions.channels == [])
+
+
+def test_what_is_wrong_with_a_command_that_waits_is_its_reply(node: FakeNode) -> None:
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(b"DMQ.SEND alerts sip:127.0.0.12 x\r\nPING\r\n")
+        reply = b"-ERR no channel 'alerts': --channel alerts or DMQ.CHANNEL declares one\r\n+PONG\r\n"
+        assert read(connection, len(reply)) == reply
+        assert server.counters.errors == 1

@@ -7,7 +7,7 @@ import pytest
 from dmqcache.server.resp.globs import compile_glob, literal_prefix
 
 MATCHES = [
-    ("*", "", True),
+    ("*", "", False),
     ("*", "any\nthing", True),
     ("a*", "abc", True),
     ("a*", "ba", False),

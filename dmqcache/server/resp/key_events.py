@@ -1,0 +1,89 @@
+"""Keyspace notifications: events of keys as messages to subscribers, Redis' ``notify-keyspace-events``.
+
+Each node tells its own clients of what happens in its tables, whoever wrote it; so nobody hears it twice. The
+tables are listened to only while somebody may want to hear: nobody else pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from dmqcache.server.resp.subscriptions import Subscriptions
+from dmqcache.store.table.happenings import Event, Events
+from dmqcache.store.table.table import Table
+
+#: The letters for kinds of events that ``A`` stands for, in Redis' order. Of those for its other types
+#: nothing ever comes.
+_ALL: Final = "g$lshzxetd"
+_KNOWN: Final = _ALL + "KEn"
+_LETTER: Final[Mapping[Event, str]] = {
+    Event.NEW: "n",
+    Event.SET: "$",
+    Event.DEL: "g",
+    Event.EXPIRE: "g",
+    Event.PERSIST: "g",
+    Event.EXPIRED: "x",
+    Event.FLUSH: "g",
+}
+
+
+def parse_letters(text: str) -> frozenset[str]:
+    """The letters, ``A`` spelt out. ValueError for one that Redis, or this server, has not."""
+    letters = frozenset(text.replace("A", _ALL))
+    if not letters <= frozenset(_KNOWN):
+        raise ValueError(
+            "Invalid event class character. Use 'Ag$lshzxeKEtdn'; 'm', a miss, would be told by none."
+        )
+    return letters
+
+
+def written(letters: frozenset[str]) -> str:
+    """As CONFIG GET shows them: in Redis' order."""
+    kinds = "A" if letters >= frozenset(_ALL) else "".join(one for one in _ALL + "n" if one in letters)
+    return kinds + "".join(one for one in "KE" if one in letters)
+
+
+class KeyEvents:
+    """What is told of the keys of all tables."""
+
+    def __init__(self, tables: Mapping[str, Table], subscriptions: Subscriptions) -> None:
+        self._tables = tables
+        self._subscriptions = subscriptions
+        self._letters: frozenset[str] = frozenset()
+        self._forget: list[Callable[[], None]] = []
+        subscriptions.changed = self._changed
+
+    @property
+    def letters(self) -> str:
+        """What is told, as CONFIG GET shows it."""
+        return written(self._letters)
+
+    def tell(self, letters: frozenset[str]) -> None:
+        """From now on tell this. Without ``K`` or ``E`` nothing is."""
+        self._letters = letters
+        self._changed()
+
+    def _changed(self) -> None:
+        wanted = bool(self._letters & {"K", "E"}) and self._subscriptions.may_want_keys
+        if wanted and not self._forget:
+            self._forget = [
+                table.listen(self._listener(place)) for place, table in enumerate(self._tables.values())
+            ]
+        elif not wanted and self._forget:
+            for forget in self._forget:
+                forget()
+            self._forget = []
+
+    def _listener(self, place: int) -> Callable[[str, Events], None]:
+        def happened(key: str, events: Events) -> None:
+            letters, deliver = self._letters, self._subscriptions.deliver
+            for event in events:
+                if _LETTER[event] not in letters:
+                    continue
+                if "K" in letters and event is not Event.FLUSH:
+                    deliver(f"__keyspace@{place}__:{key}", event.value)
+                if "E" in letters:
+                    deliver(f"__keyevent@{place}__:{event}", key)
+
+        return happened
