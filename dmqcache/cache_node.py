@@ -199,8 +199,9 @@ class CacheNode:
         self._servers.append(server)
 
     async def stop(self, leave: bool = True) -> None:
-        """Close the servers, wait up to ``stop_timeout`` seconds until all nodes that answer have
-        acknowledged what was written here, and leave the bus (``leave`` false: without a word)."""
+        """Close the servers, take no more writes (RuntimeError), wait up to ``stop_timeout`` seconds until
+        all nodes that answer have acknowledged what was written here, and leave the bus (``leave`` false:
+        without a word)."""
         async with self._stopping:
             for server in reversed(self._servers):
                 await server.close()
@@ -210,6 +211,7 @@ class CacheNode:
                 self._tls = None
             if self._shell is not None:
                 if leave and self._store is not None:
+                    self._take_no_more(self._store)
                     await self._empty(self._store)
                 await self._shell.close(leave)
                 self._shell = None
@@ -220,6 +222,12 @@ class CacheNode:
             if self._leave_first is not None:
                 self._leave_first.discard(self.stop)
                 self._leave_first = None
+
+    @staticmethod
+    def _take_no_more(store: Store) -> None:
+        """What a program wrote from now on, nobody might hear of any more: it is told so."""
+        for table in store.tables.values():
+            table.guard = _no_more
 
     async def _empty(self, store: Store) -> None:
         emptied = asyncio.Event()
@@ -359,6 +367,11 @@ def _only_here() -> Callable[[], None]:
             )
 
     return guard
+
+
+def _no_more() -> None:
+    """What raises always."""
+    raise RuntimeError("the node is stopping: it takes no more writes")
 
 
 def _watcher_failed(error: Exception) -> None:

@@ -45,6 +45,41 @@ def test_no_write_of_the_last_moment_is_lost_whether_the_block_ends_or_fails(fai
     asyncio.run(scenario())
 
 
+def test_a_program_that_never_ceases_to_write_is_told_when_its_node_takes_no_more() -> None:
+    """What it was not told so is on the other node."""
+
+    async def scenario() -> None:
+        async with node_of("127.0.0.94") as stays:
+            goes = node_of("127.0.0.93", str(stays.config.server_address), stop_timeout="60")
+            await goes.start()
+            await both_there(stays, goes)
+            table, made = goes.table("t"), 0
+
+            async def write() -> None:
+                nonlocal made
+                while True:
+                    table[f"k{made}"] = "x"
+                    made += 1
+                    if not made % 20:
+                        await asyncio.sleep(0.001)
+
+            writer = asyncio.create_task(write())
+            await until(lambda: len(stays.table("t")) > 1_000)
+            await goes.stop()
+            with pytest.raises(RuntimeError, match="takes no more writes"):
+                await asyncio.wait_for(writer, 10)
+            assert len(stays.table("t")) == made == len(table)
+            for write_of in (lambda: table.delete("k1"), lambda: table.incr("n"), table.flush):
+                with pytest.raises(RuntimeError, match="takes no more writes"):
+                    write_of()
+            # What a Kamailio's cells lead to goes on.
+            with table.by_itself():
+                table["k0"] = "y"
+            assert table["k0"] == "y"
+
+    asyncio.run(scenario())
+
+
 def test_a_node_whose_others_are_mute_ends_within_its_time_and_says_what_is_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -6,6 +6,7 @@ Owns the mixture. A scenario is only a list of events, made before anything runs
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,8 @@ JOIN_WAIT_S = 3.0
 START_S = 3.0
 #: Seconds for which two nodes are apart while a third one is started anew.
 APART_S = 8.0
+#: Seconds by which a message may be held back before others overtake it, from which on that is much.
+JITTER_S = 0.1
 #: Milliseconds by which clocks that NTP keeps may differ.
 SANE_SKEW_MS = 400
 #: Milliseconds by which a clock that nobody keeps may be wrong.
@@ -76,12 +79,17 @@ class Scenario:
         """Whether only the comparison with Kamailio nodes now and then finds all that is wrong: they wrote
         while nobody heard them, or had an old message again that the network had doubled; or whether the one
         notification address, when it has been away, must wait for their pings."""
-        doubled = any(
-            isinstance(argument, Weather) and argument.duplicate
-            for event in self.events
-            for argument in event.args
-        )
+        doubled = any(weather.duplicate for weather in self._weathers())
         return not self.pure and (self.kamailios_write or doubled or self.seeds == 1)
+
+    @property
+    def jittery(self) -> bool:
+        """Whether messages overtook one another by so much that round trips said little."""
+        return any(weather.reorder and weather.reorder_delay >= JITTER_S for weather in self._weathers())
+
+    def _weathers(self) -> Iterator[Weather]:
+        for event in self.events:
+            yield from (argument for argument in event.args if isinstance(argument, Weather))
 
 
 def draw(seed: int, size: int | None = None, kamailio: bool | None = None, disks: bool = False) -> Scenario:

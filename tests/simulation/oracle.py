@@ -9,6 +9,7 @@ delete stays, and a counter is the sum of its increments. The rules of moments a
 from __future__ import annotations
 
 from collections import Counter as Tally
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -22,6 +23,8 @@ Place = tuple[str, str]
 State = Known | Sum
 #: Milliseconds that a burst lasts at most.
 BURST_MS = 2_000
+#: Ends of processes that are remembered of each machine.
+ENDS = 200
 #: First letters of keys that hold what was set last; and of counters.
 KEPT, COUNTED = "khg", "cr"
 #: Those of counters that sets and deletes end.
@@ -76,10 +79,12 @@ class Oracle:
         self._graves: Tally[str] = Tally()
         self._buried: dict[Write, int] = {}
         self._accused: set[tuple[str, Place]] = set()
-        #: Host -> when its last process ended (true seconds), and what that one then knew.
-        self._ended: dict[str, tuple[float, dict[Place, State]]] = {}
+        #: Host -> when its last processes ended (true seconds), and what each then knew.
+        self._ended: dict[str, deque[tuple[float, dict[Place, State]]]] = {}
         #: table -> process, earliest and latest version of each flush.
         self._flushes: dict[str, list[tuple[str, int, int]]] = {}
+        #: Place, or table alone -> when a client last ended what was there, or gave it a time (true seconds).
+        self._ended_at: dict[Place | str, float] = {}
         #: Bursts of sets that go on.
         self._bursts: dict[Place, Write] = {}
 
@@ -207,6 +212,7 @@ class Oracle:
 
     def flushed(self, machine: Machine, table: str) -> None:
         """A client's flush was done: a delete of all that was written to the table, known here or not."""
+        self.ended(table)
         flush = (machine.life, machine.wall_ms(), self._latest(machine))
         self._flushes.setdefault(table, []).append(flush)
         for place in self.places:
@@ -217,6 +223,16 @@ class Oracle:
     def buried(self, table: str) -> None:
         """Somebody made a tombstone, or something that becomes one."""
         self._graves[table] += 1
+
+    def ended(self, table: str, key: str | None = None) -> None:
+        """Any client has now deleted a key, or given it a time; None: any keys of a table."""
+        self._ended_at[table if key is None else (table, key)] = self.machines[0].now()
+
+    def ends_elsewhere(self, place: Place, since: float) -> bool:
+        """Whether what two nodes show of a key may differ as a client has ended it after ``since`` (true
+        seconds); of judged keys it is known better."""
+        at = max(self._ended_at.get(place, -1.0), self._ended_at.get(place[0], -1.0))
+        return place in self.places or at >= since
 
     def of(self, place: Place) -> History | Counter:
         """What is kept of a key."""
@@ -261,17 +277,17 @@ class Oracle:
     def ends(self, machine: Machine) -> None:
         """A process is about to end: what it knows now is the last that it knew."""
         self.look_at_all(machine, anew=True)
-        self._ended[machine.host] = (
-            machine.now(),
-            {place: self._state_before(machine, place) for place in self.places},
-        )
+        known = {place: self._state_before(machine, place) for place in self.places}
+        self._ended.setdefault(machine.host, deque(maxlen=ENDS)).append((machine.now(), known))
 
     def held_at_the_end(self, machine: Machine, place: Place, bound: State, since: float) -> bool:
-        """Whether the last process here that has ended, after ``since`` (true seconds), may have held it."""
-        ended = self._ended.get(machine.host)
-        if ended is None or ended[0] < since:
-            return False
-        return self._may_hold(place, ended[1].get(place, self._nothing(place)), bound)
+        """Whether a process here that has ended, after ``since`` (true seconds), may have held it: nobody
+        need have noticed its end yet, however many have begun after it."""
+        return any(
+            self._may_hold(place, known.get(place, self._nothing(place)), bound)
+            for at, known in self._ended.get(machine.host, ())
+            if at >= since
+        )
 
     def lost(self, machine: Machine, others: Sequence[Machine]) -> None:
         """A process lost its memory. What the ``others`` hold, and only that, is sure."""

@@ -75,7 +75,7 @@ class Clients:
         if key[0] in KEPT:
             self._put(machine, (table, key), value, ttl, lambda: held.set(key, value, ttl) or True)
         else:
-            self._buried(table, ttl)
+            self._buried(table, key, ttl)
             self._try(lambda: held.set(key, value, ttl))
 
     def set_sum(self, number: int, key: str) -> None:
@@ -96,7 +96,7 @@ class Clients:
         if key[0] in KEPT + COUNTED:
             self._put(machine, (table, key), None, None, lambda: held.delete(key))
         else:
-            self._buried(table, 1.0)
+            self._buried(table, key, 1.0)
             self._try(lambda: held.delete(key))
 
     def expire(self, number: int, table: str, key: str, ttl: float) -> None:
@@ -108,7 +108,7 @@ class Clients:
             value = machine.peek(table, key)
             self._put(machine, (table, key), value, ttl, lambda: held.expire(key, ttl))
         else:
-            self._buried(table, ttl)
+            self._buried(table, key, ttl)
             self._try(lambda: held.expire(key, ttl))
 
     def incr(self, number: int, table: str, key: str, by: int) -> None:
@@ -229,6 +229,7 @@ class Clients:
         if value is not None:
             self._oracle.wrote(machine, place, (value,), known, float(seconds))
 
-    def _buried(self, table: str, ttl: float | None) -> None:
+    def _buried(self, table: str, key: str, ttl: float | None) -> None:
         if ttl:
             self._oracle.buried(table)
+            self._oracle.ended(table, key)

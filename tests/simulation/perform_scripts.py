@@ -41,6 +41,7 @@ class Scripts:
         self._note(number)
         self._careful[number] = (kamailio, kamailio.undelivered, value)
         if value is None:
+            self._oracle.ended("plain", key)
             kamailio.htable.delete("plain", key)
         else:
             kamailio.htable.set("plain", key, value)
@@ -67,10 +68,13 @@ class Scripts:
         return found
 
     def k_set(self, number: int, table: str, key: str, value: str | int, seconds: int | None) -> None:
+        if seconds:
+            self._oracle.ended(table, key)
         self._script(number, lambda htable: htable.set(table, key, value, seconds))
 
     def k_delete(self, number: int, table: str, key: str) -> None:
         self._oracle.buried(table)
+        self._oracle.ended(table, key)
         self._script(number, lambda htable: htable.delete(table, key))
 
     def k_incr(self, number: int, table: str, key: str, by: int) -> None:
@@ -78,7 +82,9 @@ class Scripts:
 
     def k_expire(self, number: int, table: str, key: str, seconds: int) -> None:
         self._oracle.buried(table)
+        self._oracle.ended(table, key)
         self._script(number, lambda htable: htable.expire(table, key, seconds))
 
     def k_remove(self, number: int, table: str, pattern: str) -> None:
+        self._oracle.ended(table)
         self._script(number, lambda htable: htable.remove(table, pattern))

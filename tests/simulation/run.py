@@ -29,6 +29,11 @@ KAMAILIO_LIMIT_S = 420.0
 #: Seconds within which a change is acknowledged by all while every tenth message is lost: over UDP it is sent
 #: again soon, TCP doubles its pauses and holds back what comes after.
 PATIENCE_S = {"udp": 3.0, "tcp": 8.0}
+#: The same where round trips were anything up to half a second until a moment ago, as messages overtook one
+#: another: they are sent again after T1 (0.5 s) and more, and the first six sends of one in 20,000 fail.
+JITTERY_PATIENCE_S = 9.0
+#: Seconds within which those have left who were about to: they wait for acknowledgements for ten at most.
+LEAVE_S = 30.0
 #: Seconds within which the repairs are done of which outboxes know: three intervals of repairs.
 MEND_S = 30.0
 #: Seconds of quiet after that: longer than any transaction between dmqcache nodes, and two comparisons. In
@@ -160,9 +165,17 @@ class Run:
         cluster = self.cluster
         cluster.heal()
         cluster.network.weather = CALM
-        for number, machine in enumerate(cluster.machines):
+        for machine in cluster.machines:
             machine.slow(0.0, SOCKET_BYTES)
             machine.go_on()
+        self._start()
+        if any(machine.leaving for machine in cluster.machines):
+            cluster.run_until(lambda: not any(machine.leaving for machine in cluster.machines), LEAVE_S)
+            self._start()
+
+    def _start(self) -> None:
+        """Whoever is not there and does not stay dead."""
+        for number, machine in enumerate(self.cluster.machines):
             if not machine.up and number not in self.scenario.dead:
                 machine.start()
 
@@ -227,6 +240,8 @@ class Run:
         self.cluster.network.weather = Weather(loss=0.1)
         late: list[str] = []
         patience = PATIENCE_S[self.scenario.transport]
+        if self.scenario.jittery:
+            patience = max(patience, JITTERY_PATIENCE_S)
         for number, machine in enumerate(self.cluster.caches()):
             table, place = machine.store.tables["plain"], ("plain", f"k-last-{number}")
             self.oracle.of(place)

@@ -195,6 +195,9 @@ class Watch:
         for name, held in beginning.tables[life].items():
             mine, theirs = contents(machine.store.tables[name]), contents(other.store.tables[name])
             for key, (value, left) in held.items():
+                # Judged keys: above. It may have heard of the end of others before the other node does.
+                if self._oracle.ends_elsewhere((name, key), machine.started_at):
+                    continue
                 still = theirs.get(key)
                 dies = left is not None and left < 2 * self._oracle.rules.slack
                 if still is not None and still[0] == value and not dies and key not in mine:

@@ -93,7 +93,8 @@ class Collisions:
     def _touch(self, table: Table, key: str) -> None:
         """Give a counter a later version. One whose sum no integer holds keeps the one that it has."""
         try:
-            table.incr(key, 0)
+            with table.by_itself():
+                table.incr(key, 0)
         except ValueError:
             self._ground.counters.refused[table.name, "overflow"] += 1
 

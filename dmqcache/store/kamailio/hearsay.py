@@ -58,7 +58,8 @@ class Hearsay:
         if left == 0 or row.value is None or not table.takes(row.value):
             return
         if self._all_had(ms_of(held.last_modified()) + held.ttl):
-            table.set(row.key, row.value, left)
+            with table.by_itself():
+                table.set(row.key, row.value, left)
 
     def _all_had(self, written: int) -> bool:
         """Whether Kamailio nodes were lost, and all of them after a write (Unix ms): they had heard of it."""

@@ -16,7 +16,7 @@ from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.kamailio.baselines import Baselines
 from dmqcache.store.kamailio.declared import Declared
 from dmqcache.store.kamailio.held_back import HeldBack
-from dmqcache.store.kamailio.lacking import Lacking, is_full
+from dmqcache.store.kamailio.lacking import Lacking, room_in
 from dmqcache.store.kamailio.shown_cells import Inquiry, ShownCells
 from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.wire_write import SYNC_REQUEST
@@ -178,7 +178,7 @@ class Inquirer:
         outbox = self._outboxes.get(inquiry.node)
         if outbox is None:
             return
-        if is_full(outbox):
+        if not room_in(outbox):
             # More would make it forget all: the next round finds the rest.
             inquiry.cut_short = True
             return

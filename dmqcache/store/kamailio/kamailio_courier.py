@@ -2,16 +2,15 @@
 
 Messages of one round are on their way together; a key never has two. What a message says is read from the
 table when it is sent; if the cell has changed until its 200, the key is named again, so that the last word is
-always the right one. Which messages a batch becomes, ``rounds.py`` says; what is not told at all, and how
+always the right one. What has changed before it was answered is not repeated: it would undo what another node
+has told meanwhile. Which messages a batch becomes, ``rounds.py`` says; what is not told at all, and how
 long a message may be, ``held_back.py``.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from dmqcache.bus.peer import Response
@@ -19,7 +18,8 @@ from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.dialect import Dialect, Dialects
 from dmqcache.store.kamailio.held_back import HeldBack
-from dmqcache.store.kamailio.rounds import Message, Rounds, singly
+from dmqcache.store.kamailio.kamailio_delivery import Delivery
+from dmqcache.store.kamailio.rounds import Message, Name, Rounds, singly
 from dmqcache.store.kamailio.wire_write import (
     BATCH_OVERHEAD_BYTES,
     cell_bytes,
@@ -34,7 +34,7 @@ from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import NEVER, UNDATED, Cell
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.clock import ms_of
-from dmqcache.store.table.merge import REPEATED, TIE
+from dmqcache.store.table.merge import REPEATED, SHOWN, TIE
 
 #: Bytes of a batch: below what Kamailio itself sends (60,000), so that a lost fragment costs less.
 BATCH_BYTES: Final = 16_000
@@ -49,34 +49,10 @@ TOGETHER_TIMEOUT_S: Final = 2.0
 SINGLE_TIMEOUT_S: Final = 16.0
 #: Seconds in which a copy of a message that was answered may still be handled by a busy Kamailio.
 LATE_COPY_S: Final = 1.0
+#: Seconds between two looks at what is unanswered: less than T1, after which it would be sent again.
+LOOK_S: Final = 0.4
 #: Batches with such keys that leave their place to others meanwhile.
 MAX_STUCK: Final = 16
-
-
-@dataclass(slots=True, eq=False)
-class _Delivery:
-    """A batch on its way."""
-
-    outbox: Outbox
-    batch: Batch
-    #: What is still to be sent: values and deletes, then times.
-    rounds: deque[deque[Message]]
-    #: What was said of each key: its version, None: that it is gone.
-    said: dict[tuple[str, str], int | None] = field(default_factory=dict)
-    #: Tables that turned out to be missing there.
-    lacking: set[str] = field(default_factory=set)
-    #: A message of it was left unanswered: it has given its place to another batch, and its keys are
-    #: acknowledged one by one.
-    stuck: bool = False
-    flying: list[Message] = field(default_factory=list)
-
-    def cancel(self) -> None:
-        """See :class:`dmqcache.bus.peer.Sending`."""
-        for message in self.flying:
-            if message.sending is not None:
-                message.sending.cancel()
-        self.flying.clear()
-        self.rounds.clear()
 
 
 class KamailioCourier:
@@ -107,7 +83,7 @@ class KamailioCourier:
     def carry(self, outbox: Outbox, batch: Batch) -> bool:
         """Send a batch; with the last 200 it is acknowledged."""
         rounds = self._rounds.of(outbox, batch)
-        delivery = _Delivery(outbox, batch, deque(deque(messages) for messages in rounds))
+        delivery = Delivery(outbox, batch, deque(deque(messages) for messages in rounds))
         batch.sending = delivery
         if any(
             self._held_back.was_unanswered(outbox.node, name, key)
@@ -116,11 +92,13 @@ class KamailioCourier:
         ):
             self._give_way(delivery)
         self._go_on(delivery)
+        if outbox.node.transport == "udp":
+            self._look_later(delivery)
         return True
 
     # -- saying it ---------------------------------------------------------------------------------------
 
-    def _go_on(self, delivery: _Delivery) -> None:
+    def _go_on(self, delivery: Delivery) -> None:
         """Send what may be on its way now; at the end, the batch is delivered."""
         while delivery.rounds and delivery.batch in delivery.outbox.flying:
             messages = delivery.rounds[0]
@@ -133,19 +111,24 @@ class KamailioCourier:
         if delivery.batch in delivery.outbox.flying and not delivery.flying:
             self._delivered(delivery)
 
-    def _send(self, delivery: _Delivery, message: Message) -> None:
+    def _send(self, delivery: Delivery, message: Message) -> None:
         body = self._body(delivery, message)
         if body is None:
             return
         delivery.flying.append(message)
+        now = self._ground.clock.now()
+        timeout = TOGETHER_TIMEOUT_S if len(message.names) > 1 else SINGLE_TIMEOUT_S
+        if message.since is None:
+            message.since = now
+        message.undated = self._is_undated(delivery, message)
         message.sending = self._channel.send(
             delivery.outbox.node,
             body,
             lambda response: self._answered(delivery, message, response),
-            timeout=TOGETHER_TIMEOUT_S if len(message.names) > 1 else SINGLE_TIMEOUT_S,
+            timeout=max(LOOK_S, message.since + timeout - now),
         )
 
-    def _body(self, delivery: _Delivery, message: Message) -> bytes | None:
+    def _body(self, delivery: Delivery, message: Message) -> bytes | None:
         """The message, from what the tables hold now; None if there is nothing to say any more."""
         node = delivery.outbox.node
         dialect, most = self._dialects.of(node), self._held_back.body_bytes(node)
@@ -175,7 +158,7 @@ class KamailioCourier:
             bodies.append(body)
         return join_cells(bodies) if bodies else None
 
-    def _cell(self, delivery: _Delivery, table: Cells, cell: Cell, dialect: Dialect) -> bytes:
+    def _cell(self, delivery: Delivery, table: Cells, cell: Cell, dialect: Dialect) -> bytes:
         """A cell of a batch. Its time is in it only for a node that asked for all: in one that the node
         holds already, Kamailio 5 would lose it."""
         assert cell.value is not None
@@ -184,13 +167,22 @@ class KamailioCourier:
             expire = round(self._ground.clock.raw_ms() / 1000 + cell.expires - self._ground.clock.now())
         return cell_bytes(table.name, cell.key, cell.value, expire, self._time_of(table, cell), dialect)
 
+    def _is_undated(self, delivery: Delivery, message: Message) -> bool:
+        if message.time or not self._dialects.of(delivery.outbox.node).last_modified:
+            return False
+        cells = [(table, table.cells.get(key)) for table, key in message.names]
+        return any(
+            cell is not None and cell.value is not None and self._time_of(table, cell) is None
+            for table, cell in cells
+        )
+
     def _time_of(self, table: Cells, cell: Cell) -> int | None:
         """The ``last_modified`` of a cell; None where a 6.2 may hold one as late, and would keep its own."""
         ms = ms_of(cell.last_modified())
         late = cell.flags & UNDATED or ms <= self._arrivals[table.name].undated_until
         return None if late else ms
 
-    def _single(self, delivery: _Delivery, table: Cells, key: str, dialect: Dialect) -> bytes:
+    def _single(self, delivery: Delivery, table: Cells, key: str, dialect: Dialect) -> bytes:
         cell = table.cells.get(key)
         node = delivery.outbox.node
         if cell is None or cell.value is None or self._held_back.reason(node, cell) is not None:
@@ -206,9 +198,34 @@ class KamailioCourier:
         left = cell.expires - self._ground.clock.now()
         return write_expire(table.name, key, 0 if cell.expires == NEVER else max(1, round(left)))
 
+    # -- what is not true any more -----------------------------------------------------------------------
+
+    def _look_later(self, delivery: Delivery) -> None:
+        self._ground.runtime.call_later(LOOK_S, lambda: self._look(delivery))
+
+    def _look(self, delivery: Delivery) -> None:
+        """Give up messages that say what is not so any more, and say what is."""
+        if self._ground.stopped or delivery.batch not in delivery.outbox.flying:
+            return
+        for message in list(delivery.flying):
+            if delivery.is_outdated(message):
+                self._replace(delivery, message)
+        self._go_on(delivery)
+        self._look_later(delivery)
+
+    def _replace(self, delivery: Delivery, message: Message) -> None:
+        delivery.flying.remove(message)
+        if message.sending is not None:
+            message.sending.cancel()
+        # A copy may come after what is told now, and with a later time where it had none.
+        names, kind = message.names, REPEATED | (SHOWN if message.undated else 0)
+        self._ground.runtime.call_later(LATE_COPY_S, lambda: self._retell(names, kind))
+        if not message.time:
+            delivery.rounds[0].appendleft(Message(names, since=message.since))
+
     # -- what comes back ---------------------------------------------------------------------------------
 
-    def _answered(self, delivery: _Delivery, message: Message, response: Response) -> None:
+    def _answered(self, delivery: Delivery, message: Message, response: Response) -> None:
         if message not in delivery.flying:
             return
         delivery.flying.remove(message)
@@ -247,7 +264,7 @@ class KamailioCourier:
         if found:
             self._collisions.collect()
 
-    def _repeated(self, delivery: _Delivery, message: Message) -> None:
+    def _repeated(self, delivery: Delivery, message: Message) -> None:
         """A message was sent more than once, and answered: a copy may come after what is told next. Keys that
         have changed meanwhile, or do within a second, are told once more when they are quiet."""
         said = [(table, key, delivery.said.get((table.name, key))) for table, key in message.names]
@@ -256,15 +273,25 @@ class KamailioCourier:
 
     def _retell_changed(self, said: list[tuple[Cells, str, int | None]]) -> None:
         """See to the keys that hold something else than was said of them."""
+        self._retell(
+            [
+                (table, key)
+                for table, key, version in said
+                if (cell := table.cells.get(key)) is not None and cell.last_modified() != version
+            ]
+        )
+
+    def _retell(self, names: list[Name], kind: int = REPEATED) -> None:
+        """Tell what these keys hold once more when they are quiet."""
         if self._ground.stopped:
             return
-        for table, key, version in said:
+        for table, key in names:
             cell = table.cells.get(key)
-            if cell is not None and cell.last_modified() != version:
-                self._arrivals[table.name].collided(cell, REPEATED)
+            if cell is not None:
+                self._arrivals[table.name].collided(cell, kind)
         self._collisions.collect()
 
-    def _taken(self, delivery: _Delivery, message: Message) -> None:
+    def _taken(self, delivery: Delivery, message: Message) -> None:
         node = delivery.outbox.node
         if (len(message.names) == 1 and delivery.batch.transfer is None) or message.deletes:
             self._held_back.took(node, message.names[0][0].name)
@@ -275,7 +302,7 @@ class KamailioCourier:
             if delivery.stuck:
                 self._settle(delivery, table.name, key)
 
-    def _refused(self, delivery: _Delivery, message: Message) -> None:
+    def _refused(self, delivery: Delivery, message: Message) -> None:
         """400: the node is stricter than it said, or one cell of a batch is at fault: those go one by one."""
         node = delivery.outbox.node
         if not self._dialects.refused(node) and len(message.names) <= 1:
@@ -284,13 +311,13 @@ class KamailioCourier:
             return
         delivery.rounds[0].extendleft(singly(message))
 
-    def _lacking(self, delivery: _Delivery, message: Message, status: int) -> None:
+    def _lacking(self, delivery: Delivery, message: Message, status: int) -> None:
         """404, 500: no htable there, or not this table."""
         for name, keys in Counter(table.name for table, _ in message.names).items():
             delivery.lacking.add(name)
             self._held_back.refused(delivery.outbox.node, name, status, keys)
 
-    def _unanswered(self, delivery: _Delivery, message: Message) -> None:
+    def _unanswered(self, delivery: Delivery, message: Message) -> None:
         """The node is there and does not answer this. It may be too long for something on the way, or one of
         its cells hurts the node: each goes by itself, and what then stays without an answer is set aside."""
         self._give_way(delivery)
@@ -302,7 +329,7 @@ class KamailioCourier:
             delivery.outbox.settled(delivery.batch, table.name, key)
             self._held_back.left_unanswered(delivery.outbox.node, table, key, said)
 
-    def _give_way(self, delivery: _Delivery) -> None:
+    def _give_way(self, delivery: Delivery) -> None:
         """Others must not wait for this batch, neither batches nor the next changes of its other keys."""
         outbox = delivery.outbox
         if delivery.stuck or outbox.window >= WINDOW + MAX_STUCK:
@@ -312,10 +339,9 @@ class KamailioCourier:
         for name, key in list(delivery.said):
             self._settle(delivery, name, key)
 
-    def _settle(self, delivery: _Delivery, name: str, key: str) -> None:
+    def _settle(self, delivery: Delivery, name: str, key: str) -> None:
         """What was said of a key has been acknowledged, unless a message with it is still to be answered."""
-        open_messages = itertools.chain(delivery.flying, *delivery.rounds)
-        if any(table.name == name and key == other for one in open_messages for table, other in one.names):
+        if delivery.is_open(name, key):
             return
         outbox = delivery.outbox
         outbox.settled(delivery.batch, name, key)
@@ -328,13 +354,13 @@ class KamailioCourier:
         if table is not None and (None if cell is None else cell.last_modified()) != said:
             self._outboxes.name_keys(self._ground.tables[name], [key], [outbox])
 
-    def _leave(self, delivery: _Delivery) -> None:
+    def _leave(self, delivery: Delivery) -> None:
         """It is over, one way or the other."""
         if delivery.stuck:
             delivery.stuck = False
             delivery.outbox.window -= 1
 
-    def _delivered(self, delivery: _Delivery) -> None:
+    def _delivered(self, delivery: Delivery) -> None:
         ground, outbox = self._ground, delivery.outbox
         if delivery.batch.transfer is None:
             ground.counters.delay.observe(ground.clock.now() - delivery.batch.since, delivery.batch.count)

@@ -283,11 +283,12 @@ class Lacking:
     def _follow(self, inquiry: Inquiry, found: _Found, removed: list[Cell]) -> None:
         """Delete everywhere what was removed there and has not been written since."""
         table = found.table
-        number = sum(
-            table.delete(cell.key)
-            for cell in removed
-            if table.cells.get(cell.key) is cell and ms_of(cell.last_modified()) < inquiry.began_ms
-        )
+        with table.by_itself():
+            number = sum(
+                table.delete(cell.key)
+                for cell in removed
+                if table.cells.get(cell.key) is cell and ms_of(cell.last_modified()) < inquiry.began_ms
+            )
         if not number:
             return
         inquiry.differences += number
@@ -300,10 +301,10 @@ class Lacking:
         if inquiry.ended or outbox is None:
             return
         runtime = self._ground.runtime
-        if is_full(outbox):
+        if not room_in(outbox):
             runtime.call_later(DRAIN_S, lambda: self._refill(inquiry, table, lost, done))
             return
-        some = list(islice(lost, min(STEP, max(1, outbox.limit // 4))))
+        some = list(islice(lost, min(STEP, room_in(outbox))))
         for cell in some:
             if cell.value is not None:
                 self._tell(inquiry, table, cell.key)
@@ -313,9 +314,9 @@ class Lacking:
             done()
 
 
-def is_full(outbox: Outbox) -> bool:
-    """Whether more might make the outbox forget all that waits in it."""
-    return outbox.backlog() >= max(1, outbox.limit // 2)
+def room_in(outbox: Outbox) -> int:
+    """How many more keys may be named: further ones might make the outbox forget all that waits in it."""
+    return max(0, max(1, outbox.limit // 2) - outbox.backlog())
 
 
 def _is_long(key: str, value: str) -> bool:

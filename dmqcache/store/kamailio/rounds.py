@@ -33,6 +33,10 @@ class Message:
     time: bool = False
     deletes: bool = False
     sending: Sending | None = None
+    #: It says something without its time to a node that keeps times: there it counts as written on arrival.
+    undated: bool = False
+    #: Monotonic seconds when it was sent, or the first of those whose place it took.
+    since: float | None = None
 
 
 def singly(message: Message) -> list[Message]:

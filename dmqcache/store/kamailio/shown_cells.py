@@ -191,14 +191,16 @@ class ShownCells:
         if held.counts is not None:
             if theirs >= ours and held.value is not None:
                 # A 6.2 takes only what is later than what it has.
-                table.incr(held.key, 0)
+                with table.by_itself():
+                    table.incr(held.key, 0)
             self._ours_wins(inquiry, table, held.key)
         elif theirs and self._is_hearsay(table, held):
             # Known from Kamailio nodes alone. As a counter's base it can be shown with a later version than
             # theirs, and is still worth less than what any of us knows.
             inquiry.differences += 1
             self._arrivals[table.name].arrive_set(held.key, cell.value, 0, str(inquiry.node), left)
-            table.incr(held.key, 0)
+            with table.by_itself():
+                table.incr(held.key, 0)
         elif theirs > ours:
             inquiry.differences += 1
             recent = self._ground.clock.wall_ms() - theirs < RECENT_MS
@@ -274,7 +276,8 @@ class ShownCells:
     def _adopt_write(self, table: Table, key: str, value: str | int, left: float | None) -> None:
         """What the Kamailio wrote while nobody heard it becomes a write of ours."""
         try:
-            table.set(key, value, None if left is None else min(left, MAX_AUTOEXPIRE_S))
+            with table.by_itself():
+                table.set(key, value, None if left is None else min(left, MAX_AUTOEXPIRE_S))
         except ValueError:
             self._ground.counters.refused[table.name, "too_large"] += 1
 

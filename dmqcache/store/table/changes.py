@@ -8,7 +8,8 @@ When a moment is over, the runtime says: nothing here knows a loop.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 from dmqcache.store.table.cell import Value
@@ -115,11 +116,20 @@ class Watched(Cells):
 
     def __init__(self, settings: TableSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
-        #: Raises where the thread is not the node's. None: nobody looks.
+        #: Raises where the thread is not the node's, or the node is stopping. None: nobody looks.
         self.guard: Callable[[], None] | None = None
         #: Set by the node, as is the next.
         self.changes: Changes | None = None
         self.new_watch: NewWatch | None = None
+
+    @contextmanager
+    def by_itself(self) -> Iterator[None]:
+        """What the node writes of itself, also when its program may write no more."""
+        guard, self.guard = self.guard, None
+        try:
+            yield
+        finally:
+            self.guard = guard
 
     def subscribe(self, callback: Callable[[Change], object], prefix: str = "") -> Callable[[], None]:
         """Call ``callback`` with each :class:`Change` of a key that starts with ``prefix``, made here or on

@@ -255,8 +255,8 @@ class Table(MappedCells):
         else:
             before = live.counts.exact() if live.counts is not None else as_integer(live.value)
         total = before + by
-        # A sum that simultaneous increments brought beyond 64 bits may be brought back.
-        if not fits(by) or (by and not fits(total)):
+        # A sum that simultaneous increments brought beyond 64 bits may be brought back, step by step.
+        if not fits(by) or (not fits(total) and abs(total) > abs(before)):
             raise ValueError("increment or decrement would overflow")
         total = saturated(total)
         cell = self._counter(key, live)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.peer import Reply
-from dmqcache.store.kamailio.kamailio_courier import BATCH_KEYS, SINGLE_TIMEOUT_S
+from dmqcache.bus.peer import SILENCE, Reply
+from dmqcache.store.kamailio.kamailio_courier import BATCH_KEYS, LATE_COPY_S, LOOK_S, SINGLE_TIMEOUT_S
 from dmqcache.store.table.clock import ms_of
 from dmqcache.store.table.patterns import MatchKind
 from tests.store.harness import (
@@ -91,6 +91,57 @@ def test_a_key_that_changes_while_it_is_told_is_told_again_and_never_out_of_orde
     side.table["a"] = "3"
     world.run(1)
     assert [body["strval"] for body in kamailio.seen()] == ["1", "3"]
+
+
+def test_what_is_not_so_any_more_is_not_repeated() -> None:
+    """Another node may have told what is newer meanwhile: the older word would undo that."""
+    world, side, kamailio = with_kamailio()
+    heard: list[str] = []
+
+    def says_nothing(sent: Sent) -> Reply:
+        heard.append(sent.json.get("strval", "gone"))
+        return Reply(SILENCE)
+
+    kamailio.answer = says_nothing
+    side.table["a"] = "1"
+    world.run(LOOK_S / 2)
+    del side.table["a"]
+    world.run(LOOK_S)
+    side.table["a"] = "3"
+    world.run(LOOK_S + 0.2)
+    assert heard == ["1", "gone", "3"]
+    kamailio.answer = lambda sent: Reply(200)
+    kamailio.got.clear()
+    world.run(LATE_COPY_S + 2)
+    assert side.outbox(kamailio).waiting() == 0
+    # By the repetition, and once more for each that was given up: a copy of it may have come after that.
+    assert [body["strval"] for body in kamailio.seen()] == ["3", "3", "3"]
+
+
+def test_what_was_given_up_and_had_no_time_does_not_outlive_what_is_newer() -> None:
+    """A 6.2 dates it when it comes, which may be long after."""
+    world, side, kamailio = with_kamailio(agent=NEW)
+    kamailio.answer = lambda sent: Reply(SILENCE)
+    side.table["a"] = "1"
+    side.table["a"] = "2"
+    world.run(LOOK_S / 2)
+    side.table["a"] = "3"
+    world.run(10)
+    came = side.store.clock.wall_ms()
+    kamailio.answer = lambda sent: Reply(200)
+    kamailio.got.clear()
+    world.run(10)
+    *_, last = kamailio.seen()
+    assert last["strval"] == "3" and last["last_modified"] > came - 9_900
+
+
+def test_a_key_that_is_written_all_the_time_is_set_aside_like_any_other_that_is_not_answered() -> None:
+    world, side, kamailio = with_kamailio()
+    kamailio.answer = lambda sent: Reply(SILENCE if sent.json.get("cname") == "hot" else 200)
+    for number in range(int(SINGLE_TIMEOUT_S / 0.1) + 5):
+        side.table["hot"] = number
+        world.run(0.1)
+    assert side.store.held_back.was_unanswered(kamailio.uri, "t", "hot")
 
 
 def test_a_node_that_does_not_answer_is_told_again_after_a_while() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from itertools import count
 
 import pytest
 
-from dmqcache.bus.peer import Reply
+from dmqcache.bus.peer import SILENCE, Reply
 from dmqcache.store.kamailio.compare import ROUTINE_S, STRAY_S
 from dmqcache.store.kamailio.lacking import AGAIN_S, LIKE_A_FLUSH, LONG_BYTES, QUIET_REFILLS, REMOVED, TIMES
 from dmqcache.store.kamailio.shown_cells import RECENT_MS
@@ -225,3 +226,18 @@ def test_a_table_with_a_cell_that_hides_others_over_udp_is_never_followed() -> N
     for _ in range(5):
         look(world, side)
     assert holder.cells == shown(side) == shown(other) == ALL | {"long": "x" * LONG_BYTES}
+
+
+def test_more_than_an_outbox_takes_is_sent_bit_by_bit_and_nothing_is_taken_for_told() -> None:
+    world = World()
+    side = world.side("127.0.0.11", "t", outbox_limit=10)
+    holder = Holder(world, [side])
+    answer = holder.node.answer
+    for number in range(100):
+        side.table[f"k{number}"] = "v"
+    asked = count(1)
+    # It answers every other message: the outbox is seldom empty.
+    holder.node.answer = lambda sent: Reply(SILENCE) if next(asked) % 2 else answer(sent)
+    side.meet(holder.node)
+    world.run(AGAIN_S[0] / 2)
+    assert holder.cells == shown(side)
