@@ -20,6 +20,7 @@ from dmqcache.store.kamailio import htable
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
 from dmqcache.store.kamailio.dialect import Dialects
+from dmqcache.store.kamailio.doubles import Doubles
 from dmqcache.store.kamailio.hearsay import Hearsay
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.htable import Htable
@@ -125,7 +126,7 @@ class Store:
         """The parts that talk with Kamailio nodes."""
         ground, boxes, arrivals, nodes = self._ground, self.outboxes, self.arrivals, self.bus.nodes
         channel = Channel(self.bus, htable.CHANNEL)
-        dialects = Dialects(nodes)
+        dialects, doubles = Dialects(nodes), Doubles()
         self.collisions = Collisions(ground, boxes, arrivals, dialects)
         self.held_back = HeldBack(
             ground,
@@ -135,9 +136,9 @@ class Store:
             lambda node: self.compare.overflowed(node),
         )
         self._kamailio_courier = KamailioCourier(
-            ground, boxes, channel, arrivals, dialects, self.collisions, self.held_back
+            ground, boxes, channel, arrivals, dialects, self.collisions, self.held_back, doubles
         )
-        self.compare = KamailioCompare(ground, boxes, channel, arrivals, nodes, self.held_back)
+        self.compare = KamailioCompare(ground, boxes, channel, arrivals, nodes, self.held_back, doubles)
         self.sync_requests = SyncRequests(ground, boxes)
         self.htable = Htable(
             ground,

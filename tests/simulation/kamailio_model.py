@@ -1,7 +1,8 @@
-"""A Kamailio node on virtual time: its bus, its gossip and its clumsiness, of 5.6.3 and of 6.2.
+"""A Kamailio node on virtual time: its bus, its gossip and its clumsiness, of 5.6.3, 6.1 and 6.2.
 
-Shares our SIP codec and client transactions, nothing of our bus or store. Owns membership (pings, 408 rules,
-gossip by Max-Forwards, the one initial sync) and the way between the network and ``kamailio_htable.py``.
+Shares nothing of our bus or store but the form of a node's address: SIP is ``kamailio_sip.py``'s. Owns
+membership (pings, 408 rules, gossip by Max-Forwards, the one initial sync) and the way between the network
+and ``kamailio_htable.py``. tests/interop/test_model.py holds its tables against real nodes.
 """
 
 from __future__ import annotations
@@ -9,19 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.exchange.transaction import ClientTransactions, Outcome, Plan
-from dmqcache.bus.sip.headers import reply_endpoint
-from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
-from dmqcache.bus.sip.sip_message import MessageError, SipRequest, SipResponse, parse_message
-from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.store.table.settings import TableSettings
 from tests.simulation.kamailio_htable import KamailioHtable
+from tests.simulation.kamailio_sip import (
+    COOKIE,
+    Address,
+    Calls,
+    Request,
+    Response,
+    Unreadable,
+    read,
+    reply,
+    reply_to,
+)
 from tests.simulation.runtime import VirtualRuntime
 
 PING_S = 60.0
-#: fr_timer.
-TIMEOUT_S = 30.0
 #: The htable module's timer_interval.
 SWEEP_S = 20.0
 #: The buffer in which the node list is built.
@@ -30,6 +35,7 @@ LIST_BYTES = 1_024
 WORKER_S = 0.002
 
 NOTIFICATION, HTABLE = "notification_peer", "htable"
+REASONS = {200: "OK", 400: "Bad Request", 500: "Server Internal Error"}
 OLD_WORDS = frozenset({"active", "disabled", "timeout", "pending"})
 NEW_WORDS = frozenset({"active", "not_active", "disabled"})
 
@@ -55,8 +61,14 @@ class Kamailio:
         tables: Sequence[TableSettings],
         runtime: VirtualRuntime,
         send: Callable[[bytes, Endpoint], None],
+        *,
+        has_htable: bool = True,
+        resolve: Callable[[str], str] = lambda host: host,
     ) -> None:
+        """``has_htable``: whether the htable module is on its bus. ``resolve``: the address of a name."""
         self.version = version
+        self.has_htable = has_htable
+        self._resolve = resolve
         self.new = version >= (6, 1)
         self.uri = uri
         self.nodes: dict[NodeURI, Known] = {}
@@ -74,7 +86,8 @@ class Kamailio:
         #: The next Call-ID's number of each process.
         self._numbers: dict[str, int] = {}
         self._agent = f"kamailio ({version[0]}.{version[1]}.0 (x86_64/linux))"
-        self.transactions = ClientTransactions(runtime, send, BusCounters())
+        self._calls = Calls(runtime, send)
+        self._secret = runtime.token()
         self.htable = KamailioHtable(
             version, list(tables), runtime.wall_ms, lambda body: self._broadcast(HTABLE, body)
         )
@@ -120,19 +133,26 @@ class Kamailio:
     # -- sending -----------------------------------------------------------------------------------------
 
     def _post(
-        self, channel: str, node: NodeURI, body: bytes, hops: int, done: Callable[[Outcome], None]
+        self, channel: str, node: NodeURI, body: bytes, hops: int, done: Callable[[int, bytes], None]
     ) -> None:
-        endpoint = node.endpoint
-        assert endpoint is not None
+        host = self._resolve(node.host)
         self._count += 1
-        branch = self.transactions.next_branch()
-        to = node.with_user(channel)
-        author = Author(self.uri.host_port, f"{self._count:x}", self._agent)
-        media = "text/plain" if channel == NOTIFICATION else "application/json"
-        own, call_id = self.uri.with_user(channel), self._call_id(channel)
-        draft = Draft("KDMQ", to, own, to, "udp", branch, call_id, 10, hops, media, body)
-        data = build_request(author, draft)
-        self.transactions.start(data, branch, endpoint, channel, Plan(TIMEOUT_S), done)
+        branch = f"{COOKIE}{self._count:x}.{self._secret}.0"
+        own, target = _plain(self.uri), _plain(node)
+        request = Request(
+            channel,
+            f"{channel}@{target}",
+            f"SIP/2.0/UDP {_plain(self.uri)};branch={branch}",
+            Address(channel, target, ""),
+            Address(channel, own, f"{self._count:x}"),
+            "10 KDMQ",
+            self._call_id(channel),
+            self._agent,
+            hops,
+            "text/plain" if channel == NOTIFICATION else "application/json",
+            body,
+        )
+        self._calls.start(request.write(), branch, Endpoint("udp", host, node.port), done)
 
     def _call_id(self, channel: str) -> str:
         """Each process counts up from a number of its own: one runs the script, one the timer."""
@@ -152,25 +172,26 @@ class Kamailio:
                     self.pending += 1
                     self._post(channel, known.uri, body, hops, self._told)
 
-    def _told(self, outcome: Outcome) -> None:
+    def _told(self, status: int, _: bytes) -> None:
         """htable ignores all replies; the tests do not."""
         self.pending -= 1
-        self.undelivered += outcome.status != 200
+        self.undelivered += status != 200
 
     def _notify(self, known: Known, body: bytes, hops: int) -> None:
         was_disabled = known.status == "disabled"
         self._post(
-            NOTIFICATION, known.uri, body, hops, lambda outcome: self._answered(known, was_disabled, outcome)
+            *(NOTIFICATION, known.uri, body, hops),
+            lambda status, list_: self._answered(known, was_disabled, status, list_),
         )
 
-    def _answered(self, known: Known, was_disabled: bool, outcome: Outcome) -> None:
+    def _answered(self, known: Known, was_disabled: bool, status: int, body: bytes) -> None:
         if self.nodes.get(known.uri) is not known:
             return
-        if outcome.status == 200 and outcome.response is not None:
+        if status == 200:
             known.status = "active"
-            self._read_list(outcome.response.body)
+            self._read_list(body)
             self._init()
-        elif outcome.status == 408:
+        elif status == 408:
             self._silent(known, was_disabled)
 
     def _silent(self, known: Known, was_disabled: bool) -> None:
@@ -187,29 +208,30 @@ class Kamailio:
         """Once, when somebody answers or calls: ask all active nodes for everything."""
         if not self._synced:
             self._synced = True
-            self._broadcast(HTABLE, b'{"action":1}')
+            if self.has_htable:
+                self._broadcast(HTABLE, b'{"action":1}')
 
     # -- receiving ---------------------------------------------------------------------------------------
 
     def receive(self, data: bytes, source: Endpoint) -> None:
         """One datagram. Requests go to some worker; there is no memory of those that came before."""
         try:
-            message = parse_message(data)
-        except MessageError as error:
+            message = read(data)
+        except Unreadable as error:
             self.violations.append(f"unreadable: {error}")
             return
-        if isinstance(message, SipResponse):
-            self.transactions.on_response(message, source)
+        if isinstance(message, Response):
+            self._calls.answered(message)
             return
         request = message
-        channel = SipURI.parse(request.uri).user
-        if channel not in (NOTIFICATION, HTABLE):
-            self._reply(request, source, 404, "User Not Found")
+        if request.channel not in ((NOTIFICATION, HTABLE) if self.has_htable else (NOTIFICATION,)):
+            reason = "Not Found Peer ID" if self.version >= (6, 2) else "User Not Found"
+            self._reply(request, source, 404, reason)
             return
-        handle = self._on_notification if channel == NOTIFICATION else self._on_htable
+        handle = self._on_notification if request.channel == NOTIFICATION else self._on_htable
         self._runtime.call_later(WORKER_S * self._runtime.random(), lambda: handle(request, source))
 
-    def _on_notification(self, request: SipRequest, source: Endpoint) -> None:
+    def _on_notification(self, request: Request, source: Endpoint) -> None:
         changed = self._read_list(request.body)
         body = self._list()
         if body is None:
@@ -220,28 +242,24 @@ class Kamailio:
             self._broadcast(NOTIFICATION, body, hops)
         self._init()
 
-    def _on_htable(self, request: SipRequest, source: Endpoint) -> None:
-        sender = NodeURI.parse(request.from_.uri)
+    def _on_htable(self, request: Request, source: Endpoint) -> None:
+        sender = NodeURI.parse(f"sip:{request.from_.node}")
         status = self.htable.read(request.body, lambda only: self._give(sender, only))
-        if status == 400 and request.user_agent.startswith("dmqcache"):
+        if status == 400 and request.agent.startswith("dmqcache"):
             self.violations.append(f"400 to {sender}: {request.body[:200]!r}")
-        self._reply(request, source, status, "")
+        self._reply(request, source, status, REASONS[status])
 
     def _give(self, sender: NodeURI, only: str | None) -> None:
         """All cells to the asker; to everyone, if the asker is not in the list."""
         for body in self.htable.batches(only):
             if sender in self.nodes:
-                self._post(HTABLE, sender, body, 1, lambda outcome: None)
+                self._post(HTABLE, sender, body, 1, lambda status, _: None)
             else:
                 self._broadcast(HTABLE, body)
 
-    def _reply(
-        self, request: SipRequest, source: Endpoint, status: int, reason: str, body: bytes = b""
-    ) -> None:
-        data = build_response(
-            request, status, reason, body, "text/plain" if body else "", "t", self._agent, (), source
-        )
-        self._send(data, reply_endpoint(request.via, source))
+    def _reply(self, request: Request, source: Endpoint, status: int, reason: str, body: bytes = b"") -> None:
+        answer = reply(request, status, reason, "t", self._agent, source, body)
+        self._send(answer.write(), reply_to(request, source))
 
     # -- the node list -----------------------------------------------------------------------------------
 
@@ -284,3 +302,8 @@ class Kamailio:
             return False
         known.status = status
         return True
+
+
+def _plain(node: NodeURI) -> str:
+    """Host and port, as they stand in a URI."""
+    return str(node).removeprefix("sip:")

@@ -12,6 +12,7 @@ from typing import Final
 from dmqcache.bus.node import NodeList
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
+from dmqcache.store.kamailio.doubles import Doubles
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.inquirer import Inquirer
 from dmqcache.store.kamailio.shown_cells import Inquiry
@@ -54,10 +55,11 @@ class KamailioCompare:
         arrivals: Mapping[str, KamailioArrivals],
         nodes: NodeList,
         held_back: HeldBack,
+        doubles: Doubles,
     ) -> None:
         self._ground = ground
         self._outboxes = outboxes
-        self._inquirer = Inquirer(ground, outboxes, channel, arrivals, nodes, held_back, self._next)
+        self._inquirer = Inquirer(ground, outboxes, channel, arrivals, nodes, held_back, doubles, self._next)
         #: Who is to be asked, for how many rounds and not before when (monotonic seconds).
         self._due: dict[NodeURI, tuple[int, float]] = {}
         #: Who did not agree after all rounds, and until when it is left alone (monotonic seconds).

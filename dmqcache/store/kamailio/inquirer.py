@@ -6,6 +6,7 @@ What a cell means that differs, ``shown_cells.py`` says; what to do about one th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -15,6 +16,7 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.kamailio.baselines import Baselines
 from dmqcache.store.kamailio.declared import Declared
+from dmqcache.store.kamailio.doubles import Doubles, single
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.lacking import Lacking, room_in
 from dmqcache.store.kamailio.shown_cells import Inquiry, ShownCells
@@ -23,6 +25,8 @@ from dmqcache.store.kamailio.wire_write import SYNC_REQUEST
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.table import Table
+
+log = logging.getLogger("dmqcache.store")
 
 #: Seconds of quiet after a Kamailio's 200 until its cells count as all here: its last batches may be lost
 #: and sent again after T1 (0.5 s).
@@ -50,6 +54,7 @@ class Inquirer:
         arrivals: Mapping[str, KamailioArrivals],
         nodes: NodeList,
         held_back: HeldBack,
+        doubles: Doubles,
         idle: Callable[[], None],
     ) -> None:
         """``idle``: the next may be asked."""
@@ -60,6 +65,7 @@ class Inquirer:
         self.declared = Declared()
         self._cells = ShownCells(ground, outboxes, arrivals, nodes, self._baselines.is_news, self._ours_wins)
         self._lacking = Lacking(ground, outboxes, held_back, self._baselines, self.declared, self._tell)
+        self._doubles = doubles
         self._idle = idle
         self._inquiry: Inquiry | None = None
 
@@ -86,6 +92,7 @@ class Inquirer:
         """A node was lost, or began anew, or may have missed something: what it lacks, it is sent."""
         self._baselines.forget(node)
         self._lacking.forget(node)
+        self._doubles.forget(node)
         self.declared.forget(node)
 
     def forget(self, node: NodeURI) -> None:
@@ -107,9 +114,23 @@ class Inquirer:
     def cells_came(self, node: NodeURI, batch: CellBatch) -> None:
         """A Kamailio sent cells, asked or unasked."""
         inquiry = self._inquiry if self.is_asking(node) else None
+        batch, twice = single(batch)
         if inquiry is not None:
             inquiry.heard = self._ground.clock.now()
         self._cells.came(inquiry, batch, node)
+        if inquiry is not None and not inquiry.adopt and twice:
+            self._free_of(inquiry, twice)
+
+    def _free_of(self, inquiry: Inquiry, twice: list[tuple[str, str]]) -> None:
+        """The node holds keys twice: one of the two is deleted, then the value is told."""
+        tables = self._ground.tables
+        twice = [(name, key) for name, key in twice if name in tables and tables[name].live_cell(key)]
+        self._doubles.note(inquiry.node, twice)
+        for name, key in twice:
+            self._ours_wins(inquiry, tables[name], key)
+        if twice:
+            words = "%s holds %d keys twice, as two of its processes added them at once; that is undone"
+            log.info(words, inquiry.node, len(twice))
 
     def _question(self, inquiry: Inquiry) -> None:
         """Ask, once: a Kamailio sends all its cells anew for each copy of the question."""

@@ -17,6 +17,7 @@ from dmqcache.bus.peer import Response
 from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.dialect import Dialect, Dialects
+from dmqcache.store.kamailio.doubles import Doubles
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.kamailio_delivery import Delivery
 from dmqcache.store.kamailio.rounds import Message, Name, Rounds, singly
@@ -70,6 +71,7 @@ class KamailioCourier:
         dialects: Dialects,
         collisions: Collisions,
         held_back: HeldBack,
+        doubles: Doubles,
     ) -> None:
         self._ground = ground
         self._outboxes = outboxes
@@ -78,7 +80,7 @@ class KamailioCourier:
         self._dialects = dialects
         self._collisions = collisions
         self._held_back = held_back
-        self._rounds = Rounds(ground, outboxes, held_back)
+        self._rounds = Rounds(ground, outboxes, held_back, doubles)
 
     def carry(self, outbox: Outbox, batch: Batch) -> bool:
         """Send a batch; with the last 200 it is acknowledged."""

@@ -1,8 +1,11 @@
 """What a batch says to a Kamailio: its messages, in rounds, each to be sent when the one before is answered.
 
 First, of each table that the node is not known to have, one key alone: inside cells a Kamailio skips a table
-that it lacks, and answers 200. Then all values together and the deletes; then the times to live of those
-cells whose time is not the table's own (before its set, a time is lost).
+that it lacks, and answers 200. Then the values and the deletes; then the times to live of those cells whose
+time is not the table's own (before its set, a time is lost).
+
+Many values go together, few of them one by one: cells are taken without a lock (``doubles.py``), single sets
+with one.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import Final
 
 from dmqcache.bus.peer import Sending
 from dmqcache.store.ground import Ground
+from dmqcache.store.kamailio.doubles import Doubles
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.outbox.outbox import Batch, Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
@@ -20,6 +24,8 @@ from dmqcache.store.table.cells import Cells
 
 #: Seconds by which a cell's time may differ from the table's own before it is told.
 TIME_SLACK: Final = 2.0
+#: So many values go one by one: they are on their way at once, and take no longer than together.
+FEW: Final = 32
 
 Name = tuple[Cells, str]
 
@@ -47,10 +53,11 @@ def singly(message: Message) -> list[Message]:
 class Rounds:
     """Makes the rounds of a batch."""
 
-    def __init__(self, ground: Ground, outboxes: Outboxes, held_back: HeldBack) -> None:
+    def __init__(self, ground: Ground, outboxes: Outboxes, held_back: HeldBack, doubles: Doubles) -> None:
         self._ground = ground
         self._outboxes = outboxes
         self._held_back = held_back
+        self._doubles = doubles
 
     def of(self, outbox: Outbox, batch: Batch) -> list[list[Message]]:
         """The rounds of a batch; some may be empty."""
@@ -70,8 +77,9 @@ class Rounds:
         return [first, [Message(names)] if names else []]
 
     def _changes(self, outbox: Outbox, batch: Batch) -> list[list[Message]]:
-        """Changed cells: values together and deletes one by one, then the times."""
+        """Changed cells: values and deletes, then the times."""
         together: list[Name] = []
+        doubled: list[Message] = []
         alone: list[Message] = []
         times: list[Message] = []
         for name, keys in batch.names.items():
@@ -90,7 +98,10 @@ class Rounds:
                     continue
                 if cell.counts is None or self._outboxes.designated:
                     # In a batch a field that is missing may come from the cell before.
-                    if cell.flags & UNDATED or self._held_back.was_unanswered(outbox.node, name, key):
+                    if self._doubles.take(outbox.node, name, key):
+                        doubled.append(Message([(table, key)], deletes=True))
+                        alone.append(Message([(table, key)]))
+                    elif cell.flags & UNDATED or self._held_back.was_unanswered(outbox.node, name, key):
                         alone.append(Message([(table, key)]))
                     else:
                         together.append((table, key))
@@ -98,8 +109,11 @@ class Rounds:
                         times.append(Message([(table, key)], time=True))
         firsts = self._firsts(outbox, together)
         together = [name for name in together if name not in firsts]
-        first = [Message([name]) for name in firsts]
-        return [first, [*([Message(together)] if together else []), *alone], times]
+        first = [*doubled, *(Message([name]) for name in firsts)]
+        values = [Message(together)] if together else []
+        if len(together) <= FEW:
+            values = [Message([name]) for name in together]
+        return [first, [*values, *alone], times]
 
     def _firsts(self, outbox: Outbox, names: list[Name]) -> list[Name]:
         """One key of each table that the node is not known to have."""

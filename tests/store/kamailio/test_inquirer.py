@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
+
+import pytest
+
 from dmqcache.bus.peer import Reply
 from dmqcache.store.kamailio.compare import SETTLE_S
 from dmqcache.store.kamailio.inquirer import ASK_AGAIN_S, LOST_ANSWER_S
-from tests.store.harness import Sent, World, old_kamailio, shown
-from tests.store.kamailio.holder import again, apart
+from tests.store.harness import Sent, World, cells_body, old_kamailio, shown
+from tests.store.kamailio.holder import Holder, again, apart
 
 
 def test_equal_tables_are_asked_for_once_and_nobody_is_told_anything() -> None:
@@ -76,3 +81,40 @@ def test_cells_whose_200_is_lost_are_as_good() -> None:
     again(world, side, holder, SETTLE_S + LOST_ANSWER_S + 2)
     assert holder.cells == {"same": "ours", "more": "x"}
     assert len(holder.asked) <= 2
+
+
+class Doubled(Holder):
+    """Holds the key ``same`` twice until one of the two is deleted, and shows both."""
+
+    older: str | None = "stale"
+
+    def answer(self, sent: Sent) -> Reply:
+        if sent.json.get("action") == 4 and self.older is not None:
+            self.cells["same"], self.older = self.older, None
+            return Reply(200)
+        return super().answer(sent)
+
+    def send(self) -> None:
+        if self.older is None:
+            super().send()
+            return
+        body = cells_body(("same", self.cells["same"]), ("same", self.older))
+        for side in self.to:
+            self.world.later(0.0005, partial(self.node.say, side, body))
+
+
+def test_a_key_that_it_holds_twice_it_holds_once_afterwards(caplog: pytest.LogCaptureFixture) -> None:
+    """And what its script does not see is never taken for a write."""
+    world = World()
+    side = world.side("127.0.0.11")
+    holder = Doubled(world, [side])
+    holder.cells = {"same": "theirs"}
+    with caplog.at_level(logging.INFO):
+        side.meet(holder.node)
+        world.run(1)
+        side.table["same"] = "ours"
+        world.run(12)
+    assert side.table["same"] == "ours"
+    assert (holder.cells, holder.older) == ({"same": "ours"}, None)
+    assert "holds 1 keys twice" in caplog.text
+    assert side.store.counters.repairs["equal"] >= 1

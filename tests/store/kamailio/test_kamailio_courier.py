@@ -196,11 +196,11 @@ def test_a_node_of_6_2_gets_versions() -> None:
     world, side, kamailio = with_kamailio(agent=NEW)
     side.table["a"] = "x"
     world.run(1)
-    side.table["b"] = "y"
-    side.table["c"] = "z"
+    many = [f"b{number}" for number in range(40)]
+    side.table.update(dict.fromkeys(many, "y"))
     world.run(1)
     stamps = [kamailio.seen()[0]["last_modified"], *(cell["last_modified"] for cell in all_cells(kamailio))]
-    assert stamps == [ms_of(side.table.cells[key].last_modified()) for key in "abc"]
+    assert stamps == [ms_of(side.table.cells[key].last_modified()) for key in ("a", *many)]
 
 
 def test_of_writes_in_one_millisecond_a_node_of_6_2_takes_the_last_too_and_later_its_time() -> None:
