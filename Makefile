@@ -9,8 +9,9 @@ JOBS   ?= 2
 # The Pythons that dmqcache is made for; the tests run on those of them that are here.
 VERSIONS ?= 3.11 3.12 3.13
 # What the tests and benchmarks talk to. Installed where we are root and apt is there; else named.
-DEBIAN := kamailio kamailio-tls-modules redis-server prometheus iproute2 iptables procps debootstrap debian-archive-keyring chromium
-TOOLS  := kamailio redis-server redis-cli redis-benchmark promtool ip iptables debootstrap chromium
+DEBIAN := kamailio kamailio-tls-modules kamailio-sqlite-modules kamailio-postgres-modules kamailio-mysql-modules \
+          postgresql mariadb-server redis-server prometheus iproute2 iptables procps debootstrap debian-archive-keyring chromium
+TOOLS  := kamailio pg_createcluster mariadbd redis-server redis-cli redis-benchmark promtool ip iptables debootstrap chromium
 
 .NOTPARALLEL:
 .PHONY: demo test unit pythons another-python interop unproven lint bench simulate fuzz debian clean
@@ -60,13 +61,14 @@ fuzz: $(VENV)/.installed        ## hard input for every reader of bytes: make fu
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,uvloop,tls]'
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,uvloop,tls,db]'
 	@touch $@
 
 debian:
 	@missing=""; for tool in $(TOOLS); do \
 	  PATH="$$PATH:/usr/sbin:/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
-	ls /usr/lib/*/kamailio/modules/tls.so >/dev/null 2>&1 || missing="$$missing kamailio's-tls-module"; \
+	for module in tls db_sqlite db_postgres db_mysql; do \
+	  ls /usr/lib/*/kamailio/modules/$$module.so >/dev/null 2>&1 || missing="$$missing kamailio's-$$module"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing $(DEBIAN) ..."; \

@@ -10,6 +10,7 @@ The map, from the top down; each folder says in its ``__init__`` what it owns an
     ``metrics``      what a node shows of itself, and how Prometheus reads it
     ``config``       the options, once, and their sources: flags, environment, file
     ``disk``         the tables on disk, where a node is given a folder
+    ``database``     the databases that tables are loaded from and stored in, as Kamailio's ``dbtable``
     ``store``        the replicated tables: ``table``, ``outbox``, ``native`` (dmqcache nodes), ``kamailio``
     ``socket_bus``   the bus on real sockets; :func:`open_bus` for programs that want no cache
     ``bus``          the bus: ``sip``, ``net``, ``exchange`` (transactions), ``nodes``; knows no cache
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from dmqcache.bus.sip.uri import NodeURI, URIError
     from dmqcache.cache_node import CacheNode
     from dmqcache.config.options import ConfigError
+    from dmqcache.database.link import DatabaseError
     from dmqcache.socket_bus import open_bus
     from dmqcache.store.table.changes import Change
     from dmqcache.store.table.patterns import MatchKind, MatchOn
@@ -78,6 +80,7 @@ _HOMES: Final[Mapping[str, str]] = {
     "CacheNode": "dmqcache.cache_node",
     "Change": "dmqcache.store.table.changes",
     "ConfigError": "dmqcache.config.options",
+    "DatabaseError": "dmqcache.database.link",
     "MatchKind": "dmqcache.store.table.patterns",
     "MatchOn": "dmqcache.store.table.patterns",
     "Message": "dmqcache.bus.peer",
@@ -102,6 +105,7 @@ __all__ = [
     "CacheNode",
     "Change",
     "ConfigError",
+    "DatabaseError",
     "MatchKind",
     "MatchOn",
     "Message",

@@ -34,6 +34,7 @@ from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.changes import Changes
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
+from dmqcache.table_database import TableDatabase
 from dmqcache.watch import Watch
 
 log = logging.getLogger("dmqcache")
@@ -64,6 +65,7 @@ class CacheNode:
         self._store: Store | None = None
         self._disk: NodeDisk | None = None
         self._channels: NodeChannels | None = None
+        self._database: TableDatabase | None = None
         self._peers = load_peers(self.config.peers)
         self._servers: list[Any] = []
         #: A ``ServedTls``; its module is loaded only where there is one.
@@ -155,8 +157,12 @@ class CacheNode:
             store = self._store
             self._disk = NodeDisk(config.data_dir, config.flush_interval, store.tables, store.clock, runtime)
 
+        self._database = TableDatabase(config, self._store)
+
     async def _open_servers(self) -> None:
         config = self.config
+        if self._database is not None:
+            await self._database.check()
         if self._disk is not None:
             read_until = await self._disk.open()
             if read_until is not None:
@@ -219,6 +225,9 @@ class CacheNode:
                 self._store.stop()
             if self._disk is not None:
                 await self._disk.close()
+            if self._database is not None:
+                await self._database.close(leave)
+                self._database = None
             if self._leave_first is not None:
                 self._leave_first.discard(self.stop)
                 self._leave_first = None
@@ -337,6 +346,22 @@ class CacheNode:
         """Wait until every write made on this node so far is on its disk; False: it is not, or not within
         ``timeout`` seconds, or there is none."""
         return self._disk is not None and await self._disk.flush(timeout)
+
+    async def reload_table(self, name: str) -> int:
+        """Make a table what its database says, on all nodes; returns how many keys changed. LookupError:
+        there is no such table, or it has no dbtable. DatabaseError says in one line why it is not done."""
+        return await self._with_database(name).reload(name)
+
+    async def store_table(self, name: str) -> int:
+        """Make the database say what a table holds; returns how many cells. Errors as
+        :meth:`reload_table`."""
+        return await self._with_database(name).store(name)
+
+    def _with_database(self, name: str) -> TableDatabase:
+        self.table(name)
+        if self._database is None:
+            raise RuntimeError("the node is not started: use `async with CacheNode(...)` or await start()")
+        return self._database
 
     def compare_all(self) -> None:
         """Compare the tables with every node that answers, and exchange what differs, as soon as may be."""

@@ -126,6 +126,14 @@ class SyncCacheNode:
         """A table. KeyError names those that there are."""
         return SyncTable(self, self.node.table(name))
 
+    def reload_table(self, name: str) -> int:
+        """See :meth:`~dmqcache.cache_node.CacheNode.reload_table`."""
+        return int(self._wait(self.node.reload_table(name)))
+
+    def store_table(self, name: str) -> int:
+        """See :meth:`~dmqcache.cache_node.CacheNode.store_table`."""
+        return int(self._wait(self.node.store_table(name)))
+
     @property
     def ready(self) -> bool:
         """Whether the initial sync is over."""

@@ -76,6 +76,8 @@ SHELL = frozenset(
         "dmqcache.config.logs",
         "dmqcache.cache_node",
         "dmqcache.node_channels",
+        "dmqcache.database.db_worker",
+        "dmqcache.database.node_database",
         "dmqcache.disk.node_disk",
         "dmqcache.disk.writer",
         "dmqcache.process_end",
@@ -83,6 +85,7 @@ SHELL = frozenset(
         "dmqcache.watch",
         "dmqcache.served_tls",
         "dmqcache.socket_bus",
+        "dmqcache.table_database",
     }
 )
 #: What the store may know of the bus: a peer's view of it.
@@ -140,24 +143,27 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "store.kamailio": "store.outbox store.ground store.table bus.ground bus.sip",
         "store": "store.kamailio store.native store.outbox store.ground store.table bus bus.ground bus.sip",
         "channels": "bus.ground bus.sip",
-        "config": "channels store.table bus bus.ground bus.sip",
+        "database": "store.table",
+        "config": "channels database store.table bus bus.ground bus.sip",
         "disk": "store.table bus.ground",
         "metrics": "disk store store.table bus.ground",
         "server": "",
         "server.resp": "metrics store.table release",
-        "server.http": "metrics store.table bus.ground bus.sip release",
+        "server.http": "metrics database store.table bus.ground bus.sip release",
         "socket_bus": "bus bus.net bus.trust bus.ground bus.sip",
         "process_end": "",
         "served_tls": "bus.net",
         "client_doors": "served_tls server.http server.resp config",
         "node_channels": "channels bus bus.ground bus.sip",
         "watch": "store.table",
-        "cache_node": "node_channels watch client_doors process_end socket_bus server.http server.resp "
+        "table_database": "database config store",
+        "cache_node": "table_database node_channels watch client_doors process_end socket_bus server.http "
+        "server.resp "
         "metrics disk config store store.table bus bus.net bus.ground bus.sip release",
         "sync_node": "cache_node process_end config store.table",
         "cli": "cache_node server.resp config bus.net bus.trust release",
         "__main__": "cli",
-        "": "sync_node cache_node socket_bus config store.table bus bus.ground bus.sip release",
+        "": "sync_node cache_node socket_bus config database store.table bus bus.ground bus.sip release",
     }.items()
 }
 #: The files that do not stand in their folder's room.

@@ -23,6 +23,7 @@ _METAVARS = {
     "word": "NAME",
     "sources": "ADDRESS",
     "path": "FILE",
+    "database": "URL",
     "secret": "FILE",
     "channel": "NAME[=TYPE]",
     "key_events": "LETTERS",

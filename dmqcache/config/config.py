@@ -21,6 +21,8 @@ from dmqcache.config.addresses import HostPort, parse_host_port
 from dmqcache.config.options import BY_NAME, ENVIRONMENT_PREFIX, OPTIONS, ConfigError, Option
 from dmqcache.config.secrets import Secret
 from dmqcache.config.values import OFF, convert
+from dmqcache.database.db_url import DbUrl
+from dmqcache.store.table.db_fields import COLUMN
 from dmqcache.store.table.settings import TableSettings
 
 __all__ = ["Config", "ConfigError", "HostPort", "load", "parse_host_port"]
@@ -36,8 +38,9 @@ RESERVED_VARIABLES = frozenset(
 KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$")
 #: A variable that is this similar to an option's is likely to be a typing error.
 SIMILAR = 0.85
-#: Several values of one variable stand apart by white space or commas: neither occurs within one.
-SEPARATOR = re.compile(r"[\s,]+")
+#: Several values of one variable stand apart by white space or commas: neither occurs within one, but for
+#: what stands in quotes.
+VALUE = re.compile(r"""(?:'[^']*'|"[^"]*"|[^\s,])+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,16 @@ class Config:
     stop_timeout: float
     data_dir: Path | None
     flush_interval: float
+    db_url: DbUrl | None
+    db_password: Secret | None
+    key_name_column: str
+    key_type_column: str
+    value_type_column: str
+    key_value_column: str
+    expires_column: str
+    array_size_suffix: str
+    fetch_rows: int
+    db_expires: bool
     log_level: str
     log_format: str
     #: What is odd and stops nothing: lines to be logged as warnings when the node starts.
@@ -128,9 +141,9 @@ def load(
     for option in OPTIONS:
         source, raw = given[option.name]
         values[option.attribute] = convert(option, source, raw)
-    notes = (*_unknown_variables(environ), *map(_ignored_fields, values["tables"]))
+    notes = tuple(_unknown_variables(environ))
     sources = {name: source for name, (source, _) in given.items()}
-    config = Config(**values, notes=tuple(filter(None, notes)), sources=sources)
+    config = Config(**values, notes=notes, sources=sources)
     _check_together(config)
     return config
 
@@ -171,7 +184,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterable[tuple[str, Sequenc
     for option in OPTIONS:
         text = environ.get(option.variable, "")
         if text.strip():
-            yield option.name, [part for part in SEPARATOR.split(text) if part] if option.repeat else [text]
+            yield option.name, VALUE.findall(text) if option.repeat else [text]
 
 
 def _secrets_themselves(
@@ -200,12 +213,6 @@ def _unknown_variables(environ: Mapping[str, str]) -> Iterable[str]:
             near = difflib.get_close_matches(variable, known, 1, SIMILAR)
             hint = f"did you mean {near[0]}?" if near else "there is no such option"
             yield f"the variable {variable} is ignored; {hint}"
-
-
-def _ignored_fields(table: TableSettings) -> str:
-    if not table.ignored:
-        return ""
-    return f"table {table.name!r}: {', '.join(table.ignored)} ignored: dmqcache has no database"
 
 
 def _from_flags(flags: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[Any]]]:
@@ -242,6 +249,17 @@ def _check_together(config: Config) -> None:
     _check_key(config)
     _check_allowed(config)
     _check_servers(config)
+    _check_database(config)
+
+
+def _check_database(config: Config) -> None:
+    loaded = [table for table in config.tables if table.db is not None]
+    if loaded and config.db_url is None:
+        raise ConfigError(f"table {loaded[0].name!r} has a dbtable, and there is no database: add db_url")
+    for name in ("key_name", "key_type", "value_type", "key_value", "expires"):
+        column: str = getattr(config, f"{name}_column")
+        if not COLUMN.fullmatch(column):
+            raise ConfigError(f"{name}_column {column!r} is no column: use letters, digits and _ $ - only")
 
 
 def _check_servers(config: Config) -> None:

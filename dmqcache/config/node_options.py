@@ -72,6 +72,16 @@ class NodeOptions(TypedDict, total=False):
     stop_timeout: Time
     data_dir: str | Path | None
     flush_interval: Time
+    db_url: str | None
+    db_password_file: str | Path | None
+    key_name_column: str
+    key_type_column: str
+    value_type_column: str
+    key_value_column: str
+    expires_column: str
+    array_size_suffix: str
+    fetch_rows: int | str
+    db_expires: bool | str
     log_level: str
     log_format: str
     bus_key_file: str | Path | None

@@ -7,6 +7,7 @@ stand in ``server_options.py``. Nothing heavy is imported: the command line read
 
 from __future__ import annotations
 
+from dmqcache.config.database_options import DATABASE_OPTIONS
 from dmqcache.config.option import ENVIRONMENT_PREFIX, ConfigError, Option
 from dmqcache.config.server_options import SERVER_OPTIONS
 
@@ -131,7 +132,7 @@ OPTIONS: tuple[Option, ...] = (
         "table",
         "cache",
         "A replicated table: a name, or Kamailio's notation users=>size=12;autoexpire=3600;initval=0;"
-        "updateexpire=1;dmqreplicate=1.",
+        "updateexpire=1;dmqreplicate=1;dbtable=htable;dbmode=1.",
         field="tables",
         repeat=True,
     ),
@@ -293,6 +294,7 @@ OPTIONS: tuple[Option, ...] = (
         minimum=0.1,
         maximum=60,
     ),
+    *DATABASE_OPTIONS,
     Option(
         "log_level",
         "choice",

@@ -15,6 +15,7 @@ from dmqcache.channels.naming import parse_channel
 from dmqcache.config.addresses import HostPort, parse_host_port
 from dmqcache.config.option import ConfigError, Option
 from dmqcache.config.secrets import Secret
+from dmqcache.database.db_url import DbUrl
 from dmqcache.store.table.settings import TableSettings
 
 #: An address that is switched off.
@@ -34,6 +35,8 @@ def convert(option: Option, source: str, raw: Sequence[Any]) -> Any:
             values.append(_CONVERT[option.kind](option, one))
         except (URIError, ValueError, TypeError) as error:
             shown = repr(one) if isinstance(one, str) else str(one)
+            if option.kind == "database":
+                shown = "the text"  # there may be a password in it
             raise ConfigError(f"{source}: {shown} {_reason(option, error)}") from None
     if option.repeat:
         return tuple(values)
@@ -70,6 +73,10 @@ def _path(option: Option, value: Any) -> Path:
     if not text:
         raise ValueError("is empty; name a file or a folder")
     return Path(text)
+
+
+def _database(option: Option, value: Any) -> DbUrl:
+    return value if isinstance(value, DbUrl) else DbUrl.parse(_text(value))
 
 
 def _secret(option: Option, value: Any) -> Secret:
@@ -181,6 +188,7 @@ _CONVERT: dict[str, Callable[[Option, Any], Any]] = {
     "seconds": _seconds,
     "sources": _sources,
     "path": _path,
+    "database": _database,
     "secret": _secret,
     "switch": _switch,
     "channel": _channel,

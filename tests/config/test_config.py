@@ -204,12 +204,6 @@ def test_a_variable_that_is_no_option_is_named_and_stops_nothing() -> None:
     assert config.t1 == 1.0
 
 
-def test_what_a_kamailio_loads_from_a_database_is_one_note_for_each_table() -> None:
-    config = load(flags={"table": ["a=>dbtable=x;cols=y;autoexpire=5", "b"]})
-    assert config.tables[0].autoexpire == 5
-    assert config.notes == ("table 'a': dbtable, cols ignored: dmqcache has no database",)
-
-
 def test_two_servers_may_both_take_any_port() -> None:
     config = load(flags={"client_address": "127.0.0.1:0", "http_address": "127.0.0.1:0"})
     assert config.client_address == config.http_address

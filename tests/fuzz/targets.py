@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -142,7 +143,7 @@ TARGETS: Mapping[str, Target] = {
     "resp": Target(
         [b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n", b"SET a 'b\\x41'\r\n"], _resp, (ProtocolError,)
     ),
-    "rpc": Target(_CALLS, lambda data: answer(_METHODS, data)),
+    "rpc": Target(_CALLS, lambda data: asyncio.run(answer(_METHODS, data))),
     "table": Target([_TABLE], _text(TableSettings.parse), (ValueError, ConfigError)),
     "allow": Target(
         [b"10.0.0.0/24", b"fd00::/8", b"registrar.example.org"], _text(parse_entry), (AllowError,)

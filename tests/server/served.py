@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.node import NodeStatus, Trouble
 from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.database.link import DatabaseError
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.metrics.node_view import NodeRow, SyncProgress
 from dmqcache.store.table.clock import Clock
@@ -75,6 +76,7 @@ class ServedNode:
         self.ready = True
         self.disk: DiskStatus | None = None
         self.compared = 0
+        self.database: list[tuple[str, str]] = []
         self.progress: SyncProgress = Progress()
         self.rows: list[Row] = [
             Row("sip:127.0.0.11:5060", local=True, last_seen_s=None, rtt_ms=None),
@@ -92,6 +94,20 @@ class ServedNode:
 
     def compare_all(self) -> None:
         self.compared += 1
+
+    async def reload_table(self, name: str, /) -> int:
+        return self._with_database("reload", name)
+
+    async def store_table(self, name: str, /) -> int:
+        return self._with_database("store", name)
+
+    def _with_database(self, what: str, name: str) -> int:
+        if self.tables[name].settings.db is None:
+            raise LookupError(name)
+        self.database.append((what, name))
+        if name == "broken":
+            raise DatabaseError("the database is down")
+        return 1
 
     async def wait_on_disk(self, timeout: float | None) -> bool:
         return self.disk is not None

@@ -120,7 +120,7 @@ async def _rpc(methods: rpc.Methods, request: Request, why_no_change: str) -> Re
     body = await _body(request, MAX_RPC_BODY)
     if body is None:
         return PlainTextResponse(f"the body is longer than {MAX_RPC_BODY} bytes\n", status_code=413)
-    found = rpc.answer(methods, body, why_no_change)
+    found = await rpc.answer(methods, body, why_no_change)
     if found.pieces is None:
         return Response(status_code=found.status)
     return StreamingResponse(_bytes(found.pieces), found.status, media_type="application/json")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
@@ -41,7 +41,8 @@ class RpcError(Exception):
         return self.code if self.code > 0 else NOT_FOUND if self.code == METHOD_NOT_FOUND else 400
 
 
-#: A method's answer: a value, or the items of a list that is too long to build at once.
+#: A method's answer: a value, what a coroutine returns in the end, or the items of a list that is too long to
+#: build at once.
 Result = Any | AsyncIterator[Any]
 
 
@@ -68,7 +69,7 @@ class Answer:
     pieces: AsyncIterator[str] | None
 
 
-def answer(methods: Methods, body: bytes, why_no_change: str = "") -> Answer:
+async def answer(methods: Methods, body: bytes, why_no_change: str = "") -> Answer:
     """Handle one request or one batch. Never raises for what a client may send. ``why_no_change``: the client
     may only read, for this reason."""
     if why_no_change:
@@ -79,12 +80,12 @@ def answer(methods: Methods, body: bytes, why_no_change: str = "") -> Answer:
     except (ValueError, RecursionError):
         return _single(None, RpcError(PARSE_ERROR, "Parse error: the body is no JSON"))
     if isinstance(request, list) and 0 < len(request) <= MAX_BATCH:
-        return _batch(methods, request)
+        return await _batch(methods, request)
     if isinstance(request, dict) and "id" not in request:
         # By JSON-RPC a notification, which nobody answers; Kamailio's operators leave the id out and do want
         # the answer, which then has none either.
-        return _single(NO_ID, _run(methods, request))
-    return _single(_id(request), _run(methods, request))
+        return _single(NO_ID, await _run(methods, request))
+    return _single(_id(request), await _run(methods, request))
 
 
 def _refused(method: Method, why: str) -> Method:
@@ -107,7 +108,7 @@ def _id(request: object) -> object:
     return found if isinstance(found, str | int | float) else None
 
 
-def _run(methods: Methods, request: object) -> Result | RpcError:
+async def _run(methods: Methods, request: object) -> Result | RpcError:
     """Call the method that ``request`` names; errors are returned, not raised."""
     if not isinstance(request, dict) or request.get("jsonrpc") != "2.0":
         return RpcError(INVALID_REQUEST, 'Invalid Request: not an object with "jsonrpc": "2.0"')
@@ -118,7 +119,8 @@ def _run(methods: Methods, request: object) -> Result | RpcError:
     if method is None:
         return RpcError(METHOD_NOT_FOUND, "Method Not Found")
     try:
-        return method.call(*_arguments(method, request.get("params", [])))
+        result = method.call(*_arguments(method, request.get("params", [])))
+        return await result if isinstance(result, Awaitable) else result
     except RpcError as error:
         return error
     except ValueError as error:
@@ -165,7 +167,7 @@ def _single(request_id: object, result: Result | RpcError) -> Answer:
     return Answer(result.status if isinstance(result, RpcError) else 200, _written(request_id, result))
 
 
-def _batch(methods: Methods, requests: list[Any]) -> Answer:
+async def _batch(methods: Methods, requests: list[Any]) -> Answer:
     """A batch has one HTTP status, 200. Requests run one after the other, each just before its answer
     is written; notifications are run and not answered (JSON-RPC 2.0, section 6)."""
 
@@ -174,13 +176,13 @@ def _batch(methods: Methods, requests: list[Any]) -> Answer:
 
     if all(silent(request) for request in requests):
         for request in requests:
-            _run(methods, request)
+            await _run(methods, request)
         return Answer(204, None)
 
     async def pieces() -> AsyncIterator[str]:
         separator = "["
         for request in requests:
-            result = _run(methods, request)
+            result = await _run(methods, request)
             if silent(request):
                 continue
             yield separator

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
 from dmqcache.bus.node import NodeStatus
 from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.database.link import DatabaseError
 from dmqcache.metrics.node_view import TURNED_AWAY, BusView, NodeRow, NodeView
 from dmqcache.server.http.rpc import FAILED, NOT_FOUND, Method, RpcError
 from dmqcache.store.table.cell import Cell
@@ -51,6 +52,12 @@ class ServedNode(NodeView, Protocol):
     def compare_all(self) -> None:
         """Compare the tables with every node that answers, as soon as may be."""
 
+    async def reload_table(self, name: str, /) -> int:
+        """Make a table what its database says. LookupError: it has none. DatabaseError."""
+
+    async def store_table(self, name: str, /) -> int:
+        """Make the database say what a table holds. As :meth:`reload_table`."""
+
 
 def methods_of(node: ServedNode, version: str) -> Mapping[str, Method]:
     """All methods, by name."""
@@ -78,6 +85,14 @@ def _table_methods(node: ServedNode) -> dict[str, Method]:
         node.compare_all()
         return "Ok. Comparing with the other nodes."
 
+    async def reload(table: Table) -> str:
+        await _with_database(node.reload_table(table.name))
+        return "Ok. Htable reloaded."
+
+    async def store(table: Table) -> str:
+        await _with_database(node.store_table(table.name))
+        return "Ok. Htable successfully stored to DB."
+
     return {
         "htable.get": Method(on(_get), ("htable", "key")),
         "htable.sets": Method(on(_set), ("htable", "key", "value"), changes=True),
@@ -88,11 +103,22 @@ def _table_methods(node: ServedNode) -> dict[str, Method]:
         "htable.delete": Method(on(_delete), ("htable", "key"), changes=True),
         "htable.dump": Method(on(_dump), ("htable",)),
         "htable.flush": Method(on(_flush), ("htable",), changes=True),
+        "htable.reload": Method(on(reload), ("htable",), changes=True),
+        "htable.store": Method(on(store), ("htable",), changes=True),
         "htable.dmqsync": Method(on(compare), ("htable",), changes=True),
         "htable.dmqresync": Method(on(compare), ("htable",), changes=True),
         "htable.stats": Method(lambda: [_stats(*pair) for pair in node.tables.items()]),
         "htable.listTables": Method(lambda: [_declared(*pair) for pair in node.tables.items()]),
     }
+
+
+async def _with_database(work: Awaitable[int]) -> None:
+    try:
+        await work
+    except LookupError:
+        raise RpcError(FAILED, "No database htable") from None
+    except DatabaseError as error:
+        raise RpcError(FAILED, str(error)) from None
 
 
 def _get(table: Table, key: str) -> dict[str, Any]:
@@ -155,8 +181,8 @@ def _declared(name: str, table: Table) -> dict[str, Any]:
     settings = table.settings
     return {
         "name": name,
-        "dbtable": "",
-        "dbmode": 0,
+        "dbtable": "" if settings.db is None else settings.db.dbtable,
+        "dbmode": 0 if settings.db is None else int(settings.db.dbmode),
         "expire": settings.autoexpire,
         "updateexpire": int(settings.updateexpire),
         "size": 1 << settings.size if settings.size else 1,

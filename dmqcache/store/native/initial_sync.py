@@ -72,6 +72,9 @@ class InitialSync:
         self.state = SyncState.WAITING
         #: Who gives the state now, or gave it last.
         self.donor: NodeURI | None = None
+        #: What is done when the state is there, before it is served: told what to call in the end.
+        self.fill: Callable[[Callable[[], None]], None] = lambda then: then()
+        self._filling = False
         self.started_at = 0.0
         self.ready_at: float | None = None
         self._kamailio: list[NodeURI] = []
@@ -238,6 +241,13 @@ class InitialSync:
         return f"{uri} ({trouble})" if trouble else str(uri)
 
     def _finish(self, why: str, level: int = logging.INFO) -> None:
+        if not self._filling:
+            self._filling = True
+            self.fill(lambda: self._serve(why, level))
+
+    def _serve(self, why: str, level: int) -> None:
+        if self._ground.stopped:
+            return
         self.state = SyncState.READY
         self._ground.ready = True
         self.ready_at = self._ground.clock.now()

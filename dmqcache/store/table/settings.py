@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from dmqcache.store.table.db_fields import FIELDS, DbFields
+
 #: A table's name goes into every cell on the wire, into metrics' labels and ``$sht(name=>key)``.
 MAX_TABLE_NAME_LENGTH = 64
 #: Kamailio makes ``2 ** size`` buckets and takes 2 to 31 (htable's documentation, parameter ``htable``).
@@ -23,9 +25,9 @@ MIN_INITVAL, MAX_INITVAL = -(2**31), 2**31 - 1
 
 _NAME = re.compile(r"[A-Za-z0-9_.:@+/-]+")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
-_FIELDS = ("size", "autoexpire", "initval", "updateexpire", "dmqreplicate", "removals")
-#: Kamailio's fields for loading a table from a database.
-_DATABASE_FIELDS = frozenset({"dbtable", "dbmode", "cols", "colnull", "coldelim"})
+_FIELDS = ("size", "autoexpire", "initval", "updateexpire", "dmqreplicate", "removals", *FIELDS)
+#: What stands between two ``;``: a text in quotes may hold one.
+_PART = re.compile(r"""(?:[^;'"]|'[^']*'|"[^"]*")+""")
 
 
 class Removals(StrEnum):
@@ -62,8 +64,8 @@ class TableSettings:
     dmqreplicate: bool = True
     #: What follows a flush or reload on a Kamailio.
     removals: Removals = Removals.LEAVE
-    #: What was declared beside that and means nothing here: Kamailio's fields for its database.
-    ignored: tuple[str, ...] = ()
+    #: The database that it is loaded from and stored in; None: it has none.
+    db: DbFields | None = None
 
     @classmethod
     def parse(cls, declared: str | Mapping[str, Any]) -> TableSettings:
@@ -78,18 +80,16 @@ class TableSettings:
         else:
             raise ValueError(f"a table is declared by a text or a mapping, not by {declared!r}")
         values: dict[str, Any] = {}
-        ignored = tuple(field for field, _ in fields if field in _DATABASE_FIELDS)
         for field, value in fields:
-            if field in ignored:
-                continue
             if field in values:
                 raise ValueError(f"table {name!r}: {field} is given twice")
-            values[field] = _value(name, field, value)
-        return cls(name, **values, ignored=ignored)
+            values[field] = value if field in FIELDS else _value(name, field, value)
+        db = DbFields.parse(name, values)
+        return cls(name, **{field: value for field, value in values.items() if field not in FIELDS}, db=db)
 
     def __str__(self) -> str:
         """Kamailio's notation; ``parse`` reads it back to the same settings, but for what only dmqcache
-        knows."""
+        knows, and the database, which each node has its own."""
         fields = [f"autoexpire={self.autoexpire}"]
         if self.size is not None:
             fields.insert(0, f"size={self.size}")
@@ -106,14 +106,25 @@ def _split(text: str) -> tuple[str, list[tuple[str, Any]]]:
     if arrow and not rest.strip():
         raise ValueError(f"table {name!r}: nothing follows '=>'; write e.g. {name}=>autoexpire=3600")
     pairs: list[tuple[str, Any]] = []
-    for part in rest.split(";"):
+    for part in _parts(name, rest):
         if not part.strip():
             continue
         field, equals, value = part.partition("=")
         if not equals:
             raise ValueError(f"table {name!r}: {part.strip()!r} is not written as field=value")
-        pairs.append((field.strip(), value.strip()))
+        pairs.append((field.strip(), _unquoted(value.strip())))
     return name, pairs
+
+
+def _parts(name: str, text: str) -> list[str]:
+    """What stands between the semicolons that are not in quotes."""
+    if _PART.sub("", text).strip(";"):
+        raise ValueError(f"table {name!r}: a quotation mark in {text.strip()!r:.60} is not closed")
+    return _PART.findall(text)
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
 
 
 def _unpack(mapping: Mapping[str, Any]) -> tuple[str, list[tuple[str, Any]]]:

@@ -13,15 +13,14 @@ from tests.server.served import ServedNode
 
 def send(node: ServedNode, body: bytes | str) -> tuple[int, Any]:
     """HTTP status and the answer's JSON (None: no body)."""
-    found = answer(methods_of(node, "0.1.0"), body.encode() if isinstance(body, str) else body)
-    if found.pieces is None:
-        return found.status, None
-    pieces = found.pieces
 
-    async def join() -> str:
-        return "".join([piece async for piece in pieces])
+    async def ask() -> tuple[int, Any]:
+        found = await answer(methods_of(node, "0.1.0"), body.encode() if isinstance(body, str) else body)
+        if found.pieces is None:
+            return found.status, None
+        return found.status, json.loads("".join([piece async for piece in found.pieces]))
 
-    return found.status, json.loads(asyncio.run(join()))
+    return asyncio.run(ask())
 
 
 def call(node: ServedNode, method: str, *params: object) -> Any:

@@ -214,3 +214,16 @@ def test_a_comparison_with_the_others_can_be_asked_for(method: str) -> None:
     assert call(node, method, "users").startswith("Ok")
     assert node.compared == 1 and node.tables["users"].get("a") == "b"
     assert fail(node, method, "nope") == (500, 500, "No such htable")
+
+
+def test_a_table_is_read_from_its_database_and_stored_in_it() -> None:
+    node = ServedNode("users=>dbtable=htable;dbmode=1", "plain", "broken=>dbtable=b")
+    assert call(node, "htable.reload", "users") == "Ok. Htable reloaded."
+    assert call(node, "htable.store", "users") == "Ok. Htable successfully stored to DB."
+    assert node.database == [("reload", "users"), ("store", "users")]
+    for method in ("htable.reload", "htable.store"):
+        assert fail(node, method, "plain") == (500, 500, "No database htable")
+        assert fail(node, method, "nosuch") == (500, 500, "No such htable")
+        assert fail(node, method, "broken") == (500, 500, "the database is down")
+    listed = call(node, "htable.listTables")[0]
+    assert (listed["dbtable"], listed["dbmode"]) == ("htable", 1)

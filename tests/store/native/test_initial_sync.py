@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from dmqcache.bus.node import Node
@@ -342,3 +344,14 @@ def test_one_that_answers_and_gives_nothing_holds_up_nobody_for_long() -> None:
     side.meet(bad)
     world.until(lambda: side.store.ready, 5)
     assert shown(side) == {"a": "x"}
+
+
+def test_what_is_filled_in_before_a_node_serves_is_waited_for_once() -> None:
+    world = World()
+    side = world.side("127.0.0.11", join_wait=3.0)
+    asked: list[Callable[[], None]] = []
+    side.store.initial_sync.fill = asked.append
+    world.run(10.0)
+    assert len(asked) == 1 and not side.store.ready
+    asked[0]()
+    assert side.store.ready

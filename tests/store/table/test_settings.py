@@ -111,10 +111,3 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         TableSettings.parse(text)
     except ValueError as error:
         assert "\n" not in str(error)
-
-
-def test_what_a_kamailio_loads_from_a_database_is_ignored_and_named() -> None:
-    settings = TableSettings.parse("a=>size=8;dbtable=htable;autoexpire=5;cols='key,value';colnull=")
-    assert (settings.autoexpire, settings.ignored) == (5, ("dbtable", "cols", "colnull"))
-    assert TableSettings.parse({"name": "a", "dbmode": 1}).ignored == ("dbmode",)
-    assert "dbtable" not in str(settings)
