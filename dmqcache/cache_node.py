@@ -227,7 +227,6 @@ class CacheNode:
                 await self._disk.close()
             if self._database is not None:
                 await self._database.close(leave)
-                self._database = None
             if self._leave_first is not None:
                 self._leave_first.discard(self.stop)
                 self._leave_first = None
@@ -347,18 +346,10 @@ class CacheNode:
         ``timeout`` seconds, or there is none."""
         return self._disk is not None and await self._disk.flush(timeout)
 
-    async def reload_table(self, name: str) -> int:
-        """Make a table what its database says, on all nodes; returns how many keys changed. LookupError:
-        there is no such table, or it has no dbtable. DatabaseError says in one line why it is not done."""
-        return await self._with_database(name).reload(name)
-
-    async def store_table(self, name: str) -> int:
-        """Make the database say what a table holds; returns how many cells. Errors as
-        :meth:`reload_table`."""
-        return await self._with_database(name).store(name)
-
-    def _with_database(self, name: str) -> TableDatabase:
-        self.table(name)
+    @property
+    def database(self) -> TableDatabase:
+        """What loads the tables from their database and stores them there. RuntimeError before
+        :meth:`start`."""
         if self._database is None:
             raise RuntimeError("the node is not started: use `async with CacheNode(...)` or await start()")
         return self._database

@@ -127,12 +127,12 @@ class SyncCacheNode:
         return SyncTable(self, self.node.table(name))
 
     def reload_table(self, name: str) -> int:
-        """See :meth:`~dmqcache.cache_node.CacheNode.reload_table`."""
-        return int(self._wait(self.node.reload_table(name)))
+        """See :meth:`~dmqcache.table_database.TableDatabase.reload`."""
+        return int(self._wait(self.node.database.reload(name)))
 
     def store_table(self, name: str) -> int:
-        """See :meth:`~dmqcache.cache_node.CacheNode.store_table`."""
-        return int(self._wait(self.node.store_table(name)))
+        """See :meth:`~dmqcache.table_database.TableDatabase.store`."""
+        return int(self._wait(self.node.database.store(name)))
 
     @property
     def ready(self) -> bool:

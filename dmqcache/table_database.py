@@ -49,11 +49,12 @@ class TableDatabase:
         self._filling = asyncio.create_task(work(self._database))
 
     async def reload(self, table: str) -> int:
-        """See :meth:`~dmqcache.database.node_database.NodeDatabase.reload`."""
+        """Make a table what its database says, on all nodes; returns how many keys changed. LookupError: it
+        has no database. DatabaseError says in one line why it is not done."""
         return await self._of(table).reload(table)
 
     async def store(self, table: str) -> int:
-        """See :meth:`~dmqcache.database.node_database.NodeDatabase.store`."""
+        """Make the database say what a table holds; returns how many cells. Errors as :meth:`reload`."""
         return await self._of(table).store(table)
 
     def _of(self, table: str) -> NodeDatabase:

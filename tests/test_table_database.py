@@ -47,7 +47,7 @@ def test_a_node_that_comes_to_others_has_their_state_and_not_the_rows(tmp_path: 
             async with node_of(tmp_path, free("127.0.0.98"), first, tables=["t=>dbtable=htable"]) as two:
                 await two.wait_ready(20)
                 assert dict(two.table("t")) == {"n": 6}
-                assert await two.reload_table("t") == 2
+                assert await two.database.reload("t") == 2
                 await two.wait_replicated(1, 20)
                 assert dict(one.table("t")) == {"a": "x", "n": 5}, "a reload is for all nodes"
 

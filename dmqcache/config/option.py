@@ -12,8 +12,8 @@ from typing import Literal
 #: one and a number of bytes, ``node_source`` one and an IP address; ``host_port`` an address to listen on;
 #: ``table`` Kamailio's notation of one table; ``word`` a free text; ``sources`` addresses that may speak;
 #: ``path`` a file; ``database`` where one is, as Kamailio writes it; ``secret`` a file that holds one, or the
-#: secret itself in the variable without ``_FILE``; ``switch`` is on where it is given; ``channel`` a channel of
-#: the bus with a content type; ``key_events`` Redis' letters for keyspace notifications.
+#: secret itself in the variable without ``_FILE``; ``switch`` is on where it is given; ``channel`` a channel
+#: of the bus with a content type; ``key_events`` Redis' letters for keyspace notifications.
 Kind = Literal[
     "node",
     "node_bytes",

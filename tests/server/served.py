@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dmqcache.bus.bus_counters import BusCounters
@@ -64,6 +64,26 @@ class Bus:
             raise LookupError(f"{uri} is not in the node list")
 
 
+@dataclass
+class Database:
+    tables: Mapping[str, Table]
+    done: list[tuple[str, str]] = field(default_factory=list)
+
+    async def reload(self, table: str, /) -> int:
+        return self._do("reload", table)
+
+    async def store(self, table: str, /) -> int:
+        return self._do("store", table)
+
+    def _do(self, what: str, table: str) -> int:
+        if self.tables[table].settings.db is None:
+            raise LookupError(table)
+        if table == "broken":
+            raise DatabaseError("the database is down")
+        self.done.append((what, table))
+        return 1
+
+
 class ServedNode:
     """A ``NodeView`` as the servers want it."""
 
@@ -76,7 +96,7 @@ class ServedNode:
         self.ready = True
         self.disk: DiskStatus | None = None
         self.compared = 0
-        self.database: list[tuple[str, str]] = []
+        self.database = Database(self.tables)
         self.progress: SyncProgress = Progress()
         self.rows: list[Row] = [
             Row("sip:127.0.0.11:5060", local=True, last_seen_s=None, rtt_ms=None),
@@ -94,20 +114,6 @@ class ServedNode:
 
     def compare_all(self) -> None:
         self.compared += 1
-
-    async def reload_table(self, name: str, /) -> int:
-        return self._with_database("reload", name)
-
-    async def store_table(self, name: str, /) -> int:
-        return self._with_database("store", name)
-
-    def _with_database(self, what: str, name: str) -> int:
-        if self.tables[name].settings.db is None:
-            raise LookupError(name)
-        self.database.append((what, name))
-        if name == "broken":
-            raise DatabaseError("the database is down")
-        return 1
 
     async def wait_on_disk(self, timeout: float | None) -> bool:
         return self.disk is not None

@@ -43,6 +43,16 @@ class ServedBus(BusView, Protocol):
         """As :meth:`remove_node`."""
 
 
+class ServedDatabase(Protocol):
+    """What the methods need of the tables' database."""
+
+    async def reload(self, table: str, /) -> int:
+        """Make a table what its database says. LookupError: it has none. DatabaseError."""
+
+    async def store(self, table: str, /) -> int:
+        """Make the database say what a table holds. As :meth:`reload`."""
+
+
 class ServedNode(NodeView, Protocol):
     """What the HTTP server needs of a node."""
 
@@ -52,11 +62,9 @@ class ServedNode(NodeView, Protocol):
     def compare_all(self) -> None:
         """Compare the tables with every node that answers, as soon as may be."""
 
-    async def reload_table(self, name: str, /) -> int:
-        """Make a table what its database says. LookupError: it has none. DatabaseError."""
-
-    async def store_table(self, name: str, /) -> int:
-        """Make the database say what a table holds. As :meth:`reload_table`."""
+    @property
+    def database(self) -> ServedDatabase:
+        """What loads the tables and stores them."""
 
 
 def methods_of(node: ServedNode, version: str) -> Mapping[str, Method]:
@@ -86,11 +94,11 @@ def _table_methods(node: ServedNode) -> dict[str, Method]:
         return "Ok. Comparing with the other nodes."
 
     async def reload(table: Table) -> str:
-        await _with_database(node.reload_table(table.name))
+        await _with_database(node.database.reload(table.name))
         return "Ok. Htable reloaded."
 
     async def store(table: Table) -> str:
-        await _with_database(node.store_table(table.name))
+        await _with_database(node.database.store(table.name))
         return "Ok. Htable successfully stored to DB."
 
     return {

@@ -220,7 +220,7 @@ def test_a_table_is_read_from_its_database_and_stored_in_it() -> None:
     node = ServedNode("users=>dbtable=htable;dbmode=1", "plain", "broken=>dbtable=b")
     assert call(node, "htable.reload", "users") == "Ok. Htable reloaded."
     assert call(node, "htable.store", "users") == "Ok. Htable successfully stored to DB."
-    assert node.database == [("reload", "users"), ("store", "users")]
+    assert node.database.done == [("reload", "users"), ("store", "users")]
     for method in ("htable.reload", "htable.store"):
         assert fail(node, method, "plain") == (500, 500, "No database htable")
         assert fail(node, method, "nosuch") == (500, 500, "No such htable")
