@@ -206,6 +206,9 @@ class Kamailio:
     def set_str(self, table: str, key: str, value: str, ttl: int | None = None) -> None:
         """`$sht(table=>key) = value`, then, with `ttl` (seconds), `$shtex(table=>key) = ttl`."""
         data = to_bytes(value)
+        if len(data) <= PIECE_BYTES and ttl is not None:
+            self._op("setsex", self._index(table), key, ttl, value)
+            return
         if len(data) <= PIECE_BYTES:
             self._op("sets", self._index(table), key, value)
         else:
@@ -214,6 +217,14 @@ class Kamailio:
             self._op("setkept", self._index(table), key)
         if ttl is not None:
             self.expire(table, key, ttl)
+
+    def set_again(self, table: str, key: str, value: str) -> None:
+        """Another value, and at once this one."""
+        self._op("setsagain", self._index(table), key, value)
+
+    def set_and_delete(self, table: str, key: str, value: str) -> None:
+        """A value, and at once none."""
+        self._op("setsgone", self._index(table), key, value)
 
     def set_int(self, table: str, key: str, value: int) -> None:
         """`$sht(table=>key) = value` as an integer (a C int in 5.6)."""

@@ -103,6 +103,21 @@ BRANCH = """
         $var(str) = $(var(arg){{s.decode.hexa}});
         $sht({t}=>$var(key)) = $var(str);
         break;
+      case "setsex":
+        $var(str) = $(rb{{s.select,3,/}}{{s.decode.hexa}});
+        $sht({t}=>$var(key)) = $var(str);
+        $shtex({t}=>$var(key)) = $(var(arg){{s.int}});
+        break;
+      case "setsagain":
+        $var(str) = $(var(arg){{s.decode.hexa}});
+        $sht({t}=>$var(key)) = "before";
+        $sht({t}=>$var(key)) = $var(str);
+        break;
+      case "setsgone":
+        $var(str) = $(var(arg){{s.decode.hexa}});
+        $sht({t}=>$var(key)) = $var(str);
+        $sht({t}=>$var(key)) = $null;
+        break;
       case "setkept":
         $sht({t}=>$var(key)) = $shv(kept);
         break;

@@ -110,6 +110,21 @@ def test_a_dead_node_is_noticed_by_every_other(size: int, limit: float) -> None:
         assert cluster.run_until(noticed, 60) <= limit
 
 
+@pytest.mark.parametrize("seed", [6, 9, 27])
+def test_most_of_a_cluster_is_missed_in_time_by_a_node_that_has_just_asked_much(seed: int) -> None:
+    """Under loss a node has used up its reserve of questions; then most of the others are cut off."""
+    cluster = Cluster(World(seed), [CACHE, K5, CACHE, K62, CACHE, K62], ("t",), store_options())
+    cluster.network.weather = Weather(loss=0.1)
+    cluster.start()
+    cluster.run_until(lambda: meshed(cluster), 60)
+    cluster.run(2)
+    cluster.partition([0, 1], range(2, 6))
+    first = cluster.machines[0].cache.bus
+    while first._directory._detector._budget.take():
+        pass
+    assert cluster.run_until(lambda: len(first.active_nodes()) <= 1, 60) <= 15.0
+
+
 def test_a_node_behind_bad_links_is_not_taken_for_dead() -> None:
     cluster = make(*[CACHE] * 4)
     cluster.network.weather = LOSSY

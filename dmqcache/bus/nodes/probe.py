@@ -27,9 +27,10 @@ from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.budget import Budget
 from dmqcache.bus.nodes.membership import Evidence, Membership
 from dmqcache.bus.nodes.notification import Notification
-from dmqcache.bus.nodes.probe_round import Round, pause_for
+from dmqcache.bus.nodes.probe_round import TRY_PAUSE, Round, pause_for
 from dmqcache.bus.nodes.silence import MANY, OWN_TRIES, TRIES, Silence
 from dmqcache.bus.nodes.suspicion import Witnesses, said_of_lost, said_of_silent
+from dmqcache.bus.nodes.talks import RESERVE, Talks
 from dmqcache.bus.nodes.turns import Turns
 from dmqcache.bus.nodes.verify import IDLE_TIMEOUT, KNOCK_CHANNEL
 from dmqcache.bus.peer import Response
@@ -38,20 +39,12 @@ from dmqcache.bus.runtime import Runtime, Timer
 #: After so many unanswered tries others of our kind are asked next, so that they look for themselves: at 20%
 #: loss each way one false alarm in 60 questions, which the budget bears.
 TELL_TRIES = 4
-#: How many are told at once; they tell others. Seconds between two such news, whatever is suspected.
-TELL_NODES = 3
-NEWS_GAP = 2.0
-#: Where many are silent, questions beyond :data:`OWN_TRIES` leave this much of the budget to the others, and
-#: to the talks.
-RESERVE = 4.0
 #: Seconds between two times that all are asked because many are silent.
 ROLL_CALL_GAP = 10.0
 #: Seconds since its last answer for which a node is not asked then.
 ROLL_CALL_RECENT = 1.0
 #: Talks with the living in each turn while many are silent.
 TALKS = 2
-#: Seconds since its last answer until a node has news.
-TALK_GAP = 1.5
 #: Seconds after a refusal until the node is asked once more: it may be starting again this moment.
 REFUSED_PAUSE = 0.05
 #: Seconds that a node may leave everything unanswered while it still calls: our way to it may be broken.
@@ -65,6 +58,8 @@ BACK_GAP = 1.0
 #: The share of each turn that nodes which are not active get beside the one that is: one in two turns.
 #: The rest fills the budget up again for the next failure.
 IDLE_SHARE = 0.5
+#: Turns of theirs that are left out while questions to silent nodes wait for the budget.
+IDLE_PATIENCE = 6.0
 
 
 class FailureDetector:
@@ -96,10 +91,12 @@ class FailureDetector:
         self._due: dict[Node, Round] = {}
         self._due_timer: Timer | None = None
         self._turns = Turns(runtime.random)
+        self._due_first = False
         self._idle_turns = 0.0
         self._silence = Silence(runtime.now)
-        #: Monotonic seconds of the last news and of the last time that all were asked.
-        self._last_news = self._last_roll_call = self._last_back = float("-inf")
+        #: Monotonic seconds of the last times that all were asked, and all lost ones.
+        self._last_roll_call = self._last_back = float("-inf")
+        self._talks = Talks(runtime.now, membership, budget, self._watch)
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -181,15 +178,17 @@ class FailureDetector:
         self._timer = self._runtime.call_later(self._interval, self._tick)
         others = self._membership.nodes.others()
         many = self._many_are_silent()
-        # Where the budget is at its end, questions that wait for it come before new ones.
-        watched = self._watch(others) if many or not self._due else self._ask_first()
+        # Where the budget is at its end, questions that wait for it take turns with the watch: by its own
+        # the living tell each other, and more of the dead are found.
+        waiting = bool(self._due)
+        self._due_first = waiting and not self._due_first
+        watched = self._ask_first() if self._due_first else self._watch(others)
         if watched:
-            # Also while many are gone: by these questions the living tell each other.
             self._budget.owe()
-        if many:
-            self._talk(TALKS - 1, 0.0)
+        if many and not waiting:
+            self._talks.talk(TALKS - 1, 0.0)
         self._idle_turns += IDLE_SHARE if watched else 1.0
-        if self._idle_turns < 1 and not self._budget.full:
+        if self._idle_turns < (IDLE_PATIENCE if waiting else 1.0) and not self._budget.full:
             return
         absent = [node for node in others if not (node.active or node.stranger)]
         self._idle_turns = 0.0
@@ -251,7 +250,7 @@ class FailureDetector:
                 self._ask_all(ROLL_CALL_RECENT)
             if round_.unanswered >= TELL_TRIES and not round_.told:
                 round_.told = True
-                self._tell()
+                self._talks.tell()
         if self._is_proof(node, round_):
             self._verdict(node, round_)
         else:
@@ -269,19 +268,28 @@ class FailureDetector:
         together = own + self._witnesses.count(node, self._runtime.now())
         if together < OWN_TRIES and not self._silence.cut_off:
             return False
-        return self._silence.enough(own, together, self._silent(), len(self._membership.nodes.active()))
+        return self._silence.enough(own, together, len(self._silent()), self._actives())
 
-    def _silent(self) -> int:
-        """Active nodes that leave us without answers, and do not call either."""
+    def _is_poor_proof(self, round_: Round) -> bool:
+        """The same of a node whose next question the budget does not allow yet."""
+        poor = self._budget.wait() > TRY_PAUSE
+        return poor and self._silence.enough_for_the_poor(round_.unanswered, self._silent(), self._actives())
+
+    def _actives(self) -> int:
+        return len(self._membership.nodes.active())
+
+    def _silent(self) -> list[int]:
+        """How often each active node was asked in vain that leaves us without answers and does not call."""
         recent = self._runtime.now() - CALL_SECONDS
-        return sum(
-            round_.unanswered >= OWN_TRIES and (node.last_seen is None or node.last_seen < recent)
+        return [
+            round_.unanswered
             for node, round_ in self._rounds.items()
-        )
+            if round_.unanswered >= OWN_TRIES and (node.last_seen is None or node.last_seen < recent)
+        ]
 
     def _many_are_silent(self) -> bool:
         """Here, or as others say."""
-        silent = self._silent() + self._silence.gone
+        silent = len(self._silent()) + self._silence.gone
         if silent >= MANY or not silent:
             return silent >= MANY
         now = self._runtime.now()
@@ -303,19 +311,16 @@ class FailureDetector:
         """What waits for the budget: judge it by what others have said meanwhile, or ask."""
         now = self._runtime.now()
         for node, round_ in list(self._due.items()):
-            if self._due.get(node) is round_ and self._is_proof(node, round_):
+            if self._due.get(node) is round_ and (
+                self._is_proof(node, round_) or self._is_poor_proof(round_)
+            ):
                 del self._due[node]
                 self._verdict(node, round_)
-        leave = 0.0
-        while self._due:
+        while self._due and self._budget.take():
             node = self._first_due(now)
-            known = self._due[node].unanswered >= OWN_TRIES
-            leave = RESERVE if known and self._many_are_silent() else 0.0
-            if not self._budget.take(leave):
-                break
             self._ask(node, self._due.pop(node))
         if self._due and self._due_timer is None:
-            self._due_timer = self._runtime.call_later(self._budget.wait(leave), self._on_due)
+            self._due_timer = self._runtime.call_later(self._budget.wait(), self._on_due)
 
     def _first_due(self, now: float) -> Node:
         """When many are gone at once it decides soonest to ask those first that others have asked."""
@@ -341,22 +346,6 @@ class FailureDetector:
             sending = self._post(letter, _ignore)
         round_.sendings.append(sending)
 
-    def _tell(self) -> None:
-        """Let some of our kind know at once: they look for themselves, and tell others."""
-        now = self._runtime.now()
-        if now - self._last_news >= NEWS_GAP:
-            self._last_news = now
-            self._talk(TELL_NODES, RESERVE)
-
-    def _talk(self, count: int, leave: float) -> None:
-        """Ask some of our kind out of their turn: they read what we suspect in our list, and we in theirs."""
-        before = self._runtime.now() - TALK_GAP
-        ours = [node for node in self._membership.nodes.active() if node.ours]
-        for _ in range(count):
-            candidates = [node for node in ours if node.last_answer is None or node.last_answer < before]
-            if candidates and self._budget.take(leave):
-                self._watch(candidates)
-
     def _ping_is_due(self, node: Node) -> bool:
         return self._runtime.now() - self._notification.last_ping(node) >= self._ping_interval
 
@@ -374,9 +363,9 @@ class FailureDetector:
         round_ = self._end(node)
         self._membership.judge(node, Evidence.LOST)
         node.lost_at = self._runtime.now()
-        self._silence.gave_up()
+        self._silence.gave_up(round_.unanswered if round_ is not None else 0)
         if round_ is not None and not round_.told:
-            self._tell()
+            self._talks.tell()
 
     def _end(self, node: Node) -> Round | None:
         round_ = self._rounds.pop(node, None)

@@ -8,7 +8,7 @@ Asking is ``probe.py``'s business.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 #: Unanswered questions in a row to one node that prove it dead, our own and those of others together. With
 #: every fifth message lost on each way a living node fails so once in 1,600,000.
@@ -21,6 +21,8 @@ MANY = 3
 #: are: that so many are by chance is out of the question, and a living one is back with its next answer.
 MOST_TRIES = 10
 NEARLY_ALL_TRIES = 6
+#: So many of our own must be to each where all silent ones prove it together.
+POOR_TRIES = 3
 #: Seconds for which a node that was given up counts among the silent ones.
 GONE_SECONDS = 15.0
 #: Where nobody at all answers we are cut off ourselves: after so many seconds, and :data:`TRIES` questions to
@@ -37,8 +39,8 @@ class Silence:
         #: Questions in a row, to whomever, that nobody answered in time.
         self._in_vain = 0
         self._last_answer = now()
-        #: Monotonic seconds of the last deaths.
-        self._gone: deque[float] = deque(maxlen=1_000)
+        #: The last deaths: monotonic seconds, and how many questions of ours proved it.
+        self._gone: deque[tuple[float, int]] = deque(maxlen=1_000)
 
     def answered(self) -> None:
         """Somebody answered something."""
@@ -49,15 +51,15 @@ class Silence:
         """A question has waited for as long as an answer takes."""
         self._in_vain += 1
 
-    def gave_up(self) -> None:
-        """A node was given up."""
-        self._gone.append(self._now())
+    def gave_up(self, own: int = 0) -> None:
+        """A node was given up, after ``own`` unanswered questions of ours."""
+        self._gone.append((self._now(), own))
 
     @property
     def gone(self) -> int:
         """Nodes that were given up just now."""
         now = self._now()
-        while self._gone and now - self._gone[0] > GONE_SECONDS:
+        while self._gone and now - self._gone[0][0] > GONE_SECONDS:
             self._gone.popleft()
         return len(self._gone)
 
@@ -78,3 +80,14 @@ class Silence:
         if silent < MANY or 5 * silent < 2 * nodes:
             return together >= TRIES
         return together >= (MOST_TRIES if 4 * silent < 3 * nodes else NEARLY_ALL_TRIES)
+
+    def enough_for_the_poor(self, own: int, silent: Sequence[int], active: int) -> bool:
+        """The same where no more questions may be asked for now; ``silent``: how often each of the silent
+        nodes was asked in vain. Where nearly all are silent, what any of them leaves unanswered speaks of all
+        that were asked as often."""
+        gone = self.gone
+        nodes = len(silent) + gone
+        if nodes < MANY or 4 * nodes < 3 * (active + gone):
+            return False
+        in_vain = sum(silent) + sum(questions for _, questions in self._gone)
+        return own >= POOR_TRIES and in_vain >= TRIES and (own + 1) * nodes >= in_vain

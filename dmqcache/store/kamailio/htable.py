@@ -20,7 +20,7 @@ from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
 from dmqcache.store.kamailio.dialect import Dialects
 from dmqcache.store.kamailio.held_back import HeldBack
-from dmqcache.store.kamailio.overtaking import SendingOrder
+from dmqcache.store.kamailio.overtaking import SendingOrder, Sent
 from dmqcache.store.kamailio.relay import Relay
 from dmqcache.store.kamailio.sync_requests import SyncRequests
 from dmqcache.store.kamailio.wire_read import read
@@ -109,13 +109,13 @@ class Htable(Peer):
             self._compare.cells_came(message.node.uri, came)
             reply = Reply(200)
         else:
-            sent_by = self._order.sent_by(message.call_id, self._ground.clock.now())
+            sent = self._order.sent(message.call_id, self._ground.clock.now())
             self._held_back.took(message.node.uri, came.htname)
-            reply = self._apply(came, message.node.uri, sent_by)
+            reply = self._apply(came, message.node.uri, sent)
         self._collisions.collect()
         return reply
 
-    def _apply(self, came: Set | SetExpire | Delete | Remove, node: NodeURI, sent_by: float | None) -> Reply:
+    def _apply(self, came: Set | SetExpire | Delete | Remove, node: NodeURI, sent: Sent | None) -> Reply:
         sender = str(node)
         refused = self._ground.counters.refused
         arrivals = self._arrivals.get(came.htname)
@@ -126,21 +126,19 @@ class Htable(Peer):
             refused[came.htname, "bad_key"] += 1
             return Reply(400)
         if isinstance(came, Remove):
-            return self._remove(arrivals, came, node, sent_by)
+            return self._remove(arrivals, came, node, sent)
         if isinstance(came, Set):
-            arrivals.arrive_set(came.cname, came.value, came.last_modified, sender, None, sent_by)
+            arrivals.arrive_set(came.cname, came.value, came.last_modified, sender, None, sent)
         elif isinstance(came, SetExpire):
-            arrivals.arrive_expire(came.cname, came.seconds, sender, sent_by)
+            arrivals.arrive_expire(came.cname, came.seconds, sender, sent)
         else:
-            arrivals.arrive_delete(came.cname, sender, sent_by)
+            arrivals.arrive_delete(came.cname, sender, sent)
         self._relay.told(arrivals.table, [came.cname], node)
         return Reply(200)
 
-    def _remove(
-        self, arrivals: KamailioArrivals, came: Remove, node: NodeURI, sent_by: float | None
-    ) -> Reply:
+    def _remove(self, arrivals: KamailioArrivals, came: Remove, node: NodeURI, sent: Sent | None) -> Reply:
         try:
-            keys = arrivals.arrive_remove(came.kind, came.pattern, came.on, str(node), sent_by)
+            keys = arrivals.arrive_remove(came.kind, came.pattern, came.on, str(node), sent)
         except PatternError as error:
             self._ground.counters.refused[came.htname, "bad_pattern"] += 1
             self._cannot_read(came, error)

@@ -13,14 +13,14 @@ from array import array
 from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from math import inf
-from typing import Final
+from typing import Final, NamedTuple
+
+from dmqcache.bus.bounded import Bounded
+from dmqcache.store.table.cell import Cell, Value
 
 #: Number, and what tells the process. A random Call-ID of another stack rarely looks like it, and never
 #: stands near a number that is known.
 _CALL_ID = re.compile(r"([0-9a-f]{8,16})(-\d{1,10}@.{1,100})")
-#: The moment of a message that was overtaken by none.
-IN_ORDER: Final = inf
 #: Call-IDs further apart than this are no sequence: the process was started anew and has the same number.
 NEAR: Final = 1 << 24
 #: Messages of one process that are remembered: two seconds' at full speed. Of older ones less is known.
@@ -37,6 +37,34 @@ UNKNOWN_PACE_S: Final = 0.002
 KEPT_S: Final = 8.0
 #: Times to live that are remembered at once.
 MAX_TIMES: Final = 1_000
+#: Writes of one table that are remembered: what a busy Kamailio sends until a lost message comes again.
+MAX_WRITES: Final = 20_000
+
+
+class Sent(NamedTuple):
+    """When a message had been sent, as far as its Call-ID tells."""
+
+    #: Monotonic seconds: its arrival, or a moment between the arrivals of those sent before and after it.
+    moment: float
+    #: It was sent before one that has come already.
+    late: bool = False
+    #: The process that sent it, and its number there.
+    process: str = ""
+    number: int = 0
+    #: Monotonic seconds: when it had surely been sent. None: at :attr:`moment`.
+    latest: float | None = None
+
+    def follows(self, other: Sent) -> bool | None:
+        """Whether one process sent ``other`` before; None if another process did, so that only the moments
+        tell."""
+        return self.number > other.number if self.process == other.process else None
+
+    def may_follow(self, other: Sent) -> bool:
+        """Whether nothing says that ``other`` was sent later."""
+        follows = self.follows(other)
+        if follows is not None:
+            return follows
+        return (self.moment if self.latest is None else self.latest) >= other.moment
 
 
 @dataclass(slots=True)
@@ -51,17 +79,17 @@ class _Process:
         """What it takes at most: an array keeps an eighth in reserve."""
         return PROCESS_BYTES + len(self.numbers) * MESSAGE_BYTES * 9 // 8
 
-    def moment_of(self, number: int) -> float:
+    def moment_of(self, number: int) -> tuple[float, float]:
         """When a message that is not later than all others was sent: by its place among its neighbours, so
-        that of several late ones too it is known which was sent first."""
+        that of several late ones too it is known which was sent first; and until when at the latest."""
         numbers, times = self.numbers, self.times
         after = min(bisect_right(numbers, number), len(numbers) - 1)
         if numbers[after] == number:
-            return times[after]
+            return times[after], times[after]
         if not after:
-            return times[0] - min(KEPT_S, UNKNOWN_PACE_S * (numbers[0] - number))
+            return times[0] - min(KEPT_S, UNKNOWN_PACE_S * (numbers[0] - number)), times[0]
         share = (number - numbers[after - 1]) / (numbers[after] - numbers[after - 1])
-        return times[after - 1] + share * (times[after] - times[after - 1])
+        return times[after - 1] + share * (times[after] - times[after - 1]), times[after]
 
     def add(self, number: int, now: float) -> None:
         """A message that was sent after all others."""
@@ -80,10 +108,9 @@ class SendingOrder:
         self._processes: OrderedDict[str, _Process] = OrderedDict()
         self._bytes = 0
 
-    def sent_by(self, call_id: str, now: float) -> float | None:
-        """When the message had been sent: :data:`IN_ORDER`, that is after all that have come; else monotonic
-        seconds, a moment between the arrivals of those that were sent before and after it. None where the
-        Call-ID tells nothing. ``now``: monotonic seconds of its arrival."""
+    def sent(self, call_id: str, now: float) -> Sent | None:
+        """When the message had been sent; None where the Call-ID tells nothing. ``now``: monotonic seconds of
+        its arrival."""
         found = _CALL_ID.fullmatch(call_id)
         if found is None:
             return None
@@ -92,7 +119,8 @@ class SendingOrder:
         if process is not None and abs(number - process.numbers[-1]) < NEAR:
             self._processes.move_to_end(name)
             if number <= process.numbers[-1]:
-                return process.moment_of(number)
+                moment, latest = process.moment_of(number)
+                return Sent(moment, True, name, number, latest)
         else:
             self._bytes -= 0 if process is None else process.bytes
             process = self._processes[name] = _Process()
@@ -103,7 +131,7 @@ class SendingOrder:
         self._bytes += process.bytes - before
         while self._bytes > self._memory_bytes and len(self._processes) > 1:
             self._bytes -= self._processes.popitem(last=False)[1].bytes
-        return IN_ORDER
+        return Sent(now, False, name, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +144,8 @@ class EarlyTime:
     #: Unix ms: the version of the cell to which it was given, before and after; 0: there was none.
     before: int = 0
     after: int = 0
+    #: When the write was sent that made ``before``, if the same node sent it.
+    before_sent: Sent | None = None
 
 
 class EarlyTimes:
@@ -135,14 +165,43 @@ class EarlyTimes:
                 break
             del self._times[oldest]
 
-    def take(self, key: str, sender: str, now: float, sent_by: float | None) -> EarlyTime | None:
+    def take(self, key: str, sender: str, now: float, sent: Sent | None) -> EarlyTime | None:
         """What ``sender`` said of ``key`` lately and after it had sent what comes now; once."""
         if not self._times:
             return None
         time = self._times.pop((key, sender), None)
         if time is None or now - time.came > KEPT_S:
             return None
-        if sent_by is None:
+        if sent is None:
             # Nothing tells the order: a time of a cell that was there belonged to that cell.
             return None if time.after else time
-        return time if sent_by <= time.came else None
+        return time if sent.late and sent.moment <= time.came else None
+
+
+class LastWrites:
+    """When the last writes of one table's keys were sent. Scripts write a key twice within a millisecond (a
+    value, then its time to live): if the second is lost at first, versions by the clock are too coarse to
+    tell that it is the later one. Nor do they tell it once another dmqcache node has dated the first."""
+
+    def __init__(self) -> None:
+        #: Key and sender -> when, the version, and a hash of the value: values may be long.
+        self._writes: Bounded[tuple[str, str], tuple[Sent, int, int]] = Bounded(MAX_WRITES)
+
+    def note(self, cell: Cell, sender: str, sent: Sent | None) -> None:
+        """``sender`` wrote ``cell`` as it is now."""
+        if sent is not None:
+            self._writes[cell.key, sender] = sent, cell.last_modified(), _hash(cell.value)
+
+    def sent(self, cell: Cell, sender: str, now: float) -> Sent | None:
+        """When ``sender`` sent what ``cell`` holds; None: it was another, or too long ago."""
+        write = self._writes.get((cell.key, sender))
+        if write is None:
+            return None
+        sent, version, held = write
+        if version == cell.last_modified():
+            return sent
+        return sent if held == _hash(cell.value) and now - sent.moment <= KEPT_S else None
+
+
+def _hash(value: Value | None) -> int:
+    return hash((type(value), value))

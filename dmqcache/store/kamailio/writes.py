@@ -1,7 +1,7 @@
 """What Kamailio nodes write, merged into a table: sets, times to live, deletes, removals by pattern.
 
 A Kamailio up to 6.1 sends no version: such a write gets ours on arrival, or an earlier one where it is known
-that it was sent before something else that came already (``overtaking.py``). ``sent_by`` is always what
+that it was sent before something else that came already (``overtaking.py``). ``sent`` is always what
 :class:`~dmqcache.store.kamailio.overtaking.SendingOrder` says of the message.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from dmqcache.store.kamailio.overtaking import IN_ORDER, EarlyTime, EarlyTimes
+from dmqcache.store.kamailio.overtaking import EarlyTime, EarlyTimes, LastWrites, Sent
 from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, NEVER, PROVISIONAL, Cell, Value
 from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
 from dmqcache.store.table.happenings import Telling
@@ -47,6 +47,7 @@ class KamailioArrivals(Arrivals):
         #: Unix ms: up to then 6.2 nodes may hold this table's keys with a time that we do not believe.
         self.undated_until = 0
         self._early = EarlyTimes()
+        self._writes = LastWrites()
         self._removals: deque[_Removal] = deque(maxlen=MAX_REMOVALS)
 
     def arrive_set(
@@ -56,7 +57,7 @@ class KamailioArrivals(Arrivals):
         last_modified: int | None,
         sender: str,
         left: float | None = None,
-        sent_by: float | None = None,
+        sent: Sent | None = None,
     ) -> Verdict:
         """A Kamailio set a key. ``last_modified``: Unix ms, if it sent it; 0: the least of all versions. One
         that is too far ahead counts as none, and until then 6.2 nodes are told nothing with a time. ``left``:
@@ -75,15 +76,15 @@ class KamailioArrivals(Arrivals):
             self._doubt(key, sender)
             last_modified = None
         if last_modified is None:
-            early = self._early.take(key, sender, table.clock.now(), sent_by)
+            early = self._early.take(key, sender, table.clock.now(), sent)
             if left is None and early is not None:
                 left = self._left(early)
-            stamp = self._stamp(cell, early, sent_by)
+            stamp = self._stamp(cell, sender, sent, early)
             flags |= PROVISIONAL
         elif last_modified <= 0:
             stamp = table.floor + 1
             flags |= PROVISIONAL
-        elif cell is not None and sent_by == IN_ORDER and self._is_own_echo(cell, last_modified, sender):
+        elif cell is not None and sent and not sent.late and self._is_own_echo(cell, last_modified, sender):
             stamp = cell.last_modified() + 1
             flags |= PROVISIONAL
         else:
@@ -91,7 +92,7 @@ class KamailioArrivals(Arrivals):
         if left is not None:
             ttl, flags = max(1, round(min(left, MAX_AUTOEXPIRE_S) * 1000)), flags & PROVISIONAL
         verdict = self._judge(cell, State(stamp, value, ttl, flags))
-        if cell is None and sent_by is not None and self._is_removed(key, sender, sent_by):
+        if cell is None and sent is not None and sent.late and self._is_removed(key, sender, sent):
             verdict = Verdict.OLDER
         if verdict is not Verdict.NEWER:
             self.counters.refused[table.name, "older"] += 1
@@ -103,13 +104,13 @@ class KamailioArrivals(Arrivals):
             ttl, expires = cell.ttl, cell.expires
         cell.counts = None
         # What a comparison shows is nobody's write.
-        table.telling = Telling.WRITE if sent_by is not None else Telling.DIFFERENCE
+        table.telling = Telling.WRITE if sent is not None else Telling.DIFFERENCE
         table._enliven(cell, value, stamp, ttl, expires, flags)
         table.telling = Telling.WRITE
-        self._arrived(cell, sender)
+        self._arrived(cell, sender, sent)
         return Verdict.NEWER
 
-    def arrive_expire(self, key: str, seconds: int, sender: str, sent_by: float | None = None) -> bool:
+    def arrive_expire(self, key: str, seconds: int, sender: str, sent: Sent | None = None) -> bool:
         """A Kamailio gave a key a new time: effective only where the table has autoexpire, as there."""
         table = self.table
         now = table.clock.now()
@@ -119,26 +120,30 @@ class KamailioArrivals(Arrivals):
         if cell is None or cell.value is None:
             self._early.remember(key, sender, EarlyTime(seconds, now))
             return False
-        before, stamp = cell.last_modified(), self._stamp(cell, None, sent_by)
+        before, stamp = cell.last_modified(), self._stamp(cell, sender, sent)
+        before_sent = self._writes.sent(cell, sender, now)
         if stamp <= before:
-            self.counters.refused[table.name, "older"] += 1
-            return False
-        self._early.remember(key, sender, EarlyTime(seconds, now, before, stamp))
+            # Scripts set a key and then give it its time: one that may have followed the set is for it.
+            if sent is None or before_sent is None or not sent.may_follow(before_sent):
+                self.counters.refused[table.name, "older"] += 1
+                return False
+            stamp = before + 1
+        self._early.remember(key, sender, EarlyTime(seconds, now, before, stamp, before_sent))
         seconds = min(max(0, seconds), MAX_AUTOEXPIRE_S)
         cell.counts = None
         expires = now + seconds if seconds > 0 else NEVER
         table.telling = Telling.TIME
         table._enliven(cell, cell.value, stamp, seconds * 1000, expires, PROVISIONAL)
         table.telling = Telling.WRITE
-        self._arrived(cell, sender)
+        self._arrived(cell, sender, sent)
         return True
 
-    def arrive_delete(self, key: str, sender: str, sent_by: float | None = None) -> bool:
+    def arrive_delete(self, key: str, sender: str, sent: Sent | None = None) -> bool:
         """A Kamailio deleted a key. Remembered even where the key was not there: its set may come late."""
         table = self.table
         cell = table.cells.get(key)
-        early = self._early.take(key, sender, table.clock.now(), sent_by)
-        stamp = self._stamp(cell, early, sent_by)
+        early = self._early.take(key, sender, table.clock.now(), sent)
+        stamp = self._stamp(cell, sender, sent, early)
         # At the same version a delete wins, as everywhere.
         least = table.floor + 1 if cell is None else cell.last_modified() + (cell.value is None)
         if stamp < least:
@@ -150,33 +155,41 @@ class KamailioArrivals(Arrivals):
             self.collided(cell)
         was_alive = cell.value is not None
         table._delete_cell(cell, stamp, PROVISIONAL)
-        cell.writer = sender
-        self.counters.changes[table.name, "kamailio"] += 1
+        self._arrived(cell, sender, sent)
         return was_alive
 
     def arrive_remove(
-        self, kind: MatchKind, pattern: str, on: MatchOn, sender: str, sent_by: float | None = None
+        self, kind: MatchKind, pattern: str, on: MatchOn, sender: str, sent: Sent | None = None
     ) -> list[str]:
         """A Kamailio deleted all that match; returns those that did here. PatternError if it is none."""
         if on is MatchOn.NAME:
             self._removals.append(_Removal(compile_pattern(kind, pattern), sender, self.table.clock.now()))
         keys = self.table.match(kind, pattern, on)
-        return [key for key in keys if self.arrive_delete(key, sender, sent_by)]
+        return [key for key in keys if self.arrive_delete(key, sender, sent)]
 
     # -- versions for what has none ------------------------------------------------------------------------
 
-    def _stamp(self, cell: Cell | None, early: EarlyTime | None, sent_by: float | None) -> int:
+    def _stamp(
+        self, cell: Cell | None, sender: str, sent: Sent | None, early: EarlyTime | None = None
+    ) -> int:
         """The version of a write that came without: now and above all that is here; of a late one, when it
         had been sent. ``early``: a time to live that came before it and made the cell's version newer."""
         table = self.table
-        now = table.clock.now()
         last = table.floor if cell is None else max(cell.last_modified(), table.floor)
-        if sent_by is None or sent_by == IN_ORDER:
+        if sent is None or not sent.late:
             return max(table.clock.version(), last + 1)
-        stamp = version_at(table.clock.wall_ms() - ceil((now - sent_by) * 1000) - 1)
-        if early is not None and cell is not None and early.after == last and stamp > early.before:
-            return last + 1
-        return stamp
+        now = table.clock.now()
+        stamp = version_at(table.clock.wall_ms() - ceil((now - sent.moment) * 1000) - 1)
+        if cell is None:
+            return stamp
+        overtaking = early if early is not None and early.after == last else None
+        before = overtaking.before_sent if overtaking else self._writes.sent(cell, sender, now)
+        is_later = sent.follows(before) if before is not None else None
+        if is_later is None:
+            if overtaking is None:
+                return stamp
+            is_later = stamp > overtaking.before
+        return last + 1 if is_later else min(stamp, last - 1)
 
     @staticmethod
     def _is_own_echo(cell: Cell, last_modified: int, sender: str) -> bool:
@@ -186,10 +199,10 @@ class KamailioArrivals(Arrivals):
         behind = ms_of(cell.last_modified()) - last_modified
         return bool(cell.flags & PROVISIONAL) and cell.writer == sender and 0 <= behind < OWN_ECHO_MS
 
-    def _is_removed(self, key: str, sender: str, sent_by: float) -> bool:
+    def _is_removed(self, key: str, sender: str, sent: Sent) -> bool:
         """Whether a removal by pattern came that was sent after a set of a key that was not here yet."""
         return any(
-            sent_by <= removal.came and sender == removal.sender and removal.matches(key)
+            sent.moment <= removal.came and sender == removal.sender and removal.matches(key)
             for removal in self._removals
         )
 
@@ -235,6 +248,7 @@ class KamailioArrivals(Arrivals):
             return merge(state_of(cell), came)[0]
         return Verdict.NEWER if came.stamp > last else Verdict.OLDER
 
-    def _arrived(self, cell: Cell, sender: str) -> None:
+    def _arrived(self, cell: Cell, sender: str, sent: Sent | None) -> None:
         cell.writer = sender
+        self._writes.note(cell, sender, sent)
         self.counters.changes[self.table.name, "kamailio"] += 1

@@ -10,6 +10,7 @@ from dmqcache.bus.nodes.silence import (
     MOST_TRIES,
     NEARLY_ALL_TRIES,
     OWN_TRIES,
+    POOR_TRIES,
     TRIES,
     Silence,
 )
@@ -47,6 +48,20 @@ def test_the_more_are_silent_at_once_the_more_each_question_says(
     assert not silence.enough(OWN_TRIES, needed - 1, silent, active)
     # The word of others alone proves nothing, however many they are.
     assert not silence.enough(OWN_TRIES - 1, 1000, silent, active)
+
+
+def test_where_nearly_all_are_silent_and_none_may_be_asked_they_prove_it_together() -> None:
+    silence = Silence(Time())
+    assert silence.enough_for_the_poor(POOR_TRIES, [4, 4, 3, 3], 5)
+    assert not silence.enough_for_the_poor(POOR_TRIES, [4, 3, 3, 3], 5)
+    assert not silence.enough_for_the_poor(POOR_TRIES - 1, [6, 6, 2, 2], 5)
+    # One that has let far fewer wait than the others may be alive.
+    assert not silence.enough_for_the_poor(POOR_TRIES, [9, 9, 9, 3], 5)
+    # Not where a part of them only is silent.
+    assert not silence.enough_for_the_poor(POOR_TRIES, [5, 5, 5], 5)
+    silence.gave_up(4)
+    silence.gave_up(4)
+    assert silence.enough_for_the_poor(POOR_TRIES, [3, 3], 3)
 
 
 def test_the_dead_are_forgotten_after_a_while() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.store.kamailio.overtaking import IN_ORDER, KEPT_S, SendingOrder
+from dmqcache.store.kamailio.overtaking import KEPT_S, SendingOrder, Sent
 from dmqcache.store.kamailio.writes import MAX_REMOVALS, KamailioArrivals
 from dmqcache.store.table.cell import PROVISIONAL
 from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
@@ -211,10 +211,20 @@ class Late:
     def __init__(self, declared: str = "t=>autoexpire=3600") -> None:
         self.one, self.hands = make_arrivals(declared)
         self.table = self.one.table
-        self.one.arrive_set("a", "before", None, "k", None, IN_ORDER)
+        self.one.arrive_set("a", "before", None, "k", None, self.in_order)
         self.hands.seconds += 10
         #: When the later message came.
         self.sent = self.hands.seconds
+
+    @property
+    def in_order(self) -> Sent:
+        """What is said of a message that comes now, after all that were sent before."""
+        return Sent(self.hands.seconds, number=round(self.hands.seconds * 1_000_000))
+
+    @property
+    def late(self) -> Sent:
+        """What is said of the lost message when it comes again."""
+        return Sent(self.sent, True, number=round(self.sent * 1_000_000))
 
     def wait(self) -> None:
         """T1, until the lost message comes again."""
@@ -223,9 +233,9 @@ class Late:
 
 def test_a_set_that_was_overtaken_by_a_later_one_does_not_win() -> None:
     late = Late()
-    late.one.arrive_set("a", "second", None, "k", None, IN_ORDER)
+    late.one.arrive_set("a", "second", None, "k", None, late.in_order)
     late.wait()
-    assert late.one.arrive_set("a", "first", None, "k", None, late.sent) is Verdict.OLDER
+    assert late.one.arrive_set("a", "first", None, "k", None, late.late) is Verdict.OLDER
     assert late.table["a"] == "second"
     assert late.one.counters.refused["t", "older"] == 1
 
@@ -236,34 +246,36 @@ def test_fractions_of_milliseconds_do_not_make_an_overtaken_set_as_late_as_the_l
         late = Late()
         late.hands.seconds += step
         came = late.hands.seconds
-        late.one.arrive_set("a", "a second", None, "k", None, IN_ORDER)
+        late.one.arrive_set("a", "a second", None, "k", None, late.in_order)
         late.hands.seconds += after
-        assert late.one.arrive_set("a", "the first", None, "k", None, came) is Verdict.OLDER
+        assert late.one.arrive_set("a", "the first", None, "k", None, Sent(came, late=True)) is Verdict.OLDER
 
 
 def test_of_two_late_messages_the_later_wins_though_they_were_sent_in_one_millisecond() -> None:
     late = Late()
     late.wait()
-    late.one.arrive_set("a", "first", None, "k", None, late.sent)
-    assert late.one.arrive_delete("a", "k", late.sent + 0.0001)
+    late.one.arrive_set("a", "first", None, "k", None, late.late)
+    assert late.one.arrive_delete(
+        "a", "k", Sent(late.sent + 0.0001, True, number=round(late.sent * 1_000_000) + 1)
+    )
     assert "a" not in late.table
 
 
 def test_a_set_that_was_overtaken_by_its_delete_does_not_come_back() -> None:
     late = Late()
-    late.one.arrive_delete("a", "k", IN_ORDER)
-    late.one.arrive_delete("new", "k", IN_ORDER)
+    late.one.arrive_delete("a", "k", late.in_order)
+    late.one.arrive_delete("new", "k", late.in_order)
     late.wait()
     for key in ("a", "new"):
-        assert late.one.arrive_set(key, "first", None, "k", None, late.sent) is Verdict.OLDER
+        assert late.one.arrive_set(key, "first", None, "k", None, late.late) is Verdict.OLDER
     assert list(late.table) == []
 
 
 def test_a_delete_that_was_overtaken_by_a_set_deletes_nothing() -> None:
     late = Late()
-    late.one.arrive_set("a", "second", None, "k", None, IN_ORDER)
+    late.one.arrive_set("a", "second", None, "k", None, late.in_order)
     late.wait()
-    assert not late.one.arrive_delete("a", "k", late.sent)
+    assert not late.one.arrive_delete("a", "k", late.late)
     assert late.table["a"] == "second"
 
 
@@ -273,69 +285,128 @@ def test_what_was_overtaken_by_a_write_of_ours_does_not_win() -> None:
     late.hands.seconds += 0.1
     late.table["a"] = "ours"
     late.wait()
-    assert late.one.arrive_set("a", "theirs", None, "k", None, late.sent) is Verdict.OLDER
-    assert not late.one.arrive_delete("a", "k", late.sent)
-    assert not late.one.arrive_expire("a", 5, "k", late.sent)
+    assert late.one.arrive_set("a", "theirs", None, "k", None, late.late) is Verdict.OLDER
+    assert not late.one.arrive_delete("a", "k", late.late)
+    assert not late.one.arrive_expire("a", 5, "k", late.late)
     assert late.table["a"] == "ours" and late.table.ttl("a") == pytest.approx(3599.5)
 
 
 def test_a_late_set_is_still_newer_than_what_was_here_long_before() -> None:
     late = Late()
     late.wait()
-    assert late.one.arrive_set("a", "late", None, "k", None, late.sent) is Verdict.NEWER
+    assert late.one.arrive_set("a", "late", None, "k", None, late.late) is Verdict.NEWER
     assert late.table["a"] == "late"
 
 
 def test_a_set_that_was_overtaken_by_its_time_gets_it_though_there_was_an_old_value() -> None:
     late = Late()
-    assert late.one.arrive_expire("a", 5, "k", IN_ORDER)
+    assert late.one.arrive_expire("a", 5, "k", late.in_order)
     late.wait()
-    assert late.one.arrive_set("a", "new", None, "k", None, late.sent) is Verdict.NEWER
+    assert late.one.arrive_set("a", "new", None, "k", None, late.late) is Verdict.NEWER
     assert late.table["a"] == "new" and late.table.ttl("a") == 4.5
 
 
 def test_a_set_sent_after_a_time_does_not_get_that_though_the_key_was_not_there() -> None:
     late = Late()
-    late.one.arrive_expire("new", 5, "k", IN_ORDER)
+    late.one.arrive_expire("new", 5, "k", late.in_order)
     late.wait()
-    late.one.arrive_set("new", "x", None, "k", None, IN_ORDER)
+    late.one.arrive_set("new", "x", None, "k", None, late.in_order)
     assert late.table.ttl("new") == 3600
 
 
 def test_a_delete_that_was_overtaken_by_a_time_deletes_all_the_same() -> None:
     late = Late()
-    late.one.arrive_expire("a", 5, "k", IN_ORDER)
+    late.one.arrive_expire("a", 5, "k", late.in_order)
     late.wait()
-    assert late.one.arrive_delete("a", "k", late.sent)
+    assert late.one.arrive_delete("a", "k", late.late)
     assert "a" not in late.table
 
 
 def test_a_time_that_was_overtaken_by_a_write_of_ours_does_not_undo_that() -> None:
     late = Late()
-    assert late.one.arrive_expire("a", 5, "k", IN_ORDER)
+    assert late.one.arrive_expire("a", 5, "k", late.in_order)
     late.table["a"] = "ours"
     late.wait()
-    assert late.one.arrive_set("a", "theirs", None, "k", None, late.sent) is Verdict.OLDER
+    assert late.one.arrive_set("a", "theirs", None, "k", None, late.late) is Verdict.OLDER
     assert late.table["a"] == "ours"
+
+
+#: Seconds between two lines of a Kamailio's script.
+STEP_S = 0.0002
+
+
+def test_what_a_script_does_next_counts_though_it_is_lost_at_first() -> None:
+    """A value and its time, a second value, a delete, each right after a value that came at once."""
+    late = Late()
+    for key in ("time", "second", "gone"):
+        late.one.arrive_set(key, "first", None, "k", None, late.in_order)
+    late.sent = late.hands.seconds + STEP_S
+    late.wait()
+    assert late.one.arrive_expire("time", 5, "k", late.late)
+    assert late.one.arrive_set("second", "x", None, "k", None, late.late) is Verdict.NEWER
+    assert late.one.arrive_delete("gone", "k", late.late)
+    assert late.table.ttl("time") == 5 and late.table["second"] == "x" and "gone" not in late.table
+
+
+def test_a_time_that_another_process_may_have_sent_after_the_value_counts() -> None:
+    late = Late()
+    late.one.arrive_set("a", "first", None, "k", None, late.in_order)
+    late.wait()
+    earlier = late.sent - 0.1
+    assert not late.one.arrive_expire("a", 5, "k", Sent(earlier, True, "other", 1, earlier))
+    assert late.one.arrive_expire("a", 5, "k", Sent(earlier, True, "other", 1, late.sent + 0.1))
+    assert late.table.ttl("a") == 5
+
+
+def test_what_a_script_did_next_counts_though_another_node_has_given_the_first_value_a_version() -> None:
+    late = Late()
+    late.one.arrive_set("a", "first", None, "k", None, late.in_order)
+    late.sent = late.hands.seconds + STEP_S
+    late.wait()
+    late.one.merge_rows([Row("a", "first", version_at(late.hands.wall_ms()))], "n")
+    assert late.table.cells["a"].last_modified() == version_at(late.hands.wall_ms())
+    assert late.one.arrive_set("a", "second", None, "k", None, late.late) is Verdict.NEWER
+
+
+def test_a_second_value_that_was_overtaken_by_its_time_counts() -> None:
+    late = Late()
+    late.one.arrive_set("a", "first", None, "k", None, late.in_order)
+    late.sent = late.hands.seconds + STEP_S
+    late.hands.seconds += 2 * STEP_S
+    assert late.one.arrive_expire("a", 5, "k", late.in_order)
+    late.wait()
+    assert late.one.arrive_set("a", "second", None, "k", None, late.late) is Verdict.NEWER
+    assert late.table["a"] == "second" and late.table.ttl("a") == pytest.approx(4.5)
+
+
+def test_what_a_script_did_before_does_not_count_though_it_was_in_the_same_millisecond() -> None:
+    late = Late()
+    late.hands.seconds += STEP_S
+    late.one.arrive_set("a", "second", None, "k", None, late.in_order)
+    late.wait()
+    assert late.one.arrive_set("a", "first", None, "k", None, late.late) is Verdict.OLDER
+    assert not late.one.arrive_delete("a", "k", late.late)
+    assert not late.one.arrive_expire("a", 5, "k", late.late)
+    assert late.table["a"] == "second" and late.table.ttl("a") == pytest.approx(3599.5)
 
 
 def test_a_set_that_was_overtaken_by_a_removal_does_not_come_back() -> None:
     late = Late()
-    late.one.arrive_remove(MatchKind.PREFIX, "n", MatchOn.NAME, "k", IN_ORDER)
+    late.one.arrive_remove(MatchKind.PREFIX, "n", MatchOn.NAME, "k", late.in_order)
     late.wait()
-    assert late.one.arrive_set("new", "x", None, "k", None, late.sent) is Verdict.OLDER
-    assert late.one.arrive_set("other", "x", None, "k", None, late.sent) is Verdict.NEWER
-    assert late.one.arrive_set("next", "x", None, "another", None, late.sent) is Verdict.NEWER
-    assert late.one.arrive_set("new", "x", None, "k", None, IN_ORDER) is Verdict.NEWER
+    assert late.one.arrive_set("new", "x", None, "k", None, late.late) is Verdict.OLDER
+    assert late.one.arrive_set("other", "x", None, "k", None, late.late) is Verdict.NEWER
+    assert late.one.arrive_set("next", "x", None, "another", None, late.late) is Verdict.NEWER
+    assert late.one.arrive_set("new", "x", None, "k", None, late.in_order) is Verdict.NEWER
 
 
 def test_only_so_many_removals_are_remembered() -> None:
     late = Late()
     for number in range(MAX_REMOVALS + 1):
-        late.one.arrive_remove(MatchKind.PREFIX, f"n{number}-", MatchOn.NAME, "k", IN_ORDER)
+        late.one.arrive_remove(MatchKind.PREFIX, f"n{number}-", MatchOn.NAME, "k", late.in_order)
     late.wait()
-    assert late.one.arrive_set("n0-x", "x", None, "k", None, late.sent) is Verdict.NEWER
-    assert late.one.arrive_set("n1-x", "x", None, "k", None, late.sent) is Verdict.OLDER
+    assert late.one.arrive_set("n0-x", "x", None, "k", None, late.late) is Verdict.NEWER
+    assert late.one.arrive_set("n1-x", "x", None, "k", None, late.late) is Verdict.OLDER
 
 
 def test_what_other_nodes_write_does_not_count_as_written_by_clients_here() -> None:
@@ -353,20 +424,20 @@ def test_a_message_in_order_is_newer_than_all_though_the_clock_goes_on_while_it_
     order = SendingOrder()
     for number, step in enumerate((0.0, 0.00001, 0.0005)):
         one.table["a"] = one.table["b"] = "ours"
-        sent_by = order.sent_by(f"{1000 + number:016x}-1@127.0.0.1", hands.now())
+        sent = order.sent(f"{1000 + number:016x}-1@127.0.0.1", hands.now())
         hands.seconds += step
-        assert one.arrive_set("a", "theirs", None, "k", None, sent_by) is Verdict.NEWER
-        assert one.arrive_expire("a", 5, "k", sent_by)
-        assert one.arrive_delete("b", "k", sent_by)
+        assert one.arrive_set("a", "theirs", None, "k", None, sent) is Verdict.NEWER
+        assert one.arrive_expire("a", 5, "k", sent)
+        assert one.arrive_delete("b", "k", sent)
 
 
 @pytest.mark.parametrize(("behind", "wins"), [(1, True), (400, True), (600, False)])
 def test_a_6_2_whose_clock_is_behind_sets_what_it_has_just_deleted(behind: int, wins: bool) -> None:
     one, hands = make_arrivals()
-    one.arrive_set("a", "old", hands.wall_ms() - behind - 10, "k", None, IN_ORDER)
-    one.arrive_delete("a", "k", IN_ORDER)
-    one.arrive_set("a", "new", hands.wall_ms() - behind, "k", None, IN_ORDER)
+    one.arrive_set("a", "old", hands.wall_ms() - behind - 10, "k", None, Sent(hands.now()))
+    one.arrive_delete("a", "k", Sent(hands.now()))
+    one.arrive_set("a", "new", hands.wall_ms() - behind, "k", None, Sent(hands.now()))
     assert one.table.get("a") == ("new" if wins else None)
     one.table.delete("a")
-    one.arrive_set("a", "newer", hands.wall_ms() - behind + 1, "k", None, IN_ORDER)
+    one.arrive_set("a", "newer", hands.wall_ms() - behind + 1, "k", None, Sent(hands.now()))
     assert "a" not in one.table or not wins
