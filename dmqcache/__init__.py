@@ -10,6 +10,7 @@ The map, from the top down; each folder says in its ``__init__`` what it owns an
     ``metrics``      what a node shows of itself, and how Prometheus reads it
     ``config``       the options, once, and their sources: flags, environment, file
     ``disk``         the tables on disk, where a node is given a folder
+    ``adapters``     a table as Django's cache, and as aiocache's
     ``database``     the databases that tables are loaded from and stored in, as Kamailio's ``dbtable``
     ``store``        the replicated tables: ``table``, ``outbox``, ``native`` (dmqcache nodes), ``kamailio``
     ``socket_bus``   the bus on real sockets; :func:`open_bus` for programs that want no cache

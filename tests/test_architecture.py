@@ -161,6 +161,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "server.resp "
         "metrics disk config store store.table bus bus.net bus.ground bus.sip release",
         "sync_node": "cache_node process_end config store.table",
+        "adapters": "sync_node store.table",
         "cli": "cache_node server.resp config bus.net bus.trust release",
         "__main__": "cli",
         "": "sync_node cache_node socket_bus config database store.table bus bus.ground bus.sip release",

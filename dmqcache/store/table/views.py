@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
+from typing import Final
 
 from dmqcache.store.table.cell import Value
 from dmqcache.store.table.changes import Watched
@@ -15,6 +16,39 @@ from dmqcache.store.table.read_through import Cached, Seconds, read_through
 #: Within a class that has ``bytes`` the name is another thing's.
 Bytes = bytes
 Shown = Callable[[], Iterator[tuple[str, Value]]]
+
+
+#: The names of a table that are for programs.
+API: Final = frozenset(
+    (
+        "bytes",
+        "cached",
+        "check",
+        "clear",
+        "delete",
+        "delete_matching",
+        "expire",
+        "flush",
+        "get",
+        "incr",
+        "items",
+        "keys",
+        "match",
+        "name",
+        "pop",
+        "popitem",
+        "scan",
+        "set",
+        "setdefault",
+        "settings",
+        "subscribe",
+        "takes",
+        "ttl",
+        "update",
+        "values",
+        "watch",
+    )
+)
 
 
 class Items(ItemsView[str, Value]):
@@ -94,6 +128,10 @@ class MappedCells(Watched, MutableMapping[str, Value]):
     #: A table is equal to itself alone: to compare what two hold, make a ``dict`` of each.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
+
+    def __dir__(self) -> list[str]:
+        """What programs use. All else is the store's, and may change at any time."""
+        return sorted({name for name in dir(MutableMapping) if name[:2] == "__"} | API)
 
     def __repr__(self) -> str:
         return f"<Table {self.name!r} of {len(self)} cells>"

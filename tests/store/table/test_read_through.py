@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import cachetools
 import pytest
 
 from dmqcache.store.table.read_through import in_seconds
@@ -72,3 +73,16 @@ def test_times_are_numbers_or_timedeltas() -> None:
     assert table.ttl("a") is None
     with pytest.raises(ValueError, match="a positive number of seconds"):
         table.set("a", "x", ttl=timedelta(seconds=-1))
+
+
+def test_cachetools_decorators_take_a_table_as_their_cache() -> None:
+    table, _ = make_table()
+    calls = []
+
+    @cachetools.cached(table, key=lambda number: f"page:{number}")  # type: ignore[untyped-decorator]
+    def page(number: int) -> str:
+        calls.append(number)
+        return f"text {number}"
+
+    assert page(1) == page(1) == "text 1" and calls == [1]
+    assert dict(table) == {"page:1": "text 1"}

@@ -6,6 +6,8 @@ from collections.abc import MutableMapping
 
 import pytest
 
+from dmqcache.store.table.views import API
+from dmqcache.sync_node import SyncTable
 from tests.store.fixtures import make_table
 
 
@@ -80,3 +82,16 @@ def test_bytes_in_and_bytes_out() -> None:
     assert raw.pop(b"text") == "é".encode()
     raw.clear()
     assert len(table) == 0
+
+
+def test_what_is_shown_of_a_table_is_its_api() -> None:
+    """Each of these names is there and tells what it does; what the store does with cells is not shown."""
+    table, _ = make_table()
+    shown = {name for name in dir(table) if name[0] != "_"}
+    assert shown == API
+    assert not shown & {"cells", "raise_floor", "rewrite", "redate", "touched", "sweep", "forgot"}
+    for name in shown - {"name", "settings"}:
+        assert getattr(type(table), name).__doc__, name
+    assert {"__getitem__", "__len__", "__iter__", "__contains__"} <= set(dir(table))
+    sync = {name for name in dir(SyncTable) if name[0] != "_"}
+    assert sync - {"copy"} < shown, "a table of a node in a thread has no names of its own"
