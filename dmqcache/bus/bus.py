@@ -16,6 +16,7 @@ from dmqcache.bus.delivery import Delivery
 from dmqcache.bus.exchange.answers import Answers
 from dmqcache.bus.exchange.dispatch import Dispatcher
 from dmqcache.bus.exchange.letter import Letter, Posted
+from dmqcache.bus.exchange.repayment import Repayment
 from dmqcache.bus.exchange.replay import REMEMBERED, Replays
 from dmqcache.bus.exchange.transaction import ClientTransactions
 from dmqcache.bus.identity import Identity
@@ -54,7 +55,6 @@ class Bus:
         self.settings = settings = settings.checked()
         self.counters = BusCounters(known_channels=settings.known_channels)
         self._runtime = runtime
-        self._send = send
         self._peers: dict[str, Peer] = {}
         self._housekeeping: Timer | None = None
         self._leaving = False
@@ -72,6 +72,8 @@ class Bus:
             admission or Admission(),
         )
         self.nodes = self._directory.nodes
+        self._sources = frozenset(host for uri, source in settings.sources for host in (uri.host, source))
+        self._repayment = Repayment(runtime, self._is_shown, self.counters, send)
         self._transactions = ClientTransactions(
             runtime,
             self._transmit,
@@ -87,7 +89,15 @@ class Bus:
         )
         self._replays = Replays(runtime.now, self.counters)
         self._dispatcher = Dispatcher(runtime, self.counters, settings.num_workers)
-        self._answers = Answers(identity, self._replays, self.counters, self._transmit, connected, guard)
+        self._answers = Answers(
+            identity,
+            self._replays,
+            self.counters,
+            self._transmit,
+            connected,
+            guard,
+            self._repayment.fits,
+        )
         self._incoming = Incoming(
             identity.call_id_prefix,
             self._transactions,
@@ -267,7 +277,9 @@ class Bus:
         if self._closed:
             self.counters.drops["closed"] += 1
         else:
+            self._repayment.came(len(data), source)
             self._incoming.receive(data, source)
+            self._repayment.settle()
 
     def transport_failed(self, endpoint: Endpoint, reason: str) -> None:
         """Something sent to ``endpoint`` was refused or could not leave: all that is under way there ends
@@ -281,7 +293,14 @@ class Bus:
 
     def _transmit(self, data: bytes, endpoint: Endpoint) -> None:
         if not self._closed:
-            self._send(data, endpoint)
+            self._repayment.send(data, endpoint)
+
+    def _is_shown(self, host: str) -> bool | None:
+        """Whether somebody is known to be at a host, or named by an operator: see :class:`Repayment`."""
+        if host in self._sources or self.guard.lists(host):
+            return True
+        shown = self.nodes.is_shown(host)
+        return False if shown is None and self._directory.contacts.looks_up(host) else shown
 
     def _post(self, letter: Letter, on_response: OnResponse | None = None) -> Posted:
         return self._outgoing.post(letter, on_response)

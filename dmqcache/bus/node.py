@@ -162,6 +162,13 @@ class NodeList:
         """The other nodes at this IP address, whatever their ports."""
         return self._hosts.get(host, ())
 
+    def is_shown(self, host: str) -> bool | None:
+        """Whether something else than its own calls speaks for a host; None: nobody there was ever met."""
+        nodes = self._hosts.get(host)
+        if not nodes:
+            return None
+        return any(not node.stranger for node in nodes)
+
     def add(self, node: Node) -> None:
         """Take in a new node. ValueError if its URI is taken."""
         if node.uri in self._nodes:

@@ -45,7 +45,7 @@ _REASONS: Final[Mapping[DropKind, str]] = {
         """,
     DropKind.FOREIGN: """
         ack bad_extension method_not_allowed node_not_allowed not_allowed stray_reply tcp_idle tcp_silent
-        unknown_channel unsigned
+        unknown_channel unpaid unsigned
         """,
     DropKind.NORMAL: """
         closed keep_alive late_reply own_message transport_closed udp_keepalive

@@ -165,6 +165,7 @@ def test_a_bus_shows_the_option_tags_of_its_peers_and_none_of_its_own() -> None:
     cluster = Cluster()
     bus = cluster.add(HERE, supported=())
     stranger = Stranger(cluster, THERE)
+    stranger.answer = lambda request: (404, b"")
 
     def shown() -> set[frozenset[str]]:
         for said in (stranger.requests, stranger.responses):

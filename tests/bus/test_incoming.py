@@ -107,7 +107,7 @@ def answered(message: bytes, key: KeyPolicy | None = None) -> tuple[list[int], C
         cluster.net.receivers[Endpoint("udp", "127.0.0.66", port)] = lambda data, source: got.append(data)
     before = Counter(bus.counters.drops)
     stranger.send(HERE, message)
-    cluster.clock.run(1)
+    cluster.clock.run(3)
     answers = [data for data in got if data.startswith(b"SIP/2.0 ")]
     return [int(data[8:11]) for data in answers], Counter(bus.counters.drops) - before, answers
 

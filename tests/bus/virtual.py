@@ -354,7 +354,8 @@ class Stranger:
             (sender or self.uri).with_user(channel),
             target.with_user(channel),
             "udp",
-            branch or f"z9hG4bK{self.uri.host}{self._count}",
+            # As long as what a Kamailio sends: a stranger is sent no more than it has sent.
+            branch or f"z9hG4bK{self.uri.host}.{self._count:080}",
             call_id or f"{self._count}@{self.uri.host}",
             10,
             hops,

@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 
 #: Channel under which messages for channels that are not here are counted: theirs may be anything.
 UNKNOWN_CHANNEL = "unknown"
+#: Characters of a tag in an answer that is kept short.
+BRIEF_TAG = 8
+#: The status whose further headers may be left out: RFC 3261 11.2 wants Allow in it where that can be.
+OPTIONAL_EXTRA = 200
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -42,8 +46,11 @@ class Answers:
         send: Callable[[bytes, Endpoint], None],
         connected: Callable[[Endpoint], bool],
         guard: Guard,
+        fits: Callable[[int, Endpoint], bool],
     ) -> None:
-        """``connected``: whether a connection still stands; ``guard`` signs."""
+        """``connected``: whether a connection still stands; ``guard`` signs; ``fits``: whether so many bytes
+        may be sent to one who has not shown that he is there."""
+        self._fits = fits
         self._guard = guard
         self.speak_as(identity)
         self._replays = replays
@@ -71,14 +78,23 @@ class Answers:
         tag, agent = identity.tag, identity.user_agent
         headers = self._signed(self._extra + extra, seal, status)
         data = build_response(request, status, "", b"", "", tag, agent, headers, source)
+        if seal is None and not self._fits(len(data), source):
+            data = self._briefly(request, source, status, extra)
+            if status == OPTIONAL_EXTRA and not self._fits(len(data), source):
+                data = self._briefly(request, source, status, ())
         self._reply(data, request, source)
+
+    def _briefly(self, request: SipRequest, source: Endpoint, status: int, extra: Headers) -> bytes:
+        """An answer with nothing but what it must have."""
+        tag = self._identity.tag[:BRIEF_TAG]
+        return build_response(request, status, "", b"", "", tag, "", extra, source)
 
     def to_broken(self, request: SipRequest, source: Endpoint, status: int) -> None:
         """Answer what could not be read, with no word more than the RFC wants: who sent it may be anybody.
         Where nothing says where answers go, it goes to where the request came from."""
         self._counters.messages[UNKNOWN_CHANNEL, "in", "request"] += 1
         self._counters.messages[UNKNOWN_CHANNEL, "out", str(status)] += 1
-        data = build_response(request, status, "", b"", "", self._identity.tag, "", (), source)
+        data = self._briefly(request, source, status, ())
         try:
             self._reply(data, request, source)
         except MessageError:

@@ -72,7 +72,8 @@ class Contacts:
         self._addresses = addresses
         self._counters = counters
         self._verify = verify
-        self._lookups: set[NodeURI] = set()
+        #: Names that are looked up, and the host that calls itself so; empty: another node told of the name.
+        self._lookups: dict[NodeURI, str] = {}
         #: Monotonic seconds when a node last sent a request on the notification channel.
         self._calls: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
         #: (name, host that calls itself so) -> when that was looked into.
@@ -121,8 +122,12 @@ class Contacts:
             if len(self._lookups) >= MAX_LOOKUPS:
                 self._counters.drops["too_many_lookups"] += 1
                 return
-            self._lookups.add(uri)
+            self._lookups[uri] = source.host if source is not None else ""
         self._addresses.find(uri, lambda endpoints: self._resolved(uri, endpoints, met, source))
+
+    def looks_up(self, host: str) -> bool:
+        """Whether a host calls that may soon turn out to be a node."""
+        return bool(self._lookups) and host in self._lookups.values()
 
     def _stranger(self, uri: NodeURI, written: str, source: Endpoint, message: SipMessage) -> None:
         """Only a caller at the address that it names is met: else anybody could make us call anybody."""
@@ -153,7 +158,7 @@ class Contacts:
     def _resolved(
         self, uri: NodeURI, endpoints: list[Endpoint], met: Callable[[Node], None], source: Endpoint | None
     ) -> None:
-        self._lookups.discard(uri)
+        self._lookups.pop(uri, None)
         if not endpoints:
             self._counters.drops["unresolved"] += 1
             return

@@ -3,14 +3,14 @@
 Owns the pace, so that no list from the wire turns this node into a sender of floods. What an answer means is
 ``membership.py``'s business; nodes that are active are watched by ``probe.py``.
 
-The first question is a knock, unless the node is known to be of our kind: a request on a channel that no node
-has (:data:`KNOCK_CHANNEL`). The answer, a 404, shows that somebody is there and names its software, and a
-Kamailio that has just started does not take the question for the list that it waits for (``introduce.py``).
-Who answers it gets our list in a ping, and is active when it answers that.
+The first question is a knock, unless the node is known to be of our kind and no stranger: a request on a
+channel that no node has (:data:`KNOCK_CHANNEL`). The answer, a 404, shows that somebody is there and names
+its software, and a Kamailio that has just started does not take the question for the list that it waits for
+(``introduce.py``). Who answers it gets our list in a ping, and is active when it answers that.
 
-A stranger, for whom nothing speaks but its own call, gets two small messages and is then forgotten. So a call
-under a forged address brings its owner two messages of about 400 bytes, and this node sends such questions no
-faster than :data:`RATE`.
+A stranger, for whom nothing speaks but its own call, gets two knocks and is then forgotten. A knock is no
+longer than any call of a node, and the second goes only to who has called again meanwhile, as all do who get
+no answer (``exchange/repayment.py``). This node sends such questions no faster than :data:`RATE`.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class Verifier:
         self._question(node, STRANGER_TIMEOUT if stranger else TIMEOUT, repeat=not stranger)
 
     def _question(self, node: Node, timeout: float, *, repeat: bool) -> None:
-        if node.ours:
+        if node.ours and not node.stranger:
             self._ping(node, timeout, repeat=repeat)
         else:
             self._knock(node, timeout, partial(self._knocked, node, node.stranger), repeat=repeat)

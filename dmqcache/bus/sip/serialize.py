@@ -38,6 +38,15 @@ REASONS: Mapping[int, str] = {
 BROKEN = frozenset({400, 505})
 #: What a header may end with that is no parameter yet: a further one must not follow two semicolons.
 _NO_PARAM = "; \t"
+_COMPACT = (
+    (b"\r\nVia: ", b"\r\nv: "),
+    (b"\r\nTo: ", b"\r\nt: "),
+    (b"\r\nFrom: ", b"\r\nf: "),
+    (b"\r\nCall-ID: ", b"\r\ni: "),
+    (b"\r\nContent-Length: ", b"\r\nl: "),
+    (b"\r\nContent-Type: ", b"\r\nc: "),
+    (b"\r\nSupported: ", b"\r\nk: "),
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]++")
 # Quoted values come first, so that nothing inside one is taken for a parameter.
 _VIA_SOURCE = re.compile(
@@ -144,6 +153,15 @@ def build_response(
     if status in BROKEN:
         head = _without_empty_lines(head)
     return head.encode("utf-8", "surrogateescape") + body
+
+
+def compact(message: bytes) -> bytes:
+    """A message of :func:`build_request` or :func:`build_response` with its headers under their compact names
+    (RFC 3261 section 7.3.3), which every reader knows."""
+    head, end, body = message.partition(b"\r\n\r\n")
+    for name, short in _COMPACT:
+        head = head.replace(name, short)
+    return head + end + body
 
 
 def _without_empty_lines(head: str) -> str:

@@ -111,11 +111,13 @@ def test_a_stranger_that_names_another_address_makes_us_call_nobody() -> None:
     cluster.names.table["victim.example"] = ["127.0.0.99"]
     stranger = Stranger(cluster, "127.0.0.66")
     for victim in ("127.0.0.99", "victim.example"):
-        stranger.request(HERE, sender=NodeURI.parse(victim))
+        data = stranger.request(HERE, sender=NodeURI.parse(victim))
+        stranger.settle()
+    stranger.send(HERE, data)
     stranger.settle()
     assert len(bus.nodes) == 2 and not [to for _, _, to, _ in cluster.net.log if to.host == "127.0.0.99"]
     assert bus.counters.drops == {"sender_not_at_its_address": 2}
-    assert [response.status for response in stranger.responses] == [200, 200]
+    assert {response.status for response in stranger.responses} == {200}
 
 
 def test_nobody_gives_a_node_a_name_but_the_node() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dmqcache.bus.exchange.repayment import KEPT_SECONDS
 from dmqcache.bus.node import NodeStatus
 from dmqcache.bus.nodes.introduce import GAP, MAX_WAITING, PROOF_SECONDS, TELL_SECONDS
 from dmqcache.bus.sip.sip_message import SipRequest, parse_message
@@ -127,7 +128,7 @@ def test_answers_that_wait_are_bounded() -> None:
     stranger = Stranger(cluster, "127.0.0.66")
     for number in range(MAX_WAITING + 10):
         start(stranger, NodeURI("nowhere.example", 1000 + number))
-    stranger.settle()
+    stranger.settle(KEPT_SECONDS + 0.1)
     assert [hosts for answer in stranger.responses if OLD.encode() in (hosts := answer.body)] == []
     assert len(stranger.responses) == 10
     cluster.clock.run(PROOF_SECONDS)
@@ -175,7 +176,8 @@ def test_a_node_of_our_kind_is_answered_at_once() -> None:
     cluster, _, new = bench()
     new.extra = (("Supported", "dmqcache-2"),)
     new.request(HERE, body=LINE % NEW.encode(), hops=2)
-    cluster.clock.run(0.0015)
+    # A knock and its answer: then it is no stranger.
+    cluster.clock.run(0.0025)
     assert [answer.status for answer in new.responses] == [200]
-    first: SipRequest = new.requests[0]
-    assert SipURI.parse(first.uri).user == "notification_peer"
+    second: SipRequest = new.requests[1]
+    assert SipURI.parse(second.uri).user == "notification_peer"

@@ -167,9 +167,10 @@ def test_a_stranger_whose_first_question_is_lost_is_admitted_by_the_second() -> 
     cluster = Cluster()
     bus = cluster.add(HERE, probe_interval=1000.0)
     other = kamailio(cluster, "127.0.0.12")
-    other.request(HERE)
+    request = other.request(HERE)
     del cluster.net.receivers[other.endpoint]
     cluster.clock.run(0.5)
+    other.send(HERE, request)
     cluster.net.receivers[other.endpoint] = other._receive
     cluster.clock.run(1)
     assert len(bus.active_nodes()) == 1
