@@ -189,7 +189,7 @@ class KamailioArrivals(Arrivals):
             if overtaking is None:
                 return stamp
             is_later = stamp > overtaking.before
-        return last + 1 if is_later else min(stamp, last - 1)
+        return max(stamp, last + 1) if is_later else min(stamp, last - 1)
 
     @staticmethod
     def _is_own_echo(cell: Cell, last_modified: int, sender: str) -> bool:

@@ -358,6 +358,16 @@ def test_a_time_that_another_process_may_have_sent_after_the_value_counts() -> N
     assert late.table.ttl("a") == 5
 
 
+def test_a_late_write_has_the_version_of_its_time_so_that_other_nodes_take_it_for_later_too() -> None:
+    """They have given what was there before a version of their own, which may be a little later than ours."""
+    late = Late()
+    late.sent = late.hands.seconds
+    late.wait()
+    assert late.one.arrive_delete("a", "k", late.late)
+    sent_ms = late.hands.wall_ms() - 500
+    assert sent_ms - 2 <= ms_of(late.table.cells["a"].last_modified()) <= sent_ms
+
+
 def test_what_a_script_did_next_counts_though_another_node_has_given_the_first_value_a_version() -> None:
     late = Late()
     late.one.arrive_set("a", "first", None, "k", None, late.in_order)
