@@ -68,7 +68,7 @@ class Cluster:
     `seeding` "all": each node is told of all others; "first": each is told of the first only, as an
     operator does who adds nodes one by one. A `network` puts each node into the namespace of its name.
     `lineup` names the releases of the Kamailio nodes, and the nodes themselves if `names` does not.
-    `dmqcache_tables`: how dmqcache nodes declare the tables, if otherwise.
+    `dmqcache_tables`: how dmqcache nodes declare the tables, if otherwise. `kamailio_cfg`: more parameters.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Cluster:
         network: Network | None = None,
         dmqcache_options: Sequence[str] = (),
         dmqcache_tables: Sequence[str] = (),
+        kamailio_cfg: str = "",
     ) -> None:
         self.lineup = LINEUPS[lineup]
         names = self.names = list(names or self.lineup.names)
@@ -107,6 +108,7 @@ class Cluster:
                     hosts[name],
                     release=self.lineup.release(name),
                     shm_mb=shm_mb,
+                    extra_cfg=kamailio_cfg,
                     told_of_unanswered=any(r.unanswered_seed == "active" for r in self.lineup.releases),
                     **common,
                 )

@@ -22,7 +22,7 @@ from tests.interop.daemon import Daemon, NotReady, require_programs, wait_until
 from tests.interop.kamailio_cfg import PIECE_BYTES, configuration, table_names
 from tests.interop.releases import DEFAULT, Release, find
 
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 USERS = "users=>size=12;autoexpire=3600;dmqreplicate=1;"
 
@@ -267,6 +267,32 @@ class Kamailio:
     def remove_value_prefix(self, table: str, prefix: str) -> None:
         """`sht_rm_value(table, "sw", prefix)`: string values only."""
         self._op("rmvsw", self._index(table), prefix)
+
+    # ---- what it removes without telling anybody, or without saying what ----
+
+    def flush(self, table: str) -> None:
+        """`htable.flush`, as an operator does."""
+        self.rpc("htable.flush", table)
+
+    def reload(self, table: str) -> None:
+        """`htable.reload`: what is there goes, the rows of its `dbtable` come."""
+        self.rpc("htable.reload", table)
+
+    def reset(self, table: str) -> None:
+        """`sht_reset(table)`."""
+        self._op("reset", self._index(table), "")
+
+    def remove_by_iterator(self, table: str) -> None:
+        """`sht_iterator_rm()` of each cell."""
+        self._op("iterrm", self._index(table), "")
+
+    def remove_name_end(self, table: str, end: str) -> None:
+        """`sht_rm_name(table, "ew", end)`; of releases with `removes_by_end`."""
+        self._op("rmnew", self._index(table), end)
+
+    def remove_name_containing(self, table: str, text: str) -> None:
+        """`sht_rm_name(table, "in", text)`; of releases with `removes_by_end`."""
+        self._op("rmnin", self._index(table), text)
 
     def fast_sets(self, count: int, table: str = "users", prefix: str = "k", timeout: float = 120.0) -> None:
         """Replicated sets of prefix0 .. prefix(count-1) to v0 .. in one tight script loop."""

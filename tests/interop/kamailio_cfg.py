@@ -9,8 +9,8 @@ from pathlib import Path
 #: A longer value goes to and from the script in pieces: in hexadecimal it would not fit into its buffers.
 PIECE_BYTES = 12_000
 
-# dmq comes before htable, which registers its peer there while it is loaded.
-MODULES = ("tm", "sl", "pv", "kex", "textops", "xlog", "xhttp", "jsonrpcs", "dmq", "htable")
+# dmq comes before htable, which registers its peer there while it is loaded; so does db_text, for `dbtable`.
+MODULES = ("tm", "sl", "pv", "kex", "textops", "xlog", "xhttp", "jsonrpcs", "dmq", "db_text", "htable")
 
 HEAD = """#!KAMAILIO
 debug=1
@@ -147,6 +147,20 @@ BRANCH = """
         break;
       case "rmvsw":
         sht_rm_value("{t}", "sw", "$var(key)");
+        break;
+      case "rmnew":
+        sht_rm_name("{t}", "ew", "$var(key)");
+        break;
+      case "rmnin":
+        sht_rm_name("{t}", "in", "$var(key)");
+        break;
+      case "reset":
+        sht_reset("{t}");
+        break;
+      case "iterrm":
+        sht_iterator_start("it", "{t}");
+        while(sht_iterator_next("it")) {{ sht_iterator_rm("it"); }}
+        sht_iterator_end("it");
         break;
       case "get":
         if($sht({t}=>$var(key)) == $null) {{

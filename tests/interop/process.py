@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.interop.daemon import Daemon, NotReady, require_programs, wait_until
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 COMMAND_TIMEOUT_S = 20.0
 ROOT = Path(__file__).resolve().parents[2]

@@ -22,6 +22,8 @@ class Release:
 
     line: str
     """Major and minor number; each later patch of it will do."""
+    patch: str
+    """The patch of it that the README's matrix speaks of: Debian's, when it was last looked at."""
     suite: str
     """The release of Debian that holds it."""
     unanswered_seed: str
@@ -30,14 +32,16 @@ class Release:
     """A longer message is dropped unanswered: it must be below `msg_recv_max_size`. None: no limit."""
     removes_by_end: bool
     """Its script knows `ew` and `in` (ends with, contains) in sht_rm_name() and sht_rm_value()."""
+    rereads_database: bool
+    """With `db_mode` 1 its module db_text reads a file anew that has changed."""
 
 
 RELEASES = {
     release.line: release
     for release in (
-        Release("5.6", "bookworm", "pending", None, False),
-        Release("6.0", "trixie", "pending", 32_766, True),
-        Release("6.1", "forky", "active", 32_766, True),
+        Release("5.6", "5.6.3", "bookworm", "pending", None, False, False),
+        Release("6.0", "6.0.1", "trixie", "pending", 32_766, True, True),
+        Release("6.1", "6.1.5", "forky", "active", 32_766, True, True),
     )
 }
 DEFAULT = RELEASES["5.6"]

@@ -8,28 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.settings import TableSettings
 from tests.disk.shelf import Shelf
 from tests.simulation.kamailio_model import Kamailio
 from tests.simulation.network import Network
-from tests.simulation.process import BusProcess, CacheProcess, KamailioProcess
+from tests.simulation.process import BusProcess, CacheProcess, KamailioProcess, Names
 from tests.simulation.runtime import EPOCH_MS, VirtualRuntime, World
 from tests.simulation.streams import Streams
 from tests.store_options import store_options
 
 PORT = 5060
+#: Kinds of machines with a Kamailio, and its version. The bare one has no htable.
+VERSIONS = {"kamailio5": (5, 6), "kamailio61": (6, 1), "kamailio62": (6, 2), "bare": (6, 1)}
 
 
 class Machine:
     """One host of the cluster."""
 
     def __init__(self, cluster: Cluster, number: int, kind: str) -> None:
-        """``kind``: ``dmqcache``, ``bus`` (no tables), ``older`` wire, ``kamailio5``, ``kamailio62``."""
+        """``kind``: ``dmqcache``, ``bus`` (no tables), ``older`` wire, or one of :data:`VERSIONS`."""
         self.cluster = cluster
         self.host = f"127.0.0.{11 + number}"
         self.uri = NodeURI(self.host, PORT, cluster.transport)
+        #: What it calls itself, and another address from which it sends: of Kamailio nodes.
+        self.name, self.further = "", ""
         self.kind = kind
         self.skew_ms = 0
         self.incarnation = 0
@@ -57,7 +61,13 @@ class Machine:
         return self.kind == "dmqcache"
 
     @property
+    def spelled(self) -> NodeURI:
+        """The node's address as it writes it itself."""
+        return NodeURI(self.name, PORT, self.cluster.transport) if self.name else self.uri
+
+    @property
     def is_kamailio(self) -> bool:
+        """Whether a Kamailio with tables is to run here."""
         return self.kind.startswith("kamailio")
 
     @property
@@ -120,7 +130,7 @@ class Machine:
         self.leaving = False
         runtime = VirtualRuntime(cluster.world, self.host, self.incarnation, self.skew_ms)
         cluster.world.note(self.host, f"--- starts ({self.kind})")
-        seeds = self.seeds = tuple(uri for uri in cluster.seeds if uri != self.uri)
+        seeds = self.seeds = tuple(uri for uri in cluster.seeds if uri != self.spelled)
         self.started_at = cluster.world.now
         if self.is_cache:
             self.process = CacheProcess(
@@ -132,14 +142,21 @@ class Machine:
                 cluster.tables,
                 cluster.options,
                 self.shelf,
+                Names(cluster.hosts),
+                cluster.sources,
             )
             cluster.on_start(self)
         elif self.kind in ("bus", "older"):
             older = self.kind == "older"
             self.process = BusProcess(runtime, cluster.network, cluster.streams, self.uri, seeds, older)
         else:
-            version = (5, 6) if self.kind == "kamailio5" else (6, 2)
-            self.process = KamailioProcess(runtime, cluster.network, self.uri, seeds, cluster.tables, version)
+            self.process = KamailioProcess(
+                *(runtime, cluster.network, self.spelled, seeds, cluster.tables, VERSIONS[self.kind]),
+                Endpoint(cluster.transport, self.host, PORT),
+                source=Endpoint(cluster.transport, self.further, PORT) if self.further else None,
+                has_htable=self.is_kamailio,
+                hosts=cluster.hosts,
+            )
 
     def crash(self) -> None:
         """``kill -9``: the process and its memory are gone."""
@@ -224,12 +241,37 @@ class Cluster:
         self.tables = [TableSettings.parse(declared) for declared in tables]
         self.options = options or store_options()
         self.machines = [Machine(self, number, kind) for number, kind in enumerate(kinds)]
-        self.seeds = tuple(machine.uri for machine in self.machines[:seeds])
+        self._seeds = seeds
         self.network.fragile = {machine.host for machine in self.machines if machine.is_kamailio}
         #: Told of a machine whose process ends, and whether it has left politely.
         self.on_gone: Callable[[Machine, bool], None] = lambda machine, politely: None
         #: Told of a machine on which a dmqcache node has just started.
         self.on_start: Callable[[Machine], None] = lambda machine: None
+
+    @property
+    def seeds(self) -> tuple[NodeURI, ...]:
+        """The notification addresses."""
+        return tuple(machine.spelled for machine in self.machines[: self._seeds])
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        """Addresses by the names of hosts."""
+        return {machine.name: machine.host for machine in self.machines if machine.name}
+
+    @property
+    def sources(self) -> tuple[tuple[NodeURI, str], ...]:
+        """Nodes that send from another address, as dmqcache nodes are told of them."""
+        return tuple((machine.uri, machine.further) for machine in self.machines if machine.further)
+
+    def call_by_name(self, number: int) -> None:
+        """The Kamailio of a machine calls itself by a name. Before anything is started."""
+        self.machines[number].name = f"kamailio{number}.example"
+
+    def send_from_elsewhere(self, number: int) -> None:
+        """The Kamailio of a machine sends from another of its addresses. Before anything is started."""
+        machine = self.machines[number]
+        machine.further = f"127.0.1.{11 + number}"
+        self.network.further[machine.further] = machine.host
 
     def start(self) -> None:
         """Start every machine's process at once."""

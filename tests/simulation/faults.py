@@ -48,7 +48,7 @@ class Scenario:
     """Everything about one run."""
 
     seed: int
-    #: One for each machine: ``dmqcache``, ``bus`` (no tables), ``older``, ``kamailio5`` or ``kamailio62``.
+    #: One for each machine: ``dmqcache``, ``bus`` (no tables), ``older``, or one of ``cluster.VERSIONS``.
     kinds: list[str]
     tables: list[str]
     options: StoreOptions
@@ -68,6 +68,9 @@ class Scenario:
     dead: set[int] = field(default_factory=set)
     #: Machines whose node keeps its tables on disk.
     disks: set[int] = field(default_factory=set)
+    #: Machines whose Kamailio calls itself by a name; those whose Kamailio sends from another address.
+    named: set[int] = field(default_factory=set)
+    elsewhere: set[int] = field(default_factory=set)
 
     @property
     def pure(self) -> bool:
@@ -77,10 +80,12 @@ class Scenario:
     @property
     def patient(self) -> bool:
         """Whether only the comparison with Kamailio nodes now and then finds all that is wrong: they wrote
-        while nobody heard them, or had an old message again that the network had doubled; or whether the one
-        notification address, when it has been away, must wait for their pings."""
+        while nobody heard them, removed something without a word, or had an old message again that the
+        network had doubled; or whether the one notification address, when it has been away, must wait for
+        their pings."""
         doubled = any(weather.duplicate for weather in self._weathers())
-        return not self.pure and (self.kamailios_write or doubled or self.seeds == 1)
+        removed = any(event.what in ("k_flush", "k_reload") for event in self.events)
+        return not self.pure and (self.kamailios_write or doubled or removed or self.seeds == 1)
 
     @property
     def jittery(self) -> bool:
@@ -96,9 +101,50 @@ def draw(seed: int, size: int | None = None, kamailio: bool | None = None, disks
     """The scenario of a seed; ``size`` and ``kamailio`` force what is otherwise drawn. ``disks``: some nodes
     keep their tables on disk, or all, and now and then all are gone at once."""
     scenario = _Draw(seed, size, kamailio).scenario
+    if not scenario.pure:
+        _draw_kamailios(scenario)
     if disks:
         _draw_disks(scenario)
     return scenario
+
+
+def _draw_kamailios(scenario: Scenario) -> None:
+    """How Kamailio nodes are beside each other: of several versions, without tables, with a name, sending
+    from another address; and what is removed there of which nobody is told. Half of the runs are without."""
+    chance = random.Random(f"dmqcache kamailios {scenario.seed}")
+    if chance.random() < 0.5:
+        return
+    numbers = [number for number, kind in enumerate(scenario.kinds) if kind.startswith("kamailio")]
+    for number in numbers:
+        if chance.random() < 0.3:
+            scenario.kinds[number] = "kamailio61"
+    if len(numbers) > 1 and chance.random() < 0.3:
+        scenario.kinds[chance.choice(numbers)] = "bare"
+    for number in numbers:
+        drawn = chance.random()
+        if drawn < 0.2:
+            scenario.named.add(number)
+        elif drawn < 0.4:
+            scenario.elsewhere.add(number)
+    holders = [number for number in numbers if scenario.kinds[number] != "bare"]
+    # What is removed without a word comes back, so that in the end all hold the same.
+    scenario.tables = [*scenario.tables, "loaded=>removals=refill"]
+    for step in range(chance.choice((0, 4, 8))):
+        at, number = chance.uniform(START_S, scenario.until), chance.choice(holders)
+        rows = {f"l{chance.randrange(6)}": f"row {step} {row}" for row in range(chance.randint(0, 4))}
+        what: list[tuple[str, tuple[Any, ...]]] = [
+            ("k_reload", (number, "loaded", rows)),
+            ("k_flush", (number, "loaded")),
+        ]
+        if scenario.kamailios_write:
+            what.append(("k_set", (number, "loaded", f"l{chance.randrange(6)}", f"set {step}", None)))
+        scenario.events.append(Event(at, *chance.choice(what)))
+    # Of a Kamailio without tables its script has nothing to write.
+    bare = {number for number, kind in enumerate(scenario.kinds) if kind == "bare"}
+    scenario.events = [
+        event for event in scenario.events if not (event.what.startswith("k_") and event.args[0] in bare)
+    ]
+    scenario.events.sort(key=lambda event: event.at)
 
 
 def _draw_disks(scenario: Scenario) -> None:

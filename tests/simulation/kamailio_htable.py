@@ -31,7 +31,7 @@ class KamailioHtable:
     ) -> None:
         """``broadcast`` sends a body to every active node."""
         self.stamped = version >= (6, 2)
-        self.tables = {settings.name: KamailioTable(settings, self.stamped) for settings in tables}
+        self.tables = {settings.name: KamailioTable(settings, version) for settings in tables}
         self._wall_ms = wall_ms
         self._broadcast = broadcast
 
@@ -151,6 +151,16 @@ class KamailioHtable:
         """``sht_rm_name_re("table=>pattern")``."""
         self._broadcast(_json({"action": 5, "htname": table, "type": TEXT, "strval": pattern, "mode": 0}))
         self.tables[table].remove(5, pattern, False)
+
+    def flush(self, table: str) -> None:
+        """``htable.flush``, ``sht_reset(table)``: nobody is told."""
+        self.tables[table].slots.clear()
+
+    def reload(self, table: str, rows: dict[str, Value]) -> None:
+        """``htable.reload``: what is there goes, the database's rows come, and nobody is told."""
+        self.flush(table)
+        for key, value in rows.items():
+            self.tables[table].set(key, value, self.seconds())
 
     def sweep(self) -> None:
         """The module's timer."""

@@ -175,7 +175,8 @@ class Kamailio:
     def _told(self, status: int, _: bytes) -> None:
         """htable ignores all replies; the tests do not."""
         self.pending -= 1
-        self.undelivered += status != 200
+        # 404: it has no tables.
+        self.undelivered += status not in (200, 404)
 
     def _notify(self, known: Known, body: bytes, hops: int) -> None:
         was_disabled = known.status == "disabled"
@@ -292,6 +293,9 @@ class Kamailio:
 
     def _apply(self, uri: NodeURI, status: str) -> bool:
         if uri == self.uri:
+            return False
+        if (self._resolve(uri.host), uri.port) == (self._resolve(self.uri.host), self.uri.port):
+            self.violations.append(f"it is told of itself as {uri}")
             return False
         known = self.nodes.get(uri)
         if known is None:

@@ -33,17 +33,19 @@ def c_int(number: float) -> int:
 
 
 def c_string(text: str) -> str:
-    """Strings end at the first NUL."""
-    return text.partition("\0")[0]
+    """Its reader of JSON leaves out what is escaped as a NUL."""
+    return text.replace("\0", "")
 
 
 class KamailioTable:
     """One table."""
 
-    def __init__(self, settings: TableSettings, stamped: bool) -> None:
-        """``stamped``: whether this version compares ``last_modified`` (6.2)."""
+    def __init__(self, settings: TableSettings, version: tuple[int, int]) -> None:
         self.settings = settings
-        self.stamped = stamped
+        #: It compares ``last_modified``.
+        self.stamped = version >= (6, 2)
+        #: A cell that is replaced keeps the time that comes with it (from 6.1.3 on).
+        self.keeps_times = version >= (6, 1)
         self.slots: dict[str, Slot] = {}
 
     def get(self, key: str, now: int) -> Value | None:
@@ -69,9 +71,9 @@ class KamailioTable:
         slot = self.slots.get(key)
         if self.stamped and stamp and slot is not None and slot.stamp >= stamp:
             return False
-        expire = 0
-        if self.settings.autoexpire:
-            expire = now + (left if left > 0 else self.settings.autoexpire)
+        # Without autoexpire a time is kept, and shown, and has no effect.
+        left_or_own = left if left > 0 else self.settings.autoexpire
+        expire = now + left_or_own if left_or_own > 0 else 0
         if slot is None:
             self.slots[key] = Slot(value, expire, stamp)
             return True
@@ -84,8 +86,8 @@ class KamailioTable:
             return True
         if not self.settings.updateexpire:
             expire = slot.expire
-        elif left > 0 and not self.stamped:
-            # 5.x: a cell that is replaced and was given a time gets none at all.
+        elif left > 0 and not self.keeps_times:
+            # A cell that is replaced and was given a time gets none at all.
             expire = 0
         self.slots[key] = Slot(value, expire, stamp)
         return True

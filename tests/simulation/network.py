@@ -78,18 +78,21 @@ class Network:
         self.refusing = True
         #: What happened, by name: "sent", "lost", "duplicated", "cut", "overrun", "refused", ...
         self.counts: Counter[str] = Counter()
+        #: Further addresses of hosts, and whose they are.
+        self.further: dict[str, str] = {}
         self._sockets: dict[Endpoint, Socket] = {}
 
-    def open(self, socket: Socket) -> Callable[[bytes, Endpoint], None]:
-        """Let a process receive at an endpoint; returns its ``send``."""
-        source = socket.endpoint
-        self._sockets[source] = socket
-        return lambda data, to: self._send(data, source, to)
+    def open(self, socket: Socket, source: Endpoint | None = None) -> Callable[[bytes, Endpoint], None]:
+        """Let a process receive at an endpoint; returns its ``send``. ``source``: another address of its
+        host, from which it sends, and where it receives too."""
+        sends_from = source or socket.endpoint
+        self._sockets[socket.endpoint] = self._sockets[sends_from] = socket
+        return lambda data, to: self._send(data, sends_from, to)
 
     def close(self, socket: Socket) -> None:
         """The process is gone, and what it had not read with it."""
-        if self._sockets.get(socket.endpoint) is socket:
-            del self._sockets[socket.endpoint]
+        for endpoint in [one for one, other in self._sockets.items() if other is socket]:
+            del self._sockets[endpoint]
         socket.waiting.clear()
 
     def listening(self, endpoint: Endpoint) -> Socket | None:
@@ -98,11 +101,14 @@ class Network:
 
     def weather_of(self, source: str, to: str) -> Weather:
         """How one link is just now."""
-        return self.links.get((source, to), self.weather)
+        return self.links.get(self._hosts(source, to), self.weather)
 
     def is_cut(self, source: str, to: str) -> bool:
         """Whether nothing passes a link."""
-        return (source, to) in self.cut
+        return self._hosts(source, to) in self.cut
+
+    def _hosts(self, source: str, to: str) -> tuple[str, str]:
+        return self.further.get(source, source), self.further.get(to, to)
 
     # -- on the way
 
@@ -176,7 +182,7 @@ class Network:
 
     def _refuse(self, source: Endpoint, to: Endpoint) -> None:
         """The port is closed: the kernel there says so, if it does, and if that comes back."""
-        if not self.refusing or (to.host, source.host) in self.cut:
+        if not self.refusing or self.is_cut(to.host, source.host):
             return
         weather = self.weather_of(to.host, source.host)
         if self.world.chance.random() < weather.loss:

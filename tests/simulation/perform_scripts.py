@@ -34,7 +34,7 @@ class Scripts:
         if kamailio.pending and machine.kind == "kamailio62":
             # Its sets have versions and its deletes have none: a late delete may win over a set after it.
             return
-        others = {other.uri for other in self._cluster.machines if other.up} - {machine.uri}
+        others = {other.spelled for other in self._cluster.machines if other.up} - {machine.spelled}
         if kamailio.active() != others:
             return
         self._cluster.world.current = machine.host
@@ -84,6 +84,12 @@ class Scripts:
         self._oracle.buried(table)
         self._oracle.ended(table, key)
         self._script(number, lambda htable: htable.expire(table, key, seconds))
+
+    def k_flush(self, number: int, table: str) -> None:
+        self._script(number, lambda htable: htable.flush(table))
+
+    def k_reload(self, number: int, table: str, rows: dict[str, str | int]) -> None:
+        self._script(number, lambda htable: htable.reload(table, rows))
 
     def k_remove(self, number: int, table: str, pattern: str) -> None:
         self._oracle.ended(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from dmqcache.bus.bus import Bus, BusSettings
@@ -31,11 +31,14 @@ STOP_TIMEOUT_S = 10.0
 FLUSH_INTERVAL_S = 1.0
 
 
-class Literals:
-    """A resolver that knows only addresses."""
+class Names:
+    """A resolver that knows addresses, and the names of these hosts."""
+
+    def __init__(self, hosts: Mapping[str, str] | None = None) -> None:
+        self._hosts = hosts or {}
 
     def resolve(self, uri: NodeURI, callback: Callable[[list[Endpoint]], None]) -> None:
-        endpoint = uri.endpoint
+        endpoint = NodeURI(self._hosts.get(uri.host, uri.host), uri.port, uri.transport).endpoint
         callback([endpoint] if endpoint is not None else [])
 
 
@@ -52,8 +55,10 @@ class CacheProcess:
         tables: Sequence[TableSettings],
         options: StoreOptions,
         shelf: Shelf | None = None,
+        names: Names | None = None,
+        sources: tuple[tuple[NodeURI, str], ...] = (),
     ) -> None:
-        """``shelf``: the disk of its machine."""
+        """``shelf``: the disk of its machine. ``sources``: nodes, and from where else they send."""
         self.runtime = runtime
         endpoint = uri.endpoint
         assert endpoint is not None
@@ -63,14 +68,15 @@ class CacheProcess:
             lambda data, source: self.bus.receive(data, source),
             lambda to, reason: self.bus.transport_failed(to, reason),
         )
-        settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)")
+        names = names or Names()
+        settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)", sources=sources)
         if uri.transport == "tcp":
             self._net: Network | Streams = streams
             connected = partial(streams.connected, self.socket)
-            self.bus = Bus(settings, runtime, streams.open(self.socket), Literals(), connected)
+            self.bus = Bus(settings, runtime, streams.open(self.socket), names, connected)
         else:
             self._net = network
-            self.bus = Bus(settings, runtime, network.open(self.socket), Literals())
+            self.bus = Bus(settings, runtime, network.open(self.socket), names)
         self.store = Store(tables, self.bus, runtime, options)
         #: Requests that a handler was given twice.
         self.repeats: list[str] = []
@@ -155,9 +161,9 @@ class BusProcess:
         self._net: Network | Streams = streams if uri.transport == "tcp" else network
         send = self._net.open(self.socket)
         if uri.transport == "tcp":
-            self.bus = Bus(settings, runtime, send, Literals(), partial(streams.connected, self.socket))
+            self.bus = Bus(settings, runtime, send, Names(), partial(streams.connected, self.socket))
         else:
-            self.bus = Bus(settings, runtime, send, Literals())
+            self.bus = Bus(settings, runtime, send, Names())
         self.peers = [OlderWire(channel) for channel in (HTABLE, NATIVE)] if older else []
         for peer in self.peers:
             self.bus.register_peer(peer)
@@ -200,10 +206,14 @@ class KamailioProcess:
         seeds: tuple[NodeURI, ...],
         tables: Sequence[TableSettings],
         version: tuple[int, int],
+        endpoint: Endpoint,
+        *,
+        source: Endpoint | None = None,
+        has_htable: bool = True,
+        hosts: Mapping[str, str] | None = None,
     ) -> None:
+        """``source``: another address from which it sends. ``hosts``: the names that it can resolve."""
         self.runtime = runtime
-        endpoint = uri.endpoint
-        assert endpoint is not None
         self.socket = Socket(
             endpoint,
             runtime,
@@ -211,7 +221,12 @@ class KamailioProcess:
             lambda to, reason: None,
         )
         self._net = network
-        self.kamailio = Kamailio(version, uri, seeds, tables, runtime, network.open(self.socket))
+        known = hosts or {}
+        self.kamailio = Kamailio(
+            *(version, uri, seeds, tables, runtime, network.open(self.socket, source)),
+            has_htable=has_htable,
+            resolve=lambda host: known.get(host, host),
+        )
         self.kamailio.start()
 
     def close(self) -> None:

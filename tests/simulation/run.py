@@ -20,6 +20,7 @@ from tests.simulation.perform_clients import Clients
 from tests.simulation.perform_faults import Faults
 from tests.simulation.perform_lies import Lies
 from tests.simulation.perform_scripts import Scripts
+from tests.simulation.process import KamailioProcess
 from tests.simulation.runtime import World
 from tests.simulation.watch import Watch
 
@@ -78,6 +79,10 @@ class Run:
             scenario.seeds,
             scenario.transport,
         )
+        for number in scenario.named:
+            self.cluster.call_by_name(number)
+        for number in scenario.elsewhere:
+            self.cluster.send_from_elsewhere(number)
         self.counts: Counter[str] = Counter()
         #: At some time no dmqcache node remembered anything.
         self._forgotten = False
@@ -212,8 +217,9 @@ class Run:
             found += checks.books(machine)
         found += self.oracle.judge_the_end(cluster.caches())
         found += self.lies.problems()
-        for machine in cluster.kamailios():
-            found += [f"{machine.host}: {line}" for line in machine.kamailio.violations[:3]]
+        for machine in cluster.machines:
+            if isinstance(machine.process, KamailioProcess):
+                found += [f"{machine.host}: {line}" for line in machine.kamailio.violations[:3]]
         # What comes to a process that stood still all comes in one moment.
         if not self._forgotten and not self._stops:
             found += self.scripts.problems()

@@ -129,7 +129,7 @@ class Watch:
 
     def _is_told_of(self, machine: Machine, other: Machine) -> bool:
         """Whether a node that starts hears of another one: it is a notification address, or one knows it."""
-        asked = [one for one in self._cluster.machines if one.uri in machine.seeds]
+        asked = [one for one in self._cluster.machines if one.spelled in machine.seeds]
         return other in asked or any(
             one.is_cache
             and one.running

@@ -35,7 +35,8 @@ SIMULTANEOUS_MS: Final = 1000
 #: version; Kamailio nodes hold something else, and nobody but us knows that: they had it before all of us,
 #: or were shown a later version of a counter than that of the set which wins.
 SEEN, MINE, TIE, SHOWN = 1, 2, 4, 8
-#: A copy of an older message may still be on its way to a Kamailio, which handles every copy.
+#: A copy of an older message, or another node's word, may still be on its way to a Kamailio, which keeps what
+#: comes last.
 REPEATED = 16
 
 #: Pairs of a sender and a reason that are named in the log.
@@ -106,6 +107,8 @@ class Arrivals:
                 continue
             elif self.watch and self._is_shown_otherwise(cell, stamp):
                 self.collided(cell, SHOWN)
+            elif self.watch and self._ends_what_is_told_for_others(cell, row):
+                self.collided(cell, REPEATED)
             elif self.watch and cell.stamp > recent and cell.writer != sender:
                 self.collided(cell, _tie(stamp, cell.stamp))
             if row.ttl or row.value is None or row.shares is not None:
@@ -269,6 +272,11 @@ class Arrivals:
         if cell.counts is not None:
             return ms_of(cell.last_modified()) >= ms_of(stamp)
         return cell.stamp == self.table.floor + 1 and bool(cell.flags & PROVISIONAL)
+
+    def _ends_what_is_told_for_others(self, cell: Cell, row: Row) -> bool:
+        """Whether a row ends a counter that was only just counted: Kamailio nodes are told of the sum by one
+        node for all, and of the end by its writer, and may hear of the sum last."""
+        return cell.counts is not None and row.shares is None and self._is_recent(cell)
 
     def _is_recent(self, cell: Cell) -> bool:
         return ms_of(cell.last_modified()) > self.table.clock.wall_ms() - SIMULTANEOUS_MS

@@ -324,3 +324,20 @@ def test_of_two_writes_of_one_millisecond_one_is_written_anew_in_the_next() -> N
     world.run(3)
     assert {ms_of(side.table.cells["a"].stamp) for side in (one, two)} == {both + 1}
     assert held(one, two) == [kamailio.cells["a"]] * 2
+
+
+@pytest.mark.parametrize("end", ["delete", "set"])
+def test_a_counter_that_its_writer_ends_at_once_is_ended_there_too(end: str) -> None:
+    """The sum is told by one node for all, the end by its writer: the sum may come last."""
+    world, one, two, kamailio = cluster()
+    two.table.incr("a", 1)
+    world.run(0.05)
+    assert kamailio.cells == {"a": 1}
+    if end == "delete":
+        two.table.delete("a")
+    else:
+        two.table["a"] = "x"
+    world.run(0.01)
+    kamailio.cells["a"] = 1
+    world.run(2)
+    assert kamailio.cells == shown(one) == shown(two)
