@@ -16,7 +16,14 @@ from typing import Annotated, Any
 
 import typer
 
-from dmqcache.cli import commands_bus_key, commands_data, commands_list, commands_process, render
+from dmqcache.cli import (
+    commands_bus_key,
+    commands_data,
+    commands_list,
+    commands_process,
+    commands_talk,
+    render,
+)
 from dmqcache.cli.arguments import FAILED, complain
 from dmqcache.cli.client import CommandFailed, NodeUnreachable
 from dmqcache.config.options import ConfigError
@@ -36,6 +43,7 @@ def _app() -> typer.Typer:
         *commands_bus_key.COMMANDS,
         *commands_data.COMMANDS,
         *commands_list.COMMANDS,
+        *commands_talk.COMMANDS,
     ):
         app.command(context_settings={**entry.settings})(entry.function)
     return app

@@ -127,6 +127,21 @@ class Client:
             for reply in replies
         ]
 
+    def listen(self, *words: str) -> None:
+        """Go over to messages: what is told from now on, :meth:`heard` gives."""
+        self.call("HELLO", "3")
+        self.call(*words)
+        self._socket.settimeout(None)
+
+    def heard(self, kind: str) -> list[Any]:
+        """The next message of a kind, however long that takes."""
+        try:
+            while not isinstance(message := self._read(), list) or message[0] != kind:
+                pass
+        except OSError as error:
+            raise NodeUnreachable(f"the node at {self.address} is gone: {_reason(error)}") from None
+        return message
+
     def _read(self) -> Any:
         while (reply := self._reader.gets()) is self:
             data = self._socket.recv(READ_BYTES)

@@ -72,6 +72,7 @@ class FakeBus:
     #: channel, body, node, content type
     sent: list[tuple[str, bytes, str, str]] = field(default_factory=list)
     answers: bool = True
+    status: int = 200
 
     def register_peer(self, peer: Peer) -> None:
         if peer.channel in self.peers or peer.channel == "htable":
@@ -99,7 +100,7 @@ class FakeBus:
     ) -> Sent:
         self.sent.append((peer.channel, body, str(node), content_type))
         if on_response is not None and self.answers:
-            on_response(Response(200, self.other.uri))
+            on_response(Response(self.status, self.other.uri))
         return Sent()
 
     def bcast_message(

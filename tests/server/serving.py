@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from dmqcache.server.resp.server import RespServer
 from dmqcache.server.resp.session import ServedNode
+from dmqcache.store.table.changes import Changes
 
 
 class Serving(RespServer):
@@ -18,10 +19,22 @@ class Serving(RespServer):
     loop: asyncio.AbstractEventLoop
 
 
+class OnLoop:
+    """The next turn is the loop's, whatever thread asks for it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> None:
+        self._loop.call_soon_threadsafe(callback)
+
+
 @contextmanager
 def serving(node: ServedNode, **options: Any) -> Iterator[Serving]:
     """The server, listening on a free port of 127.0.0.1."""
     loop = asyncio.new_event_loop()
+    for table in node.tables.values():
+        table.changes = Changes(table, OnLoop(loop), lambda error: None)
     server = Serving(node, "127.0.0.1", 0, **options)
     server.loop = loop
     loop.run_until_complete(server.start())

@@ -78,7 +78,7 @@ _CHANNELS: Final[Mapping[str, slice]] = {
 }
 #: Commands over all keys of a table, and what they do to them: their users must be allowed all keys. Redis'
 #: own KEYS, SCAN and FLUSHDB are ruled by their names alone, as in Redis.
-_WHOLE: Final[Mapping[str, str]] = {"DMQ.MATCH": "r", "DMQ.REMOVE": "w", "DMQ.SCAN": "r"}
+_WHOLE: Final[Mapping[str, str]] = {"DMQ.MATCH": "r", "DMQ.REMOVE": "w", "DMQ.SCAN": "r", "DMQ.WATCH": "r"}
 #: Commands without keys that are about the table that is selected.
 _OF_TABLE: Final = frozenset({*_WHOLE, "DBSIZE", "FLUSHDB", "KEYS", "RANDOMKEY", "SCAN"})
 

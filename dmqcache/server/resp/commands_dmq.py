@@ -12,21 +12,27 @@ from dmqcache.server.resp.command import ONE_KEY, Command, Options
 from dmqcache.server.resp.commands_scan import Walk
 from dmqcache.server.resp.info import node_rows, sections, table_rows
 from dmqcache.server.resp.reply import (
+    NULL_3,
+    OK,
     CommandError,
     bulk,
     encode,
     integer,
     null,
     syntax_error,
+    wrong_arity,
 )
 from dmqcache.server.resp.session import Answer, Session
 from dmqcache.server.resp.steps import STEP_CHANGES, Steps, in_steps, key_steps
 from dmqcache.store.table.cell import NEVER, Cell
+from dmqcache.store.table.changes import Change
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
 from dmqcache.store.table.table import Table
 
 #: Cells that one DMQ.SCAN returns when the client names no COUNT.
 SCAN_CELLS = 1000
+#: Prefixes and tables that one client watches at once.
+MAX_WATCHES = 100
 
 
 def _json(value: Any) -> bytes:
@@ -132,7 +138,29 @@ def _scan(session: Session, walk: Walk) -> Steps:
     return b"*2\r\n%b*%d\r\n" % (bulk(str(walk.cursor)), 3 * count) + b"".join(pieces)
 
 
+def watch(session: Session, args: list[str]) -> bytes:
+    """DMQ.WATCH [PREFIX]: from now on the changes of the selected table, as messages ``change``, key, value
+    (null: gone). Of a key that changes often the latest value is told."""
+    if len(args) > 2:
+        raise wrong_arity("dmq.watch")
+    if not session.resp3:
+        raise CommandError("ERR DMQ.WATCH tells by messages beside the replies: HELLO 3 first")
+    prefix = args[1] if len(args) > 1 else ""
+    name = f"watch {session.table_name} {prefix}"
+    if name not in session.forgets and len(session.forgets) >= MAX_WATCHES:
+        raise CommandError(f"ERR at most {MAX_WATCHES} watches")
+
+    def changed(change: Change) -> None:
+        value = NULL_3 if change.value is None else encode(change.value, True)
+        session.push(b">3\r\n$6\r\nchange\r\n%b%b" % (bulk(change.key), value))
+
+    if name not in session.forgets:
+        session.forgets[name] = session.table.subscribe(changed, prefix)
+    return OK
+
+
 COMMANDS = (
+    Command("DMQ.WATCH", watch, -1, "readonly", "Tells the changes of a table from now on (RESP3)."),
     Command("DMQ.NODES", nodes, 1, "readonly", "The nodes of the bus, as JSON."),
     Command("DMQ.TABLES", tables, 1, "readonly", "The tables, as JSON."),
     Command("DMQ.STATS", stats, 1, "readonly", "Figures of the node, as JSON."),

@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from dmqcache.store.table.changes import Changes
 from tests.server.fakes import FakeNode, make_session
 from tests.server.resp.saying import OK, Transcript, hold, say
+from tests.store.table.test_changes import Turns
 
 TRANSCRIPTS: dict[str, Transcript] = {
     "patterns of our own": [
@@ -61,3 +63,31 @@ def test_a_cell_asked_for_is_a_hit_or_a_miss_and_a_listing_neither() -> None:
     assert (counters.hits, counters.misses) == (1, 1)
     say(session, "APPEND", "a", "b")
     assert (counters.hits, counters.misses) == (1, 1)
+
+
+def test_watch_tells_what_changes_in_resp3_alone() -> None:
+    node = FakeNode()
+    session = make_session(node)
+    assert say(session, "DMQ.WATCH").startswith("ERR DMQ.WATCH tells by messages")
+    say(session, "HELLO", "3")
+    turns = Turns()
+    node.tables["cache"].changes = Changes(node.tables["cache"], turns, print)
+    got: list[bytes] = []
+    session.push = got.append
+    assert say(session, "DMQ.WATCH", "a") == say(session, "DMQ.WATCH", "a") == "OK"
+    for key, value in (("a", "x"), ("ab", 5), ("b", "x")):
+        node.tables["cache"].set(key, value)
+    turns.turn()
+    node.tables["cache"].delete("a")
+    turns.turn()
+    head = b">3\r\n$6\r\nchange\r\n"
+    assert got == [
+        head + b"$1\r\na\r\n$1\r\nx\r\n",
+        head + b"$2\r\nab\r\n:5\r\n",
+        head + b"$1\r\na\r\n_\r\n",
+    ]
+    for number in range(99):
+        assert say(session, "DMQ.WATCH", f"k{number}") == "OK"
+    assert say(session, "DMQ.WATCH", "more") == "ERR at most 100 watches"
+    say(session, "RESET")
+    assert node.tables["cache"].on_touch is None
