@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.serialize import Author, Draft, DraftReply, build_request, build_response
 from dmqcache.bus.sip.sip_message import parse_message
 from dmqcache.store.kamailio.dialect import KAMAILIO5
 from dmqcache.store.kamailio.wire_read import read
@@ -56,7 +56,7 @@ def costs() -> dict[str, float]:
         "write a KDMQ request": microseconds(lambda: _request(one)),
         "read a KDMQ request": microseconds(lambda: parse_message(request)),
         "write its 200": microseconds(
-            lambda: build_response(parsed, 200, "", b"", "", "tag", "dmqcache", (), None)  # type: ignore[arg-type]
+            lambda: build_response(parsed, DraftReply(200, to_tag="tag", server="dmqcache"))  # type: ignore[arg-type]
         ),
         "write one Kamailio set": microseconds(
             lambda: write_set("users", "user000001", "value-1", None, KAMAILIO5)

@@ -31,7 +31,7 @@ from dmqcache.process_end import LeaveFirst, leave_first
 from dmqcache.release import SOFTWARE, VERSION
 from dmqcache.socket_bus import KeyOptions, OpenBus, Security
 from dmqcache.store.store import Store, StoreOptions
-from dmqcache.store.table.changes import Changes
+from dmqcache.store.table.changes import Home
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
 from dmqcache.table_database import TableDatabase
@@ -142,17 +142,13 @@ class CacheNode:
             kamailio_message_bytes=dict(config.kamailio_message_bytes),
             join_wait=config.join_wait,
         )
-        self._store = Store(config.tables, bus, runtime, options)
+        home = Home(_only_here(), runtime, _watcher_failed, Watch)
+        self._store = Store(config.tables, bus, runtime, options, home)
         register_peers(bus, self._peers)
         try:
             self._channels = open_channels(bus, runtime, config.channels, config.has_clients)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        guard = _only_here()
-        for table in self._store.tables.values():
-            table.guard = guard
-            table.changes = Changes(table, runtime, _watcher_failed)
-            table.new_watch = Watch
         if config.data_dir is not None:
             store = self._store
             self._disk = NodeDisk(config.data_dir, config.flush_interval, store.tables, store.clock, runtime)
@@ -235,7 +231,7 @@ class CacheNode:
     def _take_no_more(store: Store) -> None:
         """What a program wrote from now on, nobody might hear of any more: it is told so."""
         for table in store.tables.values():
-            table.guard = _no_more
+            table.guard_by(_no_more)
 
     async def _empty(self, store: Store) -> None:
         emptied = asyncio.Event()

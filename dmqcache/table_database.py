@@ -30,7 +30,7 @@ class TableDatabase:
         except WrongDatabase as error:
             raise ConfigError(str(error)) from None
         self._database = NodeDatabase(link, columns, store.tables)
-        store.initial_sync.fill = self._fill
+        store.initial_sync.fill_first(self._fill)
 
     async def check(self) -> None:
         """ConfigError, in one line, where the database has not what the configuration says."""

@@ -16,5 +16,6 @@ def store_options(**changes: Any) -> StoreOptions:
         "tombstone_limit": 100_000,
         "max_value_bytes": 1 << 20,
         "kamailio_message_bytes": {},
+        "join_wait": 0.0,
     }
     return StoreOptions(**options | changes)

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -129,14 +129,15 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     room: frozenset(others.split())
     for room, others in {
         "release": "",
+        "defaults": "",
         "bus.sip": "",
-        "bus.ground": "bus.sip",
+        "bus.ground": "bus.sip defaults",
         "bus.trust": "bus.ground bus.sip",
         "bus.net": "bus.trust bus.ground bus.sip",
-        "bus.exchange": "bus.trust bus.ground bus.sip",
-        "bus.nodes": "bus.exchange bus.ground bus.sip",
-        "bus": "bus.nodes bus.exchange bus.trust bus.ground bus.sip",
-        "store.table": "bus.ground",
+        "bus.exchange": "bus.trust bus.ground bus.sip defaults",
+        "bus.nodes": "bus.exchange bus.ground bus.sip defaults",
+        "bus": "bus.nodes bus.exchange bus.trust bus.ground bus.sip defaults",
+        "store.table": "bus.ground defaults",
         "store.ground": "store.table bus.ground bus.sip",
         "store.outbox": "store.ground store.table bus.ground bus.sip",
         "store.native": "store.outbox store.ground store.table bus.ground bus.sip",
@@ -144,11 +145,11 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "store": "store.kamailio store.native store.outbox store.ground store.table bus bus.ground bus.sip",
         "channels": "bus.ground bus.sip",
         "database": "store.table",
-        "config": "channels database store.table bus bus.ground bus.sip",
+        "config": "channels database store.table bus bus.ground bus.sip defaults",
         "disk": "store.table bus.ground",
         "metrics": "disk store store.table bus.ground",
         "server": "",
-        "server.resp": "metrics store.table release",
+        "server.resp": "metrics store.table release bus.ground",
         "server.http": "metrics database store.table bus.ground bus.sip release",
         "socket_bus": "bus bus.net bus.trust bus.ground bus.sip",
         "process_end": "",
@@ -162,7 +163,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "metrics disk config store store.table bus bus.net bus.ground bus.sip release",
         "sync_node": "cache_node process_end config store.table",
         "adapters": "sync_node store.table",
-        "cli": "cache_node server.resp config bus.net bus.trust release",
+        "cli": "cache_node server.resp config bus.net bus.trust release defaults",
         "__main__": "cli",
         "": "sync_node cache_node socket_bus config database store.table bus bus.ground bus.sip release",
     }.items()
@@ -247,7 +248,8 @@ def test_the_store_knows_of_the_bus_what_a_peer_knows() -> None:
     for name in sources():
         if within(name, "dmqcache.store"):
             for one in own(name):
-                assert within(one.module, "dmqcache.store") or one.module in BUS_FACE, f"{name}: {one.module}"
+                below = within(one.module, "dmqcache.store") or one.module == "dmqcache.defaults"
+                assert below or one.module in BUS_FACE, f"{name}: {one.module}"
                 assert one.module != "dmqcache.bus.bus" or name == "dmqcache.store.store"
 
 
@@ -354,6 +356,58 @@ def _changed(node: ast.AST) -> str | None:
     else:
         return None
     return holder.id if isinstance(holder, ast.Name) else None
+
+
+def _assigned_from_outside(trees: Iterable[ast.Module]) -> set[str]:
+    """Callbacks that somebody else puts into an object after it was made."""
+    trees = list(trees)
+    callbacks, others, found = set[str](), set[str](), set[str]()
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.AnnAssign):
+            name = ast.unparse(node.target).rpartition(".")[2]
+            (callbacks if ast.unparse(node.annotation).startswith("Callable[") else others).add(name)
+    for tree in trees:
+        for owner in [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
+            methods = {one.name for one in owner.body if isinstance(one, ast.FunctionDef)}
+            for node in [node for node in ast.walk(owner) if isinstance(node, ast.Assign)]:
+                found |= {
+                    ast.unparse(target)
+                    for target in node.targets
+                    if isinstance(target, ast.Attribute)
+                    and ast.unparse(target.value) != "self"
+                    and (target.attr in callbacks - others or _is_callback(node.value, methods))
+                }
+    return found
+
+
+def _is_callback(value: ast.expr, methods: set[str]) -> bool:
+    if isinstance(value, ast.Call):
+        return ast.unparse(value.func) == "partial"
+    own = isinstance(value, ast.Attribute) and ast.unparse(value.value) == "self" and value.attr in methods
+    return own or isinstance(value, ast.Lambda)
+
+
+def test_callbacks_are_given_when_an_object_is_made() -> None:
+    # How sqlite3 is told what to make of a text.
+    assert _assigned_from_outside(sources().values()) == {"connection.text_factory"}
+
+
+def test_a_callback_that_is_assigned_later_is_noticed() -> None:
+    planted = """
+class One:
+    told: Callable[[], None]
+class Two:
+    def __init__(self, one, three, four, five):
+        self.told = one.told
+        one.told = three
+        three.end = self.close
+        three.size = self.size
+        four.heard = lambda: None
+        five.heard = partial(print, 1)
+    def close(self): pass
+"""
+    found = _assigned_from_outside([ast.parse(planted)])
+    assert found == {"one.told", "three.end", "four.heard", "five.heard"}
 
 
 def test_the_public_names_exist_and_load_nothing_before_they_are_used() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import trustme
 
 from dmqcache import CacheNode
 from dmqcache.bus.trust.keys import KEY_BYTES, Key, read_keys, write_key
+from tests import waiting
 
 DEADLINE = 20.0
+until = partial(waiting.until, timeout=DEADLINE)
 
 
 def free_port(*hosts: str) -> int:
@@ -51,12 +54,6 @@ class Site:
 async def nodes(*options: dict[str, Any]) -> AsyncIterator[list[CacheNode]]:
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(CacheNode(table="t", **one)) for one in options]
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def test_nodes_over_tls_share_their_tables(tmp_path: Path) -> None:

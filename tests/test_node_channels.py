@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -43,6 +44,11 @@ def test_a_node_without_clients_is_told_nothing() -> None:
         open_channels(FakeBus(), VirtualRuntime(Clock()), [("htable", "x/y")], True)  # type: ignore[arg-type]
 
 
+def hear(heard: list[tuple[str, str]], channel: str, body: str) -> int:
+    heard.append((channel, body))
+    return 1
+
+
 def test_clients_of_two_nodes_hear_each_other_once_and_in_order() -> None:
     async def live() -> None:
         heard: list[list[tuple[str, str]]] = [[], []]
@@ -50,7 +56,7 @@ def test_clients_of_two_nodes_hear_each_other_once_and_in_order() -> None:
         async with first, node("127.0.0.93", str(first.config.server_address)) as second:
             nodes = (first, second)
             for place, one in enumerate(nodes):
-                one.channels.deliver = lambda channel, body, to=heard[place]: to.append((channel, body)) or 1  # type: ignore
+                one.channels.deliver_to(partial(hear, heard[place]))
             for one in nodes:
                 await until(lambda one=one: any(o.status is NodeStatus.ACTIVE for o in others(one)))  # type: ignore[misc]
             messages = [("news", f"{number}\udcff") for number in range(2_000)]

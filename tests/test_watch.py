@@ -10,6 +10,7 @@ import pytest
 from dmqcache import Change
 from dmqcache.watch import Watch
 from tests.test_cache_node import both_there, node_of
+from tests.waiting import until
 
 
 def test_changes_of_other_nodes_are_seen_too_and_an_end_ends_the_loop() -> None:
@@ -28,12 +29,11 @@ def test_changes_of_other_nodes_are_seen_too_and_an_end_ends_the_loop() -> None:
                 two.table("t").set("a2", 6)
                 assert await anext(watch) == Change("a2", 6)
             two.table("t")["a3"] = "x"
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            await until(lambda: watch._waiting)
             with watch:
                 pass
             assert [change.key async for change in watch] == ["a3"]
-            assert two.table("t").on_touch is None
+            assert not two.table("t").is_watched
 
     asyncio.run(scenario())
 

@@ -37,10 +37,7 @@ class Bounded(MutableMapping[Key, Value]):
         self._items.pop(key, None)
         self._items[key] = value
         if len(self._items) > self.limit:
-            oldest = next(iter(self._items))
-            gone = self._items.pop(oldest)
-            if self._dropped is not None:
-                self._dropped(oldest, gone)
+            self.drop_oldest()
 
     def __delitem__(self, key: Key) -> None:
         del self._items[key]
@@ -61,3 +58,12 @@ class Bounded(MutableMapping[Key, Value]):
         """Make ``key`` the newest, if it is there."""
         if key in self._items:
             self._items[key] = self._items.pop(key)
+
+    def drop_oldest(self) -> None:
+        """Let the oldest entry go before the limit is reached. KeyError if there is none."""
+        oldest = next(iter(self._items), None)
+        if oldest is None:
+            raise KeyError("there is no entry")
+        gone = self._items.pop(oldest)
+        if self._dropped is not None:
+            self._dropped(oldest, gone)

@@ -9,7 +9,16 @@ import logging
 from dataclasses import dataclass, replace
 
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.bus.timers import T1, T2, TIMEOUT
+from dmqcache.bus.timers import TIMEOUT
+from dmqcache.defaults import (
+    NOTIFICATION_CHANNEL,
+    NUM_WORKERS,
+    PING_INTERVAL,
+    PROBE_INTERVAL,
+    REMOVE_INACTIVE,
+    T1,
+    T2,
+)
 
 log = logging.getLogger(__name__)
 
@@ -26,28 +35,28 @@ class BusSettings:
     #: Nodes through which to join.
     notification_addresses: tuple[NodeURI, ...] = ()
     #: How often every node gets our list.
-    ping_interval: float = MIN_PING_INTERVAL
+    ping_interval: float = PING_INTERVAL
     #: Coroutine handlers that may run at once.
-    num_workers: int = 2
+    num_workers: int = NUM_WORKERS
     t1: float = T1
     t2: float = T2
     #: Until a message that nobody answers ends with a local 408.
     transaction_timeout: float = TIMEOUT
     #: How often one node, in turn, is asked whether it is there.
-    probe_interval: float = 1.0
+    probe_interval: float = PROBE_INTERVAL
     user_agent: str = "dmqcache"
     #: Option tags that we show whatever peers there are; each peer adds its own.
     supported: tuple[str, ...] = ()
     #: Further forms of our own address.
     aliases: tuple[NodeURI, ...] = ()
     #: The channel of the node list, as all nodes have it.
-    notification_channel: str = "notification_peer"
+    notification_channel: str = NOTIFICATION_CHANNEL
     #: Nodes and further IP addresses from which each of them sends.
     sources: tuple[tuple[NodeURI, str], ...] = ()
     #: Channels that are served elsewhere: they are answered 404 and count as no drop.
     known_channels: frozenset[str] = frozenset()
     #: Until a node that stopped answering is taken off the list; 0: never.
-    remove_inactive: float = 300.0
+    remove_inactive: float = REMOVE_INACTIVE
     #: Where we really listen, with every transport that the bus has; empty: at the server address alone.
     listens: tuple[NodeURI, ...] = ()
 

@@ -156,14 +156,14 @@ def _message(due: Due, channel: str, sender: NodeURI, node: Node | None) -> Mess
     """What the handler is given."""
     request = due.request
     return Message(
-        channel,
-        request.body,
-        request.content_type,
-        sender,
-        due.source,
-        node,
-        request.max_forwards,
-        request.user_agent,
-        node.supported if node is not None else request.supported,
-        request.call_id,
+        channel=channel,
+        body=request.body,
+        content_type=request.content_type,
+        sender=sender,
+        source=due.source,
+        node=node,
+        max_forwards=request.max_forwards,
+        user_agent=request.user_agent,
+        supported=node.supported if node is not None else request.supported,
+        call_id=request.call_id,
     )

@@ -84,22 +84,16 @@ class Node:
     user_agent: str = ""
     #: Its ``Supported`` option tags when last heard.
     supported: frozenset[str] = frozenset()
-    #: The header lines from which ``supported`` was read.
-    supported_text: list[str] = field(default_factory=list)
     #: Drawn at each start of a dmqcache node; empty for others.
     instance: str = ""
     #: Monotonic seconds: anything at all came from it.
     last_seen: float | None = None
     #: Monotonic seconds: it answered one of our messages.
     last_answer: float | None = None
-    #: Monotonic seconds: it last became active, or said that it started anew.
-    last_up: float = 0.0
     #: Monotonic seconds: it last sent a start-up notification, as a Kamailio does (ours draw an instance).
     started: float | None = None
     #: Monotonic seconds when the status began.
     since: float = 0.0
-    #: Monotonic seconds: we gave it up, and it has answered nothing since.
-    lost_at: float | None = None
     rtt: RoundTrip = field(default_factory=RoundTrip)
     #: Host names under which it was met (a Kamailio's own server_address, a notification address).
     #: In the order in which they were learnt.

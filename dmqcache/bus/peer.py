@@ -15,7 +15,7 @@ from dmqcache.bus.node import Node
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A KDMQ request as a peer's handler gets it."""
 

@@ -5,10 +5,8 @@ Owns the numbers and the arithmetic. Who sends and when is ``transaction.py``'s 
 
 from __future__ import annotations
 
-#: Seconds. RFC 3261 17.1.1.1: the round trip that a stranger is assumed to have.
-T1 = 0.5
-#: Seconds. RFC 3261 17.1.2.2: the longest pause between two sends of a non-INVITE request.
-T2 = 4.0
+from dmqcache.defaults import T1
+
 #: Seconds. RFC 3261 timer F, 64 * T1: then nobody will answer any more.
 TIMEOUT = 32.0
 

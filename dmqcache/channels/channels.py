@@ -1,7 +1,7 @@
 """What the clients of a node publish and send, put together: plain channels over all dmqcache nodes, and the
 channels of the bus under ``dmq:NAME``.
 
-Who subscribes, the server for clients knows: it sets :attr:`Channels.deliver`.
+Who subscribes, the server for clients knows: see :meth:`Channels.deliver_to`.
 """
 
 from __future__ import annotations
@@ -51,8 +51,16 @@ class Channels:
         self._tell = tell
         self._declared: dict[str, BusChannel] = {}
         self._unanswered = 0
-        #: Hands a message to the clients of this node that subscribe to its channel; returns to how many.
-        self.deliver: Callable[[str, str], int] = lambda channel, body: 0
+        self._deliver: Callable[[str, str], int] = lambda channel, body: 0
+
+    def deliver_to(self, deliver: Callable[[str, str], int]) -> None:
+        """From now on ``deliver`` hands each message to the clients of this node that subscribe to its
+        channel; it returns to how many. Until then there are none."""
+        self._deliver = deliver
+
+    def deliver(self, channel: str, body: str) -> int:
+        """Hand a message to the clients of this node; returns to how many."""
+        return self._deliver(channel, body)
 
     @property
     def declared(self) -> Mapping[str, str]:
@@ -78,7 +86,7 @@ class Channels:
             return
         if len(self._declared) >= MAX_CHANNELS:
             raise ValueError(f"a node has at most {MAX_CHANNELS} channels for its clients")
-        channel = BusChannel(name, content_type, lambda to, body: self.deliver(to, body))
+        channel = BusChannel(name, content_type, self.deliver)
         self._bus.register_peer(channel)
         self._declared[name] = channel
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import hiredis
 
 from dmqcache.config.addresses import HostPort, parse_host_port
+from dmqcache.defaults import CLIENT_PORT
 
 #: Where a node listens for clients unless told otherwise.
-DEFAULT_PORT = 6380
-DEFAULT_ADDRESS = f"127.0.0.1:{DEFAULT_PORT}"
+DEFAULT_ADDRESS = f"127.0.0.1:{CLIENT_PORT}"
 #: Seconds to wait for a connection, and for each answer.
 TIMEOUT_S = 10.0
 #: Cells asked for at once: about a hundred kilobytes of small ones.
@@ -262,7 +262,7 @@ def _parsed(address: str) -> HostPort:
     if text.count(":") > 1 and "[" not in text:
         text, bare = f"[{text}]", True  # an IPv6 address alone
     try:
-        return parse_host_port(f"{text}:{DEFAULT_PORT}" if bare else text)
+        return parse_host_port(f"{text}:{CLIENT_PORT}" if bare else text)
     except ValueError as error:
         raise NodeUnreachable(f"the node's address {address!r} {error}") from None
 

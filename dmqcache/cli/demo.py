@@ -22,6 +22,7 @@ from pathlib import Path
 
 from dmqcache.cli import render
 from dmqcache.cli.client import Client, CommandFailed, NodeUnreachable
+from dmqcache.defaults import CLIENT_PORT, HTTP_PORT
 
 TABLE = "users"
 #: Seconds until three nodes on one machine know each other; they need about one.
@@ -32,7 +33,7 @@ POLL_S = 0.05
 #: then higher ports; then, where the system has only 127.0.0.1 (macOS), one address and ports in a row.
 OWN_ADDRESSES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
 ONE_ADDRESS = ("127.0.0.1", "127.0.0.1", "127.0.0.1")
-PORTS = (5060, 6380, 9180)
+PORTS = (5060, CLIENT_PORT, HTTP_PORT)
 OTHER_PORTS = (15060, 16380, 19180)
 PLANS = ((OWN_ADDRESSES, PORTS, 0), (OWN_ADDRESSES, OTHER_PORTS, 0), (ONE_ADDRESS, OTHER_PORTS, 1))
 

@@ -7,6 +7,7 @@ stand in ``server_options.py``. Nothing heavy is imported: the command line read
 
 from __future__ import annotations
 
+from dmqcache import defaults
 from dmqcache.config.database_options import DATABASE_OPTIONS
 from dmqcache.config.option import ENVIRONMENT_PREFIX, ConfigError, Option
 from dmqcache.config.server_options import SERVER_OPTIONS
@@ -31,7 +32,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "notification_channel",
         "word",
-        "notification_peer",
+        defaults.NOTIFICATION_CHANNEL,
         "The channel on which nodes tell each other who is there, where the Kamailio nodes' "
         "notification_channel is not the default. The same on all nodes.",
     ),
@@ -140,7 +141,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "ping_interval",
         "seconds",
-        "60",
+        f"{defaults.PING_INTERVAL:g}",
         "How often the node list goes to all known nodes. Less than 60 is raised to 60: Kamailio's own "
         "minimum. Higher: less traffic, but Kamailio nodes notice a dead one later.",
         unit="seconds",
@@ -149,7 +150,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "probe_interval",
         "seconds",
-        "1",
+        f"{defaults.PROBE_INTERVAL:g}",
         "How often one of the nodes, in turn, is asked whether it lives. Lower: a dead node is noticed "
         "sooner; higher: fewer messages.",
         unit="seconds",
@@ -158,7 +159,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "remove_inactive",
         "seconds",
-        "300",
+        f"{defaults.REMOVE_INACTIVE:g}",
         "How long a node that does not answer any more is kept and asked; then it is only shown as lost. 0: "
         "for ever, as Kamailio's remove_inactive 0. Higher: its changes are kept longer; lower: less is sent "
         "to nodes that are gone for good. Notification addresses are always kept.",
@@ -168,7 +169,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "num_workers",
         "integer",
-        "2",
+        str(defaults.NUM_WORKERS),
         "How many messages of the bus are handled at once. Higher: a slow peer's handler holds others up "
         "less; the built-in handlers never wait, so they gain nothing.",
         minimum=1,
@@ -177,7 +178,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "t1",
         "seconds",
-        "0.5",
+        f"{defaults.T1:g}",
         "RFC 3261's T1: the first retransmission to a node whose round trip is not known. Lower: faster on "
         "a lossy network, more duplicates on a slow one.",
         unit="seconds",
@@ -186,7 +187,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "t2",
         "seconds",
-        "4",
+        f"{defaults.T2:g}",
         "RFC 3261's T2: the longest time between two retransmissions. Lower: more duplicates to a node "
         "that is down; higher: slower after a long loss.",
         unit="seconds",
@@ -203,7 +204,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "max_value_bytes",
         "integer",
-        "1048576",
+        str(defaults.MAX_VALUE_BYTES),
         "The longest value that a client may set, as JSON (a quotation mark, a backslash and a control "
         "character take 2 to 6 bytes). Where the bus runs over UDP no more than 56,000 are taken, but in "
         "tables with dmqreplicate=0: one value is one datagram. Higher: larger messages.",
@@ -244,7 +245,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "tombstone_ttl",
         "seconds",
-        "900",
+        f"{defaults.TOMBSTONE_TTL:g}",
         "How long a delete is remembered at least. Higher: a node that was away for longer brings no "
         "deleted key back; costs memory for each delete.",
         unit="seconds",
@@ -253,7 +254,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "tombstone_limit",
         "integer",
-        "100000",
+        str(defaults.TOMBSTONE_LIMIT),
         "How many deletes are remembered at most; beyond it the oldest are forgotten early. Higher: memory.",
         unit="keys",
         minimum=0,

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from dmqcache.config.option import Option
+from dmqcache.defaults import CLIENT_PORT, HTTP_PORT
 
 SERVER_OPTIONS: tuple[Option, ...] = (
     Option(
         "client_address",
         "host_port",
-        "127.0.0.1:6380",
+        f"127.0.0.1:{CLIENT_PORT}",
         "Where Redis clients and the other dmqcache commands connect; 'off' for nowhere. Without a password "
         "only clients on this machine are served: see --client-password-file and --allow-open.",
         optional=True,
@@ -92,7 +93,7 @@ SERVER_OPTIONS: tuple[Option, ...] = (
     Option(
         "http_address",
         "host_port",
-        "127.0.0.1:9180",
+        f"127.0.0.1:{HTTP_PORT}",
         "Where /metrics, /healthz, /readyz, /rpc and the page answer; 'off' for nowhere. Without a token "
         "other machines may only read.",
         optional=True,

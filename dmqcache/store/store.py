@@ -36,12 +36,15 @@ from dmqcache.store.native.initial_sync import InitialSync
 from dmqcache.store.native.native_courier import NativeCourier
 from dmqcache.store.native.repair import Repair
 from dmqcache.store.native.replica import Replica
+from dmqcache.store.native.with_node import Ways
 from dmqcache.store.outbox.emptying import Emptying
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import Cell
+from dmqcache.store.table.changes import Home
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.leaves import LeafIndexes
+from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
@@ -73,15 +76,21 @@ class StoreOptions:
     max_value_bytes: int
     #: How long a message a Kamailio node receives, where an operator says so.
     kamailio_message_bytes: Mapping[NodeURI, int]
-    join_wait: float = 0.0
+    join_wait: float
 
 
 class Store:
     """Tables that are the same on every node."""
 
     def __init__(
-        self, tables: Iterable[TableSettings], bus: Bus, runtime: Runtime, options: StoreOptions
+        self,
+        tables: Iterable[TableSettings],
+        bus: Bus,
+        runtime: Runtime,
+        options: StoreOptions,
+        home: Home | None = None,
     ) -> None:
+        """``home``: what the tables of a node that runs know of its loop."""
         self.options = options
         self.bus = bus
         self.runtime = runtime
@@ -99,28 +108,35 @@ class Store:
         self.emptying = Emptying(self._ground, self.outboxes)
         self._until_collect = 0
         for settings in tables:
-            self._add_table(settings)
+            self._add_table(settings, home)
         self._build_kamailio()
         self._build_native()
         bus.register_peer(self.replica)
         bus.register_peer(self.htable)
 
-    def _add_table(self, settings: TableSettings) -> None:
+    def _add_table(self, settings: TableSettings, home: Home | None) -> None:
         if settings.name in self.tables:
             raise ValueError(f"the table {settings.name!r} is declared twice")
         largest = self.options.max_value_bytes
         if self.bus.local.uri.transport == "udp" and settings.dmqreplicate:
             largest = min(largest, MAX_UDP_VALUE_BYTES)
-        table = Table(settings, self.clock, identity=self.identity, max_value_bytes=largest)
-        table.tombstone_ttl = self.options.tombstone_ttl
-        table.tombstone_limit = self.options.tombstone_limit
-        if settings.dmqreplicate:
-            table.on_change = self.outboxes.on_change(table)
-            table.on_flush = lambda keys: self._flushed(table, keys)
-            table.on_expire = lambda cell: self._expired(table, cell)
-            table.on_floor = lambda: self.compare.flushed()
+        limits = TableLimits(largest, self.options.tombstone_ttl, self.options.tombstone_limit)
+        listener = self._listener(settings.name) if settings.dmqreplicate else None
+        table = Table(
+            settings, self.clock, identity=self.identity, limits=limits, listener=listener, home=home
+        )
         self.tables[settings.name] = table
         self.arrivals[settings.name] = KamailioArrivals(table, self.counters)
+
+    def _listener(self, name: str) -> TableListener:
+        """Who is told what happens in a table that other nodes have as well."""
+        return TableListener(
+            changed=self.outboxes.on_change(name),
+            overwritten=lambda cell: self.collisions.overwritten(self.arrivals[name], cell),
+            flushed=lambda keys: self._flushed(self.tables[name], keys),
+            expired=lambda cell: self._expired(self.tables[name], cell),
+            floor_raised=lambda floor: self.compare.flushed(),
+        )
 
     def _build_kamailio(self) -> None:
         """The parts that talk with Kamailio nodes."""
@@ -166,15 +182,10 @@ class Store:
         self._native_courier = NativeCourier(ground, boxes, channel, self._floors, self._answers)
         self.donor = Donor(ground, boxes, channel, leaves)
         self.repair = Repair(
-            ground,
-            boxes,
-            channel,
-            leaves,
-            self._floors,
-            self._answers,
-            self.bus.local.uri,
-            self.options.repair_interval,
-            self._compared,
+            Ways(ground, boxes, channel, leaves, self._floors, self._answers),
+            local=self.bus.local.uri,
+            interval=self.options.repair_interval,
+            on_end=self._compared,
         )
         seeds = self.bus.settings.notification_addresses
         self.initial_sync = InitialSync(

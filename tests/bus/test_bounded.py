@@ -45,6 +45,18 @@ def test_who_asks_hears_of_what_is_dropped_and_of_nothing_else() -> None:
     assert heard == [("a", 3)]
 
 
+def test_the_oldest_can_be_let_go_before_the_limit() -> None:
+    heard: list[tuple[str, int]] = []
+    kept: Bounded[str, int] = Bounded(3, lambda key, value: heard.append((key, value)))
+    kept["a"], kept["b"] = 1, 2
+    kept.touch("a")
+    kept.drop_oldest()
+    assert heard == [("b", 2)] and list(kept) == ["a"]
+    kept.drop_oldest()
+    with pytest.raises(KeyError, match="no entry"):
+        kept.drop_oldest()
+
+
 def test_it_is_a_mapping_like_any_other() -> None:
     kept: Bounded[str, int] = Bounded(3)
     kept.update(a=1, b=2)

@@ -265,7 +265,15 @@ def test_is_from_node_looks_at_the_address_only() -> None:
     assert one.is_from_node(Endpoint("udp", THERE, 33333))
     assert not one.is_from_node(Endpoint("udp", "127.0.0.66", 5060))
     message = Message(
-        "c", b"", "", NodeURI.parse("10.1.1.1"), Endpoint("tcp", THERE, 1), None, 1, "", frozenset()
+        channel="c",
+        body=b"",
+        content_type="",
+        sender=NodeURI.parse("10.1.1.1"),
+        source=Endpoint("tcp", THERE, 1),
+        node=None,
+        max_forwards=1,
+        user_agent="",
+        supported=frozenset(),
     )
     assert one.is_from_node(message)
 

@@ -11,6 +11,10 @@ import pytest
 from dmqcache.bus.net.aio import AsyncioRuntime
 from dmqcache.bus.runtime import Runtime
 from tests.bus.virtual import Clock, VirtualRuntime
+from tests.waiting import DEADLINE_S
+
+#: Seconds: no scenario asks for a call that late.
+LATER_THAN_ALL = 0.05
 
 
 def on_virtual_time(scenario: Callable[[Runtime], None]) -> None:
@@ -21,8 +25,12 @@ def on_virtual_time(scenario: Callable[[Runtime], None]) -> None:
 
 def on_asyncio(scenario: Callable[[Runtime], None]) -> None:
     async def main() -> None:
-        scenario(AsyncioRuntime())
-        await asyncio.sleep(0.1)
+        runtime, over = AsyncioRuntime(), asyncio.Event()
+        scenario(runtime)
+        # A timer later than all of a scenario's: the loop makes calls in their order.
+        runtime.call_later(LATER_THAN_ALL, over.set)
+        async with asyncio.timeout(DEADLINE_S):
+            await over.wait()
 
     asyncio.run(main())
 

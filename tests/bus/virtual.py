@@ -17,7 +17,7 @@ from dmqcache.bus.bus import Bus
 from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.node import OWN_TAG, NodeStatus
 from dmqcache.bus.sip.headers import reply_endpoint
-from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.serialize import Author, Draft, DraftReply, build_request, build_response
 from dmqcache.bus.sip.sip_message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI
 from dmqcache.bus.trust.guard import KeyPolicy
@@ -378,7 +378,8 @@ class Stranger:
 
     def reply(self, request: SipRequest, status: int, body: bytes = b"") -> None:
         """Answer a request by hand."""
-        data = build_response(request, status, "", body, "text/plain", "tt", self.server, self.extra)
+        draft = DraftReply(status, "", body, "text/plain", "tt", self.server, self.extra)
+        data = build_response(request, draft)
         self.cluster.net.send(data, self.endpoint, reply_endpoint(request.via, self._last_source))
 
     def _receive(self, data: bytes, source: Endpoint) -> None:

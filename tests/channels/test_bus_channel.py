@@ -14,8 +14,17 @@ NODE = Node(NodeURI.parse("sip:127.0.0.13:5060"))
 
 def message(node: Node | None) -> Message:
     assert NODE.uri.endpoint is not None
-    nothing = frozenset[str]()
-    return Message("alerts", b"hello", "text/plain", NODE.uri, NODE.uri.endpoint, node, 1, "", nothing)
+    return Message(
+        channel="alerts",
+        body=b"hello",
+        content_type="text/plain",
+        sender=NODE.uri,
+        source=NODE.uri.endpoint,
+        node=node,
+        max_forwards=1,
+        user_agent="",
+        supported=frozenset(),
+    )
 
 
 def test_subscribers_get_node_type_and_body_and_the_answer_tells_whether_there_are_any() -> None:

@@ -21,7 +21,7 @@ class World:
         self.told: list[tuple[str, str]] = []
         self.heard: list[tuple[str, str]] = []
         self.channels = Channels(self.bus, lambda channel, body: self.told.append((channel, body)))
-        self.channels.deliver = self._deliver
+        self.channels.deliver_to(self._deliver)
 
     def _deliver(self, channel: str, body: str) -> int:
         self.heard.append((channel, body))

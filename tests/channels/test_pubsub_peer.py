@@ -35,7 +35,17 @@ def message(body: bytes, node: Node | None = PEER) -> Message:
     supported = frozenset() if node is None else node.supported
     sender = KAMAILIO.uri if node is None else node.uri
     assert sender.endpoint is not None
-    return Message("dmqcache_pubsub", body, "x/y", sender, sender.endpoint, node, 1, "", supported)
+    return Message(
+        channel="dmqcache_pubsub",
+        body=body,
+        content_type="x/y",
+        sender=sender,
+        source=sender.endpoint,
+        node=node,
+        max_forwards=1,
+        user_agent="",
+        supported=supported,
+    )
 
 
 def test_only_nodes_that_serve_clients_are_told_on_the_next_turn() -> None:

@@ -8,14 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.config.config import Config, ConfigError, HostPort, load, parse_host_port
 from dmqcache.config.options import BY_NAME, OPTIONS
 from dmqcache.config.secrets import Secret
-from dmqcache.store.table.clock import Clock
-from dmqcache.store.table.settings import TableSettings
-from dmqcache.store.table.table import Table
 
 
 def toml(tmp_path: Path, text: str) -> Path:
@@ -33,17 +29,6 @@ def test_every_option_is_a_field_and_every_field_an_option() -> None:
 
 def test_the_defaults_stand_in_the_options_alone() -> None:
     assert {one.name for one in fields(Config) if one.default is not MISSING} == {"notes"}
-
-
-def test_what_a_bus_or_a_table_takes_by_itself_is_what_the_options_say() -> None:
-    """A program that opens a bus alone, or a test that makes a table, knows no options."""
-    config = load()
-    alone = BusSettings(config.server_address)
-    for name in ("ping_interval", "probe_interval", "num_workers", "t1", "t2"):
-        assert getattr(alone, name) == getattr(config, name), name
-    table = Table(TableSettings("t"), Clock(lambda: 0.0, lambda: 0))
-    for name in ("tombstone_ttl", "tombstone_limit", "max_value_bytes"):
-        assert getattr(table, name) == getattr(config, name), name
 
 
 def test_without_anything_a_node_on_loopback_with_one_table() -> None:

@@ -17,6 +17,7 @@ from dmqcache.database.link import DatabaseError, WrongDatabase
 from dmqcache.database.node_database import NodeDatabase, link_of
 from dmqcache.database.sqlite_link import SqliteLink
 from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.listener import TableListener
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.table import Table
 from tests.database.rows import change, rows_of, sqlite_file
@@ -52,7 +53,10 @@ class World:
         sqlite_file(self.path, ROWS)
         settings = TableSettings.parse(declared)
         clock = Clock(time.monotonic, lambda: time.time_ns() // 1_000_000)
-        self.table = Table(settings, clock)
+        #: The keys of the writes that other nodes are told of.
+        self.told: list[str] = []
+        listener = TableListener(lambda cell: self.told.append(cell.key))
+        self.table = Table(settings, clock, listener=listener)
         self.link = Flaky(str(self.path))
         self.link.down = False
         tables = {"t": self.table, "other": Table(TableSettings("other"), clock)}
@@ -157,7 +161,6 @@ def test_a_database_that_comes_later_fills_in_what_nobody_wrote(
 
 def test_a_reload_makes_the_table_what_the_database_says(tmp_path: Path) -> None:
     world = World(tmp_path)
-    told: list[str] = []
 
     async def scenario() -> int:
         await world.database.fill()
@@ -165,12 +168,12 @@ def test_a_reload_makes_the_table_what_the_database_says(tmp_path: Path) -> None
         world.table.set("a", "changed")
         world.table.delete("n")
         change(world.path, "UPDATE htable SET key_value = 'r' WHERE key_value = 'p'")
-        world.table.on_change = lambda cell: told.append(cell.key)
+        world.told.clear()
         return await world.database.reload("t")
 
     assert asyncio.run(scenario()) == 4
     assert dict(world.table) == {**CELLS, "arr[0]": "r"}
-    assert sorted(told) == ["a", "added", "arr[0]", "n"], "what is the same is told to nobody"
+    assert sorted(world.told) == ["a", "added", "arr[0]", "n"], "what is the same is told to nobody"
 
 
 def test_a_reload_leaves_what_is_written_meanwhile(tmp_path: Path) -> None:

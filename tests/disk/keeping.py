@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dmqcache.defaults import TOMBSTONE_LIMIT
 from dmqcache.disk.keeper import DiskStatus, Keeper
 from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.listener import TableLimits
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.table import Table
 from tests.disk.shelf import Shelf, VirtualWriter
@@ -23,6 +25,7 @@ class Process:
         life: int = 1,
         skew_ms: int = 0,
         interval: float = 1.0,
+        tombstone_limit: int = TOMBSTONE_LIMIT,
     ) -> None:
         """``skew_ms``: by how much its wall clock is ahead."""
         self.world = world
@@ -31,7 +34,8 @@ class Process:
         self.clock = Clock(self.runtime.now, self.runtime.wall_ms)
         settings = [TableSettings.parse(text) for text in declared or ("t",)]
         identity = f"node#{life}"
-        self.tables = {one.name: Table(one, self.clock, identity=identity) for one in settings}
+        limits = TableLimits(tombstone_limit=tombstone_limit)
+        self.tables = {one.name: Table(one, self.clock, identity=identity, limits=limits) for one in settings}
         self.status = DiskStatus("/data")
         self.keeper = Keeper(self.tables, self.clock, self.runtime, interval, self.status)
         shelf.closed = False

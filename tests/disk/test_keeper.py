@@ -171,8 +171,7 @@ def test_while_the_disk_fails_names_of_what_is_gone_do_not_pile_up(
     world: World, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_GONE", 100)
-    first = Process(world, shelf)
-    first.table.tombstone_limit = 0
+    first = Process(world, shelf, tombstone_limit=0)
     for number in range(50):
         first.table.set(f"old{number}", "x")
     first.flush()

@@ -11,15 +11,13 @@ import contextlib
 import http.client
 import itertools
 import json
-import shutil
 import socket
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.interop.daemon import Daemon, NotReady, require_programs, wait_until
 from tests.interop.kamailio_cfg import PIECE_BYTES, configuration, table_names
+from tests.interop.life import NodeProcess
 from tests.interop.releases import DEFAULT, Release, find
 
 START_TIMEOUT_S = 30.0
@@ -41,7 +39,7 @@ class RPCError(Exception):
     """Kamailio answered a JSON-RPC call with an error."""
 
 
-class Kamailio:
+class Kamailio(NodeProcess):
     """One Kamailio process (a main process with its children).
 
     `tables` are htable declarations, `seeds` notification addresses (`sip:HOST:PORT[;transport=tcp]`).
@@ -74,23 +72,24 @@ class Kamailio:
         tls_port: int = 5061,
         channel: str = "",
     ) -> None:
+        super().__init__("kamailio", host)
         self.release = release
-        self._tls_port = tls_port
-        self.host = host
         self.name = name or host
         self.port = port
         self.transport = transport
+        # RPC needs a plain port, so TLS has one of its own.
+        suffix = "" if transport == "udp" else f";transport={transport}"
+        self.uri = f"sip:{self.name}:{tls_port if transport == 'tls' else port}{suffix}"
         self.namespace = namespace
         self.tables = table_names(tables)
         # A release that calls a seed active before it has answered tells others so, and they believe it.
         told_of_unanswered = told_of_unanswered or release.unanswered_seed == "active"
         self._may_be_active = frozenset(seeds) if told_of_unanswered else frozenset()
         self._memory = ("-m", str(shm_mb), "-M", str(pkg_mb))
-        self._directory = Path(tempfile.mkdtemp(prefix=f"dmqc-kamailio-{host}-"))
         self._log = self._directory / "kamailio.log"
         self._ids = itertools.count(1)
-        self._daemon: Daemon | None = None
         self._program = find(release)
+        self.title = f"kamailio {self._program.version} {host}"
         self._config = self._directory / "kamailio.cfg"
         self._config.write_text(
             configuration(
@@ -113,65 +112,18 @@ class Kamailio:
 
     # ---- life ----
 
-    @property
-    def uri(self) -> str:
-        """The node's server_address."""
-        suffix = "" if self.transport == "udp" else f";transport={self.transport}"
-        # RPC needs a plain port, so TLS has one of its own.
-        port = self._tls_port if self.transport == "tls" else self.port
-        return f"sip:{self.name}:{port}{suffix}"
-
-    def start(self, timeout: float = START_TIMEOUT_S) -> "Kamailio":
+    def start(self, timeout: float = START_TIMEOUT_S) -> Self:
         """Start the process and wait until its RPC answers."""
         require_programs(*(["ip"] if self.namespace else []))
         command = [*self._program.command, "-f", str(self._config), "-DD", "-E", *self._memory]
         command += ["-P", str(self._directory / "pid"), "-Y", str(self._directory)]
-        self._daemon = Daemon(
-            f"kamailio {self._program.version} {self.host}", command, self._log, namespace=self.namespace
-        )
+        self._daemon = Daemon(self.title, command, self._log, namespace=self.namespace)
         self._daemon.wait_ready(lambda: self.rpc("core.version", timeout=2.0), timeout)
         return self
-
-    @property
-    def daemon(self) -> Daemon:
-        """The running process; RuntimeError before start()."""
-        if self._daemon is None:
-            raise RuntimeError(f"kamailio {self.host} was not started")
-        return self._daemon
-
-    @property
-    def running(self) -> bool:
-        return self._daemon is not None and self._daemon.running
 
     def stop(self) -> None:
         """SIGTERM: Kamailio runs its shutdown, and tells its neighbours nothing."""
         self.daemon.terminate(STOP_TIMEOUT_S)
-
-    def kill(self) -> None:
-        """SIGKILL of every process of this Kamailio at once."""
-        self.daemon.kill()
-
-    def restart(self) -> None:
-        """Start again with the same configuration and empty tables, after stop() or kill()."""
-        if self.running:
-            self.kill()
-        self.start()
-
-    def close(self) -> None:
-        """Kill what runs and remove the directory."""
-        if self._daemon is not None:
-            self._daemon.kill()
-        shutil.rmtree(self._directory, ignore_errors=True)
-
-    def __enter__(self) -> "Kamailio":
-        return self if self.running else self.start()
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
-
-    def diagnosis(self) -> str:
-        """The end of stderr, for a failing test."""
-        return f"--- kamailio {self._program.version} {self.host} ---\n{self.daemon.tail()}"
 
     # ---- the two ways in ----
 
@@ -377,12 +329,7 @@ class Kamailio:
 
         Seeds that have not answered are not counted against it, where its release calls those active.
         """
-        spared = self._may_be_active - set(uris)
-        wait_until(
-            lambda: {uri for uri, status in self.nodes().items() if status == "active"} - spared == set(uris),
-            timeout,
-            lambda: f"{self.uri} knows {list(uris)}; it knows {self._nodes_or_trouble()}",
-        )
+        self._wait_active(uris, timeout, self._may_be_active - set(uris), self._nodes_or_trouble)
 
     def wait_count(self, table: str, count: int, timeout: float) -> None:
         """Wait until the table holds exactly `count` cells."""

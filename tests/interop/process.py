@@ -5,20 +5,19 @@ Only the public interface is used: the command line, the Redis protocol, /metric
 
 import http.client
 import json
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.interop.daemon import Daemon, NotReady, require_programs, wait_until
+from tests.interop.life import NodeProcess
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
@@ -29,7 +28,7 @@ USERS = "users=>autoexpire=3600"
 Labels = frozenset[tuple[str, str]]
 
 
-class DmqcacheProcess:
+class DmqcacheProcess(NodeProcess):
     """One dmqcache node on its own address: SIP on `port`, Redis on `client_port`, HTTP on `http_port`.
 
     `tables` are `--table` declarations, `seeds` notification addresses; `extra` goes to the command line.
@@ -48,16 +47,14 @@ class DmqcacheProcess:
         http_port: int = 9180,
         extra: Sequence[str] = (),
     ) -> None:
-        self.host = host
+        super().__init__("dmqcache", host)
         self.transport = transport
         self.namespace = namespace
         self.client_port = client_port
         self.http_port = http_port
         suffix = "" if transport == "udp" else f";transport={transport}"
         self.uri = f"sip:{host}:{port}{suffix}"
-        self._directory = Path(tempfile.mkdtemp(prefix=f"dmqc-node-{host}-"))
         self._log = self._directory / "node.log"
-        self._daemon: Daemon | None = None
         self._arguments = ["--server-address", self.uri]
         for seed in seeds:
             self._arguments += ["--notification-address", seed]
@@ -69,32 +66,19 @@ class DmqcacheProcess:
 
     # ---- life ----
 
-    def start(self, *, wait: bool = True, timeout: float = START_TIMEOUT_S) -> "DmqcacheProcess":
+    def start(self, *, wait: bool = True, timeout: float = START_TIMEOUT_S) -> Self:
         """Start the process; with `wait`, return when /healthz answers 200."""
         require_programs(*(["ip"] if self.namespace else []))
         command = [sys.executable, "-m", "dmqcache", "serve", *self._arguments]
         environ = {"PYTHONPATH": str(ROOT)}
-        self._daemon = Daemon(
-            f"dmqcache {self.host}", command, self._log, namespace=self.namespace, environ=environ
-        )
+        self._daemon = Daemon(self.title, command, self._log, namespace=self.namespace, environ=environ)
         if wait:
             self._daemon.wait_ready(self.healthy, timeout)
         return self
 
     @property
-    def daemon(self) -> Daemon:
-        """The running process; RuntimeError before start()."""
-        if self._daemon is None:
-            raise RuntimeError(f"dmqcache {self.host} was not started")
-        return self._daemon
-
-    @property
     def pid(self) -> int:
         return self.daemon.process.pid
-
-    @property
-    def running(self) -> bool:
-        return self._daemon is not None and self._daemon.running
 
     def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to leave (SIGTERM or SIGINT) and wait for its end; the exit status."""
@@ -105,32 +89,6 @@ class DmqcacheProcess:
             lambda: not self.running, STOP_TIMEOUT_S, lambda: f"end after {sig.name}\n{self.diagnosis()}"
         )
         return self.daemon.process.wait()
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.daemon.kill()
-
-    def restart(self, *, timeout: float = START_TIMEOUT_S) -> None:
-        """Kill if it runs, then start again with the same options and empty tables."""
-        if self.running:
-            self.kill()
-        self.start(timeout=timeout)
-
-    def close(self) -> None:
-        """Kill what runs and remove the directory."""
-        if self._daemon is not None:
-            self._daemon.kill()
-        shutil.rmtree(self._directory, ignore_errors=True)
-
-    def __enter__(self) -> "DmqcacheProcess":
-        return self if self.running else self.start()
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
-
-    def diagnosis(self) -> str:
-        """The end of the log, for a failing test."""
-        return f"--- dmqcache {self.host} ---\n{self.daemon.tail()}"
 
     # ---- HTTP ----
 
@@ -204,11 +162,7 @@ class DmqcacheProcess:
 
     def wait_nodes(self, uris: Sequence[str], timeout: float) -> None:
         """Wait until exactly `uris` (itself included) are active; other known nodes are not."""
-        wait_until(
-            lambda: {uri for uri, status in self.nodes().items() if status == "active"} == set(uris),
-            timeout,
-            lambda: f"{self.uri} knows {list(uris)}; not {self._nodes_or_trouble()}\n{self.diagnosis()}",
-        )
+        self._wait_active(uris, timeout, frozenset(), self._nodes_or_trouble)
 
     def _nodes_or_trouble(self) -> object:
         try:

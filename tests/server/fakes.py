@@ -15,11 +15,12 @@ from dmqcache.node_channels import NodeChannels
 from dmqcache.server.resp.command_table import execute
 from dmqcache.server.resp.cursors import Cursors
 from dmqcache.server.resp.session import Session, Shared
-from dmqcache.store.table.changes import Changes
+from dmqcache.store.table.changes import Home
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
+from tests.store.fixtures import nobody_watches
 
 #: Unix time at which the tests' world begins.
 EPOCH = 1_700_000_000.0
@@ -39,6 +40,14 @@ class FakeTime:
 
     def wall_ms(self) -> int:
         return round(self.wall() * 1000)
+
+
+def unheard(data: bytes) -> None:
+    """What a session without a connection does with what is pushed."""
+
+
+def stay_open() -> None:
+    """What a session without a connection does at its end."""
 
 
 def row(uri: str, local: bool = False, rtt_ms: float | None = None) -> NodeRow:
@@ -124,9 +133,8 @@ class FakeNode:
         self.time = time or FakeTime()
         clock = Clock(self.time.now, self.time.wall_ms)
         settings = [TableSettings.parse(text) for text in declared or ("cache", "users=>autoexpire=60")]
-        self.tables = {one.name: Table(one, clock) for one in settings}
-        for table in self.tables.values():
-            table.changes = Changes(table, Soon(), _raise)
+        home = Home(lambda: None, Soon(), _raise, nobody_watches)
+        self.tables = {one.name: Table(one, clock, home=home) for one in settings}
         self.bus = FakeBus()
         #: What is published is told to the other nodes.
         self.told: list[tuple[str, str]] = []
@@ -163,7 +171,8 @@ class FakeNode:
 
 def make_session(node: FakeNode | None = None) -> Session:
     node = node or FakeNode()
-    session = Session(Shared(node, node.time.wall, node.time.now, Cursors(), execute), "127.0.0.1:1")
+    shared = Shared(node, node.time.wall, node.time.now, Cursors(), execute)
+    session = Session(shared, "127.0.0.1:1", stay_open, unheard)
     session.shared.sessions[session.id] = session
-    node.channels.deliver = session.shared.subscriptions.deliver
+    node.channels.deliver_to(session.shared.subscriptions.deliver)
     return session

@@ -17,7 +17,7 @@ def run_commands(machine: Machine, commands: Sequence[list[str]]) -> list[bytes]
     store, runtime = machine.store, machine.cache.runtime
     node: Any = SimpleNamespace(tables=store.tables)
     shared = Shared(node, lambda: runtime.wall_ms() / 1000, runtime.now, Cursors(), execute)
-    session = Session(shared, machine.host)
+    session = Session(shared, machine.host, lambda: None, lambda data: None)
     replies: list[bytes] = []
     for command in commands:
         reply = execute(session, command)

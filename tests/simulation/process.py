@@ -42,7 +42,38 @@ class Names:
         callback([endpoint] if endpoint is not None else [])
 
 
-class CacheProcess:
+class _OnBus:
+    """A process with a real bus on virtual time."""
+
+    def __init__(
+        self,
+        runtime: VirtualRuntime,
+        network: Network,
+        streams: Streams,
+        settings: BusSettings,
+        names: Names | None = None,
+    ) -> None:
+        self.runtime = runtime
+        endpoint = settings.server_address.endpoint
+        assert endpoint is not None
+        self.socket = Socket(
+            endpoint,
+            runtime,
+            lambda data, source: self.bus.receive(data, source),
+            lambda to, reason: self.bus.transport_failed(to, reason),
+        )
+        over_tcp = endpoint.transport == "tcp"
+        self._net: Network | Streams = streams if over_tcp else network
+        send = self._net.open(self.socket)
+        connected = partial(streams.connected, self.socket) if over_tcp else lambda endpoint: True
+        self.bus = Bus(settings, runtime, send, names or Names(), connected)
+
+    def close(self) -> None:
+        """The process is gone."""
+        self._net.close(self.socket)
+
+
+class CacheProcess(_OnBus):
     """One dmqcache node's process: a real bus and a real store on virtual time."""
 
     def __init__(
@@ -59,24 +90,8 @@ class CacheProcess:
         sources: tuple[tuple[NodeURI, str], ...] = (),
     ) -> None:
         """``shelf``: the disk of its machine. ``sources``: nodes, and from where else they send."""
-        self.runtime = runtime
-        endpoint = uri.endpoint
-        assert endpoint is not None
-        self.socket = Socket(
-            endpoint,
-            runtime,
-            lambda data, source: self.bus.receive(data, source),
-            lambda to, reason: self.bus.transport_failed(to, reason),
-        )
-        names = names or Names()
         settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)", sources=sources)
-        if uri.transport == "tcp":
-            self._net: Network | Streams = streams
-            connected = partial(streams.connected, self.socket)
-            self.bus = Bus(settings, runtime, streams.open(self.socket), names, connected)
-        else:
-            self._net = network
-            self.bus = Bus(settings, runtime, network.open(self.socket), names)
+        super().__init__(runtime, network, streams, settings, names)
         self.store = Store(tables, self.bus, runtime, options)
         #: Requests that a handler was given twice.
         self.repeats: list[str] = []
@@ -117,7 +132,7 @@ class CacheProcess:
 
     def close(self) -> None:
         """The process is gone."""
-        self._net.close(self.socket)
+        super().close()
         if self.shelf is not None:
             self.shelf.crash()
 
@@ -134,7 +149,7 @@ class CacheProcess:
             then()
 
 
-class BusProcess:
+class BusProcess(_OnBus):
     """A program's that uses the bus alone, and holds no tables."""
 
     def __init__(
@@ -147,31 +162,13 @@ class BusProcess:
         older: bool = False,
     ) -> None:
         """``older``: it has tables after all, and speaks the wire before ours."""
-        self.runtime = runtime
-        endpoint = uri.endpoint
-        assert endpoint is not None
-        self.socket = Socket(
-            endpoint,
-            runtime,
-            lambda data, source: self.bus.receive(data, source),
-            lambda to, reason: self.bus.transport_failed(to, reason),
-        )
         tags = (OLDER_TAG,) if older else ()
         settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)", supported=tags)
-        self._net: Network | Streams = streams if uri.transport == "tcp" else network
-        send = self._net.open(self.socket)
-        if uri.transport == "tcp":
-            self.bus = Bus(settings, runtime, send, Names(), partial(streams.connected, self.socket))
-        else:
-            self.bus = Bus(settings, runtime, send, Names())
+        super().__init__(runtime, network, streams, settings)
         self.peers = [OlderWire(channel) for channel in (HTABLE, NATIVE)] if older else []
         for peer in self.peers:
             self.bus.register_peer(peer)
         self.bus.start()
-
-    def close(self) -> None:
-        """The process is gone."""
-        self._net.close(self.socket)
 
     def leave(self, done: Callable[[], None]) -> None:
         """SIGTERM."""

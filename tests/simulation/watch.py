@@ -237,10 +237,11 @@ class Watch:
 
     def _came(self, machine: Machine, other: Machine) -> float:
         """True seconds since when a node takes another one for active."""
-        node, runtime = machine.cache.bus.nodes.get(other.uri), machine.cache.runtime
+        bus, runtime = machine.cache.bus, machine.cache.runtime
+        node = bus.nodes.get(other.uri)
         if node is None or not node.active:
             return self._world.now
-        return node.last_up - runtime.now() + self._world.now
+        return bus._directory.membership.last_up(node) - runtime.now() + self._world.now
 
     def _lacks_of(self, other: Machine, wanted: dict[Place, State]) -> str:
         """What another node lacks of it, if anything. Its end may not have been noticed yet: then what it had

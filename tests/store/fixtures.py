@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.native.native_message import decode, encode_rows
 from dmqcache.store.table.clock import Clock
@@ -27,16 +29,23 @@ class Hands:
         return START_MS + int(self.seconds * 1000) + self.jump_ms
 
 
-def make_table(declared: str = "t", hands: Hands | None = None, identity: str = "me") -> tuple[Table, Hands]:
+def nobody_watches(*_: object) -> Any:
+    """With what a table of no loop is watched: not at all."""
+
+
+def make_table(
+    declared: str = "t", hands: Hands | None = None, identity: str = "me", **given: Any
+) -> tuple[Table, Hands]:
+    """``given``: limits, listener and home of the table."""
     hands = hands or Hands()
-    table = Table(TableSettings.parse(declared), Clock(hands.now, hands.wall_ms), identity=identity)
-    return table, hands
+    clock = Clock(hands.now, hands.wall_ms)
+    return Table(TableSettings.parse(declared), clock, identity=identity, **given), hands
 
 
 def make_arrivals(
-    declared: str = "t", hands: Hands | None = None, identity: str = "me"
+    declared: str = "t", hands: Hands | None = None, identity: str = "me", **given: Any
 ) -> tuple[KamailioArrivals, Hands]:
-    table, hands = make_table(declared, hands, identity)
+    table, hands = make_table(declared, hands, identity, **given)
     return KamailioArrivals(table, StoreCounters()), hands
 
 

@@ -114,15 +114,15 @@ class Played:
     def message(self, to: Side, body: bytes | dict[str, Any], channel: str = "htable") -> Message:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return Message(
-            channel,
-            data,
-            "application/json",
-            self.uri,
-            cast(Endpoint, self.uri.endpoint),
-            to.bus.nodes.get(self.uri),
-            1,
-            self.user_agent,
-            self.supported,
+            channel=channel,
+            body=data,
+            content_type="application/json",
+            sender=self.uri,
+            source=cast(Endpoint, self.uri.endpoint),
+            node=to.bus.nodes.get(self.uri),
+            max_forwards=1,
+            user_agent=self.user_agent,
+            supported=self.supported,
         )
 
     def say(self, to: Side, body: bytes | dict[str, Any], channel: str = "htable") -> Reply:
@@ -273,11 +273,16 @@ class World:
         peer = side.bus.peers.get(sent.channel)
         if peer is None:
             return Reply(404)
-        endpoint = cast(Endpoint, source.endpoint)
-        node = side.bus.nodes.get(source)
-        tags = frozenset({OWN_TAG})
         message = Message(
-            sent.channel, sent.body, "application/json", source, endpoint, node, 1, "dmqcache", tags
+            channel=sent.channel,
+            body=sent.body,
+            content_type="application/json",
+            sender=source,
+            source=cast(Endpoint, source.endpoint),
+            node=side.bus.nodes.get(source),
+            max_forwards=1,
+            user_agent="dmqcache",
+            supported=frozenset({OWN_TAG}),
         )
         reply = peer.handle(message)
         assert isinstance(reply, Reply)

@@ -17,7 +17,7 @@ from dmqcache.bus.exchange.replay import RUNNING, Replays, transaction_key
 from dmqcache.bus.identity import Identity, fits
 from dmqcache.bus.peer import SILENCE, Reply
 from dmqcache.bus.sip.headers import MessageError, reply_endpoint
-from dmqcache.bus.sip.serialize import build_response
+from dmqcache.bus.sip.serialize import DraftReply, build_response
 from dmqcache.bus.sip.sip_message import SipRequest
 from dmqcache.bus.sip.uri import Endpoint
 from dmqcache.bus.trust.guard import PLAIN, Guard, Pass
@@ -75,9 +75,9 @@ class Answers:
         self._counters.messages[UNKNOWN_CHANNEL, "in", "request"] += 1
         self._counters.messages[UNKNOWN_CHANNEL, "out", str(status)] += 1
         identity = self._identity
-        tag, agent = identity.tag, identity.user_agent
         headers = self._signed(self._extra + extra, seal, status)
-        data = build_response(request, status, "", b"", "", tag, agent, headers, source)
+        draft = DraftReply(status, to_tag=identity.tag, server=identity.user_agent, extra=headers)
+        data = build_response(request, draft, source)
         if seal is None and not self._fits(len(data), source):
             data = self._briefly(request, source, status, extra)
             if status == OPTIONAL_EXTRA and not self._fits(len(data), source):
@@ -87,7 +87,7 @@ class Answers:
     def _briefly(self, request: SipRequest, source: Endpoint, status: int, extra: Headers) -> bytes:
         """An answer with nothing but what it must have."""
         tag = self._identity.tag[:BRIEF_TAG]
-        return build_response(request, status, "", b"", "", tag, "", extra, source)
+        return build_response(request, DraftReply(status, to_tag=tag, extra=extra), source)
 
     def to_broken(self, request: SipRequest, source: Endpoint, status: int) -> None:
         """Answer what could not be read, with no word more than the RFC wants: who sent it may be anybody.
@@ -167,7 +167,8 @@ class Answers:
         tag, agent = due.key[:8].hex(), self._identity.user_agent
         status, reason, body, media = reply.status, reply.reason, reply.body, reply.content_type
         extra = self._signed(self._extra, due.seal, status, media, body)
-        return build_response(due.request, status, reason, body, media, tag, agent, extra, due.source)
+        draft = DraftReply(status, reason, body, media, tag, agent, extra)
+        return build_response(due.request, draft, due.source)
 
     def _signed(
         self, extra: Headers, seal: Signature | None, status: int, media: str = "", body: bytes = b""

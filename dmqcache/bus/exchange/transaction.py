@@ -19,8 +19,9 @@ from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.runtime import Runtime, Timer
 from dmqcache.bus.sip.sip_message import SipResponse
 from dmqcache.bus.sip.uri import Endpoint
-from dmqcache.bus.timers import T1, T2, TIMEOUT, fast_pause, rfc_pause
+from dmqcache.bus.timers import TIMEOUT, fast_pause, rfc_pause
 from dmqcache.bus.trust.signature import Signature
+from dmqcache.defaults import T1, T2
 
 log = logging.getLogger(__name__)
 

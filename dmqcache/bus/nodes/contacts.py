@@ -27,19 +27,6 @@ MAX_MOVED = 256
 MAX_LOOKUPS = 64
 
 
-def learn(node: Node, message: SipMessage, now: float) -> None:
-    """Note what a message of ``node`` says about it."""
-    node.last_seen = now
-    agent = message.user_agent
-    if agent and agent != node.user_agent:
-        node.user_agent = agent
-    # Compared as text: every message carries it, and it changes only with the software.
-    supported = message.headers.get_all("supported")
-    if supported != node.supported_text:
-        node.supported_text = supported
-        node.supported = message.supported
-
-
 def _calls_itself(node: Node, uri: NodeURI, written: str) -> None:
     """Note what a request calls its sender. Only its own answer makes a name true; an IP address is believed
     where nothing better is known, as it leads nowhere else."""
@@ -76,8 +63,22 @@ class Contacts:
         self._lookups: dict[NodeURI, str] = {}
         #: Monotonic seconds when a node last sent a request on the notification channel.
         self._calls: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
+        #: The header lines from which ``Node.supported`` was read.
+        self._supported: WeakKeyDictionary[Node, list[str]] = WeakKeyDictionary()
         #: (name, host that calls itself so) -> when that was looked into.
         self._moved: Bounded[tuple[NodeURI, str], float] = Bounded(MAX_MOVED)
+
+    def learn(self, node: Node, message: SipMessage) -> None:
+        """Note what a message of ``node`` says about it."""
+        node.last_seen = self._runtime.now()
+        agent = message.user_agent
+        if agent and agent != node.user_agent:
+            node.user_agent = agent
+        # Compared as text: every message carries it, and it changes only with the software.
+        supported = message.headers.get_all("supported")
+        if supported != self._supported.get(node, []):
+            self._supported[node] = supported
+            node.supported = message.supported
 
     def sender(self, uri: NodeURI, written: str, source: Endpoint, message: SipMessage) -> Node | None:
         """The node that sent a request, if its source is the node's own address; else None, and whoever it
@@ -95,7 +96,7 @@ class Contacts:
             self._elsewhere(node, uri, written, source, message)
             return None
         _calls_itself(node, uri, written)
-        learn(node, message, self._runtime.now())
+        self.learn(node, message)
         if not node.active:
             self._verify(node)
         return node

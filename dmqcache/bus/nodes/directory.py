@@ -17,7 +17,7 @@ from dmqcache.bus.exchange.transaction import Outcome
 from dmqcache.bus.node import Node, NodeList
 from dmqcache.bus.nodes.budget import Budget
 from dmqcache.bus.nodes.complaints import Complaints
-from dmqcache.bus.nodes.contacts import Contacts, learn
+from dmqcache.bus.nodes.contacts import Contacts
 from dmqcache.bus.nodes.events import Events
 from dmqcache.bus.nodes.introduce import Introductions
 from dmqcache.bus.nodes.join import Joiner
@@ -152,7 +152,7 @@ class Directory:
 
     def add(self, uri: NodeURI) -> None:
         """Ask a node first-hand; it is pending until it answers."""
-        self.contacts.meet_named(uri, self._verifier.hearsay)
+        self.contacts.meet_named(uri, self.heard_of)
 
     def known(self, uri: NodeURI) -> Node:
         """The node with this URI. LookupError if there is none."""
@@ -171,8 +171,7 @@ class Directory:
             if outcome.status == 408 and unheard:
                 self._detector.unanswered(node)
             return
-        now = self._runtime.now()
-        learn(node, answer, now)
+        self.contacts.learn(node, answer)
         if outcome.rtt is not None:
             node.rtt.sample(outcome.rtt)
         if channel == self.notification.channel and outcome.status not in BUS_ANSWERS:
@@ -180,7 +179,7 @@ class Directory:
             self._complaints.refused(node, outcome.status)
             self._detector.unanswered(node)
             return
-        node.last_answer = now
+        node.last_answer = self._runtime.now()
         self._detector.answered(node)
         if not node.active and channel not in (self.notification.channel, KNOCK_CHANNEL):
             self._verifier.caller(node)
@@ -259,7 +258,7 @@ class Directory:
 
     def heard_of(self, node: Node) -> None:
         """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
-        self._verifier.hearsay(node)
+        self._verifier.hearsay(node, self._detector.lost_at(node))
 
     def heard_of_removed(self, uri: NodeURI) -> None:
         """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""

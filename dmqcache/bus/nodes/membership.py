@@ -39,8 +39,6 @@ MAX_LOST = 100
 #: Seconds for which hearsay does not bring a removed node back: longer than any Kamailio lists a dead one
 #: (measured: up to 149 s) by far.
 DEPARTED_SECONDS = 600.0
-#: Seconds that a node stays in the list unanswering: one that is back within minutes needs no gossip.
-REMOVE_INACTIVE = 300.0
 #: Ping intervals that a node which said goodbye stays.
 DISABLED_INTERVALS = 1
 #: Seconds that a node which never answered stays.
@@ -99,7 +97,7 @@ class Membership:
         counters: BusCounters,
         ping_interval: float,
         listener: MembershipListener,
-        remove_inactive: float = REMOVE_INACTIVE,
+        remove_inactive: float,
     ) -> None:
         """``ping_interval``, ``remove_inactive`` (0: never): seconds."""
         self.nodes = nodes
@@ -118,6 +116,7 @@ class Membership:
         self.lost: Bounded[NodeURI, Node] = Bounded(MAX_LOST)
         #: Messages in a row that nobody answered while the node was not active.
         self._misses: WeakKeyDictionary[Node, int] = WeakKeyDictionary()
+        self._last_up: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
 
     # -- ourselves
 
@@ -241,15 +240,19 @@ class Membership:
         """``node`` is active and has just started: its state is gone, so it is up anew."""
         if node.active:
             log.info("node %s has restarted", node.uri)
-            node.last_up = self._runtime.now()
+            self._last_up[node] = self._runtime.now()
             self._listener.node_up(node)
             self._events.post(Happening.UP, node)
 
     def says_it_started(self, node: Node) -> None:
         """``node`` sent a start-up notification, as a Kamailio does. It may be forged, so it is believed only
         now and then."""
-        if self._runtime.now() - node.last_up >= RESTART_GAP:
+        if self._runtime.now() - self.last_up(node) >= RESTART_GAP:
             self.restarted(node)
+
+    def last_up(self, node: Node) -> float:
+        """Monotonic seconds when ``node`` last became active, or said that it started anew; 0: never."""
+        return self._last_up.get(node, 0.0)
 
     def set_status(self, node: Node, status: NodeStatus) -> None:
         """An operator's word. ``disabled`` holds until the operator says otherwise, the others until there is
@@ -277,7 +280,7 @@ class Membership:
             self.lost.pop(node.uri, None)
         log.info("node %s is %s (it was %s)", node.uri, status, before)
         if status is NodeStatus.ACTIVE:
-            node.last_up = node.since
+            self._last_up[node] = node.since
             self._listener.node_up(node)
             self._events.post(Happening.UP, node)
         elif before is NodeStatus.ACTIVE:

@@ -24,11 +24,10 @@ from dmqcache.bus.peer import Later, Message, Peer, Reply, Response, Sending
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.bus.timers import TIMEOUT
+from dmqcache.defaults import NOTIFICATION_CHANNEL
 
 log = logging.getLogger(__name__)
 
-#: Kamailio's default.
-CHANNEL = "notification_peer"
 #: Hops of a start-up notification and of a ping, as Kamailio sends them.
 START_HOPS = 2
 PING_HOPS = 1
@@ -85,7 +84,7 @@ class Notification(Peer):
         instance: str,
         listener: NotificationListener,
         complaints: Complaints,
-        channel: str = CHANNEL,
+        channel: str = NOTIFICATION_CHANNEL,
     ) -> None:
         """``instance``: what our own line says of this start of ours."""
         super().__init__(channel)

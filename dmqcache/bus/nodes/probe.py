@@ -116,8 +116,7 @@ class FailureDetector:
 
     def answered(self, node: Node) -> None:
         """``node`` answered something."""
-        was_lost, node.lost_at = node.lost_at is not None, None
-        self._silence.answered()
+        was_lost = self._silence.answered(node)
         self._witnesses.forget(node)
         self._end(node)
         if was_lost:
@@ -170,7 +169,12 @@ class FailureDetector:
         round_ = self._rounds.get(node)
         if round_ is not None:
             return said_of_silent(round_.unanswered)
-        return said_of_lost(self._runtime.now() - node.lost_at) if node.lost_at is not None else 0
+        lost_at = self.lost_at(node)
+        return said_of_lost(self._runtime.now() - lost_at) if lost_at is not None else 0
+
+    def lost_at(self, node: Node) -> float | None:
+        """See :meth:`Silence.lost_at`."""
+        return self._silence.lost_at(node)
 
     # -- turns
 
@@ -203,7 +207,7 @@ class FailureDetector:
             return
         self._last_back = now
         for node in self._membership.nodes.others():
-            if node.lost_at is not None and not node.active and self._budget.take(leave=RESERVE):
+            if self.lost_at(node) is not None and not node.active and self._budget.take(leave=RESERVE):
                 self._look_again(node)
 
     def _ask_first(self) -> bool:
@@ -351,7 +355,7 @@ class FailureDetector:
 
     def _verdict(self, node: Node, round_: Round) -> None:
         now = self._runtime.now()
-        last_answer = node.last_answer if node.last_answer is not None else node.last_up
+        last_answer = node.last_answer if node.last_answer is not None else self._membership.last_up(node)
         seen = node.last_seen
         calls = seen is not None and seen >= round_.began and now - seen < CALL_SECONDS
         if calls and now - last_answer < MUTE_SECONDS:
@@ -362,8 +366,7 @@ class FailureDetector:
     def _lost(self, node: Node) -> None:
         round_ = self._end(node)
         self._membership.judge(node, Evidence.LOST)
-        node.lost_at = self._runtime.now()
-        self._silence.gave_up(round_.unanswered if round_ is not None else 0)
+        self._silence.gave_up(node, round_.unanswered if round_ is not None else 0)
         if round_ is not None and not round_.told:
             self._talks.tell()
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from weakref import WeakKeyDictionary
+
+from dmqcache.bus.node import Node
 
 #: Unanswered questions in a row to one node that prove it dead, our own and those of others together. With
 #: every fifth message lost on each way a living node fails so once in 1,600,000.
@@ -41,19 +44,27 @@ class Silence:
         self._last_answer = now()
         #: The last deaths: monotonic seconds, and how many questions of ours proved it.
         self._gone: deque[tuple[float, int]] = deque(maxlen=1_000)
+        #: Monotonic seconds when a node was given up that has answered nothing since.
+        self._lost_at: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
 
-    def answered(self) -> None:
-        """Somebody answered something."""
+    def answered(self, node: Node) -> bool:
+        """``node`` answered something. Returns whether it had been given up."""
         self._in_vain = 0
         self._last_answer = self._now()
+        return self._lost_at.pop(node, None) is not None
 
     def asked_in_vain(self) -> None:
         """A question has waited for as long as an answer takes."""
         self._in_vain += 1
 
-    def gave_up(self, own: int = 0) -> None:
-        """A node was given up, after ``own`` unanswered questions of ours."""
-        self._gone.append((self._now(), own))
+    def gave_up(self, node: Node, own: int = 0) -> None:
+        """``node`` was given up, after ``own`` unanswered questions of ours."""
+        self._lost_at[node] = now = self._now()
+        self._gone.append((now, own))
+
+    def lost_at(self, node: Node) -> float | None:
+        """Monotonic seconds when ``node`` was given up; None: it was not, or has answered since."""
+        return self._lost_at.get(node)
 
     @property
     def gone(self) -> int:

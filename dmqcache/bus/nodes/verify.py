@@ -113,11 +113,12 @@ class Verifier:
             self._asked[node] = self._runtime.now()
             self._ping(node)
 
-    def hearsay(self, node: Node) -> None:
-        """Another node holds ``node`` active, or an operator named it."""
+    def hearsay(self, node: Node, lost_at: float | None) -> None:
+        """Another node holds ``node`` active, or an operator named it. ``lost_at``: monotonic seconds when we
+        gave it up, if it has answered nothing since."""
         node.vouched = True
-        if node.lost_at is not None:
-            self._found_dead(node, node.lost_at)
+        if lost_at is not None:
+            self._found_dead(node, lost_at)
         elif self._since_asked(node) >= HEARSAY_GAP:
             self._enqueue(node)
 

@@ -84,6 +84,23 @@ class Draft(NamedTuple):
     body: bytes
 
 
+class DraftReply(NamedTuple):
+    """One reply before it is written."""
+
+    status: int
+    #: Empty: the usual phrase.
+    reason: str = ""
+    body: bytes = b""
+    #: Empty, or no body: no such header.
+    content_type: str = ""
+    #: Added to a To that has none.
+    to_tag: str = ""
+    #: Empty: no such header.
+    server: str = ""
+    #: Further headers.
+    extra: Sequence[tuple[str, str]] = ()
+
+
 def build_request(author: Author, draft: Draft) -> bytes:
     """One request.
 
@@ -113,25 +130,14 @@ def build_request(author: Author, draft: Draft) -> bytes:
     return head.encode("utf-8", "surrogateescape") + body
 
 
-def build_response(
-    request: Answerable,
-    status: int,
-    reason: str,
-    body: bytes,
-    content_type: str,
-    to_tag: str,
-    server: str,
-    extra: Sequence[tuple[str, str]] = (),
-    received: Endpoint | None = None,
-) -> bytes:
-    """The reply to a request: its Vias, From, To, Call-ID and CSeq copied, ``to_tag`` added to a To
-    without one.
+def build_response(request: Answerable, draft: DraftReply, received: Endpoint | None = None) -> bytes:
+    """The reply to a request: its Vias, From, To, Call-ID and CSeq copied.
 
-    An empty ``reason`` becomes the usual phrase; ``server`` and, without a body, Content-Type may be left out
-    by an empty text. ``received`` is where the request came from: it is noted in the top Via where the Via
-    says otherwise, or asks with ``rport``. Never raises for a request that was parsed: control characters in
-    a phrase or a value become spaces.
+    ``received`` is where the request came from: it is noted in the top Via where the Via says otherwise, or
+    asks with ``rport``. Never raises for a request that was parsed: control characters in a phrase or a value
+    become spaces.
     """
+    status, reason, body, content_type, to_tag, server, extra = draft
     headers = request.headers
     vias = headers.get_all("via")
     if received is not None:

@@ -121,9 +121,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         sock = self._transport.get_extra_info("socket")
         host, address = _peer(self._transport)
-        self._session = session = Session(self._shared, address)
-        session.end = self.close
-        session.push = self.push
+        self._session = session = Session(self._shared, address, self.close, self.push)
         refusal = ""
         if not self._clients.admit(self):
             refusal = "ERR max number of clients reached"

@@ -8,13 +8,18 @@ a lost reply; hence one bounded list for the whole server, with the last two pos
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Final
 
-#: Scans that may be under way at once, beyond which the one that stood still longest is forgotten.
+from dmqcache.bus.bounded import Bounded
+
+#: Scans that may be under way at once, beyond which the one that stood still longest is forgotten; and scans
+#: that came to their end whose last step can still be asked again.
 MAX_SCANS: Final = 10_000
 #: A cursor is SCAN * STEPS + STEP; with 2**31 scans it stays below the 2**53 that JavaScript can hold.
 STEPS: Final = 1 << 20
+
+#: Step -> table and last key, of the last two steps of a scan.
+Positions = dict[int, tuple[str, str]]
 
 
 class Cursors:
@@ -23,7 +28,8 @@ class Cursors:
 
     def __init__(self, first: int = 1) -> None:
         self._next = first
-        self._scans: OrderedDict[int, dict[int, tuple[str, str]]] = OrderedDict()
+        self._scans: Bounded[int, Positions] = Bounded(MAX_SCANS)
+        self._finished: Bounded[int, Positions] = Bounded(MAX_SCANS)
 
     def __len__(self) -> int:
         return len(self._scans)
@@ -31,10 +37,11 @@ class Cursors:
     def find(self, cursor: int, table: str) -> str:
         """The key after which a scan of ``table`` goes on. KeyError if this is no such scan."""
         scan, step = divmod(cursor, STEPS)
-        of_table, key = self._scans[scan][step]
+        known = self._scans if scan in self._scans else self._finished
+        of_table, key = known[scan][step]
         if of_table != table:
             raise KeyError(cursor)
-        self._scans.move_to_end(scan)
+        known.touch(scan)
         return key
 
     def advance(self, cursor: int, table: str, key: str) -> int:
@@ -42,12 +49,9 @@ class Cursors:
         scan, step = divmod(cursor, STEPS)
         if not cursor:
             scan, self._next = self._next, self._next % (1 << 31) + 1
-            if len(self._scans) >= MAX_SCANS:
-                self._scans.popitem(last=False)
-            self._scans[scan] = {}
         following = (step + 1) % STEPS
         # Ten thousand others may have begun since this step of it did.
-        positions = self._scans.setdefault(scan, {})
+        positions = self._finished.pop(scan, None) or self._scans.get(scan, {})
         kept = {step: positions[step]} if step in positions else {}
         self._scans[scan] = kept | {following: (table, key)}
         return scan * STEPS + following
@@ -56,4 +60,4 @@ class Cursors:
         """The scan came to its end. Its last step can be asked again until others push it out."""
         scan = cursor // STEPS
         if scan in self._scans:
-            self._scans.move_to_end(scan, last=False)
+            self._finished[scan] = self._scans.pop(scan)

@@ -52,7 +52,6 @@ class KeyEvents:
         self._subscriptions = subscriptions
         self._letters: frozenset[str] = frozenset()
         self._forget: list[Callable[[], None]] = []
-        subscriptions.changed = self._changed
 
     @property
     def letters(self) -> str:
@@ -62,9 +61,10 @@ class KeyEvents:
     def tell(self, letters: frozenset[str]) -> None:
         """From now on tell this. Without ``K`` or ``E`` nothing is."""
         self._letters = letters
-        self._changed()
+        self.look()
 
-    def _changed(self) -> None:
+    def look(self) -> None:
+        """Somebody came or went: tables are listened to while somebody may want to hear."""
         wanted = bool(self._letters & {"K", "E"}) and self._subscriptions.may_want_keys
         if wanted and not self._forget:
             self._forget = [

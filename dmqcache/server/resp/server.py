@@ -74,12 +74,11 @@ class RespServer:
             max_clients=max_clients,
             room=max_clients,
             started=time.monotonic(),
+            protected=self._doors.protected,
+            load_users=self.reload if self._doors.from_file else None,
         )
-        self.shared.protected = self._doors.protected
-        if self._doors.from_file:
-            self.shared.load_users = self.reload
         self.shared.key_events.tell(parse_letters(key_events))
-        node.channels.deliver = self.shared.subscriptions.deliver
+        node.channels.deliver_to(self.shared.subscriptions.deliver)
         self._clients = Clients(self.shared)
         self._servers: list[asyncio.Server] = []
         self._path_bound = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from dmqcache.metrics.node_view import NodeView
 from dmqcache.server.resp.acl import User, Users
@@ -25,8 +25,9 @@ Answer = bytes | Coroutine[Any, Any, bytes]
 class ServedChannels(Protocol):
     """What clients need of a node's channels."""
 
-    #: Hands a message to the clients that subscribe to its channel; returns to how many. The server sets it.
-    deliver: Callable[[str, str], int]
+    def deliver_to(self, deliver: Callable[[str, str], int]) -> None:
+        """From now on ``deliver`` hands each message to the clients that subscribe to its channel; it returns
+        to how many."""
 
     @property
     def declared(self) -> Mapping[str, str]:
@@ -113,11 +114,12 @@ class Shared:
     protected: bool = False
     sessions: dict[int, Session] = field(default_factory=dict)
     next_id: int = 1
-    subscriptions: Subscriptions = field(default_factory=Subscriptions)
+    subscriptions: Subscriptions = field(init=False)
     #: What is told of keys to those who subscribe.
     key_events: KeyEvents = field(init=False)
 
     def __post_init__(self) -> None:
+        self.subscriptions = Subscriptions(lambda: self.key_events.look())
         self.key_events = KeyEvents(self.node.tables, self.subscriptions)
 
 
@@ -164,7 +166,10 @@ class Session:
         "watched_bytes",
     )
 
-    def __init__(self, shared: Shared, address: str) -> None:
+    def __init__(
+        self, shared: Shared, address: str, end: Callable[[], None], push: Callable[[bytes], None]
+    ) -> None:
+        """``end`` closes the connection, ``push`` writes to the client beside the replies."""
         self.shared = shared
         self.address = address
         self.id = shared.next_id
@@ -174,10 +179,8 @@ class Session:
         #: A command of this client is under way, and those behind it wait.
         self.waiting = False
         self.library = self.library_version = ""
-        #: Closes the connection; whoever moves the bytes sets it.
-        self.end: Callable[[], None] = lambda: None
-        #: Writes to the client, beside the replies; set as the last one.
-        self.push: Callable[[bytes], None] = lambda data: None
+        self.end: Final = end
+        self.push = push
         #: What it subscribes to: see ``subscriptions.py``.
         self.channels: dict[str, None] = {}
         self.patterns: dict[str, None] = {}

@@ -43,12 +43,12 @@ class _Pattern(NamedTuple):
 class Subscriptions:
     """All subscriptions of one server."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
+        """``changed`` is told when somebody came or went."""
+        self._changed = changed
         self._channels: dict[str, dict[Subscriber, None]] = {}
         self._patterns: dict[str, _Pattern] = {}
         self._key_channels = 0
-        #: Told when somebody came or went.
-        self.changed: Callable[[], None] = lambda: None
 
     @property
     def channels(self) -> list[str]:
@@ -119,7 +119,7 @@ class Subscriptions:
     def _came_or_went(self, who: Subscriber, size: int) -> None:
         who.subscribed_bytes += size
         who.restrict()
-        self.changed()
+        self._changed()
 
     def deliver(self, channel: str, body: str) -> int:
         """Give a message to those who subscribe to its channel; returns how often it was given."""

@@ -78,7 +78,7 @@ class Baselines:
         flushed = ms_of(table.floor)
         if asked_ms is not None and asked_ms <= flushed:
             return False
-        if flushed + table.tombstone_ttl * 1000 < self._ground.clock.wall_ms():
+        if flushed + table.limits.tombstone_ttl * 1000 < self._ground.clock.wall_ms():
             return True
         if node in self._floors:
             return self._floors[node].get(table.name) == table.floor

@@ -12,7 +12,6 @@ later: a client's write that is still on its way beats it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Final
 
 from dmqcache.store.ground import Ground
@@ -21,7 +20,7 @@ from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import PROVISIONAL, Cell
 from dmqcache.store.table.clock import ms_of, version_at
-from dmqcache.store.table.merge import MINE, REPEATED, SHOWN, TIE
+from dmqcache.store.table.merge import NOTHING_KNOWN, Collision
 from dmqcache.store.table.table import Table
 
 #: Seconds of quiet: longer than what is under way takes to land on a network that loses nothing.
@@ -44,14 +43,12 @@ class Collisions:
         self._outboxes = outboxes
         self._arrivals = arrivals
         self._dialects = dialects
-        self._waiting: dict[tuple[str, str], tuple[float, int]] = {}
+        self._waiting: dict[tuple[str, str], tuple[float, Collision]] = {}
         self._timed = False
         self._collecting = False
-        for table in ground.replicated():
-            table.on_overwrite = partial(self._overwritten, arrivals[table.name])
 
-    def _overwritten(self, arrivals: KamailioArrivals, cell: Cell) -> None:
-        """A write of this node follows another node's."""
+    def overwritten(self, arrivals: KamailioArrivals, cell: Cell) -> None:
+        """A write of this node follows another node's, in the table of these arrivals."""
         if arrivals.overwritten(cell) and not self._collecting:
             self._collecting = True
             self._ground.runtime.call_later(0, self._collect_soon)
@@ -69,7 +66,7 @@ class Collisions:
                 counted, arrivals.counted = arrivals.counted, {}
                 self._tell_counters(arrivals.table, counted)
             for key, kind in arrivals.collisions.items():
-                before = self._waiting.pop((name, key), (0.0, 0))[1]
+                before = self._waiting.pop((name, key), (0.0, NOTHING_KNOWN))[1]
                 if len(self._waiting) < MAX_WAITING:
                     self._waiting[name, key] = (due, before | kind)
             arrivals.collisions.clear()
@@ -114,25 +111,25 @@ class Collisions:
             due = next(iter(self._waiting.values()))[0]
             self._ground.runtime.call_later(max(0.01, due - now), self._settle)
 
-    def _agree(self, table: Table, cell: Cell, kind: int) -> bool:
+    def _agree(self, table: Table, cell: Cell, kind: Collision) -> bool:
         """Have Kamailio nodes hold what we do. False: not yet, the key is still being written."""
         designated = self._outboxes.designated
         if cell.counts is not None:
             self._tell_counters(table, {cell.key: None})
         elif (
-            kind & SHOWN
-            or (kind & TIE and (designated or not cell.writer))
-            or (cell.flags & PROVISIONAL and (designated or kind & MINE))
+            kind & Collision.SHOWN
+            or (kind & Collision.TIE and (designated or not cell.writer))
+            or (cell.flags & PROVISIONAL and (designated or kind & Collision.MINE))
         ):
             last = ms_of(cell.last_modified())
             if last > table.clock.wall_ms() - SETTLE_S * 1000:
                 return False
             stamp = version_at(last + 1)
-            if kind & SHOWN or cell.flags & PROVISIONAL:
+            if kind & Collision.SHOWN or cell.flags & PROVISIONAL:
                 # Some node, or a Kamailio 6.2, may hold it with a version up to now.
                 stamp = max(stamp, table.clock.version())
             table.rewrite(cell, stamp)
-        elif kind & REPEATED or not cell.writer or (designated and self._is_kamailio(cell.writer)):
+        elif kind & Collision.REPEATED or not cell.writer or (designated and self._is_kamailio(cell.writer)):
             self._outboxes.name_keys(table, [cell.key], self._outboxes.of_kamailios())
         return True
 

@@ -35,7 +35,7 @@ from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import NEVER, UNDATED, Cell
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.clock import ms_of
-from dmqcache.store.table.merge import REPEATED, SHOWN, TIE
+from dmqcache.store.table.merge import NOTHING_KNOWN, Collision
 
 #: Bytes of a batch: below what Kamailio itself sends (60,000), so that a lost fragment costs less.
 BATCH_BYTES: Final = 16_000
@@ -220,7 +220,8 @@ class KamailioCourier:
         if message.sending is not None:
             message.sending.cancel()
         # A copy may come after what is told now, and with a later time where it had none.
-        names, kind = message.names, REPEATED | (SHOWN if message.undated else 0)
+        names, shown = message.names, Collision.SHOWN if message.undated else NOTHING_KNOWN
+        kind = Collision.REPEATED | shown
         self._ground.runtime.call_later(LATE_COPY_S, lambda: self._retell(names, kind))
         if not message.time:
             delivery.rounds[0].appendleft(Message(names, since=message.since))
@@ -261,7 +262,7 @@ class KamailioCourier:
         for table, key in message.names:
             cell = table.cells.get(key)
             if cell is not None and cell.flags & UNDATED and ms_of(cell.last_modified()) <= wall:
-                self._arrivals[table.name].collided(cell, TIE)
+                self._arrivals[table.name].collided(cell, Collision.TIE)
                 found = True
         if found:
             self._collisions.collect()
@@ -283,7 +284,7 @@ class KamailioCourier:
             ]
         )
 
-    def _retell(self, names: list[Name], kind: int = REPEATED) -> None:
+    def _retell(self, names: list[Name], kind: Collision = Collision.REPEATED) -> None:
         """Tell what these keys hold once more when they are quiet."""
         if self._ground.stopped:
             return

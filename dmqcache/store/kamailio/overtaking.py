@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_right
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -104,9 +103,12 @@ class SendingOrder:
 
     def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
         self._memory_bytes = memory_bytes
-        #: By name, those that sent something last at the end.
-        self._processes: OrderedDict[str, _Process] = OrderedDict()
         self._bytes = 0
+        #: By name, those that sent something last at the end.
+        self._processes: Bounded[str, _Process] = Bounded(max(1, memory_bytes // PROCESS_BYTES), self._forgot)
+
+    def _forgot(self, name: str, process: _Process) -> None:
+        self._bytes -= process.bytes
 
     def sent(self, call_id: str, now: float) -> Sent | None:
         """When the message had been sent; None where the Call-ID tells nothing. ``now``: monotonic seconds of
@@ -117,20 +119,19 @@ class SendingOrder:
         number, name = int(found[1], 16), found[2]
         process = self._processes.get(name)
         if process is not None and abs(number - process.numbers[-1]) < NEAR:
-            self._processes.move_to_end(name)
+            self._processes.touch(name)
             if number <= process.numbers[-1]:
                 moment, latest = process.moment_of(number)
                 return Sent(moment, True, name, number, latest)
         else:
             self._bytes -= 0 if process is None else process.bytes
             process = self._processes[name] = _Process()
-            self._processes.move_to_end(name)
             self._bytes += process.bytes
         before = process.bytes
         process.add(number, now)
         self._bytes += process.bytes - before
         while self._bytes > self._memory_bytes and len(self._processes) > 1:
-            self._bytes -= self._processes.popitem(last=False)[1].bytes
+            self._processes.drop_oldest()
         return Sent(now, False, name, number)
 
 
@@ -153,17 +154,13 @@ class EarlyTimes:
     messages: if the set is lost at first, the time comes first, for nothing or for an old value."""
 
     def __init__(self) -> None:
-        self._times: dict[tuple[str, str], EarlyTime] = {}
+        self._times: Bounded[tuple[str, str], EarlyTime] = Bounded(MAX_TIMES)
 
     def remember(self, key: str, sender: str, time: EarlyTime) -> None:
         """``sender`` gave ``key`` a time to live."""
-        self._times.pop((key, sender), None)
         self._times[key, sender] = time
-        while self._times:
-            oldest = next(iter(self._times))
-            if len(self._times) <= MAX_TIMES and self._times[oldest].came >= time.came - KEPT_S:
-                break
-            del self._times[oldest]
+        while next(iter(self._times.values())).came < time.came - KEPT_S:
+            self._times.drop_oldest()
 
     def take(self, key: str, sender: str, now: float, sent: Sent | None) -> EarlyTime | None:
         """What ``sender`` said of ``key`` lately and after it had sent what comes now; once."""

@@ -34,7 +34,7 @@ from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import NEVER, PROVISIONAL, Cell
 from dmqcache.store.table.clock import ms_of, version_at
-from dmqcache.store.table.merge import TIE, is_key
+from dmqcache.store.table.merge import Collision, is_key
 from dmqcache.store.table.settings import MAX_AUTOEXPIRE_S
 from dmqcache.store.table.table import Table
 from dmqcache.store.table.version import Verdict
@@ -210,7 +210,7 @@ class ShownCells:
         elif theirs:
             if theirs == ours:
                 # A 6.2 takes only what is later than what it has.
-                self._arrivals[table.name].collided(held, TIE)
+                self._arrivals[table.name].collided(held, Collision.TIE)
             self._ours_wins(inquiry, table, held.key)
         else:
             self._judge(inquiry, table, held.key, cell.value, left)

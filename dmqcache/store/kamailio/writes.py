@@ -17,7 +17,7 @@ from dmqcache.store.kamailio.overtaking import EarlyTime, EarlyTimes, LastWrites
 from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, NEVER, PROVISIONAL, Cell, Value
 from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
 from dmqcache.store.table.happenings import Telling
-from dmqcache.store.table.merge import TIE, Arrivals, state_of
+from dmqcache.store.table.merge import Arrivals, Collision, state_of
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
 from dmqcache.store.table.settings import MAX_AUTOEXPIRE_S
 from dmqcache.store.table.store_counters import StoreCounters
@@ -222,7 +222,7 @@ class KamailioArrivals(Arrivals):
         verdict = self._compare(cell, came)
         tie = self.table.floor + 1 < came.stamp and self._is_shown_alike(cell, came)
         if self.watch and tie and verdict is not Verdict.SAME:
-            self.collided(cell, TIE)
+            self.collided(cell, Collision.TIE)
         return verdict
 
     def _has_ended(self, cell: Cell, came: State) -> bool:

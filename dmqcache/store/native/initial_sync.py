@@ -73,7 +73,7 @@ class InitialSync:
         #: Who gives the state now, or gave it last.
         self.donor: NodeURI | None = None
         #: What is done when the state is there, before it is served: told what to call in the end.
-        self.fill: Callable[[Callable[[], None]], None] = lambda then: then()
+        self._fill: Callable[[Callable[[], None]], None] = lambda then: then()
         self._filling = False
         self.started_at = 0.0
         self.ready_at: float | None = None
@@ -83,6 +83,10 @@ class InitialSync:
         #: Those that had it, and have given it; and how often a comparison failed.
         self._synced: dict[NodeURI, None] = {}
         self._failed: Counter[NodeURI] = Counter()
+
+    def fill_first(self, fill: Callable[[Callable[[], None]], None]) -> None:
+        """Before the node serves, call ``fill``, which calls what it is given when it is done."""
+        self._fill = fill
 
     def start(self, seeds: bool) -> None:
         """Begin; without seeds there is nobody to ask, but nodes that know this one may come."""
@@ -243,7 +247,7 @@ class InitialSync:
     def _finish(self, why: str, level: int = logging.INFO) -> None:
         if not self._filling:
             self._filling = True
-            self.fill(lambda: self._serve(why, level))
+            self._fill(lambda: self._serve(why, level))
 
     def _serve(self, why: str, level: int) -> None:
         if self._ground.stopped:

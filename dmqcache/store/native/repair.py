@@ -6,14 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.store.ground import Channel, Ground
-from dmqcache.store.native.answer_reader import AnswerReader
-from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.native_message import Done
 from dmqcache.store.native.repair_session import Session
-from dmqcache.store.native.with_node import WithNode
-from dmqcache.store.outbox.outboxes import Outboxes
-from dmqcache.store.table.leaves import LeafIndexes
+from dmqcache.store.native.with_node import Ways
 
 #: Seconds from an outbox's overflow to the repair.
 OVERFLOW_PAUSE_S: Final = 1.0
@@ -26,24 +21,17 @@ class Repair:
 
     def __init__(
         self,
-        ground: Ground,
-        outboxes: Outboxes,
-        channel: Channel,
-        leaves: LeafIndexes,
-        floors: Floors,
-        answers: AnswerReader,
+        ways: Ways,
+        *,
         local: NodeURI,
         interval: float,
         on_end: Callable[[NodeURI, str, bool], None],
     ) -> None:
         """``interval``: seconds between two comparisons, about. ``on_end(node, outcome, ready)``: a
         comparison has ended "equal", "repaired" or "failed"; ``ready``: the node has the whole state."""
-        self._ground = ground
-        self._outboxes = outboxes
-        self._channel = channel
-        self._leaves = leaves
-        self._floors = floors
-        self._answers = answers
+        self._ways = ways
+        self._ground = ways.ground
+        self._outboxes = ways.outboxes
         self._local = local
         self._interval = interval
         self._on_end = on_end
@@ -133,10 +121,7 @@ class Repair:
         if outbox is None or not outbox.open:
             self._next()
             return
-        with_node = WithNode(
-            node, self._ground, self._outboxes, self._channel, self._leaves, self._floors, self._answers
-        )
-        self.session = Session(with_node, self._ended, self._next_id)
+        self.session = Session(self._ways.to(node), self._ended, self._next_id)
         self.session.start()
 
     def _ended(self, session: Session, outcome: str) -> None:

@@ -62,6 +62,7 @@ class Replica(Peer):
         floors: Floors,
         donor: Donor,
         repair: Repair,
+        *,
         nodes: NodeListener,
         hearsay: HearsayRule,
         merged: Callable[[], None],

@@ -20,16 +20,28 @@ ANSWER_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class WithNode:
-    """Everything that a session with one node needs."""
+class Ways:
+    """What sessions with dmqcache nodes stand on, whichever node it is."""
 
-    node: NodeURI
     ground: Ground
     outboxes: Outboxes
     channel: Channel
     leaves: LeafIndexes
     floors: Floors
     answers: AnswerReader
+
+    def to(self, node: NodeURI) -> WithNode:
+        """The same for one node."""
+        return WithNode(
+            self.ground, self.outboxes, self.channel, self.leaves, self.floors, self.answers, node
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WithNode(Ways):
+    """Everything that a session with one node needs."""
+
+    node: NodeURI
 
     def send(self, message: NativeMessage, answered: Callable[[Response], None]) -> None:
         """Ask the node something."""

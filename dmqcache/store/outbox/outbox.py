@@ -95,15 +95,24 @@ class Outbox:
     """One remote node's outbox."""
 
     def __init__(
-        self, node: NodeURI, courier: Courier, now: Callable[[], float], limit: int, *, native: bool = False
+        self,
+        node: NodeURI,
+        courier: Courier,
+        now: Callable[[], float],
+        limit: int,
+        on_overflow: Callable[[Outbox], None],
+        *,
+        native: bool = False,
     ) -> None:
-        """``limit``: keys that are named at most. ``native``: the node is a dmqcache node."""
+        """``limit``: keys that are named at most. ``on_overflow``: told when it is passed while the node is
+        there. ``native``: the node is a dmqcache node."""
         self.node = node
         self.name = str(node)
         self.native = native
         self.limit = limit
         self._courier = courier
         self._now = now
+        self._on_overflow = on_overflow
         #: Whether the node takes messages now.
         self.open = False
         #: The limit was passed: names were forgotten, only a repair brings the node up to date.
@@ -120,8 +129,6 @@ class Outbox:
         self.compared = False
         #: The number of the oldest change whose name was forgotten so.
         self._forgotten: int | None = None
-        #: Told when the limit is passed while the node is there.
-        self.on_overflow: Callable[[], None] = lambda: None
         #: A pump is scheduled for the end of the pause.
         self.alarmed = False
         #: Unix ms until which the node surely had heard us, when it was lost; None: it never was.
@@ -239,7 +246,7 @@ class Outbox:
             for changed in self.changed.values():
                 changed.clear()
             if self.open:
-                self.on_overflow()
+                self._on_overflow(self)
 
     def _take(self, most: int) -> Batch | None:
         """The next batch, at most ``most`` cells, and on its way from now on."""

@@ -7,7 +7,6 @@ one node has still to be told is ``outbox.py``'s business; when a node comes or 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from typing import Final
 
 from dmqcache.bus.sip.uri import NodeURI
@@ -76,9 +75,8 @@ class Outboxes(Mapping[NodeURI, Outbox]):
             if outbox is not None:
                 outbox.shut()
             outbox = self._outboxes[node] = Outbox(
-                node, courier, self._ground.clock.now, self._limit, native=native
+                node, courier, self._ground.clock.now, self._limit, self._on_overflow, native=native
             )
-            outbox.on_overflow = partial(self._on_overflow, outbox)
             if not native:
                 # What a Kamailio wrote while we were off counts like what it wrote while it was cut off.
                 outbox.lost_at = self.absent_since
@@ -147,11 +145,12 @@ class Outboxes(Mapping[NodeURI, Outbox]):
 
     # -- what is to be told ------------------------------------------------------------------------------
 
-    def on_change(self, table: Table) -> Callable[[Cell], None]:
-        """The hook of a table: names the key of a local change in each outbox. It is on every write's way."""
-        named_in = self._named_in.setdefault(table.name, [])
+    def on_change(self, table: str) -> Callable[[Cell], None]:
+        """What a table is to call: it names the key of a local change in each outbox. It is on every write's
+        way."""
+        named_in = self._named_in.setdefault(table, [])
         changes = self._ground.counters.changes
-        origin = (table.name, "local")
+        origin = (table, "local")
 
         def changed(cell: Cell) -> None:
             number = self._number = self._number + 1

@@ -25,6 +25,7 @@ from dmqcache.store.table.counts import dated
 from dmqcache.store.table.digest import Digest
 from dmqcache.store.table.expiry import ExpiryIndex
 from dmqcache.store.table.happenings import FLUSHED, GONE, NOTHING, OVER, Events, Telling, of_write
+from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.order import KeyOrder
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import TableCounters
@@ -40,7 +41,14 @@ FEW_KEPT: Final = 4
 class Cells:
     """Live cells and tombstones by key."""
 
-    def __init__(self, settings: TableSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: TableSettings,
+        clock: Clock,
+        limits: TableLimits | None = None,
+        listener: TableListener | None = None,
+    ) -> None:
+        """``listener``: who is told what happens here; None: nobody."""
         self.settings = settings
         self.name = settings.name
         self.clock = clock
@@ -59,18 +67,11 @@ class Cells:
         self._use_digest()
         #: The keys of the tombstones.
         self.tombstones = Tombstones()
-        #: Seconds for which a tombstone is remembered at least.
-        self.tombstone_ttl = 900.0
-        self.tombstone_limit = 100_000
-        #: Told of each cell that expires, once, when that is noticed.
-        self.on_expire: Callable[[Cell], None] = lambda cell: None
+        self.limits: Final = limits or TableLimits()
+        self.listener: Final = listener or TableListener()
         #: Cells that a flush killed and whose memory is not given back yet.
         self._emptied: list[dict[str, Cell]] = []
-        #: Told of each flush, made here or elsewhere, after it.
-        self.on_floor: Callable[[], None] = lambda: None
-        #: Told of the key of each cell that changes, whoever wrote it, and what that is (of all keys: an
-        #: empty one); None: nobody watches.
-        self.on_touch: Callable[[str, Events], None] | None = None
+        self._on_touch: Callable[[str, Events], None] | None = None
         #: What is written now is to those who listen.
         self.telling = Telling.WRITE
         #: The keys of cells that changed since whoever keeps the table on disk took them; None: nobody does.
@@ -102,7 +103,7 @@ class Cells:
         self.counters.expirations += 1
         cell.flags = EXPIRED
         self._to_tombstone(cell)
-        self.on_expire(cell)
+        self.listener.expired(cell)
 
     def generation(self, dead: Cell) -> int:
         """The version under which all nodes begin to count again in a key that is not there.
@@ -126,8 +127,8 @@ class Cells:
             digest = plain_digest(cell.hash, value, stamp, ttl, flags)
         else:
             digest = counter_digest(cell.hash, stamp, cell.counts)
-        if self.on_touch is not None:
-            self.on_touch(cell.key, of_write(cell, value, ttl, expires, flags, self.telling))
+        if self._on_touch is not None:
+            self._on_touch(cell.key, of_write(cell, value, ttl, expires, flags, self.telling))
         held = cell.value
         if held is None:
             self.live += 1
@@ -179,12 +180,22 @@ class Cells:
         self.tombstones.add(cell.key, self.clock.now(), bool(cell.flags & EXPIRED))
         self.touch(cell.key, events)
 
+    def tell_touches(self, told: Callable[[str, Events], None] | None) -> None:
+        """From now on tell of the key of each cell that changes, whoever writes it, and what that is (of all
+        keys: an empty one); None: nobody watches."""
+        self._on_touch = told
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody is told of each key that changes."""
+        return self._on_touch is not None
+
     def touch(self, key: str, events: Events = NOTHING) -> None:
         """A cell changed, or is gone: on disk it is to be written anew."""
         if self.touched is not None:
             self.touched[key] = None
-        if self.on_touch is not None:
-            self.on_touch(key, events)
+        if self._on_touch is not None:
+            self._on_touch(key, events)
 
     def raise_floor(self, floor: int) -> int:
         """Everything with a version up to ``floor`` is dead; returns how many cells died.
@@ -197,9 +208,9 @@ class Cells:
             count = self._begin_anew(kept)
         else:
             count = self._kill([cell for cell in self.cells.values() if cell.stamp <= floor])
-        self.on_floor()
-        if self.on_touch is not None:
-            self.on_touch("", FLUSHED)
+        self.listener.floor_raised(floor)
+        if self._on_touch is not None:
+            self._on_touch("", FLUSHED)
         return count
 
     def _kill(self, dead: list[Cell]) -> int:
@@ -220,8 +231,8 @@ class Cells:
         for cell in kept:
             del former[cell.key]
         for cell in former.values():
-            if self.on_touch is not None and cell.value is not None:
-                self.on_touch(cell.key, NOTHING)
+            if self._on_touch is not None and cell.value is not None:
+                self._on_touch(cell.key, NOTHING)
             # Whoever holds one, as an index of leaves does, must see that it is dead.
             cell.value = None
             cell.digest = 0
@@ -276,8 +287,8 @@ class Cells:
         """Forget up to ``limit`` tombstones that are old enough, unless they are ``held`` for a node that
         has not heard of them; those above the table's limit are forgotten in any case. ``behind``: a node
         that is there has not heard of all yet: the limit is several times as high."""
-        oldest = self.clock.now() - self.tombstone_ttl * 1.1
-        most = self.tombstone_limit * (BEHIND_FACTOR if behind else 1)
+        oldest = self.clock.now() - self.limits.tombstone_ttl * 1.1
+        most = self.limits.tombstone_limit * (BEHIND_FACTOR if behind else 1)
         forgotten = self.tombstones.due(limit, oldest, most, held or behind)
         for key in forgotten:
             self.tombstones.remove(key)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from dmqcache.store.table.cell import Value
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.happenings import FLUSHED, Events
+from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.settings import TableSettings
 
 
@@ -51,7 +53,7 @@ class Changes:
         to call when nobody wants to know any more."""
         entry = (prefix, callback)
         self._told.append(entry)
-        self._table.on_touch = self._touched
+        self._table.tell_touches(self._touched)
 
         def forget() -> None:
             if entry in self._told:
@@ -66,7 +68,7 @@ class Changes:
         """From now on call ``callback`` at once with the key and what happens to it, each time (of a flush:
         with an empty key). It must not write to the table. Returns what to call at the end."""
         self._listeners.append(callback)
-        self._table.on_touch = self._touched
+        self._table.tell_touches(self._touched)
 
         def forget() -> None:
             if callback in self._listeners:
@@ -78,7 +80,7 @@ class Changes:
     def _rest(self) -> None:
         """Nothing is done for nobody."""
         if not self._told and not self._listeners:
-            self._table.on_touch = None
+            self._table.tell_touches(None)
 
     def _touched(self, key: str, events: Events) -> None:
         if events:
@@ -111,16 +113,39 @@ Subscribe = Callable[[Callable[[Change], object], str], Callable[[], None]]
 NewWatch = Callable[[Subscribe, str], AsyncIterator[Change]]
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The node that a table is part of, once it runs: its loop and its thread."""
+
+    #: Raises where the thread is not the node's.
+    guard: Callable[[], None]
+    later: Later
+    #: Told what a callback of somebody who watches raised.
+    failed: Callable[[Exception], None]
+    new_watch: NewWatch
+
+
 class Watched(Cells):
     """Cells of a node that runs: they can be watched, and written to on its loop's thread only."""
 
-    def __init__(self, settings: TableSettings, clock: Clock) -> None:
-        super().__init__(settings, clock)
+    def __init__(
+        self,
+        settings: TableSettings,
+        clock: Clock,
+        limits: TableLimits | None = None,
+        listener: TableListener | None = None,
+        home: Home | None = None,
+    ) -> None:
+        """``home``: without one it cannot be watched, and nobody looks at threads."""
+        super().__init__(settings, clock, limits, listener)
         #: Raises where the thread is not the node's, or the node is stopping. None: nobody looks.
-        self.guard: Callable[[], None] | None = None
-        #: Set by the node, as is the next.
-        self.changes: Changes | None = None
-        self.new_watch: NewWatch | None = None
+        self.guard = None if home is None else home.guard
+        self._home = home
+        self._changes = None if home is None else Changes(self, home.later, home.failed)
+
+    def guard_by(self, guard: Callable[[], None]) -> None:
+        """From now on this is asked before each write, and raises if there must be none."""
+        self.guard = guard
 
     @contextmanager
     def by_itself(self) -> Iterator[None]:
@@ -144,10 +169,10 @@ class Watched(Cells):
     def watch(self, prefix: str = "") -> AsyncIterator[Change]:
         """``async for change in table.watch("user:")``: the same, as a loop. It begins now."""
         changes = self._running()
-        assert self.new_watch is not None
-        return self.new_watch(changes.subscribe, prefix)
+        assert self._home is not None
+        return self._home.new_watch(changes.subscribe, prefix)
 
     def _running(self) -> Changes:
-        if self.changes is None:
+        if self._changes is None:
             raise RuntimeError(f"table {self.name!r} can be watched while its node runs")
-        return self.changes
+        return self._changes

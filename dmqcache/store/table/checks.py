@@ -14,8 +14,6 @@ from dmqcache.store.table.json_bytes import quote
 
 #: Characters; Kamailio's keys are far shorter, and a key is repeated in every message.
 MAX_KEY_LENGTH: Final = 4096
-#: Bytes; what one SIP message can carry beside its headers without a second thought about memory.
-MAX_VALUE_BYTES: Final = 1 << 20
 
 
 def checked_key(key: str) -> str:

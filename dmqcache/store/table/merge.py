@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from enum import IntFlag, auto
 from typing import Final
 
 from dmqcache.store.table.cell import (
@@ -31,18 +32,31 @@ from dmqcache.store.table.version import State, Verdict, merge
 #: Milliseconds within which two writes of one key by two nodes count as simultaneous: a retransmission of
 #: Kamailio's (T1, 500 ms) and as much again.
 SIMULTANEOUS_MS: Final = 1000
-#: What is known of a collision: that it was one; a write of this node was overwritten; both had the same
-#: version; Kamailio nodes hold something else, and nobody but us knows that: they had it before all of us,
-#: or were shown a later version of a counter than that of the set which wins.
-SEEN, MINE, TIE, SHOWN = 1, 2, 4, 8
-#: A copy of an older message, or another node's word, may still be on its way to a Kamailio, which keeps what
-#: comes last.
-REPEATED = 16
-
 #: Pairs of a sender and a reason that are named in the log.
 MAX_TOLD: Final = 100
 
 log = logging.getLogger("dmqcache.store")
+
+
+class Collision(IntFlag):
+    """What is known of a key that was written in two places at nearly the same time."""
+
+    #: It was.
+    SEEN = auto()
+    #: A write of this node was overwritten, or follows another's.
+    MINE = auto()
+    #: Both writes had the same version.
+    TIE = auto()
+    #: Kamailio nodes hold something else, and nobody but us knows that: they had it before all of us, or were
+    #: shown a later version of a counter than that of the set which wins.
+    SHOWN = auto()
+    #: A copy of an older message, or another node's word, may still be on its way to a Kamailio, which keeps
+    #: what comes last.
+    REPEATED = auto()
+
+
+#: Nothing more is known.
+NOTHING_KNOWN: Final = Collision(0)
 
 
 def is_key(text: str) -> bool:
@@ -59,7 +73,7 @@ class Arrivals:
         #: Whether to look for simultaneous writes: only where a Kamailio listens.
         self.watch = False
         #: Keys written in two places at nearly the same time, since the store last took them.
-        self.collisions: dict[str, int] = {}
+        self.collisions: dict[str, Collision] = {}
         #: Counters that were merged since then, where a Kamailio listens.
         self.counted: dict[str, None] = {}
         #: Of the rows that came last one was refused because its version lies too far ahead.
@@ -106,9 +120,9 @@ class Arrivals:
                 applied += self._merge_slowly(cell, row, sender, held_newer)
                 continue
             elif self.watch and self._is_shown_otherwise(cell, stamp):
-                self.collided(cell, SHOWN)
+                self.collided(cell, Collision.SHOWN)
             elif self.watch and self._ends_what_is_told_for_others(cell, row):
-                self.collided(cell, REPEATED)
+                self.collided(cell, Collision.REPEATED)
             elif self.watch and cell.stamp > recent and cell.writer != sender:
                 self.collided(cell, _tie(stamp, cell.stamp))
             if row.ttl or row.value is None or row.shares is not None:
@@ -206,7 +220,8 @@ class Arrivals:
         self._take(cell, merged, self.table.clock.now(), keep_time=cell.value is not None)
         cell.writer = sender
         if held.shares and cell.counts is not None and row.stamp == held.stamp:
-            insisted = self.table.counter.insist(held.shares, cell.counts.shares, self.table.tombstone_ttl)
+            remembered = self.table.limits.tombstone_ttl
+            insisted = self.table.counter.insist(held.shares, cell.counts.shares, remembered)
             if insisted is not cell.counts.shares:
                 self._say_again(cell, insisted)
         return True
@@ -222,7 +237,7 @@ class Arrivals:
                 cell, cell.counts.total(), cell.stamp, cell.ttl, cell.expires, cell.flags & ~UNDATED
             )
         cell.writer = ""
-        self.table.on_change(cell)
+        self.table.listener.changed(cell)
 
     def _take(self, cell: Cell, row: Row, now: float, keep_time: bool = False) -> None:
         """Make the cell what the row says."""
@@ -266,7 +281,7 @@ class Arrivals:
         return cell.counts is not None and cell.counts.touched() > buried + self._remembered()
 
     def _remembered(self) -> int:
-        return version_at(int(self.table.tombstone_ttl * 1000))
+        return version_at(int(self.table.limits.tombstone_ttl * 1000))
 
     def _is_shown_otherwise(self, cell: Cell, stamp: int) -> bool:
         if cell.counts is not None:
@@ -286,18 +301,18 @@ class Arrivals:
         now, so that a Kamailio may hear of it after ours."""
         if not (self.watch and self._is_recent(cell)):
             return False
-        self.collided(cell, MINE)
+        self.collided(cell, Collision.MINE)
         return True
 
-    def collided(self, cell: Cell, more: int = 0) -> None:
+    def collided(self, cell: Cell, more: Collision = NOTHING_KNOWN) -> None:
         """A Kamailio may hold something else than this cell: it is looked after when the key is quiet."""
-        kind = SEEN | (0 if cell.writer else MINE) | more
-        self.collisions[cell.key] = self.collisions.get(cell.key, 0) | kind
+        kind = Collision.SEEN | (NOTHING_KNOWN if cell.writer else Collision.MINE) | more
+        self.collisions[cell.key] = self.collisions.get(cell.key, NOTHING_KNOWN) | kind
 
 
-def _tie(one: int, other: int) -> int:
+def _tie(one: int, other: int) -> Collision:
     """TIE if two versions are the same to a Kamailio 6.2, which keeps the first of two."""
-    return TIE if ms_of(one) == ms_of(other) else 0
+    return Collision.TIE if ms_of(one) == ms_of(other) else NOTHING_KNOWN
 
 
 def _follows(later: dict[str, Share], earlier: dict[str, Share], ttl: int) -> bool:

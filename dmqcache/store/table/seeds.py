@@ -53,5 +53,5 @@ def seed(table: Table, seeds: Iterable[Seed]) -> list[str]:
         flags = DEFAULT_TTL if left is None and default else 0
         cell = table._new_cell(key)
         table._enliven(cell, value, SEED, ttl, expires, flags)
-        table.on_change(cell)
+        table.listener.changed(cell)
     return wrong

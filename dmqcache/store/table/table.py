@@ -1,13 +1,13 @@
 """One replicated table as its users see it: read, write, expire, count, list.
 
-Every local write gets a version and is told to ``on_change``; what came from other nodes enters through
-``merge.py``. Which of two wins is ``version.py``'s; who is told, the store's; what no table takes,
+Every local write gets a version and is told to the table's listener; what came from other nodes enters
+through ``merge.py``. Which of two wins is ``version.py``'s; who is told, the store's; what no table takes,
 ``checks.py``'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
@@ -20,10 +20,12 @@ from dmqcache.store.table.cell import (
     Cell,
     Value,
 )
-from dmqcache.store.table.checks import MAX_VALUE_BYTES, as_integer, checked_key, checked_value
+from dmqcache.store.table.changes import Home
+from dmqcache.store.table.checks import as_integer, checked_key, checked_value
 from dmqcache.store.table.clock import MAX_COUNT, Clock, version_at
 from dmqcache.store.table.counts import Counter, Counts, fits, saturated
 from dmqcache.store.table.happenings import Telling
+from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
 from dmqcache.store.table.read_through import Seconds, in_seconds
 from dmqcache.store.table.settings import TableSettings
@@ -48,20 +50,20 @@ class Table(MappedCells):
         clock: Clock,
         *,
         identity: str = "local",
-        max_value_bytes: int = MAX_VALUE_BYTES,
+        limits: TableLimits | None = None,
+        listener: TableListener | None = None,
+        home: Home | None = None,
     ) -> None:
-        super().__init__(settings, clock)
+        """``identity``: of this process, drawn at its start. The others: see :class:`TableListener`,
+        :class:`TableLimits` and :class:`Home`."""
+        super().__init__(settings, clock, limits, listener, home)
         #: How this process adds to counters.
         self.counter = Counter(identity, clock.now)
-        self.max_value_bytes = max_value_bytes
+        self.max_value_bytes: Final = self.limits.max_value_bytes
         #: Characters of key and value together up to which nothing can be too long, escaped or not.
-        self._short = min(1024, max_value_bytes // 6)
-        #: Told of the cell of each local write, after it.
-        self.on_change: Callable[[Cell], None] = lambda cell: None
-        #: Told of a cell that another node wrote, before a write of this node replaces it.
-        self.on_overwrite: Callable[[Cell], None] = lambda cell: None
-        #: Told of a flush, after it, with the keys that died.
-        self.on_flush: Callable[[list[str]], None] = lambda keys: None
+        self._short = min(1024, self.max_value_bytes // 6)
+        # Every write calls it: it is held at hand.
+        self._changed: Final = self.listener.changed
         self._default_ttl = settings.autoexpire * 1000
         self._default_flags = DEFAULT_TTL if settings.autoexpire else 0
 
@@ -184,10 +186,10 @@ class Table(MappedCells):
         assert cell.counts is not None and cell.value is not None
         self._make_ours(cell)
         stamp, undated = self._next_version(cell)
-        self.counter.add(cell.counts, 0, stamp, self.tombstone_ttl)
+        self.counter.add(cell.counts, 0, stamp, self.limits.tombstone_ttl)
         self._enliven(cell, cell.value, cell.stamp, life, expires, cell.flags & PROVISIONAL | undated)
         self.counters.sets += 1
-        self.on_change(cell)
+        self._changed(cell)
 
     def delete(self, key: str) -> bool:
         """Delete a key; False if there was none."""
@@ -199,7 +201,7 @@ class Table(MappedCells):
         self._make_ours(cell)
         self._delete_cell(cell)
         self.counters.deletes += 1
-        self.on_change(cell)
+        self._changed(cell)
         return True
 
     def __delitem__(self, key: str) -> None:
@@ -223,9 +225,9 @@ class Table(MappedCells):
         for cell in [cell for cell in self.cells.values() if cell.value is not None]:
             self._make_ours(cell)
             self._delete_cell(cell)
-            self.on_change(cell)
+            self._changed(cell)
         self.counters.deletes += len(keys)
-        self.on_flush(keys)
+        self.listener.flushed(keys)
         return len(keys)
 
     def redate(self) -> int:
@@ -235,9 +237,9 @@ class Table(MappedCells):
         late = self.pull_back(self.clock.limit())
         for cell in late:
             cell.writer = ""
-            self.on_change(cell)
+            self._changed(cell)
         if self.floor < floor:
-            self.on_flush([])
+            self.listener.flushed([])
         return len(late)
 
     def incr(self, key: str, by: int = 1) -> int:
@@ -264,7 +266,7 @@ class Table(MappedCells):
         assert counts is not None
         self._make_ours(cell)
         stamp, undated = self._next_version(cell)
-        self.counter.add(counts, by, stamp, self.tombstone_ttl)
+        self.counter.add(counts, by, stamp, self.limits.tombstone_ttl)
         if cell.value is None:
             ttl, expires, flags = self._life(None)
             self._enliven(cell, total, cell.stamp, ttl, expires, flags | undated)
@@ -278,7 +280,7 @@ class Table(MappedCells):
             flags = cell.flags & (DEFAULT_TTL | PROVISIONAL) | undated
             self._enliven(cell, total, cell.stamp, cell.ttl, cell.expires, flags)
         self.counters.sets += 1
-        self.on_change(cell)
+        self._changed(cell)
         return total
 
     def _counter(self, key: str, cell: Cell | None) -> Cell:
@@ -317,12 +319,12 @@ class Table(MappedCells):
             cell.counts = None
         self._enliven(cell, value, stamp, ttl, expires, flags)
         self.counters.sets += 1
-        self.on_change(cell)
+        self._changed(cell)
 
     def _make_ours(self, cell: Cell) -> None:
         """What comes next is a write of this node."""
         if cell.writer:
-            self.on_overwrite(cell)
+            self.listener.overwritten(cell)
             cell.writer = ""
 
     def _next_version(self, cell: Cell) -> tuple[int, int]:
@@ -344,7 +346,7 @@ class Table(MappedCells):
             self._enliven(cell, cell.value, stamp, cell.ttl, cell.expires, cell.flags & DEFAULT_TTL)
             self.telling = Telling.WRITE
             self.counters.sets += 1
-        self.on_change(cell)
+        self._changed(cell)
 
     def _life(self, ttl: Seconds | None) -> tuple[int, float, int]:
         """Milliseconds to live, the monotonic end, and the flag for the table's own time."""

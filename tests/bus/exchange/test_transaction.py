@@ -18,7 +18,7 @@ from dmqcache.bus.exchange.transaction import (
     Plan,
     State,
 )
-from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.serialize import Author, Draft, DraftReply, build_request, build_response
 from dmqcache.bus.sip.sip_message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint
 from tests.bus.virtual import Clock, VirtualRuntime
@@ -57,7 +57,7 @@ class Bench:
     def answer(self, status: int, send: int = -1, method: str = "KDMQ", source: Endpoint = THERE) -> None:
         request = parse_message(self.sent[send][1])
         assert isinstance(request, SipRequest)
-        data = build_response(request, status, "", b"", "", "tag", "")
+        data = build_response(request, DraftReply(status, to_tag="tag"))
         response = parse_message(data.replace(b" KDMQ\r\n", f" {method}\r\n".encode()))
         assert isinstance(response, SipResponse)
         self.transactions.on_response(response, source)

@@ -6,13 +6,12 @@ import asyncio
 import ipaddress
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.net.failure import Failures
 from dmqcache.bus.net.tcp import TcpOptions, TcpTransport
 from dmqcache.bus.sip.uri import Endpoint
+from tests.bus.net.told import Told
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -22,28 +21,17 @@ def sip(body: bytes = b"") -> bytes:
     return b"KDMQ sip:x@y SIP/2.0\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
-class Side:
+class Side(Told):
     """A transport and all that it told."""
 
     def __init__(self, options: TcpOptions | None = None) -> None:
-        self.received: list[tuple[bytes, Endpoint]] = []
-        self.failed: list[tuple[Endpoint, str]] = []
-        self.counters = BusCounters()
-        self.on_message: Callable[[bytes, Endpoint], None] = lambda data, source: None
-        loop = asyncio.get_running_loop()
-        failures = Failures(loop, lambda endpoint, reason: self.failed.append((endpoint, reason)))
-        self.transport = TcpTransport(loop, self.receive, failures, self.counters, options or TcpOptions())
-
-    def receive(self, data: bytes, source: Endpoint) -> None:
-        self.received.append((data, source))
-        self.on_message(data, source)
+        super().__init__()
+        self.transport = TcpTransport(
+            self.loop, self.receive, self.failures, self.counters, options or TcpOptions()
+        )
 
     async def listen(self, host: str, port: int = 0) -> Endpoint:
         return await self.transport.listen(ipaddress.ip_address(host), port)
-
-    @property
-    def bodies(self) -> list[bytes]:
-        return [data for data, _ in self.received]
 
 
 @asynccontextmanager

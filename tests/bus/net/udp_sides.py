@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import ipaddress
 import socket
@@ -11,36 +10,24 @@ from collections.abc import Callable
 
 import pytest
 
-from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.net import udp_socket
-from dmqcache.bus.net.failure import Failures
 from dmqcache.bus.net.udp import UdpOptions, UdpTransport
 from dmqcache.bus.sip.uri import Endpoint
+from tests.bus.net.told import Told
 from tests.ports import free_port
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="ICMP errors are told on Linux only")
 
 
-class Side:
+class Side(Told):
     """A transport and all that it told."""
 
     def __init__(self, *hosts: str, options: UdpOptions | None = None) -> None:
-        loop = asyncio.get_running_loop()
-        self.received: list[tuple[bytes, Endpoint]] = []
-        self.failed: list[tuple[Endpoint, str]] = []
-        self.counters = BusCounters()
-        self.on_message: Callable[[bytes, Endpoint], None] = lambda data, source: None
-        failures = Failures(loop, lambda endpoint, reason: self.failed.append((endpoint, reason)))
-        self.transport = UdpTransport(loop, self.receive, failures, self.counters, options or UdpOptions())
+        super().__init__()
+        self.transport = UdpTransport(
+            self.loop, self.receive, self.failures, self.counters, options or UdpOptions()
+        )
         self.bound = [self.transport.listen(ipaddress.ip_address(host), 0) for host in hosts]
-
-    def receive(self, data: bytes, source: Endpoint) -> None:
-        self.received.append((data, source))
-        self.on_message(data, source)
-
-    @property
-    def bodies(self) -> list[bytes]:
-        return [data for data, _ in self.received]
 
 
 def unused(host: str = "127.0.0.14") -> Endpoint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.silence import (
     CUT_OFF_SECONDS,
     GONE_SECONDS,
@@ -14,6 +15,9 @@ from dmqcache.bus.nodes.silence import (
     TRIES,
     Silence,
 )
+from dmqcache.bus.sip.uri import NodeURI
+
+NODE = Node(NodeURI.parse("sip:127.0.0.12:5060"))
 
 
 class Time:
@@ -43,7 +47,7 @@ def test_the_more_are_silent_at_once_the_more_each_question_says(
 ) -> None:
     silence = Silence(Time())
     for _ in range(gone):
-        silence.gave_up()
+        silence.gave_up(NODE)
     assert silence.enough(OWN_TRIES, needed, silent, active)
     assert not silence.enough(OWN_TRIES, needed - 1, silent, active)
     # The word of others alone proves nothing, however many they are.
@@ -59,17 +63,17 @@ def test_where_nearly_all_are_silent_and_none_may_be_asked_they_prove_it_togethe
     assert not silence.enough_for_the_poor(POOR_TRIES, [9, 9, 9, 3], 5)
     # Not where a part of them only is silent.
     assert not silence.enough_for_the_poor(POOR_TRIES, [5, 5, 5], 5)
-    silence.gave_up(4)
-    silence.gave_up(4)
+    silence.gave_up(NODE, 4)
+    silence.gave_up(NODE, 4)
     assert silence.enough_for_the_poor(POOR_TRIES, [3, 3], 3)
 
 
 def test_the_dead_are_forgotten_after_a_while() -> None:
     time = Time()
     silence = Silence(time)
-    silence.gave_up()
+    silence.gave_up(NODE)
     time.now += GONE_SECONDS / 2
-    silence.gave_up()
+    silence.gave_up(NODE)
     assert silence.gone == 2
     time.now += GONE_SECONDS / 2 + 1
     assert silence.gone == 1
@@ -84,8 +88,20 @@ def test_who_gets_no_answer_from_anybody_is_cut_off_itself() -> None:
     assert not silence.cut_off and not silence.enough(1, 1, 19, 19)
     silence.asked_in_vain()
     assert silence.cut_off and silence.enough(1, 1, 19, 19) and not silence.enough(0, 0, 19, 19)
-    silence.answered()
+    assert not silence.answered(NODE)
     assert not silence.cut_off
     for _ in range(TRIES):
         silence.asked_in_vain()
     assert not silence.cut_off
+
+
+def test_since_when_a_node_is_lost_is_known_until_it_answers() -> None:
+    time = Time()
+    silence, other = Silence(time), Node(NodeURI.parse("sip:127.0.0.13:5060"))
+    assert silence.lost_at(NODE) is None
+    silence.gave_up(NODE)
+    time.now += 5
+    assert not silence.answered(other)
+    assert silence.lost_at(NODE) == time.now - 5
+    assert silence.answered(NODE)
+    assert silence.lost_at(NODE) is None and not silence.answered(NODE)

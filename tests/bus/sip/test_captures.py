@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.serialize import Author, Draft, DraftReply, build_request, build_response
 from dmqcache.bus.sip.sip_message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.stream import StreamFramer
 from dmqcache.bus.sip.uri import NodeURI, SipURI
@@ -80,8 +80,7 @@ def test_written_again_it_says_the_same(data: bytes) -> None:
         asked = build_request(Author(message.via.host, message.from_.tag), draft)
         request = parse_message(asked)
         assert isinstance(request, SipRequest)
-        again = build_response(
-            request,
+        answer = DraftReply(
             message.status,
             message.reason,
             message.body,
@@ -89,6 +88,7 @@ def test_written_again_it_says_the_same(data: bytes) -> None:
             message.to.tag,
             message.user_agent,
         )
+        again = build_response(request, answer)
     else:
         sent_by = message.via.host if message.via.port is None else f"{message.via.host}:{message.via.port}"
         draft = Draft(

@@ -9,7 +9,7 @@ import pytest
 import sipmessage
 
 from dmqcache.bus.sip.headers import split_list
-from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.serialize import Author, Draft, DraftReply, build_request, build_response
 from dmqcache.bus.sip.sip_message import SipMessage, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI
 from tests.bus.captures import CAPTURED, DATAGRAMS
@@ -59,17 +59,9 @@ def replies() -> Iterator[bytes]:
         source = Endpoint(request.via.transport, "127.0.0.99", 5060)
         for status in (200, 202, 400, 404, 405, 500):
             body, media = BODIES[1] if status == 200 else BODIES[0]
-            yield build_response(
-                request,
-                status,
-                "",
-                body,
-                media,
-                "tag1",
-                "dmqcache (0.1.0)",
-                [("Allow", "KDMQ, OPTIONS")],
-                source,
-            )
+            extra = [("Allow", "KDMQ, OPTIONS")]
+            draft = DraftReply(status, "", body, media, "tag1", "dmqcache (0.1.0)", extra)
+            yield build_response(request, draft, source)
 
 
 def as_we_read(message: SipMessage) -> dict[str, Any]:

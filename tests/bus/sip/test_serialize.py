@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.sip.serialize import REASONS, Author, Draft, build_request, build_response
+from dmqcache.bus.sip.serialize import REASONS, Author, Draft, DraftReply, build_request, build_response
 from dmqcache.bus.sip.sip_message import MessageError, SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint
 from tests.bus.sip.sip_cases import COMPACT, replaced, request
@@ -35,16 +35,8 @@ def incoming(via: bytes) -> SipRequest:
 
 
 def answer(message: SipRequest, source: Endpoint | None, **changed: Any) -> SipResponse:
-    fields: dict[str, Any] = {
-        "status": 200,
-        "reason": "",
-        "body": b"",
-        "content_type": "",
-        "to_tag": "t1",
-        "server": "",
-        "received": source,
-    }
-    reply = parse_message(build_response(message, **(fields | changed)))
+    draft = DraftReply(200, to_tag="t1")._replace(**changed)
+    reply = parse_message(build_response(message, draft, source))
     assert isinstance(reply, SipResponse)
     return reply
 
@@ -91,9 +83,9 @@ def test_no_value_can_bring_a_line_of_its_own(name: str, evil: str) -> None:
 def test_a_reply_byte_for_byte() -> None:
     message = parse_message(build_request(AUTHOR, DRAFT))
     assert isinstance(message, SipRequest)
-    data = build_response(
-        message, 200, "", b"x", "text/plain", "t1", "dmqcache (0.1.0)", [("Supported", "dmqcache-2")], HERE
-    )
+    extra = [("Supported", "dmqcache-2")]
+    draft = DraftReply(200, "", b"x", "text/plain", "t1", "dmqcache (0.1.0)", extra)
+    data = build_response(message, draft, HERE)
     assert data == (
         b"SIP/2.0 200 OK\r\n"
         b"Via: SIP/2.0/UDP 127.0.0.11:5060;branch=z9hG4bK1;received=127.0.0.12\r\n"
@@ -116,7 +108,7 @@ def test_a_to_that_ends_with_a_semicolon_gets_one_parameter_more_and_no_empty_on
     )
     message = parse_message(data)
     assert isinstance(message, SipRequest)
-    data = build_response(message, 200, "", b"", "", "t1", "", (), HERE)
+    data = build_response(message, DraftReply(200, to_tag="t1"), HERE)
     assert b"To: <sip:htable@127.0.0.12>;tag=t1\r\n" in data
 
 
@@ -228,5 +220,5 @@ def test_a_request_with_a_bad_body_is_answered() -> None:
     with pytest.raises(MessageError) as caught:
         parse_message(request(more=b"l: 99\r\n"))
     assert caught.value.request is not None
-    reply = parse_message(build_response(caught.value.request, 400, "", b"", "", "t", "", (), HERE))
+    reply = parse_message(build_response(caught.value.request, DraftReply(400, to_tag="t"), HERE))
     assert (reply.call_id, reply.to.tag) == ("c1", "t")

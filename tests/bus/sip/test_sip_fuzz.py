@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmqcache.bus.sip.headers import REASONS_FOR_DROP
-from dmqcache.bus.sip.serialize import build_response
+from dmqcache.bus.sip.serialize import DraftReply, build_response
 from dmqcache.bus.sip.sip_message import MessageError, SipRequest, parse_message
 from dmqcache.bus.sip.stream import StreamFramer
 from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI, URIError
@@ -66,7 +66,7 @@ def attempt(data: bytes, stream: bool) -> None:
     try:
         message = parse_message(data, stream=stream)
         if isinstance(message, SipRequest):
-            reply = parse_message(build_response(message, 200, "", b"x", "a/b", "t", "s", (), SOURCE))
+            reply = parse_message(build_response(message, DraftReply(200, "", b"x", "a/b", "t", "s"), SOURCE))
             assert (reply.call_id, reply.cseq, reply.body) == (message.call_id, message.cseq, b"x")
         message.max_forwards, message.content_type, message.user_agent, message.supported, message.vias  # noqa: B018
         repr(message)
@@ -74,7 +74,7 @@ def attempt(data: bytes, stream: bool) -> None:
     except MessageError as error:
         assert error.reason in REASONS_FOR_DROP
         if error.request is not None:
-            build_response(error.request, 400, "", b"", "", "t", "s", (), SOURCE)
+            build_response(error.request, DraftReply(400, to_tag="t", server="s"), SOURCE)
         return
     for text in (message.from_.uri, message.to.uri):
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmqcache.bus.sip.serialize import Author, Draft, build_request, build_response
+from dmqcache.bus.sip.serialize import Author, Draft, DraftReply, build_request, build_response
 from dmqcache.bus.sip.sip_message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.trust.meaning import of_draft, of_reply, of_request, of_response
 
@@ -40,7 +40,7 @@ def test_a_repetition_means_the_same() -> None:
 @given(st.sampled_from([200, 202, 404, 500]), st.binary(max_size=50), VALUES)
 def test_a_reply_means_to_its_reader_what_its_writer_signed(status: int, body: bytes, media: str) -> None:
     extra = (("Supported", "dmqcache-2"),)
-    data = build_response(request(), status, "", body, media, "tag", "dmqcache", extra)
+    data = build_response(request(), DraftReply(status, "", body, media, "tag", "dmqcache", extra))
     response = parse_message(data)
     assert isinstance(response, SipResponse)
     assert of_response(response) == of_reply(status, media, body, extra)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
 import hiredis
+
+from tests.waiting import wait_until
 
 #: Seconds until a server answers, and for each reply.
 PATIENCE_S = 10.0
@@ -69,14 +70,13 @@ def redis_server() -> Iterator[tuple[str, int]]:
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--databases", "2"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < deadline, "redis-server does not answer"
-                time.sleep(0.01)
+
+        def answers() -> bool:
+            assert process.poll() is None, "redis-server has ended"
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+
+        wait_until(answers, PATIENCE_S, "an answer of redis-server")
         yield "127.0.0.1", port
     finally:
         process.terminate()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dmqcache.server.resp.session import Session
-from tests.server.fakes import make_session
+from tests.server.fakes import make_session, stay_open, unheard
 from tests.server.resp.saying import OK, hold, say
 
 
@@ -25,7 +25,7 @@ def test_names_and_libraries() -> None:
 
 def test_the_list_may_be_filtered() -> None:
     session = make_session()
-    other = Session(session.shared, "127.0.0.1:2")
+    other = Session(session.shared, "127.0.0.1:2", stay_open, unheard)
     session.shared.sessions[other.id] = other
     assert say(session, "CLIENT", "LIST").count("\n") == 2
     assert say(session, "CLIENT", "LIST", "ID", "2", "99").startswith("id=2 addr=127.0.0.1:2 ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dmqcache.server.resp.session import Session
-from tests.server.fakes import make_session
+from tests.server.fakes import make_session, stay_open, unheard
 from tests.server.resp.saying import OK, Transcript, hold, say
 
 TRANSCRIPTS: dict[str, Transcript] = {
@@ -66,5 +66,5 @@ def test_a_scan_goes_on_on_another_connection() -> None:
     for key in "abc":
         say(session, "SET", key, "1")
     cursor, first = say(session, "SCAN", "0", "COUNT", "2")
-    other = Session(session.shared, "127.0.0.1:2")
+    other = Session(session.shared, "127.0.0.1:2", stay_open, unheard)
     assert (first, say(other, "SCAN", cursor)) == (["a", "b"], ["0", ["c"]])

@@ -46,13 +46,30 @@ def test_the_scan_that_stood_still_longest_makes_room(monkeypatch: pytest.Monkey
     scans = Cursors()
     first, second, third = (scans.advance(0, "t", key) for key in "abc")
     scans.find(first, "t")
-    scans.finish(third)
     scans.advance(0, "t", "d")
     assert len(scans) == 3
     assert scans.find(first, "t") == "a"
-    assert scans.find(second, "t") == "b"
+    assert scans.find(third, "t") == "c"
     with pytest.raises(KeyError):
-        scans.find(third, "t")
+        scans.find(second, "t")
+
+
+def test_scans_at_their_end_take_no_place_and_their_last_step_can_be_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cursors, "MAX_SCANS", 2)
+    scans = Cursors()
+    first, second = (scans.advance(0, "t", key) for key in "ab")
+    scans.finish(first)
+    scans.finish(first)
+    third = scans.advance(0, "t", "c")
+    assert [scans.find(one, "t") for one in (first, second, third)] == ["a", "b", "c"]
+    # Asked again, it goes on: something was written behind its last key meanwhile.
+    further = scans.advance(first, "t", "z")
+    assert (scans.find(further, "t"), scans.find(first, "t"), len(scans)) == ("z", "a", 2)
+    for key in "de":
+        scans.finish(scans.advance(0, "t", key))
+    assert scans.find(further, "t") == "z"
 
 
 def test_cursors_fit_into_a_double() -> None:

@@ -13,7 +13,7 @@ from tests.server.resp.test_subscriptions import Client
 class World:
     def __init__(self, letters: str) -> None:
         self.node = FakeNode("cache", "more")
-        self.books = Subscriptions()
+        self.books = Subscriptions(lambda: self.events.look())
         self.events = KeyEvents(self.node.tables, self.books)
         self.events.tell(parse_letters(letters))
         self.client = Client()
@@ -63,17 +63,17 @@ def test_tables_are_listened_to_only_while_somebody_may_want_to_hear() -> None:
     world = World("")
     table = world.node.tables["cache"]
     world.books.subscribe(world.client, "__keyevent@0__:set")
-    assert table.on_touch is None
+    assert not table.is_watched
     world.events.tell(parse_letters("KEA"))
-    assert table.on_touch is not None
+    assert table.is_watched
     world.books.leave(world.client)
-    assert table.on_touch is None
+    assert not table.is_watched
     world.books.subscribe(world.client, "news")
-    assert table.on_touch is None
+    assert not table.is_watched
     world.books.subscribe_pattern(world.client, "*")
-    assert table.on_touch is not None
+    assert table.is_watched
     world.events.tell(frozenset())
-    assert table.on_touch is None
+    assert not table.is_watched
 
 
 def test_letters_are_written_as_redis_does() -> None:

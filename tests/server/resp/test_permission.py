@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from dmqcache.server.resp.command_table import execute
@@ -9,7 +11,7 @@ from dmqcache.server.resp.info import sections
 from dmqcache.server.resp.permission import use
 from dmqcache.server.resp.session import Session
 from dmqcache.server.resp.users import make_users
-from tests.server.fakes import FakeNode, make_session
+from tests.server.fakes import FakeNode, make_session, unheard
 from tests.server.resp.ruled import USERS, ruled
 from tests.server.resp.saying import OK, say
 
@@ -134,11 +136,11 @@ def test_users_that_are_changed_or_gone_are_closed_and_the_others_stay() -> None
     first = make_session(node)
     shared = first.shared
     shared.users = make_users(None, USERS)
-    sessions = {name: Session(shared, name) for name in ("admin", "app", "reader")}
     closed: list[str] = []
+    names = ("admin", "app", "reader")
+    sessions = {name: Session(shared, name, partial(closed.append, name), unheard) for name in names}
     for name, session in sessions.items():
         session.become(shared.users.by_name[name])
-        session.end = lambda name=name: closed.append(name)  # type: ignore[misc]
     shared.sessions = dict(enumerate(sessions.values()))
     without_app = USERS.replace("user app", "user other").replace("%R~*", "%R~x*")
     assert use(shared, make_users(None, without_app)) == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dmqcache.server.resp.session import Session, Transaction
-from tests.server.fakes import FakeNode, make_session
+from tests.server.fakes import FakeNode, make_session, stay_open, unheard
 
 
 def test_a_reset_session_is_as_a_new_one() -> None:
@@ -17,7 +17,7 @@ def test_a_reset_session_is_as_a_new_one() -> None:
 
 def test_numbers_are_given_in_turn() -> None:
     session = make_session()
-    assert Session(session.shared, "").id == session.id + 1
+    assert Session(session.shared, "", stay_open, unheard).id == session.id + 1
 
 
 def test_a_table_is_chosen_by_name_before_number() -> None:

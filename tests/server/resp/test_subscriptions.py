@@ -39,9 +39,8 @@ def test_a_message_reaches_channels_and_patterns_in_the_form_of_each_client() ->
 
 
 def test_whoever_leaves_leaves_nothing_behind() -> None:
-    books = Subscriptions()
     changes: list[bool] = []
-    books.changed = lambda: changes.append(books.may_want_keys)
+    books = Subscriptions(lambda: changes.append(books.may_want_keys))
     client = Client()
     for _ in range(2):
         books.subscribe(client, "a")

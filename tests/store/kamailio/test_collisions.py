@@ -11,6 +11,7 @@ from dmqcache.bus.peer import SILENCE, Reply
 from dmqcache.store.kamailio.collisions import MAX_WAITING, SETTLE_S
 from dmqcache.store.kamailio.compare import ROUTINE_S
 from dmqcache.store.table.clock import ms_of
+from dmqcache.store.table.merge import Collision
 from tests.store.harness import NEW, OLD, Played, Sent, Side, World, set_body, shown
 
 #: The version of a set that comes too late, as a node of each kind reads it.
@@ -275,7 +276,7 @@ def test_so_many_keys_wait_and_no_more() -> None:
     world, one, _two, _kamailio = cluster()
     arrivals = one.store.arrivals["t"]
     for number in range(MAX_WAITING + 500):
-        arrivals.collisions[f"k{number}"] = 1
+        arrivals.collisions[f"k{number}"] = Collision.SEEN
     one.store.collisions.collect()
     assert len(one.store.collisions._waiting) == MAX_WAITING
     assert not arrivals.collisions

@@ -8,7 +8,8 @@ from dmqcache.store.kamailio.overtaking import KEPT_S, SendingOrder, Sent
 from dmqcache.store.kamailio.writes import MAX_REMOVALS, KamailioArrivals
 from dmqcache.store.table.cell import PROVISIONAL
 from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
-from dmqcache.store.table.merge import MINE, SEEN, TIE
+from dmqcache.store.table.listener import TableListener
+from dmqcache.store.table.merge import Collision
 from dmqcache.store.table.patterns import MatchKind, MatchOn
 from dmqcache.store.table.row import Row
 from dmqcache.store.table.version import Verdict
@@ -135,7 +136,7 @@ def test_a_kamailios_write_right_after_ours_is_noticed() -> None:
     one.table["a"] = "ours"
     hands.seconds += 0.3
     one.arrive_set("a", "theirs", None, "k")
-    assert one.collisions == {"a": SEEN | MINE}
+    assert one.collisions == {"a": Collision.SEEN | Collision.MINE}
 
 
 def test_writes_of_one_kamailio_are_no_collision_nor_are_late_ones() -> None:
@@ -151,13 +152,12 @@ def test_the_same_version_with_other_content_is_noticed_as_a_tie() -> None:
     one, _hands = watching()
     one.table["a"] = "ours"
     one.arrive_set("a", "theirs", ms_of(one.table.cells["a"].stamp), "k")
-    assert one.collisions["a"] & TIE
+    assert one.collisions["a"] & Collision.TIE
 
 
 def test_what_arrives_is_never_told_on() -> None:
-    one, _hands = make_arrivals()
     told: list[str] = []
-    one.table.on_change = lambda cell: told.append(cell.key)
+    one, _hands = make_arrivals(listener=TableListener(lambda cell: told.append(cell.key)))
     one.arrive_set("a", "x", None, "k")
     one.arrive_expire("a", 5, "k")
     one.arrive_delete("a", "k")

@@ -350,7 +350,7 @@ def test_what_is_filled_in_before_a_node_serves_is_waited_for_once() -> None:
     world = World()
     side = world.side("127.0.0.11", join_wait=3.0)
     asked: list[Callable[[], None]] = []
-    side.store.initial_sync.fill = asked.append
+    side.store.initial_sync.fill_first(asked.append)
     world.run(10.0)
     assert len(asked) == 1 and not side.store.ready
     asked[0]()

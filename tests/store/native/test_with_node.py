@@ -8,7 +8,7 @@ from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.native.answer_reader import AnswerReader
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.native_message import NativeMessage, decode
-from dmqcache.store.native.with_node import ANSWER_TIMEOUT_S, WithNode
+from dmqcache.store.native.with_node import ANSWER_TIMEOUT_S, Ways
 from dmqcache.store.outbox.outbox import Transfer
 from dmqcache.store.table.leaves import LeafIndexes
 from tests.store.native.native_hosts import rows, with_node
@@ -24,7 +24,7 @@ def test_it_asks_the_node_and_gives_it_cells_while_it_is_there() -> None:
     answers = AnswerReader(ground, store.outboxes)
     floors = Floors(ground, store.outboxes, channel, answers)
     leaves = LeafIndexes(side.runtime)
-    way = WithNode(other.uri, ground, store.outboxes, channel, leaves, floors, answers)
+    way = Ways(ground, store.outboxes, channel, leaves, floors, answers).to(other.uri)
     statuses: list[int] = []
     other.got.clear()
     way.send(NativeMessage(ask={"t": []}), lambda response: statuses.append(response.status))

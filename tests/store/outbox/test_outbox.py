@@ -8,6 +8,7 @@ from collections import deque
 
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.outbox.outbox import Batch, Outbox, Transfer
+from dmqcache.store.table.listener import TableListener
 from dmqcache.store.table.table import Table
 from tests.store.fixtures import Hands, make_table
 
@@ -35,12 +36,12 @@ class Carrier:
 
 
 def make_outbox(limit: int = 100, budget: int = 10_000) -> tuple[Outbox, Carrier, Table, Hands]:
-    table, hands = make_table()
-    carrier = Carrier(budget)
-    outbox = Outbox(NODE, carrier, hands.now, limit)
-    lane = outbox.changed_in(table)
     numbers = iter(range(1, 10_000))
-    table.on_change = lambda cell: lane.setdefault(cell.key, next(numbers))
+    listener = TableListener(lambda cell: lane.setdefault(cell.key, next(numbers)))
+    table, hands = make_table(listener=listener)
+    carrier = Carrier(budget)
+    outbox = Outbox(NODE, carrier, hands.now, limit, lambda outbox: None)
+    lane = outbox.changed_in(table)
     outbox.reopen()
     return outbox, carrier, table, hands
 

@@ -6,6 +6,7 @@ import pytest
 
 from dmqcache.store.table.cell import EXPIRED, cell_digest
 from dmqcache.store.table.cells import BEHIND_FACTOR
+from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.table import Table
 from tests.store.fixtures import make_table
 
@@ -39,9 +40,8 @@ def test_a_delete_leaves_a_tombstone_above_what_it_deleted_and_takes_all_else_aw
 
 
 def test_a_cell_whose_time_is_over_is_buried_once_with_its_version_by_whoever_looks_first() -> None:
-    table, hands = make_table()
     told: list[str] = []
-    table.on_expire = lambda cell: told.append(cell.key)
+    table, hands = make_table(listener=TableListener(expired=lambda cell: told.append(cell.key)))
     table.set("a", "x", ttl=5)
     stamp = table.cells["a"].stamp
     hands.seconds += 4.9
@@ -84,8 +84,7 @@ def test_a_floor_kills_what_stands_below_it_and_forgets_the_tombstones_there() -
 
 
 def test_a_tombstone_is_forgotten_after_its_time_but_not_while_somebody_has_not_heard() -> None:
-    table, hands = make_table()
-    table.tombstone_ttl = 100.0
+    table, hands = make_table(limits=TableLimits(tombstone_ttl=100.0))
     for number in range(5):
         table.set(f"k{number}", "x")
         table.delete(f"k{number}")
@@ -102,8 +101,7 @@ def test_a_tombstone_is_forgotten_after_its_time_but_not_while_somebody_has_not_
 
 @pytest.mark.parametrize(("behind", "left"), [(False, 4), (True, 4 * BEHIND_FACTOR)])
 def test_above_the_limit_the_oldest_are_forgotten_whoever_has_not_heard(behind: bool, left: int) -> None:
-    table, _ = make_table()
-    table.tombstone_limit = 4
+    table, _ = make_table(limits=TableLimits(tombstone_limit=4))
     for number in range(100):
         table.set(f"k{number}", "x")
         table.delete(f"k{number}")
@@ -199,7 +197,8 @@ def test_a_flush_is_the_same_cell_by_cell_and_with_new_books(
     """Where everything dies, and where some cells of each kind stand above the floor."""
     monkeypatch.setattr("dmqcache.store.table.cells.FEW_KEPT", few)
     for late in (0, 3):
-        table, hands = make_table()
+        told: list[int] = []
+        table, hands = make_table(listener=TableListener(floor_raised=told.append))
         for number in range(20):
             table.set(f"k{number:02}", f"v{number}", ttl=60 if number % 3 else None)
         table.set("n", 5)
@@ -208,8 +207,6 @@ def test_a_flush_is_the_same_cell_by_cell_and_with_new_books(
         held = list(table.cells.values())
         lived = {cell.key for cell in held if cell.value is not None}
         table.touched = {}
-        told: list[int] = []
-        table.on_floor = lambda told=told, table=table: told.append(table.floor)  # type: ignore[misc]
         hands.seconds += 1
         floor = table.clock.version()
         hands.seconds += 1

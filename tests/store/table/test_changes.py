@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from dmqcache.store.table.changes import Change, Changes
+from dmqcache.store.table.changes import Change, Home
 from dmqcache.store.table.table import Table
-from tests.store.fixtures import Hands, make_table
+from tests.store.fixtures import Hands, make_table, nobody_watches
 
 
 class Turns:
@@ -28,9 +28,8 @@ class Turns:
 
 
 def watched() -> tuple[Table, Hands, Turns, list[Exception]]:
-    table, hands = make_table()
     turns, failed = Turns(), list[Exception]()
-    table.changes = Changes(table, turns, failed.append)
+    table, hands = make_table(home=Home(lambda: None, turns, failed.append, nobody_watches))
     return table, hands, turns, failed
 
 
@@ -70,7 +69,7 @@ def test_a_prefix_chooses_and_who_forgets_hears_no_more() -> None:
     turns.turn()
     assert (users, sorted(everything)) == (["user:a"], ["b", "user:a", "user:c"])
     forget_all()
-    assert table.on_touch is None
+    assert not table.is_watched
     table["d"] = "x"
     turns.turn()
     assert len(everything) == 3

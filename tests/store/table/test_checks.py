@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dmqcache.store.table.checks import MAX_KEY_LENGTH, as_integer, canonical
 from dmqcache.store.table.counts import MAX_INTEGER
+from dmqcache.store.table.listener import TableLimits
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.table import Table
 from tests.store.fixtures import books, make_table
@@ -113,7 +114,7 @@ def test_what_is_no_key_is_refused(key: Any) -> None:
 
 
 def test_a_small_limit_holds_for_small_values() -> None:
-    table = Table(TableSettings("t"), make_table()[0].clock, max_value_bytes=12)
+    table = Table(TableSettings("t"), make_table()[0].clock, limits=TableLimits(max_value_bytes=12))
     table["a"] = "0123456789"
     for value in ("0123456789ab", "\x01" * 3):
         with pytest.raises(ValueError, match="at most 12 bytes"):

@@ -25,6 +25,7 @@ from dmqcache.store.table.counts import (
     merge_shares,
     without_void,
 )
+from dmqcache.store.table.listener import TableListener
 from dmqcache.store.table.row import Row, row_of
 from tests.store.fixtures import Hands, make_arrivals, rows_of
 
@@ -73,9 +74,10 @@ def test_what_comes_again_changes_nothing(one: Shares, two: Shares) -> None:
 class Node:
     """A node, all its processes one after the other."""
 
-    def __init__(self, address: str, hands: Hands) -> None:
+    def __init__(self, address: str, hands: Hands, told: list[str]) -> None:
         self.address = address
         self.hands = hands
+        self.listener = TableListener(lambda cell: told.append(cell.key))
         self.started = 0
         self.start()
 
@@ -83,7 +85,7 @@ class Node:
         """A new process, which remembers nothing."""
         self.started += 1
         self.arrivals: KamailioArrivals = make_arrivals(
-            hands=self.hands, identity=f"{self.address}#{self.started:08x}"
+            hands=self.hands, identity=f"{self.address}#{self.started:08x}", listener=self.listener
         )[0]
 
     @property
@@ -103,9 +105,10 @@ class Node:
         return len(msgspec.json.encode(row_of(self.arrivals.table.cells["n"], 0.0)))
 
 
-def nodes(count: int) -> tuple[list[Node], Hands]:
-    hands = Hands()
-    return [Node(f"sip:127.0.0.{11 + number}:5060", hands) for number in range(count)], hands
+def nodes(count: int, told: list[str] | None = None) -> tuple[list[Node], Hands]:
+    """``told`` gets the key of each write that is to be told on."""
+    hands, told = Hands(), [] if told is None else told
+    return [Node(f"sip:127.0.0.{11 + number}:5060", hands, told) for number in range(count)], hands
 
 
 @pytest.mark.parametrize("pause", [0.01, 1.0, 100.0, 600.0, 2_000.0, 90_000.0])
@@ -135,7 +138,7 @@ def test_nodes_that_come_and_never_return_leave_no_more_than_a_few_shares(alive:
     (keeper,), hands = nodes(1)
     total = 0
     for number in range(2_000):
-        guest = Node(f"sip:10.0.{number >> 8}.{number & 255}:5060", hands)
+        guest = Node(f"sip:10.0.{number >> 8}.{number & 255}:5060", hands, [])
         guest.hears(keeper)
         total += 2
         guest.incr()
@@ -245,7 +248,7 @@ def test_a_share_that_others_may_retire_is_left_alone_by_its_node() -> None:
 def test_so_many_processes_count_in_one_key_and_no_more() -> None:
     (one,), hands = nodes(1)
     for number in range(MAX_SHARES):
-        guest = Node(f"sip:10.0.{number >> 8}.{number & 255}:5060", hands)
+        guest = Node(f"sip:10.0.{number >> 8}.{number & 255}:5060", hands, [])
         guest.incr()
         one.hears(guest)
     with pytest.raises(ValueError, match="set the key anew"):
@@ -297,9 +300,8 @@ def lie(node: Node, **shares: Share) -> Row:
 
 
 def test_nobody_else_has_a_word_on_what_a_process_has_added() -> None:
-    (one, two), hands = nodes(2)
     told: list[str] = []
-    one.arrivals.table.on_change = lambda cell: told.append(cell.key)
+    (one, two), hands = nodes(2, told)
     one.incr(5)
     two.hears(one)
     forged = lie(one, own=Share(one.arrivals.table.clock.limit(), 10**18))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.store.table.changes import Changes
+from dmqcache.store.table.changes import Changes, Home
 from dmqcache.store.table.happenings import Event
 from dmqcache.store.table.merge import Arrivals
 from dmqcache.store.table.row import Row
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
-from tests.store.fixtures import Hands, make_table
+from tests.store.fixtures import Hands, make_table, nobody_watches
 
 Happened = list[tuple[str, str]]
 
@@ -20,7 +20,6 @@ class Soon:
 
 
 def listened(declared: str = "t") -> tuple[Table, Hands, Happened]:
-    table, hands = make_table(declared)
     happened: Happened = []
 
     def note(key: str, events: tuple[Event, ...]) -> None:
@@ -29,7 +28,7 @@ def listened(declared: str = "t") -> tuple[Table, Hands, Happened]:
     def failed(error: Exception) -> None:
         raise error
 
-    table.changes = Changes(table, Soon(), failed)
+    table, hands = make_table(declared, home=Home(lambda: None, Soon(), failed, nobody_watches))
     table.listen(note)
     return table, hands, happened
 
@@ -106,7 +105,7 @@ def test_nobody_pays_for_nobody() -> None:
     other, _ = make_table()
     changes = Changes(other, Soon(), lambda error: None)
     forget = changes.listen(lambda key, events: None)
-    assert other.on_touch is not None
+    assert other.is_watched
     forget()
     forget()
-    assert other.on_touch is None
+    assert not other.is_watched

@@ -12,6 +12,7 @@ from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.table.cell import EXPIRED, MAX_TTL_S
 from dmqcache.store.table.checks import MAX_KEY_LENGTH
 from dmqcache.store.table.counts import Share
+from dmqcache.store.table.listener import TableListener
 from dmqcache.store.table.row import Row
 from dmqcache.store.table.table import Table
 from tests.store.fixtures import Hands, make_arrivals, rows_of
@@ -128,10 +129,11 @@ def test_a_tombstone_of_an_ended_cell_kills_no_rival_of_its_version() -> None:
 
 
 def test_one_write_that_was_told_with_different_times_left_is_over_on_all_with_the_first() -> None:
-    here, there, hands = pair()
-    version = here.table.clock.version()
     expired: list[str] = []
-    there.table.on_expire = lambda cell: expired.append(cell.key)
+    here, hands = make_arrivals(identity="here")
+    listener = TableListener(expired=lambda cell: expired.append(cell.key))
+    there, _ = make_arrivals(hands=hands, identity="there", listener=listener)
+    version = here.table.clock.version()
     here.merge_rows([Row("a", "x", version, 60_000, 1)], "two")
     there.merge_rows([Row("a", "x", version, 60_000, 60_000)], "two")
     hands.seconds += 1
@@ -180,9 +182,9 @@ def test_a_row_that_cannot_be_is_refused_by_name_and_said_once(
 
 
 def test_what_other_nodes_refused_is_dated_as_written_now_once_the_clock_is_right() -> None:
-    here, there, hands = pair()
     told: list[str] = []
-    here.table.on_change = lambda cell: told.append(cell.key)
+    here, hands = make_arrivals(listener=TableListener(lambda cell: told.append(cell.key)))
+    there, _ = make_arrivals(hands=hands, identity="there")
     hands.jump_ms = 3_600_000
     here.table["a"] = "x"
     here.table.incr("n", 5)
@@ -204,13 +206,13 @@ def test_what_other_nodes_refused_is_dated_as_written_now_once_the_clock_is_righ
 
 
 def test_a_flush_that_other_nodes_refused_is_one_of_now_once_the_clock_is_right() -> None:
-    here, _there, hands = pair()
+    flushed: list[list[str]] = []
+    here, hands = make_arrivals(listener=TableListener(flushed=flushed.append))
     hands.jump_ms = 3_600_000
     here.table.flush()
     here.table["a"] = "after"
     hands.jump_ms = 0
-    flushed: list[list[str]] = []
-    here.table.on_flush = flushed.append
+    flushed.clear()
     here.table.redate()
     assert flushed == [[]]
     assert here.table.floor < here.table.clock.version()
@@ -359,7 +361,7 @@ def test_a_counter_that_was_begun_when_its_delete_was_forgotten_is_not_lost() ->
     exchange(here, there)
     here.table.delete("n")
     exchange(here, there)
-    hands.seconds += here.table.tombstone_ttl * 1.1 + 1
+    hands.seconds += here.table.limits.tombstone_ttl * 1.1 + 1
     assert here.table.collect(10, held=False) == 1
     here.table.incr("n", 100)
     exchange(here, there)

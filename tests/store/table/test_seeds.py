@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.listener import TableListener
 from dmqcache.store.table.merge import Arrivals
 from dmqcache.store.table.row import Row
 from dmqcache.store.table.seeds import SEED, Seed, is_untouched, seed
@@ -12,13 +13,14 @@ from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
 
 
-def a_table(declared: str = "t") -> Table:
-    return Table(TableSettings.parse(declared), Clock(lambda: 1000.0, lambda: 1_700_000_000_000))
+def a_table(declared: str = "t", listener: TableListener | None = None) -> Table:
+    clock = Clock(lambda: 1000.0, lambda: 1_700_000_000_000)
+    return Table(TableSettings.parse(declared), clock, listener=listener)
 
 
 def test_they_are_there_and_everybody_is_told() -> None:
-    table, told = a_table("t=>autoexpire=60"), list[Cell]()
-    table.on_change = told.append
+    told: list[Cell] = []
+    table = a_table("t=>autoexpire=60", TableListener(told.append))
     assert seed(table, [Seed("a", "x"), Seed("b", 5, 7.5), Seed("over", "x", 0.0)]) == []
     assert dict(table) == {"a": "x", "b": 5}
     assert (table.ttl("a"), table.ttl("b")) == (60, 7.5)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dmqcache.store.table.cell import UNDATED, Cell, cell_digest
 from dmqcache.store.table.clock import ms_of, version_at
 from dmqcache.store.table.counts import MAX_INTEGER
+from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.patterns import MatchKind, MatchOn, PatternError
 from dmqcache.store.table.row import Row
 from dmqcache.store.table.table import MAX_TTL_S, Table
@@ -121,9 +122,8 @@ def test_an_increment_renews_the_time_like_a_set() -> None:
 
 
 def test_versions_rise_with_each_write_even_if_the_clock_does_not() -> None:
-    table, hands = make_table()
     seen: list[int] = []
-    table.on_change = lambda cell: seen.append(cell.last_modified())
+    table, hands = make_table(listener=TableListener(lambda cell: seen.append(cell.last_modified())))
     table["a"] = "1"
     table["a"] = "2"
     hands.jump_ms = -5000
@@ -137,9 +137,8 @@ def test_versions_rise_with_each_write_even_if_the_clock_does_not() -> None:
 
 
 def test_every_local_write_is_told_once() -> None:
-    table, _ = make_table()
     told: list[tuple[str, object]] = []
-    table.on_change = lambda cell: told.append((cell.key, cell.value))
+    table, _ = make_table(listener=TableListener(lambda cell: told.append((cell.key, cell.value))))
     table["a"] = "1"
     table.delete("a")
     table.delete("a")
@@ -255,10 +254,10 @@ def test_a_counter_that_begins_again_begins_below_the_clock_whatever_time_it_had
 
 
 def test_a_flush_kills_what_is_ahead_too_and_nothing_that_others_write_after_it() -> None:
-    here, hands = make_arrivals(identity="here")
-    there, _ = make_arrivals(hands=hands, identity="there")
     changed: list[str] = []
-    here.table.on_change = lambda cell: changed.append(cell.key)
+    listener = TableListener(lambda cell: changed.append(cell.key))
+    here, hands = make_arrivals(identity="here", listener=listener)
+    there, _ = make_arrivals(hands=hands, identity="there")
     here.table["old"] = "x"
     here.merge_rows([Row("ahead", "x", here.table.clock.version() + version_at(3_000))], "fast")
     changed.clear()
@@ -296,8 +295,7 @@ operations = st.lists(
 
 @given(operations)
 def test_the_books_always_agree_with_the_cells(steps: list[tuple[str, str, int]]) -> None:
-    table, hands = make_table("t=>autoexpire=20")
-    table.tombstone_ttl = 15
+    table, hands = make_table("t=>autoexpire=20", limits=TableLimits(tombstone_ttl=15))
     for what, key, number in steps:
         match what:
             case "set":
@@ -340,15 +338,14 @@ def test_tombstones_are_forgotten_after_their_time_unless_held() -> None:
     table, hands = make_table()
     table["a"] = "x"
     table.delete("a")
-    hands.seconds += table.tombstone_ttl * 1.2
+    hands.seconds += table.limits.tombstone_ttl * 1.2
     assert table.collect(10, held=True) == 0
     assert table.collect(10, held=False) == 1
     assert not table.cells
 
 
 def test_the_number_of_tombstones_is_bounded() -> None:
-    table, _ = make_table()
-    table.tombstone_limit = 3
+    table, _ = make_table(limits=TableLimits(tombstone_limit=3))
     for key in "abcde":
         table[key] = "x"
         table.delete(key)
