@@ -48,7 +48,7 @@ class Introductions:
         self._laters: dict[tuple[NodeURI, str], list[Later]] = {}
         self._waiting = 0
         #: Newcomers of whom the others are being told, and who has not taken note yet.
-        self._telling: dict[Node, set[Node]] = {}
+        self._telling: dict[Node, dict[Node, None]] = {}
         #: Monotonic seconds when the others were last told of a node.
         self._told_at: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
 
@@ -71,7 +71,9 @@ class Introductions:
         if node in self._telling:
             return
         now = self._runtime.now()
-        others = {other for other in self._membership.nodes.active() if not (other is node or other.ours)}
+        active = self._membership.nodes.active()
+        # In their order in the list: a set of nodes has another one in each process.
+        others = dict.fromkeys(other for other in active if not (other is node or other.ours))
         starts = node.confirmed or node.seed or any(key in self._laters for key in _keys(node))
         if not (starts and others) or now - self._told_at.get(node, float("-inf")) < GAP:
             self._welcome(node)
@@ -89,7 +91,7 @@ class Introductions:
     def _told(self, node: Node, other: Node, response: Response) -> None:
         waiting = self._telling.get(node)
         if waiting is not None:
-            waiting.discard(other)
+            waiting.pop(other, None)
             if not waiting:
                 self._told_all(node)
 
