@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.bus.timers import RTO_FLOOR, T1, T2, RoundTrip, fast_pause, rfc_pause
+from dmqcache.bus.timers import RTO_FLOOR, RoundTrip, fast_pause, rfc_pause
+from dmqcache.defaults import T1, T2
 
 
 def test_rfc_pauses_double_from_t1_up_to_t2() -> None:
