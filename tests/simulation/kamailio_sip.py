@@ -17,6 +17,15 @@ DEFAULT_PORT = 5060
 #: tm's timers, in seconds; fr_timer ends it with a 408 of its own.
 T1, T2, FR_TIMER = 0.5, 4.0, 30.0
 COOKIE = "z9hG4bK"
+#: The short names of headers (RFC 3261 section 7.3.3).
+COMPACT = {
+    "c": "content-type",
+    "f": "from",
+    "i": "call-id",
+    "l": "content-length",
+    "t": "to",
+    "v": "via",
+}
 
 
 class Unreadable(ValueError):
@@ -123,9 +132,11 @@ def read(data: bytes) -> Request | Response:
         name, colon, value = line.partition(":")
         if not colon:
             raise Unreadable(f"a header: {line[:80]!r}")
-        headers.setdefault(name.strip().lower(), value.strip())
+        name = name.strip().lower()
+        headers.setdefault(COMPACT.get(name, name), value.strip())
     try:
-        length = int(headers["content-length"])
+        # Over UDP a message may do without.
+        length = int(headers.get("content-length", len(body)))
         common = (headers["via"], Address.read(headers["to"]), Address.read(headers["from"]))
         numbers = (headers["cseq"], headers["call-id"])
     except (KeyError, ValueError) as error:

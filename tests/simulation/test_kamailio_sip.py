@@ -114,6 +114,13 @@ def test_a_reply_goes_to_the_vias_port_unless_it_says_rport() -> None:
     assert ";rport=5999;" in reply(asking, 200, "OK", "t", "", SOURCE).via
 
 
+def test_short_names_of_headers_are_as_good_and_a_length_may_be_missing() -> None:
+    head = b"KDMQ sip:x@127.0.0.2 SIP/2.0\r\nv: SIP/2.0/UDP 127.0.0.3;branch=1\r\nt: <sip:x@127.0.0.2>\r\n"
+    message = read(head + b"f: <sip:x@127.0.0.3>;tag=1\r\ni: 1@x\r\nCSeq: 1 KDMQ\r\n\r\nbody")
+    assert isinstance(message, Request)
+    assert (message.channel, message.call_id, message.body) == ("x", "1@x", b"body")
+
+
 @pytest.mark.parametrize(
     "data",
     [
