@@ -100,6 +100,9 @@ def categories(command: Command) -> frozenset[str]:
 
 def keys_of(command: Command, args: list[str]) -> list[tuple[str, str]]:
     """Each key with what is done to it."""
+    if command.name in ("EVAL", "EVALSHA"):
+        count = int(args[2]) if args[2].isascii() and args[2].isdigit() else 0
+        return [(key, "rw") for key in args[3 : 3 + count]]
     first, last, step = command.keys
     if not first:
         return []

@@ -23,6 +23,7 @@ from dmqcache.server.resp import (
     commands_number,
     commands_pubsub,
     commands_scan,
+    commands_script,
     commands_server,
     commands_string,
     commands_transaction,
@@ -50,6 +51,7 @@ GROUPS: Final = (
     ("generic", (commands_key, commands_expiry, commands_scan)),
     ("connection", (commands_connection, commands_client)),
     ("pubsub", (commands_pubsub, commands_channel)),
+    ("scripting", (commands_script,)),
     ("transactions", (commands_transaction,)),
     ("server", (commands_server, commands_config, commands_dmq)),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from dmqcache.server.resp.access import categories
+from dmqcache.server.resp.access import categories, keys_of
 from dmqcache.server.resp.acl import CATEGORIES
 from dmqcache.server.resp.command import Command, container
 from dmqcache.server.resp.globs import compile_glob
@@ -66,10 +66,10 @@ class CommandList:
             command = command.subcommands.get(words[1].upper(), command)
         if not command.takes(len(words)):
             raise CommandError("ERR Invalid number of arguments specified for command")
-        first, last, step = command.keys
-        if not first:
+        keys = [key for key, _ in keys_of(command, words)]
+        if not keys:
             raise CommandError("ERR The command has no key arguments")
-        return encode(words[first : None if last < 0 else last + 1 : step], session.resp3)
+        return encode(keys, session.resp3)
 
     def _named(self, args: list[str]) -> list[str]:
         if len(args) > MAX_NAMES:

@@ -114,6 +114,8 @@ class Shared:
     protected: bool = False
     sessions: dict[int, Session] = field(default_factory=dict)
     next_id: int = 1
+    #: What ``commands_script.py`` keeps, from the first script on.
+    scripts: object = None
     subscriptions: Subscriptions = field(init=False)
     #: What is told of keys to those who subscribe.
     key_events: KeyEvents = field(init=False)

@@ -1,0 +1,100 @@
+"""EVAL and its family: over our own commands, in the words of Redis, as libraries use them."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+import redis
+
+from dmqcache.server.resp import commands_script as module
+from dmqcache.server.resp.users import make_users
+from tests.server.fakes import FakeNode, make_session
+from tests.server.resp.saying import OK, say
+from tests.server.serving import serving
+
+pytest.importorskip("lupa")
+
+
+def test_scripts_read_and_write() -> None:
+    session = make_session()
+    code = "redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])"
+    name = hashlib.sha1(code.encode()).hexdigest()
+    assert say(session, "EVALSHA", name, "0") == "NOSCRIPT No matching script. Please use EVAL."
+    assert say(session, "EVAL", code, "1", "a", "\udcff\0") == "\udcff\0"
+    assert say(session, "EVALSHA", name.upper(), "1", "b", "x") == "x"
+    assert say(session, "SCRIPT", "LOAD", code) == name
+    assert say(session, "SCRIPT", "EXISTS", name, "0" * 40) == [1, 0]
+    assert say(session, "SCRIPT", "FLUSH", "SYNC") == OK
+    assert say(session, "SCRIPT", "EXISTS", name) == [0]
+    assert say(session, "EVAL", "return redis.call('INCRBY', KEYS[1], 2 ^ 40)", "1", "n") == 2**40
+    assert say(session, "SCRIPT", "KILL") == "NOTBUSY No scripts in execution right now."
+
+
+def test_what_is_wrong_is_said_as_redis_does() -> None:
+    session = make_session()
+    for words, expected in (
+        (("return 1", "x"), "ERR value is not an integer or out of range"),
+        (("return 1", "-1"), "ERR Number of keys can't be negative"),
+        (("return 1", "1"), "ERR Number of keys can't be greater than number of args"),
+        (("return redis.call('NOPE')", "0"), "ERR Unknown Redis command called from script"),
+        (("return redis.call('GET')", "0"), "ERR Wrong number of args calling Redis command from script"),
+        (("return redis.call('SUBSCRIBE', 'a')", "0"), "ERR This Redis command is not allowed from script"),
+        (("return redis.call('WAIT', 1, 0)", "0"), "ERR This Redis command is not allowed from script"),
+        (("return redis.call({})", "0"), "ERR Lua redis lib command arguments must be strings or integers"),
+    ):
+        assert say(session, "EVAL", *words) == expected
+    assert say(session, "EVAL", "x" * (module.MAX_SCRIPT_BYTES + 1), "0").startswith(
+        "ERR a script has at most"
+    )
+
+
+def test_a_transaction_resp3_and_the_users_rules_hold_within_scripts() -> None:
+    session = make_session()
+    say(session, "HELLO", "3")
+    assert say(session, "EVAL", "return redis.call('GET', 'nope') == false and 7", "0") == 7
+    assert session.resp3
+    say(session, "MULTI")
+    say(session, "EVAL", "return redis.call('SET', 'a', 1)", "0")
+    assert say(session, "EXEC") == [OK]
+    users = make_users(None, "user default on nopass ~a* +@all -del")
+    session.shared.users = users
+    session.become(users.default)
+    assert say(session, "EVAL", "return 1", "1", "b").startswith("NOPERM")
+    assert say(session, "EVAL", "return redis.call('SET', 'b', 1)", "0").startswith("NOPERM")
+    assert say(session, "EVAL", "return redis.call('DEL', 'a')", "1", "a").startswith("NOPERM")
+
+
+def test_scripts_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SCRIPTS", 3)
+    session = make_session()
+    names = [say(session, "SCRIPT", "LOAD", f"return {number}") for number in range(5)]
+    assert say(session, "SCRIPT", "EXISTS", *names) == [0, 0, 1, 1, 1]
+    assert say(session, "EVALSHA", names[4], "0") == 4
+
+
+def test_a_script_that_takes_all_memory_is_stopped_and_others_are_not() -> None:
+    session = make_session()
+    say(session, "SCRIPT", "LOAD", "return 5")
+    hog = "local t = {} for i = 1, 1e9 do t[i] = 'x' .. i end"
+    assert say(session, "EVAL", hog, "0").startswith("ERR ")
+    assert say(session, "EVAL", "return 5", "0") == 5
+
+
+def test_locks_and_limiters_of_a_library() -> None:
+    """redis-py's Lock is three scripts; a fixed window, as limiters count."""
+    with serving(FakeNode()) as server:
+        client = redis.Redis(*server.address, decode_responses=True)
+        lock = client.lock("lock", timeout=10)
+        assert lock.acquire(blocking=False)
+        assert not client.lock("lock").acquire(blocking=False)
+        assert lock.extend(20) and lock.reacquire() and lock.owned()
+        lock.release()
+        assert client.exists("lock") == 0
+        window = client.register_script(
+            "local n = redis.call('INCR', KEYS[1]) "
+            "if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end return n"
+        )
+        assert [window(keys=["w"], args=[60]) for _ in range(3)] == [1, 2, 3]
+        assert 0 < client.ttl("w") <= 60
+        client.close()
