@@ -67,7 +67,7 @@ def restore(table: Cells, rows: Iterable[KeptRow], now: float, time_ms: int, sav
     Tombstones are no older than then: while this node was off, it could tell nobody of them.
 
     ValueError for a row that this software cannot have written."""
-    cells, floor = table.cells, table.floor
+    cells, floor, enter, watched = table.cells, table.floor, table.enter, table.is_watched
     for key, value, version, ttl, at, flags, kept in rows:
         if key.__class__ is bytes:
             key = key.decode("utf-8", "surrogateescape")
@@ -77,6 +77,12 @@ def restore(table: Cells, rows: Iterable[KeptRow], now: float, time_ms: int, sav
             raise ValueError(f"the row of {key!r:.80} makes no sense")
         if version <= floor or key in cells:
             continue
+        if kept is None and value is not None and not watched:
+            # Nearly all rows: a million of them shall take seconds.
+            expires = now + (at - time_ms) / 1000 if at else NEVER
+            if expires > now:
+                enter(key, value, version, ttl, expires, flags)  # type: ignore[arg-type]
+                continue
         cell = table._new_cell(key)  # type: ignore[arg-type]
         if kept is not None:
             cell.counts = _counts(kept)

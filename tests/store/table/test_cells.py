@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.store.table.cell import EXPIRED, cell_digest
+from dmqcache.store.table.cell import EXPIRED, NEVER, cell_digest
 from dmqcache.store.table.cells import BEHIND_FACTOR
 from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.table import Table
@@ -240,3 +240,23 @@ def test_the_memory_of_what_a_flush_killed_is_given_back_by_and_by() -> None:
     assert sum(map(len, table._emptied)) == 15
     table.sweep(100)
     assert table._emptied == []
+
+
+def test_a_cell_that_is_entered_at_once_is_as_one_that_was_made_and_enlivened() -> None:
+    """Beyond the point at which the digest gets another level, with texts, integers and times."""
+    one, _ = make_table()
+    other, _ = make_table()
+    for number in range(5_000):
+        value = number if number % 3 else f"v{number}\udcff"
+        life = (60_000, one.clock.now() + 60) if number % 2 else (0, NEVER)
+        one.enter(f"k{number}", value, 7 << 16, *life, 0)
+        other._enliven(other._new_cell(f"k{number}"), value, 7 << 16, *life, 0)
+    assert one.digest.leaves == other.digest.leaves and one.digest.depth == other.digest.depth
+    assert (one.live, one.characters, dict(one)) == (other.live, other.characters, dict(other))
+    assert one.ttl("k1") == 60 and one.ttl("k2") is None
+    one.touched = {}
+    one.enter("touched", 1, 7 << 16, 0, NEVER, 0)
+    assert one.touched == {"touched": None}
+    with pytest.raises(ValueError):
+        one.enter("k", "\ud800", 7 << 16, 0, NEVER, 0)
+    assert "k" not in one.cells
