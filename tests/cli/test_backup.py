@@ -65,6 +65,27 @@ def test_a_backup_fills_another_node(
     assert [one.name for one in tmp_path.iterdir()] == ["all.jsonl"]
 
 
+def test_after_a_flush_the_state_of_a_backup_is_back_and_nothing_else(
+    on_node: Run, node: FakeNode, tmp_path: Path
+) -> None:
+    """As docs/operations.md says it: whatever was written, deleted or counted since."""
+    before = contents(filled(node, 50))
+    file = tmp_path / "all.jsonl"
+    assert on_node("dump", "--output", str(file)).code == 0
+    cache = node.tables["cache"]
+    cache.set("k00001", "other")
+    cache.set("since", "x")
+    cache.delete("k00002")
+    cache.incr("count", 5)
+    for table in node.tables.values():
+        table.flush()
+    assert on_node("load", str(file)).code == 0
+    assert contents(node) == before
+    cache.delete("k00003")
+    assert on_node("load", str(file), "--missing").code == 0
+    assert contents(node) == before
+
+
 def test_one_table_and_a_prefix_and_another_name(
     on_node: Run, node: FakeNode, other: tuple[FakeNode, str], tmp_path: Path
 ) -> None:
