@@ -20,16 +20,24 @@ HOSTS = ("127.0.0.71", "127.0.0.72", "127.0.0.73")
 PORT = 5070
 #: Names the key file of all nodes of a measurement.
 KEY_VARIABLE = "BENCH_BUS_KEY_FILE"
+#: The transport of all nodes of a measurement, and the folder of their certificates where it is ``tls``.
+TRANSPORT_VARIABLE = "BENCH_TRANSPORT"
+TLS_VARIABLE = "BENCH_TLS_FOLDER"
 
 
 def address(host: str) -> str:
-    return f"sip:{host}:{PORT}"
+    transport = os.environ.get(TRANSPORT_VARIABLE)
+    return f"sip:{host}:{PORT}" + (f";transport={transport}" if transport else "")
 
 
 def node(host: str, seeds: list[str], **options: object) -> CacheNode:
-    """With a key if a file of one is named in ``KEY_VARIABLE``, which further processes inherit."""
+    """With a key if a file of one is named in ``KEY_VARIABLE``, which further processes inherit; so with the
+    transport."""
     if os.environ.get(KEY_VARIABLE):
         options["bus_key_file"] = os.environ[KEY_VARIABLE]
+    if os.environ.get(TLS_VARIABLE):
+        folder = os.environ[TLS_VARIABLE]
+        options |= {f"tls_{name}": f"{folder}/{name}.pem" for name in ("certificate", "key", "ca")}
     return CacheNode(
         server_address=address(host),
         notification_address=[address(seed) for seed in seeds],

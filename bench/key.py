@@ -1,15 +1,17 @@
-"""What the bus's key costs: replicated sets with and without it, in turn, and the signatures alone."""
+"""What the bus's key costs, and TLS: replicated sets with and without, in turn; and signatures alone."""
 
 from __future__ import annotations
 
 import os
 import statistics
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from bench.cluster import KEY_VARIABLE
+import trustme
+
+from bench.cluster import HOSTS, KEY_VARIABLE, TLS_VARIABLE, TRANSPORT_VARIABLE
 from bench.codec import microseconds
 from bench.embedded import sets_per_second
 from dmqcache.bus.trust.keys import KEY_BYTES, Key, KeyRing, write_key
@@ -20,26 +22,64 @@ SIZES = (300, 24_000)
 
 
 @contextmanager
+def _set(**variables: str) -> Iterator[None]:
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+
+
+@contextmanager
 def _with_key() -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bus.key"
         file.touch(0o600)
         file.write_text(write_key(os.urandom(KEY_BYTES)))
-        os.environ[KEY_VARIABLE] = str(file)
-        try:
+        with _set(**{KEY_VARIABLE: str(file)}):
             yield
-        finally:
-            del os.environ[KEY_VARIABLE]
 
 
-def rates(runs: int, sets: int) -> tuple[float, float]:
-    """Replicated sets a second with the key and without it: medians of runs that take turns."""
-    with_key, without = [], []
+@contextmanager
+def _over_tls() -> Iterator[None]:
+    with tempfile.TemporaryDirectory() as folder:
+        ca = trustme.CA()
+        issued = ca.issue_cert(*HOSTS)
+        issued.cert_chain_pems[0].write_to_path(f"{folder}/certificate.pem")
+        issued.private_key_pem.write_to_path(f"{folder}/key.pem")
+        ca.cert_pem.write_to_path(f"{folder}/ca.pem")
+        with _set(**{TLS_VARIABLE: folder, TRANSPORT_VARIABLE: "tls"}):
+            yield
+
+
+def _over_tcp() -> AbstractContextManager[None]:
+    return _set(**{TRANSPORT_VARIABLE: "tcp"})
+
+
+def _in_turn(
+    runs: int,
+    sets: int,
+    one: Callable[[], AbstractContextManager[None]],
+    other: Callable[[], AbstractContextManager[None]],
+) -> tuple[float, float]:
+    """Replicated sets a second in two ways: medians of runs that take turns."""
+    found: tuple[list[float], list[float]] = [], []
     for _ in range(runs):
-        without.append(sets_per_second(sets, sets))
-        with _with_key():
-            with_key.append(sets_per_second(sets, sets))
-    return statistics.median(with_key), statistics.median(without)
+        for way, rates in zip((one, other), found, strict=True):
+            with way():
+                rates.append(sets_per_second(sets, sets))
+    return statistics.median(found[0]), statistics.median(found[1])
+
+
+def with_and_without(runs: int, sets: int) -> tuple[float, float]:
+    """Replicated sets a second with the key, and without it."""
+    return _in_turn(runs, sets, _with_key, nullcontext)
+
+
+def tls_and_tcp(runs: int, sets: int) -> tuple[float, float]:
+    """Replicated sets a second over TLS, and over TCP."""
+    return _in_turn(runs, sets, _over_tls, _over_tcp)
 
 
 def costs() -> dict[str, float]:

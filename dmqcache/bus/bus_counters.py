@@ -35,6 +35,8 @@ class BusCounters:
     handler_errors: Counter[str] = field(default_factory=Counter)
     #: "in", "out" or "lost" -> messages of clients' PUBLISH between dmqcache nodes
     published: Counter[str] = field(default_factory=Counter)
+    #: auth, command, key, channel, table, or stranger -> what clients were refused, and who by protected mode
+    refused_clients: Counter[str] = field(default_factory=Counter)
     #: "in" or "out" -> bytes of SIP
     bytes: Counter[str] = field(default_factory=Counter)
 

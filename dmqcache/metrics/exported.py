@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from dmqcache.metrics.drops import KINDS, DropKind, kind_of
 from dmqcache.metrics.reading import (
+    CLIENT_REFUSALS,
     ORIGINS,
     OUTCOMES,
     REFUSED,
@@ -195,6 +196,14 @@ EXPORTS: Final[tuple[Export, ...]] = (
         ("direction",),
         lambda r: keyed(r.bus.published),
         lambda r: [("in",), ("out",), ("lost",)],
+    ),
+    Export(
+        "dmqcache_clients_refused",
+        "counter",
+        "What clients were refused: log-ins (auth), commands, keys, ...; stranger: by protected mode.",
+        ("reason",),
+        lambda r: keyed(r.bus.refused_clients),
+        lambda r: [(reason,) for reason in CLIENT_REFUSALS],
     ),
     Export(
         "dmqcache_replication_delay_seconds",

@@ -25,6 +25,8 @@ OTHER: Final = "other"
 STATUSES: Final = tuple(map(str, NodeStatus))
 #: Where a change was made.
 ORIGINS: Final = ("local", "dmqcache", "kamailio")
+#: What clients may be refused.
+CLIENT_REFUSALS: Final = ("auth", "command", "key", "channel", "table", "stranger")
 #: How a comparison with another node ended.
 OUTCOMES: Final = ("equal", "repaired", "failed")
 #: Why a change is kept from a Kamailio: what it cannot hold, and what it refuses or leaves unanswered. That

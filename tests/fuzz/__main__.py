@@ -1,4 +1,4 @@
-"""``make fuzz MINUTES=60``: inputs for all targets in turn, until the time is over or one fails.
+"""``make fuzz MINUTES=60``: inputs for all targets in turn, until the time is over, Ctrl-C, or one fails.
 
 What fails is written to a file, with the target's name and the seed: it becomes a case of ``test_fuzz.py``.
 """
@@ -6,6 +6,7 @@ What fails is written to a file, with the target's name and the seed: it becomes
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import resource
 import sys
@@ -54,11 +55,12 @@ def main() -> int:
     options.add_argument("targets", nargs="*", default=list(TARGETS), help="default: all")
     given = options.parse_args()
     end, seed, count, longest = time.monotonic() + given.minutes * 60, given.seed, 0, 0.0
-    while time.monotonic() < end:
-        for name in given.targets:
-            longest = max(longest, one_turn(name, TARGETS[name], seed))
-            count += TURN
-        seed += 1
+    with contextlib.suppress(KeyboardInterrupt):
+        while time.monotonic() < end:
+            for name in given.targets:
+                longest = max(longest, one_turn(name, TARGETS[name], seed))
+                count += TURN
+            seed += 1
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{count:,} inputs, the longest took {longest * 1000:.1f} ms of CPU; {memory:.0f} MiB at most")
     return int(longest > LONGEST)

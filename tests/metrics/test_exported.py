@@ -135,6 +135,7 @@ def test_what_can_go_wrong_is_there_at_0_before_it_does() -> None:
         ("dmqcache_changes_withheld_total", ("calls", "answered_400")),
         ("dmqcache_versions_clamped_total", ("calls",)),
         ("dmqcache_repairs_total", ("failed",)),
+        ("dmqcache_clients_refused_total", ("auth",)),
     ):
         assert found[sample, labels] == 0
 

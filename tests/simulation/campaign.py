@@ -28,12 +28,15 @@ SHOWN = 8
 OPEN: Mapping[int, str] = {}
 
 
-def run_seed(seed: int, size: int | None = None, kamailio: bool | None = None, disks: bool = False) -> Result:
-    """Live through one seed. ``size`` and ``kamailio`` force what it would draw; ``disks``: with disks."""
+def run_seed(
+    seed: int, size: int | None = None, kamailio: bool | None = None, disks: bool = False, keyed: bool = False
+) -> Result:
+    """Live through one seed. ``size`` and ``kamailio`` force what it would draw; ``disks``: with disks;
+    ``keyed``: with a key."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        return Run(draw(seed, size, kamailio, disks)).live()
+        return Run(draw(seed, size, kamailio, disks, keyed)).live()
     finally:
         logging.disable(before)
 
@@ -117,9 +120,9 @@ class Summary:
         yield ", ".join(f"{name}: {count}" for name, count in sorted(self.counts.items()))
 
 
-def campaign(seeds: Iterable[int], jobs: int, disks: bool = False) -> Iterator[Result]:
+def campaign(seeds: Iterable[int], jobs: int, disks: bool = False, keyed: bool = False) -> Iterator[Result]:
     """The results of many seeds, in any order."""
-    run = partial(run_seed, disks=disks)
+    run = partial(run_seed, disks=disks, keyed=keyed)
     if jobs <= 1:
         yield from map(run, seeds)
         return
@@ -132,22 +135,24 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=200, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--disks", action="store_true", help="nodes keep their tables on disk")
+    parser.add_argument("--key", action="store_true", help="the bus has a key")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--replay", type=int, metavar="SEED", help="print one run's transcript")
     parser.add_argument("--minimise", type=int, metavar="SEED", help="make a failing run short")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for --minimise: of wall time")
     options = parser.parse_args()
     if options.replay is not None:
-        return _replay(draw(options.replay, disks=options.disks))
+        return _replay(draw(options.replay, disks=options.disks, keyed=options.key))
     if options.minimise is not None:
-        return _minimise(draw(options.minimise, disks=options.disks), options.seconds)
+        return _minimise(draw(options.minimise, disks=options.disks, keyed=options.key), options.seconds)
     began = time.monotonic()
     summary = Summary()
-    for result in campaign(range(options.first, options.first + options.seeds), options.jobs, options.disks):
+    seeds = range(options.first, options.first + options.seeds)
+    for result in campaign(seeds, options.jobs, options.disks, options.key):
         summary.take(result)
         if result.problems:
             print(f"seed {result.seed} FAILED; replay: python -m tests.simulation.campaign "
-                  f"--replay {result.seed}{' --disks' * options.disks}")  # fmt: skip
+                  f"--replay {result.seed}{' --disks' * options.disks}{' --key' * options.key}")  # fmt: skip
             for line in result.problems[:SHOWN]:
                 print(f"    {line}")
             sys.stdout.flush()

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from dmqcache.bus.allow import AllowList, parse_entry
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.bus.trust.guard import KeyPolicy
+from dmqcache.bus.trust.keys import KEY_BYTES, Key, KeyRing
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.settings import TableSettings
 from tests.disk.shelf import Shelf
@@ -144,11 +147,14 @@ class Machine:
                 self.shelf,
                 Names(cluster.hosts),
                 cluster.sources,
+                cluster.key,
             )
             cluster.on_start(self)
         elif self.kind in ("bus", "older"):
             older = self.kind == "older"
-            self.process = BusProcess(runtime, cluster.network, cluster.streams, self.uri, seeds, older)
+            self.process = BusProcess(
+                runtime, cluster.network, cluster.streams, self.uri, seeds, older, cluster.key
+            )
         else:
             self.process = KamailioProcess(
                 *(runtime, cluster.network, self.spelled, seeds, cluster.tables, VERSIONS[self.kind]),
@@ -220,6 +226,14 @@ class Machine:
             self.process.runtime.skew_ms = self.skew_ms
 
 
+def _key_beside(machines: Sequence[Machine]) -> KeyPolicy:
+    """A key that is required of everybody but the Kamailio nodes."""
+    hosts = [machine.host for machine in machines if machine.kind in VERSIONS]
+    further = [host.replace("127.0.0.", "127.0.1.") for host in hosts]
+    listed = AllowList([parse_entry(host) for host in (*hosts, *further)])
+    return KeyPolicy(KeyRing((Key(b"k" * KEY_BYTES),)), True, listed)
+
+
 class Cluster:
     """All machines of one run."""
 
@@ -231,9 +245,10 @@ class Cluster:
         options: StoreOptions | None = None,
         seeds: int = 2,
         transport: str = "udp",
+        keyed: bool = False,
     ) -> None:
         """``kinds``: one for each machine. ``seeds``: how many of the first are notification addresses.
-        ``transport``: ``tcp`` only without Kamailio nodes."""
+        ``transport``: ``tcp`` only without Kamailio nodes. ``keyed``: all others hold one key."""
         self.world = world
         self.transport = transport
         self.network = Network(world)
@@ -242,6 +257,7 @@ class Cluster:
         self.options = options or store_options()
         self.machines = [Machine(self, number, kind) for number, kind in enumerate(kinds)]
         self._seeds = seeds
+        self.key = _key_beside(self.machines) if keyed else None
         self.network.fragile = {machine.host for machine in self.machines if machine.is_kamailio}
         #: Told of a machine whose process ends, and whether it has left politely.
         self.on_gone: Callable[[Machine, bool], None] = lambda machine, politely: None

@@ -71,6 +71,8 @@ class Scenario:
     #: Machines whose Kamailio calls itself by a name; those whose Kamailio sends from another address.
     named: set[int] = field(default_factory=set)
     elsewhere: set[int] = field(default_factory=set)
+    #: Whether the bus has a key, of which listed Kamailio nodes know nothing.
+    keyed: bool = False
 
     @property
     def pure(self) -> bool:
@@ -97,12 +99,15 @@ class Scenario:
             yield from (argument for argument in event.args if isinstance(argument, Weather))
 
 
-def draw(seed: int, size: int | None = None, kamailio: bool | None = None, disks: bool = False) -> Scenario:
+def draw(
+    seed: int, size: int | None = None, kamailio: bool | None = None, disks: bool = False, keyed: bool = False
+) -> Scenario:
     """The scenario of a seed; ``size`` and ``kamailio`` force what is otherwise drawn. ``disks``: some nodes
-    keep their tables on disk, or all, and now and then all are gone at once."""
+    keep their tables on disk, or all, and now and then all are gone at once. ``keyed``: the bus has a key."""
     scenario = _Draw(seed, size, kamailio).scenario
     if not scenario.pure:
         _draw_kamailios(scenario)
+    scenario.keyed = keyed
     if disks:
         _draw_disks(scenario)
     return scenario

@@ -8,6 +8,7 @@ from functools import partial
 from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.peer import SILENCE, Message, Peer, Reply
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.bus.trust.guard import KeyPolicy
 from dmqcache.disk.keeper import DiskStatus, Keeper
 from dmqcache.store.kamailio.htable import CHANNEL as HTABLE
 from dmqcache.store.kamailio.htable import Htable
@@ -52,6 +53,7 @@ class _OnBus:
         streams: Streams,
         settings: BusSettings,
         names: Names | None = None,
+        key: KeyPolicy | None = None,
     ) -> None:
         self.runtime = runtime
         endpoint = settings.server_address.endpoint
@@ -66,7 +68,7 @@ class _OnBus:
         self._net: Network | Streams = streams if over_tcp else network
         send = self._net.open(self.socket)
         connected = partial(streams.connected, self.socket) if over_tcp else lambda endpoint: True
-        self.bus = Bus(settings, runtime, send, names or Names(), connected)
+        self.bus = Bus(settings, runtime, send, names or Names(), connected, key=key)
 
     def close(self) -> None:
         """The process is gone."""
@@ -88,10 +90,12 @@ class CacheProcess(_OnBus):
         shelf: Shelf | None = None,
         names: Names | None = None,
         sources: tuple[tuple[NodeURI, str], ...] = (),
+        key: KeyPolicy | None = None,
     ) -> None:
-        """``shelf``: the disk of its machine. ``sources``: nodes, and from where else they send."""
+        """``shelf``: the disk of its machine. ``sources``: nodes, and from where else they send. ``key``: the
+        bus's."""
         settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)", sources=sources)
-        super().__init__(runtime, network, streams, settings, names)
+        super().__init__(runtime, network, streams, settings, names, key)
         self.store = Store(tables, self.bus, runtime, options)
         #: Requests that a handler was given twice.
         self.repeats: list[str] = []
@@ -160,11 +164,12 @@ class BusProcess(_OnBus):
         uri: NodeURI,
         seeds: tuple[NodeURI, ...],
         older: bool = False,
+        key: KeyPolicy | None = None,
     ) -> None:
         """``older``: it has tables after all, and speaks the wire before ours."""
         tags = (OLDER_TAG,) if older else ()
         settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)", supported=tags)
-        super().__init__(runtime, network, streams, settings)
+        super().__init__(runtime, network, streams, settings, key=key)
         self.peers = [OlderWire(channel) for channel in (HTABLE, NATIVE)] if older else []
         for peer in self.peers:
             self.bus.register_peer(peer)

@@ -78,6 +78,7 @@ class Run:
             scenario.options,
             scenario.seeds,
             scenario.transport,
+            scenario.keyed,
         )
         for number in scenario.named:
             self.cluster.call_by_name(number)

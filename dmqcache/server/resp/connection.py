@@ -127,6 +127,7 @@ class Connection(asyncio.Protocol):
             refusal = "ERR max number of clients reached"
         elif self._shared.protected and self._shared.users.open and not is_local(sock, host):
             self._shared.counters.refused["protected"] += 1
+            self._shared.node.bus.counters.refused_clients["stranger"] += 1
             refusal = PROTECTED
         if refusal:
             session.closing = True

@@ -154,3 +154,4 @@ def _note(session: Session, refusal: Refusal, context: str, name: str) -> None:
     shared = session.shared
     entry = Entry(refusal.reason, context, refusal.object, name, session.describe(), shared.clock())
     shared.acl_log.add(entry)
+    shared.node.bus.counters.refused_clients[refusal.reason] += 1

@@ -339,6 +339,7 @@ def test_clients_of_other_machines_need_a_password(node: FakeNode, monkeypatch: 
         assert said.startswith(b"-DENIED dmqcache is running in protected mode because protected mode is ")
         assert b"--allow-open" in said and said.endswith(b"\r\n")
         assert server.counters.refused["protected"] == 1
+        assert node.bus.counters.refused_clients == {"stranger": 1}
         wait_until(lambda: server.clients == 0)
     with serving(node, doors=with_password()) as server, connected(server) as connection:
         connection.sendall(b"AUTH secret\r\nPING\r\n")

@@ -48,6 +48,16 @@ def test_nothing_before_the_password() -> None:
     assert session.name == "me"
 
 
+def test_what_is_refused_is_counted_for_the_metrics() -> None:
+    session = ruled(name="app")
+    refused = session.shared.node.bus.counters.refused_clients
+    assert say(session, "AUTH", "admin", "nope") == WRONG
+    assert refused == {"auth": 1}
+    assert say(session, "AUTH", "nobody", "x") == WRONG
+    assert say(session, "CONFIG", "GET", "*").startswith("NOPERM")
+    assert refused == {"auth": 2, "command": 1}
+
+
 def test_a_wrong_password_leaves_a_client_who_it_was() -> None:
     session = ruled(name="app")
     assert say(session, "AUTH", "admin", "nope") == WRONG
