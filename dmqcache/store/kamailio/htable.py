@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from dmqcache.bus.node import other_wire
-from dmqcache.bus.peer import Message, Peer, Reply
+from dmqcache.bus.peer import Later, Message, Peer, Reply
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
 from dmqcache.store.kamailio.collisions import Collisions
@@ -22,6 +22,7 @@ from dmqcache.store.kamailio.dialect import Dialects
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.overtaking import SendingOrder, Sent
 from dmqcache.store.kamailio.relay import Relay
+from dmqcache.store.kamailio.removing import Removals
 from dmqcache.store.kamailio.sync_requests import SyncRequests
 from dmqcache.store.kamailio.wire_read import read
 from dmqcache.store.kamailio.wire_types import (
@@ -71,13 +72,14 @@ class Htable(Peer):
         self._compare = compare
         self._requests = requests
         self._relay = relay
+        self._removals = Removals(ground, relay, collisions)
         self._order = SendingOrder()
         #: Tables of which a pattern was not read.
         self._misread: set[str] = set()
 
     # -- what comes --------------------------------------------------------------------------------------
 
-    def handle(self, message: Message) -> Reply:
+    def handle(self, message: Message) -> Reply | Later:
         """Apply one message. 400: it cannot be read; 403: no node of the bus; 500: no such table here."""
         counters = self._ground.counters
         if other_wire(message.supported):
@@ -107,7 +109,7 @@ class Htable(Peer):
             for name in {cell.htname for cell in came.cells}:
                 self._held_back.took(message.node.uri, name)
             self._compare.cells_came(message.node.uri, came)
-            reply = Reply(200)
+            reply: Reply | Later = Reply(200)
         else:
             sent = self._order.sent(message.call_id, self._ground.clock.now())
             self._held_back.took(message.node.uri, came.htname)
@@ -115,7 +117,9 @@ class Htable(Peer):
         self._collisions.collect()
         return reply
 
-    def _apply(self, came: Set | SetExpire | Delete | Remove, node: NodeURI, sent: Sent | None) -> Reply:
+    def _apply(
+        self, came: Set | SetExpire | Delete | Remove, node: NodeURI, sent: Sent | None
+    ) -> Reply | Later:
         sender = str(node)
         refused = self._ground.counters.refused
         arrivals = self._arrivals.get(came.htname)
@@ -136,15 +140,15 @@ class Htable(Peer):
         self._relay.told(arrivals.table, [came.cname], node)
         return Reply(200)
 
-    def _remove(self, arrivals: KamailioArrivals, came: Remove, node: NodeURI, sent: Sent | None) -> Reply:
+    def _remove(
+        self, arrivals: KamailioArrivals, came: Remove, node: NodeURI, sent: Sent | None
+    ) -> Reply | Later:
         try:
-            keys = arrivals.arrive_remove(came.kind, came.pattern, came.on, str(node), sent)
+            return self._removals.start(arrivals, came, node, sent)
         except PatternError as error:
             self._ground.counters.refused[came.htname, "bad_pattern"] += 1
             self._cannot_read(came, error)
             return Reply(500)
-        self._relay.told(arrivals.table, keys, node)
-        return Reply(200)
 
     def _cannot_read(self, came: Remove, error: PatternError) -> None:
         """Its keys stay here and are gone there: said once for each table, as a script repeats itself."""

@@ -8,14 +8,14 @@ that it was sent before something else that came already (``overtaking.py``). ``
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
 from dmqcache.store.kamailio.overtaking import EarlyTime, EarlyTimes, LastWrites, Sent
 from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, NEVER, PROVISIONAL, Cell, Value
-from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
+from dmqcache.store.table.clock import MAX_AHEAD_MS, MAX_COUNT, ms_of, version_at
 from dmqcache.store.table.happenings import Telling
 from dmqcache.store.table.merge import Arrivals, Collision, state_of
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
@@ -26,6 +26,9 @@ from dmqcache.store.table.version import State, Verdict, merge
 
 #: Milliseconds by which a Kamailio 6.2's clock may be behind ours when it deletes a key and sets it again.
 OWN_ECHO_MS: Final = 450
+#: Keys that one step of a removal by pattern looks at, and sorts in.
+STEP_KEYS: Final = 100
+STEP_SORTED: Final = 100
 #: Removals by pattern that are remembered for sets that they overtook.
 MAX_REMOVALS: Final = 100
 
@@ -162,10 +165,42 @@ class KamailioArrivals(Arrivals):
         self, kind: MatchKind, pattern: str, on: MatchOn, sender: str, sent: Sent | None = None
     ) -> list[str]:
         """A Kamailio deleted all that match; returns those that did here. PatternError if it is none."""
+        return [key for keys in self.remove_in_steps(kind, pattern, on, sender, sent) for key in keys]
+
+    def remove_in_steps(
+        self, kind: MatchKind, pattern: str, on: MatchOn, sender: str, sent: Sent | None = None
+    ) -> Iterator[list[str]]:
+        """The same in steps, each of which returns the keys that it deleted. What is written between them
+        stays."""
+        table = self.table
+        matches = compile_pattern(kind, pattern, strict=True)
         if on is MatchOn.NAME:
-            self._removals.append(_Removal(compile_pattern(kind, pattern), sender, self.table.clock.now()))
-        keys = self.table.match(kind, pattern, on)
-        return [key for key in keys if self.arrive_delete(key, sender, sent)]
+            remembered = compile_pattern(kind, pattern)
+            self._removals.append(_Removal(remembered, sender, table.clock.now()))
+        return self._steps(matches, on, sender, sent, table.clock.version() + MAX_COUNT)
+
+    def _steps(
+        self, matches: Callable[[str], bool], on: MatchOn, sender: str, sent: Sent | None, came: int
+    ) -> Iterator[list[str]]:
+        """``came``: the version from which on a write is one that came meanwhile."""
+        table, after = self.table, None
+        while table.order.settle_some(STEP_SORTED):
+            yield []
+        while True:
+            some = table.scan(after, "", STEP_KEYS)
+            picked = [key for key in some if self._picks(key, matches, on, came)]
+            yield [key for key in picked if self.arrive_delete(key, sender, sent)]
+            if len(some) < STEP_KEYS:
+                return
+            after = some[-1]
+
+    def _picks(self, key: str, matches: Callable[[str], bool], on: MatchOn, came: int) -> bool:
+        cell = self.table.live_cell(key)
+        # What lies ahead of the clock was written by one that is wrong, at any time.
+        if cell is None or came < cell.last_modified() <= self.table.clock.version():
+            return False
+        text = key if on is MatchOn.NAME else cell.value
+        return isinstance(text, str) and matches(text)
 
     # -- versions for what has none ------------------------------------------------------------------------
 
