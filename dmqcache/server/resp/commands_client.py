@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from dmqcache.server.resp.command import Command, container, parse_integer
+from dmqcache.server.resp.commands_tracking import SUBCOMMANDS
 from dmqcache.server.resp.reply import OK, CommandError, bulk, integer, null, syntax_error, verbatim
 from dmqcache.server.resp.session import Session
 
@@ -140,18 +141,6 @@ def _filtered(session: Session, args: list[str]) -> list[Session]:
     return [one for one in found if not (skips_me and one is session)]
 
 
-def _tracking(session: Session, args: list[str]) -> bytes:
-    if args[2].upper() not in ("ON", "OFF"):
-        raise syntax_error()
-    if args[2].upper() == "ON":
-        raise CommandError("ERR dmqcache does not tell clients of changes: CLIENT TRACKING stays OFF")
-    return OK
-
-
-def _redirection(session: Session, args: list[str]) -> bytes:
-    return integer(-1)  # tracking is off
-
-
 COMMANDS = (
     container(
         "CLIENT",
@@ -167,8 +156,7 @@ COMMANDS = (
             Command("CLIENT|NO-TOUCH", _accept, 3, "", "There is nothing that it would change."),
             Command("CLIENT|REPLY", _reply, 3, "", "ON, OFF or SKIP: which replies are sent."),
             Command("CLIENT|KILL", _kill, -3, "admin", "Ends connections by address, ID, TYPE, USER."),
-            Command("CLIENT|TRACKING", _tracking, -3, "", "OFF only: changes are not told."),
-            Command("CLIENT|GETREDIR", _redirection, 2, "", "Returns -1: tracking is off."),
+            *SUBCOMMANDS,
         ),
     ),
 )

@@ -14,7 +14,7 @@ from dmqcache.release import VERSION
 from dmqcache.server.resp.session import Shared
 
 #: What is told to clients that ask which Redis this is: the protocol as of this version.
-REDIS_VERSION: Final = "7.2.0"
+REDIS_VERSION: Final = "7.4.0"
 
 Section = dict[str, Any]
 

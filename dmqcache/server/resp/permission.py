@@ -62,11 +62,14 @@ _ONLY_LISTENS: Final = (
 
 
 def check(session: Session, command: Command, args: list[str]) -> None:
-    """Rejected, in Redis' words, if the client may not."""
+    """Rejected, in Redis' words, if the client may not. What one that tracks is about to read is noted."""
     if not session.authenticated and command.name not in FREE:
         raise Rejected(NO_AUTH)
-    refusal = refused(session, session.user, command, args)
+    refusal = None if session.is_free else refused(session, session.user, command, args)
     if refusal is None:
+        if session.tracked == () and "readonly" in command.flags:
+            for key, _ in keys_of(command, args):
+                session.shared.tracking.read(session, key)
         if session.only_listens and command.name not in _LISTENING:
             raise Rejected(f"ERR Can't execute '{command.name.lower()}': {_ONLY_LISTENS}")
         return

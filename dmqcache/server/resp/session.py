@@ -16,6 +16,7 @@ from dmqcache.server.resp.acl_log import AclLog
 from dmqcache.server.resp.cursors import Cursors
 from dmqcache.server.resp.key_events import KeyEvents
 from dmqcache.server.resp.subscriptions import Subscriptions
+from dmqcache.server.resp.tracking import Tracking
 from dmqcache.store.table.table import Table
 
 #: A reply that is there, or one to wait for.
@@ -119,10 +120,12 @@ class Shared:
     subscriptions: Subscriptions = field(init=False)
     #: What is told of keys to those who subscribe.
     key_events: KeyEvents = field(init=False)
+    tracking: Tracking = field(init=False)
 
     def __post_init__(self) -> None:
         self.subscriptions = Subscriptions(lambda: self.key_events.look())
         self.key_events = KeyEvents(self.node.tables, self.subscriptions)
+        self.tracking = Tracking(self.node.tables)
 
 
 @dataclass(slots=True)
@@ -161,6 +164,7 @@ class Session:
         "subscribed_bytes",
         "table",
         "table_name",
+        "tracked",
         "transaction",
         "user",
         "waiting",
@@ -187,6 +191,8 @@ class Session:
         self.channels: dict[str, None] = {}
         self.patterns: dict[str, None] = {}
         self.subscribed_bytes = 0
+        #: See ``tracking.py``.
+        self.tracked: tuple[str, ...] | None = None
         #: By name, what else is told this client; called, it is not any more.
         self.forgets: dict[str, Callable[[], None]] = {}
         self.reset()
@@ -216,7 +222,12 @@ class Session:
 
     def restrict(self) -> None:
         """Decide anew whether each command must be looked at, as some are refused."""
-        self.limited = self.only_listens or not (self.authenticated and self.user.unlimited)
+        self.limited = self.only_listens or self.tracked == () or not self.is_free
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the client may run every command, by its user's rules."""
+        return self.authenticated and self.user.unlimited
 
     @property
     def only_listens(self) -> bool:
@@ -226,6 +237,7 @@ class Session:
     def let_go(self) -> None:
         """The client is told nothing any more."""
         self.shared.subscriptions.leave(self)
+        self.shared.tracking.end(self)
         for forget in self.forgets.values():
             forget()
         self.forgets.clear()

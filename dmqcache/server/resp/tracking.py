@@ -1,0 +1,102 @@
+"""Client-side caches: which client has read which keys, and is told when they change (CLIENT TRACKING).
+
+By default a client is told once of each key that it has read; with BCAST of every change of keys with its
+prefixes. As in Redis a key is its name, whatever the table. The tables are listened to only while somebody
+tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from dmqcache.server.resp.reply import bulk
+from dmqcache.store.table.happenings import Event, Events
+from dmqcache.store.table.table import Table
+
+#: Reads that are remembered for all clients together, each of a key by a client. Of one more, the key
+#: that was read longest ago is told as changed (as Redis does with tracking-table-max-keys).
+MAX_READS: Final = 100_000
+#: Prefixes of one client.
+MAX_PREFIXES: Final = 100
+_ALL_GONE: Final = b">2\r\n$10\r\ninvalidate\r\n_\r\n"
+
+
+class Tracker(Protocol):
+    """A client with a cache of its own."""
+
+    #: None: it does not track. Empty: it is told of what it has read. Else of keys with these prefixes.
+    tracked: tuple[str, ...] | None
+
+    @property
+    def push(self) -> Callable[[bytes], None]:
+        """Writes to the client, beside the replies."""
+
+
+class Tracking:
+    """All clients of one server that track."""
+
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        self._tables = tables
+        self._trackers: dict[Tracker, None] = {}
+        #: Key -> who has read it. Who has ended is left there until the key is told.
+        self._readers: dict[str, dict[Tracker, None]] = {}
+        self._reads = 0
+        self._forget: list[Callable[[], None]] = []
+
+    def begin(self, who: Tracker, prefixes: tuple[str, ...]) -> None:
+        """Tell a client of what it reads from now on; with ``prefixes``, of all changes of such keys."""
+        who.tracked = prefixes
+        self._trackers[who] = None
+        if not self._forget:
+            self._forget = [table.listen(self._happened) for table in self._tables.values()]
+
+    def end(self, who: Tracker) -> None:
+        """Tell it nothing any more."""
+        who.tracked = None
+        if self._trackers.pop(who, self) is self:
+            return
+        if not self._trackers:
+            self._readers.clear()
+            self._reads = 0
+            for forget in self._forget:
+                forget()
+            self._forget = []
+
+    def read(self, who: Tracker, key: str) -> None:
+        """A client that is told of what it reads has read a key."""
+        readers = self._readers.get(key)
+        if readers is None:
+            readers = self._readers[key] = {}
+        if who not in readers:
+            readers[who] = None
+            self._reads += 1
+            if self._reads > MAX_READS:
+                self._tell(next(iter(self._readers)))
+
+    def _happened(self, key: str, events: Events) -> None:
+        if events[0] is Event.FLUSH:
+            self._readers.clear()
+            self._reads = 0
+            for one in list(self._trackers):
+                one.push(_ALL_GONE)
+            return
+        self._tell(key)
+        message = _of(key)
+        for one in list(self._trackers):
+            if one.tracked and key.startswith(one.tracked):
+                one.push(message)
+
+    def _tell(self, key: str) -> None:
+        readers = self._readers.pop(key, None)
+        if readers is None:
+            return
+        self._reads -= len(readers)
+        message = _of(key)
+        for one in readers:
+            if one.tracked == ():
+                one.push(message)
+
+
+def _of(key: str) -> bytes:
+    return b">2\r\n$10\r\ninvalidate\r\n*1\r\n" + bulk(key)
