@@ -17,12 +17,10 @@ import trustme
 from tests.interop.daemon import wait_until
 from tests.interop.dmqcache_node import DmqcacheNode
 from tests.interop.kamailio import Kamailio
-from tests.interop.lineups import LINEUPS, ONE
+from tests.interop.lineups import LINEUPS, each_lineup
 from tests.interop.releases import Release
 
-#: Beside 5.6 all of this has been seen to pass; the newer releases wait for a machine with time for them.
-_LINEUPS = [pytest.param(line, marks=[] if line == ONE else [pytest.mark.unproven]) for line in LINEUPS]
-pytestmark = [pytest.mark.interop, pytest.mark.parametrize("lineup", _LINEUPS, scope="module")]
+pytestmark = [pytest.mark.interop, each_lineup]
 
 ROOT = Path(__file__).resolve().parents[2]
 NET = "127.0.37."

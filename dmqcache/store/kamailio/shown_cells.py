@@ -43,6 +43,8 @@ log = logging.getLogger("dmqcache.store")
 
 #: Milliseconds in which what one of us told a Kamailio has reached the others too.
 RECENT_MS: Final = 2_000
+#: Seconds within which a message of a Kamailio comes though it was lost once (T1, 0.5 s).
+ITS_WORD_S: Final = 0.7
 #: Seconds by which the time left of equal cells may differ.
 TIME_SLACK_S: Final = 3.0
 
@@ -239,8 +241,23 @@ class ShownCells:
         if unheard or (lost_at is not None and written <= lost_at):
             inquiry.differences += 1
             self._adopt_write(table, key, value, left)
+        elif lost_at is None and ours.value is not None:
+            self._wait_for_its_word(inquiry, table, ours)
         else:
             self._ours_wins(inquiry, table, key)
+
+    def _wait_for_its_word(self, inquiry: Inquiry, table: Table, ours: Cell) -> None:
+        """The Kamailio may have written it only just now, and what it says of that be on its way. An
+        increment that is undone there meanwhile is lost for good."""
+        inquiry.differences += 1
+        key, version = ours.key, ours.last_modified()
+
+        def over() -> None:
+            held = table.cells.get(key)
+            if not self._ground.stopped and held is not None and held.last_modified() == version:
+                self._ours_wins(inquiry, table, key)
+
+        self._ground.runtime.call_later(ITS_WORD_S, over)
 
     def _took_unheard(self, node: NodeURI, table: Table, key: str) -> bool:
         """Whether the Kamailio has acknowledged our delete, and has not told us all that it wrote since, as
