@@ -125,6 +125,8 @@ class Collisions:
             if last > table.clock.wall_ms() - SETTLE_S * 1000:
                 return False
             stamp = version_at(last + 1)
+            if cell.flags & PROVISIONAL:
+                self._arrivals[table.name].put_right(cell)
             if kind & Collision.SHOWN or cell.flags & PROVISIONAL:
                 # Some node, or a Kamailio 6.2, may hold it with a version up to now.
                 stamp = max(stamp, table.clock.version())

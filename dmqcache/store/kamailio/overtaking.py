@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from dmqcache.bus.bounded import Bounded
-from dmqcache.store.table.cell import Cell, Value
 
 #: Number, and what tells the process. A random Call-ID of another stack rarely looks like it, and never
 #: stands near a number that is known.
@@ -36,8 +35,6 @@ UNKNOWN_PACE_S: Final = 0.002
 KEPT_S: Final = 8.0
 #: Times to live that are remembered at once.
 MAX_TIMES: Final = 1_000
-#: Writes of one table that are remembered: what a busy Kamailio sends until a lost message comes again.
-MAX_WRITES: Final = 20_000
 
 
 class Sent(NamedTuple):
@@ -173,32 +170,3 @@ class EarlyTimes:
             # Nothing tells the order: a time of a cell that was there belonged to that cell.
             return None if time.after else time
         return time if sent.late and sent.moment <= time.came else None
-
-
-class LastWrites:
-    """When the last writes of one table's keys were sent. Scripts write a key twice within a millisecond (a
-    value, then its time to live): if the second is lost at first, versions by the clock are too coarse to
-    tell that it is the later one. Nor do they tell it once another dmqcache node has dated the first."""
-
-    def __init__(self) -> None:
-        #: Key and sender -> when, the version, and a hash of the value: values may be long.
-        self._writes: Bounded[tuple[str, str], tuple[Sent, int, int]] = Bounded(MAX_WRITES)
-
-    def note(self, cell: Cell, sender: str, sent: Sent | None) -> None:
-        """``sender`` wrote ``cell`` as it is now."""
-        if sent is not None:
-            self._writes[cell.key, sender] = sent, cell.last_modified(), _hash(cell.value)
-
-    def sent(self, cell: Cell, sender: str, now: float) -> Sent | None:
-        """When ``sender`` sent what ``cell`` holds; None: it was another, or too long ago."""
-        write = self._writes.get((cell.key, sender))
-        if write is None:
-            return None
-        sent, version, held = write
-        if version == cell.last_modified():
-            return sent
-        return sent if held == _hash(cell.value) and now - sent.moment <= KEPT_S else None
-
-
-def _hash(value: Value | None) -> int:
-    return hash((type(value), value))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from dmqcache.store.kamailio.overtaking import EarlyTime, EarlyTimes, LastWrites, Sent
+from dmqcache.store.kamailio.last_writes import LastWrites
+from dmqcache.store.kamailio.overtaking import EarlyTime, EarlyTimes, Sent
 from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, NEVER, PROVISIONAL, Cell, Value
 from dmqcache.store.table.clock import MAX_AHEAD_MS, MAX_COUNT, ms_of, version_at
 from dmqcache.store.table.happenings import Telling
@@ -201,6 +202,20 @@ class KamailioArrivals(Arrivals):
             return False
         text = key if on is MatchOn.NAME else cell.value
         return isinstance(text, str) and matches(text)
+
+    def put_right(self, cell: Cell) -> None:
+        """Where another dmqcache node has heard only the first of two writes of a Kamailio and we both, and
+        its word was taken for the later one: hold the second again. Who calls gives it a version."""
+        later = self._writes.later_than(cell, self.table.clock.now())
+        if later is None:
+            return
+        stamp = cell.last_modified() + 1
+        if later.value is None:
+            self.table._delete_cell(cell, stamp, PROVISIONAL)
+        else:
+            cell.counts = None
+            flags = later.flags | PROVISIONAL
+            self.table._enliven(cell, later.value, stamp, later.ttl, later.expires, flags)
 
     # -- versions for what has none ------------------------------------------------------------------------
 

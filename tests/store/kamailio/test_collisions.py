@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from dmqcache.bus.peer import SILENCE, Reply
 from dmqcache.store.kamailio.collisions import MAX_WAITING, SETTLE_S
 from dmqcache.store.kamailio.compare import ROUTINE_S
+from dmqcache.store.table.cell import PROVISIONAL
 from dmqcache.store.table.clock import ms_of
 from dmqcache.store.table.merge import Collision
+from dmqcache.store.table.row import Row
 from tests.store.harness import NEW, OLD, Played, Sent, Side, World, set_body, shown
 
 #: The version of a set that comes too late, as a node of each kind reads it.
@@ -342,3 +345,21 @@ def test_a_counter_that_its_writer_ends_at_once_is_ended_there_too(end: str) -> 
     kamailio.cells["a"] = 1
     world.run(2)
     assert kamailio.cells == shown(one) == shown(two)
+
+
+def test_a_second_value_is_kept_though_another_node_has_heard_the_first_alone_and_later() -> None:
+    world, one, two, kamailio = cluster()
+
+    def say(key: str, value: str, number: int) -> None:
+        message = kamailio.node.message(one, set_body(key, value))
+        call_id = f"{number:016x}-7@127.0.0.90"
+        one.bus.peers["htable"].handle(replace(message, call_id=call_id))
+
+    say("a", "first", 1)
+    say("a", "second", 2)
+    stamp = one.table.cells["a"].stamp + 1
+    one.store.arrivals["t"].merge_rows([Row("a", "first", stamp, 0, 0, PROVISIONAL)], str(two.uri))
+    assert held(one) == ["first"]
+    one.store.collisions.collect()
+    world.run(2)
+    assert held(one, two) == ["second"] * 2 and kamailio.cells["a"] == "second"

@@ -10,17 +10,14 @@ from dmqcache.store.kamailio.overtaking import (
     KEPT_S,
     MAX_MESSAGES,
     MAX_TIMES,
-    MAX_WRITES,
     MESSAGE_BYTES,
     NEAR,
     PROCESS_BYTES,
     EarlyTime,
     EarlyTimes,
-    LastWrites,
     SendingOrder,
     Sent,
 )
-from dmqcache.store.table.cell import Cell
 from tests.bus.captures import DATAGRAMS
 
 FIRST = 0x7DF63FA2385A193D
@@ -153,34 +150,6 @@ def test_a_time_is_for_what_was_sent_before_it() -> None:
     assert early.take("a", "k", 2.0, Sent(1.0, late=True)) == EarlyTime(5, 1.0, 10, 11)
     early.remember("a", "k", EarlyTime(5, 1.0, 10, 11))
     assert early.take("a", "k", 2.0, None) is None
-
-
-def _cell(key: str, value: str | None, version: int) -> Cell:
-    return Cell(key, 0, value, version)
-
-
-def test_a_write_is_known_as_long_as_the_cell_has_its_version() -> None:
-    writes = LastWrites()
-    writes.note(_cell("a", "x", 7), "k", Sent(5.0))
-    writes.note(_cell("b", "x", 7), "k", None)
-    assert writes.sent(_cell("a", "x", 7), "k", 1000.0) == Sent(5.0)
-    assert writes.sent(_cell("a", "y", 8), "k", 5.0) is None
-    assert writes.sent(_cell("a", "x", 7), "other", 5.0) is writes.sent(_cell("b", "x", 7), "k", 5.0) is None
-
-
-def test_a_write_that_another_node_has_dated_is_known_by_its_value_for_a_while() -> None:
-    writes = LastWrites()
-    writes.note(_cell("a", "x", 7), "k", Sent(5.0))
-    assert writes.sent(_cell("a", "x", 8), "k", 5.0 + KEPT_S) == Sent(5.0)
-    assert writes.sent(_cell("a", "x", 8), "k", 5.1 + KEPT_S) is None
-
-
-def test_only_so_many_writes_are_remembered() -> None:
-    writes = LastWrites()
-    for number in range(MAX_WRITES + 1):
-        writes.note(_cell(f"k{number}", "x", 7), "k", Sent(5.0))
-    assert writes.sent(_cell("k0", "x", 7), "k", 5.0) is None
-    assert writes.sent(_cell("k1", "x", 7), "k", 5.0) == Sent(5.0)
 
 
 def test_of_two_messages_of_one_process_the_numbers_tell_which_was_sent_first() -> None:
