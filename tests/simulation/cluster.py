@@ -46,8 +46,9 @@ class Machine:
         self.shelf: Shelf | None = None
         #: Through whom the process here joins.
         self.seeds: tuple[NodeURI, ...] = ()
-        #: True seconds when the process here began.
+        #: True seconds when the process here began, and when it was last told to leave.
         self.started_at = 0.0
+        self.leaves_at = 0.0
 
     @property
     def up(self) -> bool:
@@ -190,6 +191,7 @@ class Machine:
             return
         self.cluster.world.note(self.host, "--- leaves")
         self.leaving = True
+        self.leaves_at = self.now()
 
         def left() -> None:
             if self.process is process:

@@ -24,6 +24,9 @@ START_S = 3.0
 APART_S = 8.0
 #: Seconds by which a message may be held back before others overtake it, from which on that is much.
 JITTER_S = 0.1
+#: What a node is told just before it is told to leave, and how many seconds before.
+LAST_WORDS = ("k0", "k1", "k2", "k3")
+LAST_WORDS_S = 0.0002
 #: Milliseconds by which clocks that NTP keeps may differ.
 SANE_SKEW_MS = 400
 #: Milliseconds by which a clock that nobody keeps may be wrong.
@@ -350,6 +353,8 @@ class _Draw:
             self._add(at + seconds + 0.1, "slow", number, 0.0, 2_000_000)
 
     def _fault_leave(self, at: float, number: int, seconds: float) -> None:
+        for key in LAST_WORDS if self.scenario.kinds[number] == "dmqcache" else ():
+            self._add(at - LAST_WORDS_S, "set", number, "plain", key, f"last words {number} {at:.3f}", None)
         self._add(at, "leave", number)
         self._add(at + 1.2 + seconds, "start", number)
 

@@ -123,6 +123,18 @@ class Response:
         return head.encode() + self.body
 
 
+#: RFC 3261 7.3.3: what a node writes to one that has not answered yet, to send no more than it must.
+COMPACT = {
+    "v": "via",
+    "t": "to",
+    "f": "from",
+    "i": "call-id",
+    "l": "content-length",
+    "c": "content-type",
+    "k": "supported",
+}
+
+
 def read(data: bytes) -> Request | Response:
     """A datagram; Unreadable for what is no KDMQ and no reply to one."""
     head, end, body = data.partition(b"\r\n\r\n")

@@ -160,3 +160,15 @@ def test_a_request_is_repeated_until_its_reply_and_ends_with_a_408() -> None:
     world.run(60)
     assert [round(moment, 6) for moment in sent] == [0, 0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5]
     assert [(round(moment, 6), status) for moment, status in ends] == [(0.25, 200), (30, 408)]
+
+
+def test_short_names_of_headers_are_read_as_the_long_ones() -> None:
+    """As a node writes them to one that it does not know yet."""
+    head = (
+        b"KDMQ sip:htable@127.0.0.13:5060 SIP/2.0\r\nv: SIP/2.0/UDP 127.0.0.11:5060;branch=z9hG4bKa\r\n"
+        b"t: <sip:htable@127.0.0.13:5060>\r\nl: 2\r\nf: <sip:htable@127.0.0.11:5060>;tag=1\r\n"
+        b"CSeq: 1 KDMQ\r\ni: x\r\nMax-Forwards: 1\r\nc: text/plain\r\n\r\nab"
+    )
+    request = read(head)
+    assert isinstance(request, Request)
+    assert (request.call_id, request.content_type, request.body) == ("x", "text/plain", b"ab")

@@ -13,6 +13,7 @@ from tests.simulation.checks import Contents, contents
 from tests.simulation.cluster import Cluster, Machine
 from tests.simulation.history import NOTHING, History, keeps
 from tests.simulation.oracle import Oracle, Place, State
+from tests.simulation.process import STOP_TIMEOUT_S
 
 #: Seconds between two looks at everything.
 LOOK_S = 0.1
@@ -68,13 +69,10 @@ class Watch:
         return (one.host, other.host) not in cut and (other.host, one.host) not in cut
 
     def is_heard(self, machine: Machine, others: list[Machine]) -> bool:
-        """Whether a node that has just left could tell somebody, all the time, what it knew."""
+        """Whether a node that has just left has told somebody what it knew: some node could be reached, and
+        it has not left because its time was over."""
         answers = {node.uri for node in machine.cache.bus.active_nodes()}
-        emptied = not any(
-            outbox.open and (outbox.waiting() or outbox.overflowed)
-            for outbox in machine.store.outboxes.values()
-        )
-        return emptied and any(
+        return machine.now() - machine.leaves_at < STOP_TIMEOUT_S and any(
             other.running
             and other.uri in answers
             and not other.is_slow

@@ -79,7 +79,7 @@ class Collisions:
         if not self._outboxes.designated:
             return
         outboxes = self._outboxes.of_kamailios()
-        if any(self._dialects.of(outbox.node).last_modified for outbox in outboxes):
+        if self._keep_times():
             # The sum may be new and its version not: a 6.2 would keep what it has.
             for key in keys:
                 cell = table.live_cell(key)
@@ -124,7 +124,8 @@ class Collisions:
             last = ms_of(cell.last_modified())
             if last > table.clock.wall_ms() - SETTLE_S * 1000:
                 return False
-            stamp = version_at(last + 1)
+            # No later than must be: a node whose clock is behind may have written it, not heard of yet.
+            stamp = version_at(last + 1) if self._keep_times() else cell.last_modified() + 1
             if cell.flags & PROVISIONAL:
                 self._arrivals[table.name].put_right(cell)
             if kind & Collision.SHOWN or cell.flags & PROVISIONAL:
@@ -134,6 +135,10 @@ class Collisions:
         elif kind & Collision.REPEATED or not cell.writer or (designated and self._is_kamailio(cell.writer)):
             self._outboxes.name_keys(table, [cell.key], self._outboxes.of_kamailios())
         return True
+
+    def _keep_times(self) -> bool:
+        """Whether a Kamailio 6.2 is there, which takes only what has a later time."""
+        return any(self._dialects.of(outbox.node).last_modified for outbox in self._outboxes.of_kamailios())
 
     def _is_kamailio(self, writer: str) -> bool:
         """Of a winner that a Kamailio 6.2 dated: nobody else will tell older nodes, or has told them last."""

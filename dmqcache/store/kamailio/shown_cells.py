@@ -261,9 +261,12 @@ class ShownCells:
 
     def _took_unheard(self, node: NodeURI, table: Table, key: str) -> bool:
         """Whether the Kamailio has acknowledged our delete, and has not told us all that it wrote since, as
-        its list left us out: its cell is newer then."""
+        its list left us out: its cell is newer then. Another node's delete that node told it, or could not;
+        and of what an outbox had no room for nobody knows."""
         known, outbox = self._nodes.get(node), self._outboxes.get(node)
         if known is None or known.left_out_at is None or outbox is None:
+            return False
+        if outbox.overflowed or table.cells[key].writer:
             return False
         return not outbox.names(table, key) and known.left_out_at > self._equal.get(node, float("-inf"))
 

@@ -363,3 +363,22 @@ def test_a_second_value_is_kept_though_another_node_has_heard_the_first_alone_an
     one.store.collisions.collect()
     world.run(2)
     assert held(one, two) == ["second"] * 2 and kamailio.cells["a"] == "second"
+
+
+@pytest.mark.parametrize("agent", [OLD, NEW])
+def test_what_is_written_anew_after_a_tie_beats_no_later_write_that_is_unheard_of(agent: str) -> None:
+    """The clock of who wrote it is behind: its versions are those of the others' millisecond."""
+    world, one, two, _ = cluster(agent)
+    one.table["a"] = "of one"
+    for value in ("of two", "of two again"):
+        two.table["a"] = value
+    world.run(0.1)
+    held_by_one = one.table.cells["a"]
+    assert held_by_one.value == "of two again"
+    before = held_by_one.last_modified()
+    one.store.arrivals["t"].collided(held_by_one, Collision.TIE)
+    one.store.collisions.collect()
+    world.run(3)
+    after = one.table.cells["a"].last_modified()
+    assert after > before
+    assert (ms_of(after) == ms_of(before)) is (agent == OLD)

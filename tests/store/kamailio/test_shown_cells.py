@@ -91,6 +91,35 @@ def test_what_a_node_that_left_us_out_wrote_is_not_judged_by_our_deletes(left_ou
     assert shown(side) == holder.cells == {}
 
 
+@pytest.mark.parametrize("case", ["another node's", "no room for it"])
+def test_a_delete_that_the_node_never_got_stands_although_it_left_us_out(case: str) -> None:
+    world = World()
+    side, other = world.side("127.0.0.11"), world.side("127.0.0.12")
+    holder = Holder(world, [side])
+    world.mesh(side, other)
+    node = side.meet(holder.node)
+    side.table["a"] = "x"
+    world.run(5)
+    assert holder.cells == shown(other) == {"a": "x"}
+    if case == "no room for it":
+        world.cuts.add((side.uri, holder.node.uri))
+        side.table.delete("a")
+        side.outbox(holder.node).shut()
+        side.outbox(holder.node).changed["t"].clear()
+        side.outbox(holder.node).overflowed = True
+        world.cuts.clear()
+        side.outbox(holder.node).reopen()
+    else:
+        # It tells only us: its way to the Kamailio is long.
+        other.table.delete("a")
+    world.run(1)
+    assert shown(side) == {} and holder.cells == {"a": "x"}
+    node.left_out_at = side.store.clock.now()
+    side.store.compare.all_later()
+    world.run(10)
+    assert shown(side) == holder.cells == shown(other) == {}
+
+
 def test_with_versions_the_later_wins_whenever_it_was_lost() -> None:
     world, side, holder = apart(agent=NEW)
     side.table["a"] = "ours, earlier"
