@@ -187,7 +187,8 @@ class Beside:
 
     def ask(self, request: Request) -> Response:
         self.model.receive(request.write(), Endpoint("udp", PLAYED, 5060))
-        self.world.run(0.1)
+        while not self.replies:
+            self.world.run(0.001)
         return self.replies.pop()
 
 
@@ -228,7 +229,7 @@ class Both:
     def told(self) -> tuple[list[Said], list[Said]]:
         """What both have said since this was asked last, apart from lists of nodes."""
         self.player.listen(0.5)
-        self.beside.world.run(0.5)
+        self.beside.catch_up()
         heard = (list(self.player.heard.values()), list(self.beside.heard))
         self.player.heard.clear()
         self.beside.heard.clear()

@@ -14,6 +14,7 @@ from dmqcache.store.kamailio import writes as kamailio_arrivals
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
 from dmqcache.store.kamailio.kamailio_courier import KamailioCourier
+from dmqcache.store.kamailio.kamailio_delivery import Delivery
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.initial_sync import InitialSync
 from dmqcache.store.native.repair import Repair
@@ -89,6 +90,9 @@ def the_order_of_an_outbox_is_lost(patch: Patch) -> None:
 
     patch.setattr(Outbox, "_take_changed", wrong)
     patch.setattr(KamailioCourier, "_delivered", delivered)
+    patch.setattr(KamailioCourier, "_retell_changed", lambda self, said: None)
+    patch.setattr(KamailioCourier, "_say_again", lambda self, *args: None)
+    patch.setattr(Delivery, "is_outdated", lambda self, message: False)
 
 
 def nobody_repairs(patch: Patch) -> None:
@@ -192,6 +196,6 @@ def test_the_campaign_notices_what_only_kamailio_nodes_suffer(
     breakage: Callable[[Patch], None], monkeypatch: Patch
 ) -> None:
     breakage(monkeypatch)
-    seed = next(seed for seed in TELLING if run_seed(seed, kamailio=True).problems)
+    seed = next(seed for seed in (*TELLING, *range(SEEDS)) if run_seed(seed, kamailio=True).problems)
     monkeypatch.undo()
     assert not run_seed(seed, kamailio=True).problems

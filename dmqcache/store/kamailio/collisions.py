@@ -4,9 +4,9 @@ Two dmqcache nodes always choose the same winner, but two messages may cross on 
 which keeps what came last; and a Kamailio's own write crosses ours. That holds for a write of this node too
 that follows another's at once: the other's may still be on its way. So when such a key has been quiet for a
 moment, the winner's node tells the Kamailio nodes once more; what a Kamailio 6.2 wrote, the designated node
-tells. A winner that has no version of its own (an older Kamailio wrote it), or the same one as the loser, is
-written anew with a later version. That waits until nobody writes the key any more, and the version is hardly
-later: a client's write that is still on its way beats it.
+tells. A winner that has no version of its own (an older Kamailio wrote it), or beside a 6.2 the same one as
+the loser, is written anew with a later version. That waits until nobody writes the key any more, and the
+version is hardly later: a client's write that is still on its way beats it.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Collisions:
             self._tell_counters(table, {cell.key: None})
         elif (
             kind & Collision.SHOWN
-            or (kind & Collision.TIE and (designated or not cell.writer))
+            or (kind & Collision.TIE and (designated or not cell.writer) and self._keep_times())
             or (cell.flags & PROVISIONAL and (designated or kind & Collision.MINE))
         ):
             last = ms_of(cell.last_modified())

@@ -15,6 +15,7 @@ from typing import Final
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
 from dmqcache.store.kamailio.dialect import Dialects
+from dmqcache.store.kamailio.said import Said, what_is
 from dmqcache.store.kamailio.wire_write import MAX_BODY_BYTES, carriable
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.cells import Cells
@@ -38,12 +39,12 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class _Again:
-    """Something that is told again later: a table, or a key with this version."""
+    """Something that is told again later: a table, or a key."""
 
     at: float
     pause: float
     #: Of a key: what was said of it. Of a table: how the node refused it.
-    version: int | None = None
+    said: Said = None
     status: int = 0
     #: It was told again, and the answer is not here yet.
     tried: bool = False
@@ -144,12 +145,12 @@ class HeldBack:
             known.kept.pop((table, key), None)
             known.unanswered.pop((table, key), None)
 
-    def left_unanswered(self, node: NodeURI, table: Cells, key: str, version: int | None) -> None:
+    def left_unanswered(self, node: NodeURI, table: Cells, key: str, said: Said) -> None:
         """The node answers others, and not this key's message, whatever is in it: it is set aside."""
         known = self._of(node)
         before = known.unanswered.get((table.name, key))
         pause = SOON_S if before is None else min(AGAIN_S[1], max(AGAIN_S[0], 2 * before.pause))
-        again = _Again(self._ground.clock.now() + pause, pause, version)
+        again = _Again(self._ground.clock.now() + pause, pause, said)
         known.unanswered[table.name, key] = again
         if before is not None:
             self.keep(node, table, key, "unanswered")
@@ -185,8 +186,9 @@ class HeldBack:
         """Whether the node did not answer what would be said, and is not to be tried again yet."""
         known = self._nodes.get(node)
         again = known.unanswered.get((table, key)) if known is not None else None
-        version = None if cell is None else cell.last_modified()
-        return again is not None and again.version == version and self._ground.clock.now() < again.at - 0.001
+        return (
+            again is not None and again.said == what_is(cell) and self._ground.clock.now() < again.at - 0.001
+        )
 
     # -- tables ------------------------------------------------------------------------------------------
 

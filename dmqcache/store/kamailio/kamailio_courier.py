@@ -21,6 +21,7 @@ from dmqcache.store.kamailio.doubles import Doubles
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.kamailio_delivery import Delivery
 from dmqcache.store.kamailio.rounds import Message, Name, Rounds, singly
+from dmqcache.store.kamailio.said import Said, what_is
 from dmqcache.store.kamailio.wire_write import (
     BATCH_OVERHEAD_BYTES,
     cell_bytes,
@@ -156,7 +157,7 @@ class KamailioCourier:
                 delivery.rounds[0].appendleft(Message(message.names[number:]))
                 del message.names[number:]
                 break
-            delivery.said[table.name, key] = cell.last_modified()
+            delivery.said[table.name, key] = what_is(cell)
             bodies.append(body)
         return join_cells(bodies) if bodies else None
 
@@ -188,9 +189,9 @@ class KamailioCourier:
         cell = table.cells.get(key)
         node = delivery.outbox.node
         if cell is None or cell.value is None or self._held_back.reason(node, cell) is not None:
-            delivery.said[table.name, key] = None if cell is None else cell.last_modified()
+            delivery.said[table.name, key] = what_is(cell)
             return write_delete(table.name, key)
-        delivery.said[table.name, key] = cell.last_modified()
+        delivery.said[table.name, key] = what_is(cell)
         return write_set(table.name, key, cell.value, self._time_of(table, cell), dialect)
 
     def _time(self, table: Cells, key: str) -> bytes | None:
@@ -274,13 +275,13 @@ class KamailioCourier:
         self._retell_changed(said)
         self._ground.runtime.call_later(LATE_COPY_S, lambda: self._retell_changed(said))
 
-    def _retell_changed(self, said: list[tuple[Cells, str, int | None]]) -> None:
+    def _retell_changed(self, said: list[tuple[Cells, str, Said]]) -> None:
         """See to the keys that hold something else than was said of them."""
         self._retell(
             [
                 (table, key)
-                for table, key, version in said
-                if (cell := table.cells.get(key)) is not None and cell.last_modified() != version
+                for table, key, before in said
+                if (cell := table.cells.get(key)) is not None and what_is(cell) != before
             ]
         )
 
@@ -350,11 +351,11 @@ class KamailioCourier:
         outbox.settled(delivery.batch, name, key)
         self._say_again(outbox, name, key, delivery.said.pop((name, key), None))
 
-    def _say_again(self, outbox: Outbox, name: str, key: str, said: int | None) -> None:
+    def _say_again(self, outbox: Outbox, name: str, key: str, said: Said) -> None:
         """Name a key once more if it has changed since that was said of it."""
         table = outbox.tables.get(name)
         cell = table.cells.get(key) if table is not None else None
-        if table is not None and (None if cell is None else cell.last_modified()) != said:
+        if table is not None and what_is(cell) != said:
             self._outboxes.name_keys(self._ground.tables[name], [key], [outbox])
 
     def _leave(self, delivery: Delivery) -> None:

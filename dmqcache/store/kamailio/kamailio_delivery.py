@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from dmqcache.store.kamailio.rounds import Message
+from dmqcache.store.kamailio.said import Said, what_is
 from dmqcache.store.outbox.outbox import Batch, Outbox
 
 
@@ -21,8 +22,8 @@ class Delivery:
     batch: Batch
     #: What is still to be sent: values and deletes, then times.
     rounds: deque[deque[Message]]
-    #: What was said of each key: its version, None: that it is gone.
-    said: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    #: What was said of each key.
+    said: dict[tuple[str, str], Said] = field(default_factory=dict)
     #: Tables that turned out to be missing there.
     lacking: set[str] = field(default_factory=set)
     #: A message of it was left unanswered: it has given its place to another batch, and its keys are
@@ -47,7 +48,7 @@ class Delivery:
         """Whether a key holds something else by now than was said of it."""
         for table, key in message.names:
             cell = table.cells.get(key)
-            version = None if cell is None else cell.last_modified()
-            if self.said.get((table.name, key), version) != version:
+            now = what_is(cell)
+            if self.said.get((table.name, key), now) != now:
                 return True
         return False

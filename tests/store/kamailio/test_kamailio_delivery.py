@@ -7,6 +7,7 @@ from collections import deque
 
 from dmqcache.store.kamailio.kamailio_delivery import Delivery
 from dmqcache.store.kamailio.rounds import Message
+from dmqcache.store.kamailio.said import what_is
 from dmqcache.store.outbox.outbox import Batch
 from tests.store.harness import with_kamailio
 
@@ -28,10 +29,10 @@ def test_a_message_is_outdated_once_a_key_holds_something_else_than_was_said() -
     message = Message([(side.table, "a"), (side.table, "gone")])
     delivery = Delivery(side.outbox(kamailio), Batch(), deque())
     assert not delivery.is_outdated(message)  # Nothing was said yet.
-    delivery.said = {("t", "a"): side.table.cells["a"].last_modified(), ("t", "gone"): None}
+    delivery.said = {("t", "a"): what_is(side.table.cells["a"]), ("t", "gone"): None}
     assert not delivery.is_outdated(message)
     side.table["a"] = "2"
     assert delivery.is_outdated(message)
-    delivery.said["t", "a"] = side.table.cells["a"].last_modified()
+    delivery.said["t", "a"] = what_is(side.table.cells["a"])
     side.table["gone"] = "back"
     assert delivery.is_outdated(message)
