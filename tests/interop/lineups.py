@@ -34,6 +34,8 @@ LINEUPS["mixed"] = Lineup(tuple(RELEASES.values()), (*PAIR, "k3"))
 ONE = DEFAULT.line
 
 each_lineup = pytest.mark.parametrize("lineup", tuple(LINEUPS), scope="module")
+all_releases = pytest.mark.parametrize("lineup", ("mixed",), scope="module")
+"""For what takes a minute or more: once, where all releases are together."""
 each_writer = pytest.mark.parametrize(
     ("lineup", "writer"),
     [(name, writer) for name, lineup in LINEUPS.items() for writer in (*lineup.kamailios, "d1")],

@@ -32,6 +32,9 @@ PROMISES: Final[Mapping[str, tuple[str, ...]]] = {
         "test_full_speed::test_a_kamailio_at_full_speed",
         "test_full_speed::test_a_dmqcache_at_full_speed",
     ),
+    "of two writes of a script in one moment the second counts, under loss": (
+        "test_lossy_writes::test_the_second_of_two_writes_in_a_moment_counts_though_messages_are_lost",
+    ),
     "a partition is healed, under loss": (
         "test_partition::test_all_are_equal_after_a_partition",
         "test_partition::test_it_stays_equal_and_goes_on",

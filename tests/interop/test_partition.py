@@ -13,10 +13,10 @@ import pytest
 from tests.interop.cluster import Cluster
 from tests.interop.daemon import wait_until
 from tests.interop.kamailio import Value
-from tests.interop.lineups import LINEUPS, each_lineup
+from tests.interop.lineups import LINEUPS, all_releases
 from tests.interop.netns import Network
 
-pytestmark = [pytest.mark.interop, each_lineup]
+pytestmark = [pytest.mark.interop, all_releases]
 
 LOSS = 0.10
 PARTITION_S = float(os.environ.get("DMQC_PARTITION_S", "50"))

@@ -11,9 +11,9 @@ import pytest
 from tests.interop.cluster import Cluster
 from tests.interop.daemon import wait_until
 from tests.interop.kamailio import Kamailio
-from tests.interop.lineups import each_lineup
+from tests.interop.lineups import all_releases
 
-pytestmark = [pytest.mark.interop, each_lineup]
+pytestmark = [pytest.mark.interop, all_releases]
 
 KEYS = 60
 OUTCOMES = ("leave", "refill", "follow")
