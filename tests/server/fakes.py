@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dmqcache.bus.bus_counters import BusCounters
@@ -55,9 +57,11 @@ def row(uri: str, local: bool = False, rtt_ms: float | None = None) -> NodeRow:
 
 
 class Soon:
-    """The next turn comes at once: nobody is told of anything but events."""
+    """The loop that serves the clients, if there is one; else nobody is told of anything but events."""
 
-    def call_later(self, delay: float, callback: object) -> None: ...
+    def call_later(self, delay: float, callback: Callable[[], object]) -> None:
+        with suppress(RuntimeError):
+            asyncio.get_running_loop().call_later(delay, callback)
 
 
 def _raise(error: Exception) -> None:
