@@ -134,5 +134,6 @@ def test_the_data_commands_load_nothing_of_a_node() -> None:
             "config.options",
             "config.server_options",
             "release",
+            "defaults",
         )
     }

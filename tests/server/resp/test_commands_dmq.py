@@ -71,7 +71,7 @@ def test_watch_tells_what_changes_in_resp3_alone() -> None:
     assert say(session, "DMQ.WATCH").startswith("ERR DMQ.WATCH tells by messages")
     say(session, "HELLO", "3")
     turns = Turns()
-    node.tables["cache"].changes = Changes(node.tables["cache"], turns, print)
+    node.tables["cache"]._changes = Changes(node.tables["cache"], turns, print)
     got: list[bytes] = []
     session.push = got.append
     assert say(session, "DMQ.WATCH", "a") == say(session, "DMQ.WATCH", "a") == "OK"
@@ -90,4 +90,4 @@ def test_watch_tells_what_changes_in_resp3_alone() -> None:
         assert say(session, "DMQ.WATCH", f"k{number}") == "OK"
     assert say(session, "DMQ.WATCH", "more") == "ERR at most 100 watches"
     say(session, "RESET")
-    assert node.tables["cache"].on_touch is None
+    assert not node.tables["cache"].is_watched
