@@ -32,6 +32,8 @@ try:
                 send(data)
             except ConnectionRefusedError:
                 pass
+        if not count:
+            print("under way", flush=True)
         count += 1000
 except KeyboardInterrupt:
     print(count)
@@ -93,6 +95,8 @@ class Flood:
         data = kdmq(host, f"{source}:5060", "htable", htable(2, "flood", "x")).decode()
         command = [sys.executable, "-c", _FLOOD, host, source, data]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "under way\n"
         self._began = time.monotonic()
 
     def stop(self) -> float:

@@ -152,9 +152,8 @@ def test_two_nodes_that_store_at_once_leave_each_key_once(database: Database, tm
         assert database.run("SELECT COUNT(*) FROM htable") == [(3000,)]
 
 
-def test_a_server_that_goes_and_comes_stops_nothing(database: Database, tmp_path: Path) -> None:
-    if isinstance(database, SqliteFile):
-        pytest.skip("a file does not go")
+@pytest.mark.parametrize("database", [Postgres, MariaDB], indirect=True)
+def test_a_server_that_goes_and_comes_stops_nothing(database: Postgres | MariaDB, tmp_path: Path) -> None:
     database.run("INSERT INTO htable (key_name, key_value) VALUES ('k', 'v')")
     with node(database, tmp_path) as reader:
         ready(reader)

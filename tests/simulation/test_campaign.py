@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.campaign import OPEN, run_seed
+from tests.simulation.campaign import failing, run_seed
 
 #: Seeds of one test.
 CHUNK = 20
@@ -16,13 +16,7 @@ CHUNK = 20
 
 @pytest.mark.parametrize("first", range(0, 400, CHUNK))
 def test_nodes_agree_whatever_happens(first: int) -> None:
-    failed = {}
-    for seed in range(first, first + CHUNK):
-        if seed in OPEN:
-            continue
-        result = run_seed(seed)
-        if result.problems:
-            failed[seed] = result.problems[:5]
+    failed = failing(range(first, first + CHUNK))
     if failed:
         pytest.fail(f"{failed}", pytrace=False)
 

@@ -274,10 +274,10 @@ class FailureDetector:
             return False
         return self._silence.enough(own, together, len(self._silent()), self._actives())
 
-    def _is_poor_proof(self, round_: Round) -> bool:
+    def _is_proof_together(self, round_: Round) -> bool:
         """The same of a node whose next question the budget does not allow yet."""
-        poor = self._budget.wait() > TRY_PAUSE
-        return poor and self._silence.enough_for_the_poor(round_.unanswered, self._silent(), self._actives())
+        spent = self._budget.wait() > TRY_PAUSE
+        return spent and self._silence.enough_together(round_.unanswered, self._silent(), self._actives())
 
     def _actives(self) -> int:
         return len(self._membership.nodes.active())
@@ -316,7 +316,7 @@ class FailureDetector:
         now = self._runtime.now()
         for node, round_ in list(self._due.items()):
             if self._due.get(node) is round_ and (
-                self._is_proof(node, round_) or self._is_poor_proof(round_)
+                self._is_proof(node, round_) or self._is_proof_together(round_)
             ):
                 del self._due[node]
                 self._verdict(node, round_)

@@ -25,7 +25,7 @@ MANY = 3
 MOST_TRIES = 10
 NEARLY_ALL_TRIES = 6
 #: So many of our own must be to each where all silent ones prove it together.
-POOR_TRIES = 3
+TOGETHER_TRIES = 3
 #: Seconds for which a node that was given up counts among the silent ones.
 GONE_SECONDS = 15.0
 #: Where nobody at all answers we are cut off ourselves: after so many seconds, and :data:`TRIES` questions to
@@ -92,7 +92,7 @@ class Silence:
             return together >= TRIES
         return together >= (MOST_TRIES if 4 * silent < 3 * nodes else NEARLY_ALL_TRIES)
 
-    def enough_for_the_poor(self, own: int, silent: Sequence[int], active: int) -> bool:
+    def enough_together(self, own: int, silent: Sequence[int], active: int) -> bool:
         """The same where no more questions may be asked for now; ``silent``: how often each of the silent
         nodes was asked in vain. Where nearly all are silent, what any of them leaves unanswered speaks of all
         that were asked as often."""
@@ -101,4 +101,4 @@ class Silence:
         if nodes < MANY or 4 * nodes < 3 * (active + gone):
             return False
         in_vain = sum(silent) + sum(questions for _, questions in self._gone)
-        return own >= POOR_TRIES and in_vain >= TRIES and (own + 1) * nodes >= in_vain
+        return own >= TOGETHER_TRIES and in_vain >= TRIES and (own + 1) * nodes >= in_vain

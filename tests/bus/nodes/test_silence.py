@@ -11,7 +11,7 @@ from dmqcache.bus.nodes.silence import (
     MOST_TRIES,
     NEARLY_ALL_TRIES,
     OWN_TRIES,
-    POOR_TRIES,
+    TOGETHER_TRIES,
     TRIES,
     Silence,
 )
@@ -56,16 +56,16 @@ def test_the_more_are_silent_at_once_the_more_each_question_says(
 
 def test_where_nearly_all_are_silent_and_none_may_be_asked_they_prove_it_together() -> None:
     silence = Silence(Time())
-    assert silence.enough_for_the_poor(POOR_TRIES, [4, 4, 3, 3], 5)
-    assert not silence.enough_for_the_poor(POOR_TRIES, [4, 3, 3, 3], 5)
-    assert not silence.enough_for_the_poor(POOR_TRIES - 1, [6, 6, 2, 2], 5)
+    assert silence.enough_together(TOGETHER_TRIES, [4, 4, 3, 3], 5)
+    assert not silence.enough_together(TOGETHER_TRIES, [4, 3, 3, 3], 5)
+    assert not silence.enough_together(TOGETHER_TRIES - 1, [6, 6, 2, 2], 5)
     # One that has let far fewer wait than the others may be alive.
-    assert not silence.enough_for_the_poor(POOR_TRIES, [9, 9, 9, 3], 5)
+    assert not silence.enough_together(TOGETHER_TRIES, [9, 9, 9, 3], 5)
     # Not where a part of them only is silent.
-    assert not silence.enough_for_the_poor(POOR_TRIES, [5, 5, 5], 5)
+    assert not silence.enough_together(TOGETHER_TRIES, [5, 5, 5], 5)
     silence.gave_up(NODE, 4)
     silence.gave_up(NODE, 4)
-    assert silence.enough_for_the_poor(POOR_TRIES, [3, 3], 3)
+    assert silence.enough_together(TOGETHER_TRIES, [3, 3], 3)
 
 
 def test_the_dead_are_forgotten_after_a_while() -> None:
