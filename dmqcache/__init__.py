@@ -5,12 +5,14 @@ a Kamailio server, whose ``htable`` tables are then the same as ours.
 
 The map, from the top down; each folder says in its ``__init__`` what it owns and which file to read first
     ``cli``          the commands; ``python -m dmqcache`` is ``dmqcache``
+    ``adapters``     a table as Django's cache, and as aiocache's
+    ``sync_node``    a node for programs without an event loop
     ``cache_node``   :class:`CacheNode`: builds all that follows, starts and stops it
     ``server``       the Redis protocol (``resp``); HTTP with JSON-RPC and the status page (``http``)
     ``metrics``      what a node shows of itself, and how Prometheus reads it
     ``config``       the options, once, and their sources: flags, environment, file
+    ``channels``     publish and subscribe over all nodes, and DMQ channels for clients
     ``disk``         the tables on disk, where a node is given a folder
-    ``adapters``     a table as Django's cache, and as aiocache's
     ``database``     the databases that tables are loaded from and stored in, as Kamailio's ``dbtable``
     ``store``        the replicated tables: ``table``, ``outbox``, ``native`` (dmqcache nodes), ``kamailio``
     ``socket_bus``   the bus on real sockets; :func:`open_bus` for programs that want no cache
@@ -18,8 +20,8 @@ The map, from the top down; each folder says in its ``__init__`` what it owns an
 
 Data climbs from the transport to the table; imports only go down: the bus knows nothing of the store, and
 the store nothing of the servers. ``docs/architecture.md`` tells more. What the map leaves out is small: how
-clients come in (``client_doors``, ``served_tls``), how a program ends (``process_end``), ``release`` and
-``defaults``.
+clients come in (``client_doors``, ``served_tls``), how a program ends (``process_end``), ``release``,
+``defaults``, and what helps ``cache_node`` (``node_channels``, ``table_database``, ``watch``).
 
 The words
     node        one process on the bus, known by its SIP address

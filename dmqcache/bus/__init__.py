@@ -1,8 +1,9 @@
 """A bus of equal nodes that speak Kamailio's DMQ: who is there, and how a message reaches them.
 
 It knows nothing of caches and could be published alone: consumers sit on it as peers, each on its own
-channel. Four rooms stand below the files of this folder: ``sip`` reads and writes messages, ``net`` carries
-bytes, ``exchange`` sees requests and answers through, ``nodes`` knows who is there. ``net`` on the one side,
+channel. Five rooms stand below the files of this folder: ``sip`` reads and writes messages, ``net`` carries
+bytes, ``trust`` says whose word counts, ``exchange`` sees requests and answers through, ``nodes`` knows who
+is there. ``net`` on the one side,
 ``exchange`` and ``nodes`` on the other never import each other: bytes and failures pass through ``bus.py``'s
 constructor. May import the standard library only, and ``net/srv.py`` dnspython.
 

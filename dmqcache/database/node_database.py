@@ -25,7 +25,7 @@ from dmqcache.database.db_worker import DbWorker
 from dmqcache.database.layout import Columns, Layout, Loaded, Refused, Stored, Unpacker
 from dmqcache.database.link import DatabaseError, Link, WrongDatabase
 from dmqcache.database.sqlite_link import SqliteLink
-from dmqcache.store.table.cell import NEVER
+from dmqcache.store.table.cell import NEVER, Cell
 from dmqcache.store.table.clock import MAX_COUNT
 from dmqcache.store.table.seeds import Seed, is_untouched, seed
 from dmqcache.store.table.table import Table
@@ -40,6 +40,8 @@ AGAIN_S: Final = 10.0
 CLOSE_S: Final = 60.0
 #: Cells looked at in one step of the loop, about a millisecond.
 STEP: Final = 500
+#: Seconds by which a cell's end may differ from its row's, which has whole ones.
+TIME_SLACK: Final = 1.5
 
 
 def link_of(url: DbUrl, password: str) -> Link:
@@ -242,15 +244,22 @@ def _apply(table: Table, cell: Loaded, latest: int, refused: Refused) -> bool:
     left = cell.expires - time.time() if cell.expires else None
     if left is not None and left <= 0:
         return False
-    for_ever = left is None and not table.settings.autoexpire
-    if held is not None and for_ever and held.expires == NEVER and _same(held.value, cell.value):
-        return False  # a time would begin anew with each load, as in Kamailio
+    if held is not None and _same(held.value, cell.value) and _same_time(table, held, left):
+        return False
     try:
         table.set(cell.key, cell.value, left)
     except ValueError as error:
         refused.add(cell.key, error)
         return False
     return True
+
+
+def _same_time(table: Table, held: Cell, left: float | None) -> bool:
+    """Whether a cell ends when its row says. The database knows whole seconds; a cell whose row has no time
+    in a table that gives one begins anew with each load, as in Kamailio."""
+    if left is not None:
+        return abs(held.expires - table.clock.now() - left) < TIME_SLACK
+    return held.expires == NEVER and not table.settings.autoexpire
 
 
 def _same(one: object, other: object) -> bool:

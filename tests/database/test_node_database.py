@@ -151,7 +151,8 @@ def test_a_database_that_comes_later_fills_in_what_nobody_wrote(
         world.table.set("n", 7)
         world.table.delete("n")
         world.link.down = False
-        await until(lambda: "arr::size" in world.table)
+        await until(lambda: not world.database._owed)
+        assert "arr::size" in world.table
         assert await world.database.store("t") == 4
         await world.database.close(store=False)
 
@@ -174,6 +175,23 @@ def test_a_reload_makes_the_table_what_the_database_says(tmp_path: Path) -> None
     assert asyncio.run(scenario()) == 4
     assert dict(world.table) == {**CELLS, "arr[0]": "r"}
     assert sorted(world.told) == ["a", "added", "arr[0]", "n"], "what is the same is told to nobody"
+
+
+def test_a_reload_writes_nothing_that_is_so_already_times_included(tmp_path: Path) -> None:
+    world = World(tmp_path, "t=>dbtable=htable;dbmode=1;autoexpire=3600", db_expires=True)
+
+    async def scenario() -> tuple[int, int]:
+        await world.database.fill()
+        world.table.set("timed", "x", 60.4)
+        await world.database.store("t")
+        world.told.clear()
+        first = await world.database.reload("t")
+        world.table.set("timed", "x", 600)
+        return first, await world.database.reload("t")
+
+    changed = asyncio.run(scenario())
+    assert world.table.ttl("timed") == pytest.approx(60.4, abs=2)
+    assert changed == (0, 1)
 
 
 def test_a_reload_leaves_what_is_written_meanwhile(tmp_path: Path) -> None:

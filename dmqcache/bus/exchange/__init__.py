@@ -2,5 +2,6 @@
 
 Owns RFC 3261's transactions of both sides (``transaction.py``; ``answers.py`` with ``replay.py``), a message
 on its way (``letter.py``) and the workers (``dispatch.py``). Which node an address belongs to, it
-does not know. May import ``bus.sip`` and the bus's small common files. Read ``transaction.py`` first.
+does not know. May import ``bus.sip``, ``bus.trust`` and the bus's small common files. Read
+``transaction.py`` first.
 """

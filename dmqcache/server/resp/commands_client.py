@@ -36,9 +36,9 @@ def _id(session: Session, args: list[str]) -> bytes:
 def _set_info(session: Session, args: list[str]) -> bytes:
     what, value = args[2].upper(), checked_name(args[3])
     if what == "LIB-NAME":
-        session.library = value
+        session.lib_name = value
     elif what == "LIB-VER":
-        session.library_version = value
+        session.lib_version = value
     else:
         raise CommandError(f"ERR Unrecognized option '{args[2]}'")
     return OK

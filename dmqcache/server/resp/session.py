@@ -152,8 +152,8 @@ class Session:
         "executing",
         "forgets",
         "id",
-        "library",
-        "library_version",
+        "lib_name",
+        "lib_version",
         "limited",
         "name",
         "patterns",
@@ -184,7 +184,7 @@ class Session:
         self.closing = False
         #: A command of this client is under way, and those behind it wait.
         self.waiting = False
-        self.library = self.library_version = ""
+        self.lib_name = self.lib_version = ""
         self.end: Final = end
         self.push = push
         #: What it subscribes to: see ``subscriptions.py``.
@@ -256,7 +256,7 @@ class Session:
     def held(self) -> int:
         """Bytes, about, of what the client has the node keep between two commands."""
         queued = self.transaction.size if self.transaction is not None else 0
-        names = len(self.name) + len(self.library) + len(self.library_version)
+        names = len(self.name) + len(self.lib_name) + len(self.lib_version)
         return queued + self.watched_bytes + self.subscribed_bytes + names
 
     def select(self, name: str) -> bool:
@@ -281,7 +281,7 @@ class Session:
             f"id={self.id} addr={self.address} name={self.name} age={age} db={self.index} "
             f"table={self.table_name} sub={len(self.channels)} psub={len(self.patterns)} "
             f"user={self.user.name} resp={3 if self.resp3 else 2} "
-            f"lib-name={self.library} lib-ver={self.library_version}"
+            f"lib-name={self.lib_name} lib-ver={self.lib_version}"
         )
 
     @property
