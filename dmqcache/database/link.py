@@ -1,6 +1,6 @@
 """What any database is to the rest: rows to read in order, and a table to write anew in one transaction.
 
-Owns the two kinds of failure. A link is used by one thread at a time and holds a connection only from
+Owns the kinds of failure. A link is used by one thread at a time and holds a connection only from
 ``begin_...`` to ``close``.
 """
 
@@ -19,6 +19,11 @@ class DatabaseError(Exception):
 
 class WrongDatabase(DatabaseError):
     """It answers, and has not what the configuration says: it must be changed here or there."""
+
+
+class Collided(DatabaseError):
+    """Another wrote the same rows at the same moment, and the database chose this one to fail: it may be
+    tried again at once."""
 
 
 class Link(Protocol):

@@ -4,7 +4,8 @@
   lose to whatever anybody writes (``store/table/seeds.py``). Where others have the table, it comes from them:
   rows that are older than a delete must not bring a key back.
 - **Stored** (``dbmode=1`` at the stop, ``htable.store``): in one transaction, so that the rows are those of
-  before or all of now. A table that should have been loaded and was not is never stored over its rows.
+  before or all of now; two nodes that store at once do so one after the other. A table that should have been
+  loaded and was not is never stored over its rows.
 - **Reloaded** (``htable.reload``): the database counts. What differs is written, what is not there is
   deleted, on all nodes; what anybody wrote meanwhile stays.
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from itertools import islice
@@ -23,7 +25,7 @@ from typing import Final, TypeVar
 from dmqcache.database.db_url import DbUrl
 from dmqcache.database.db_worker import DbWorker
 from dmqcache.database.layout import Columns, Layout, Loaded, Refused, Stored, Unpacker
-from dmqcache.database.link import DatabaseError, Link, WrongDatabase
+from dmqcache.database.link import Collided, DatabaseError, Link, WrongDatabase
 from dmqcache.database.sqlite_link import SqliteLink
 from dmqcache.store.table.cell import NEVER, Cell
 from dmqcache.store.table.clock import MAX_COUNT
@@ -38,6 +40,9 @@ Result = TypeVar("Result")
 AGAIN_S: Final = 10.0
 #: Seconds for which a node that stops waits for the database.
 CLOSE_S: Final = 60.0
+#: How often a table is stored whose rows another node writes at the same moment, and seconds at most between.
+STORE_TRIES: Final = 8
+COLLIDED_S: Final = 0.5
 #: Cells looked at in one step of the loop, about a millisecond.
 STEP: Final = 500
 #: Seconds by which a cell's end may differ from its row's, which has whole ones.
@@ -185,20 +190,32 @@ class NodeDatabase:
             )
         refused, count = Refused(), 0
         async with self._lock:
-            try:
-                await self._do(self._link.begin_writing, layout.table, layout.written)
-                keys = iter(table.scan())
-                while some := list(islice(keys, self._step)):
-                    cells = _stored(table, some)
-                    expiring = table.settings.autoexpire > 0
-                    rows = layout.pack(cells, time.time(), self._link.any_bytes, expiring, refused)
-                    await self._do(self._link.insert, rows)
-                    count += len(rows)
-                await self._do(self._link.commit)
-            finally:
-                await self._let_go()
+            for left in reversed(range(STORE_TRIES)):
+                refused = Refused()
+                try:
+                    count = await self._write(table, layout, refused)
+                    break
+                except Collided:
+                    if not left:
+                        raise
+                    await asyncio.sleep(random.uniform(0, COLLIDED_S))
         _say_refused(name, f"cells are not stored in {layout.table}", refused)
         log.info("table %s: %d cells stored in the database", name, count)
+        return count
+
+    async def _write(self, table: Table, layout: Layout, refused: Refused) -> int:
+        """One transaction that writes a table anew; returns how many cells."""
+        count, expiring = 0, table.settings.autoexpire > 0
+        try:
+            await self._do(self._link.begin_writing, layout.table, layout.written)
+            keys = iter(table.scan())
+            while some := list(islice(keys, self._step)):
+                rows = layout.pack(_stored(table, some), time.time(), self._link.any_bytes, expiring, refused)
+                await self._do(self._link.insert, rows)
+                count += len(rows)
+            await self._do(self._link.commit)
+        finally:
+            await self._let_go()
         return count
 
     async def close(self, store: bool) -> None:

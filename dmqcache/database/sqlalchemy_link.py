@@ -10,13 +10,17 @@ import sqlalchemy
 from sqlalchemy import exc
 from sqlalchemy.sql import quoted_name
 
-from dmqcache.database.link import DatabaseError, Row, WrongDatabase, one_line
+from dmqcache.database.link import Collided, DatabaseError, Row, WrongDatabase, one_line
 
 #: Seconds until a server that does not answer is given up.
 CONNECT_S: Final = 5
 #: PostgreSQL: readers go on, and no second writer deletes what it does not see yet. (MySQL's and SQLite's
 #: deletes wait for each other by themselves.)
 LOCK: Final = "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE"
+
+#: What a server says of the transaction that it ends so that another may go on: MySQL's and MariaDB's numbers
+#: (deadlock; record has changed since last read), PostgreSQL's SQLSTATE (serialization failure, deadlock).
+COLLIDED: Final = frozenset({1213, 1020, "40001", "40P01"})
 
 
 class SqlalchemyLink:
@@ -99,9 +103,18 @@ class SqlalchemyLink:
         except exc.DBAPIError as error:
             # What the server does not understand is wrong here or there; all else may pass.
             kind = WrongDatabase if isinstance(error, exc.ProgrammingError) else DatabaseError
+            if _code(error) in COLLIDED:
+                kind = Collided
             raise kind(f"{self._shown}: {one_line(error.orig or error)}") from None
         except exc.SQLAlchemyError as error:
             raise DatabaseError(f"{self._shown}: {one_line(error)}") from None
+
+
+def _code(error: exc.DBAPIError) -> object:
+    """The server's own word for what failed: psycopg's ``sqlstate``, PyMySQL's first argument."""
+    said = error.orig
+    state = getattr(said, "sqlstate", None)
+    return state if state or said is None or not said.args else said.args[0]
 
 
 def _table(name: str, columns: Sequence[str]) -> sqlalchemy.TableClause:

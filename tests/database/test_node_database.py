@@ -13,7 +13,7 @@ import pytest
 from dmqcache.database import node_database
 from dmqcache.database.db_url import DbUrl
 from dmqcache.database.layout import Columns
-from dmqcache.database.link import DatabaseError, WrongDatabase
+from dmqcache.database.link import Collided, DatabaseError, WrongDatabase
 from dmqcache.database.node_database import NodeDatabase, link_of
 from dmqcache.database.sqlite_link import SqliteLink
 from dmqcache.store.table.clock import Clock
@@ -31,6 +31,8 @@ class Flaky(SqliteLink):
     """A database that is down until it is mended."""
 
     down = True
+    #: How many transactions are yet to lose against another's.
+    loses = 0
 
     def begin_reading(self, table: str, columns: Sequence[str], count: int) -> None:
         self._fail()
@@ -39,6 +41,12 @@ class Flaky(SqliteLink):
     def begin_writing(self, table: str, columns: Sequence[str]) -> None:
         self._fail()
         super().begin_writing(table, columns)
+
+    def commit(self) -> None:
+        if self.loses:
+            self.loses -= 1
+            raise Collided("deadlock found, try again")
+        super().commit()
 
     def _fail(self) -> None:
         if self.down:
@@ -100,6 +108,27 @@ def test_a_store_replaces_all_rows(tmp_path: Path) -> None:
         ("n", 0, 1, "5", 0),
         ("new", 0, 0, "\udcff", 0),
     ]
+
+
+def test_a_store_that_met_anothers_is_done_again_and_given_up_at_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_database, "COLLIDED_S", 0.0)
+
+    async def run() -> None:
+        world = World(tmp_path)
+        await world.database.fill()
+        world.table.set("b", "new")
+        world.link.loses = node_database.STORE_TRIES - 1
+        assert await world.database.store("t") == len(CELLS) + 1
+        assert ("b", 0, 0, "new", 0) in rows_of(world.path)
+        world.table.set("c", "new")
+        world.link.loses = node_database.STORE_TRIES
+        with pytest.raises(Collided, match="deadlock"):
+            await world.database.store("t")
+        assert "c" not in [row[0] for row in rows_of(world.path)]
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(("mode", "stored"), [(1, True), (0, False)])

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy
 
 from dmqcache.database import sqlalchemy_link
-from dmqcache.database.link import DatabaseError, WrongDatabase
+from dmqcache.database.link import Collided, DatabaseError, WrongDatabase
 from dmqcache.database.sqlalchemy_link import SqlalchemyLink
 from tests.database.rows import rows_of, sqlite_file
 from tests.ports import free_port
@@ -61,3 +61,45 @@ def test_a_driver_that_is_not_there_is_named() -> None:
         SqlalchemyLink("postgresql+psycopg2://h/db", "")
     with pytest.raises(WrongDatabase, match="nonsense"):
         SqlalchemyLink("postgresql+nonsense://h/db", "")
+
+
+class _Said(Exception):
+    """A driver's exception."""
+
+    sqlstate: str | None = None
+
+
+@pytest.mark.parametrize(
+    ("said", "collided"),
+    [((1213, "Deadlock found"), True), ((1020, "changed"), True), ((2006, "gone"), False), ((), False)],
+)
+def test_who_loses_against_another_transaction_may_try_again(
+    on_sqlite: None, tmp_path: Path, said: tuple[object, ...], collided: bool
+) -> None:
+    assert _kind_of(tmp_path, _Said(*said)) is (Collided if collided else DatabaseError)
+
+
+@pytest.mark.parametrize(("state", "collided"), [("40P01", True), ("40001", True), ("53300", False)])
+def test_postgresql_names_the_same_by_its_states(
+    on_sqlite: None, tmp_path: Path, state: str, collided: bool
+) -> None:
+    error = _Said("in words")
+    error.sqlstate = state
+    assert _kind_of(tmp_path, error) is (Collided if collided else DatabaseError)
+
+
+def _kind_of(folder: Path, said: Exception) -> type[DatabaseError]:
+    """What a link makes of what its driver raises at the commit."""
+    link = SqlalchemyLink(sqlite_file(folder / "k.db", []), "")
+    link.begin_writing("htable", COLUMNS)
+    assert link._connection is not None
+
+    def fail() -> None:
+        raise sqlalchemy.exc.OperationalError("COMMIT", None, said)
+
+    link._connection.commit = fail  # type: ignore[method-assign]
+    with pytest.raises(DatabaseError) as caught:
+        link.commit()
+    link._connection.rollback()
+    link.close()
+    return type(caught.value)

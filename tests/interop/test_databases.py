@@ -1,9 +1,9 @@
 """Real databases with the rows of a real Kamailio: what one wrote the other reads, both ways, on SQLite,
 PostgreSQL and MariaDB."""
 
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -141,14 +141,11 @@ def test_two_nodes_that_store_at_once_leave_each_key_once(database: Database, tm
     with node(database, tmp_path) as one, node(database, tmp_path, "127.0.83.4") as other:
         for each in (one, other):
             ready(each).set_many("users", ((f"k{number}", "v") for number in range(3000)))
-        threads = [
-            threading.Thread(target=each.rpc, args=("htable.store", "users"), kwargs={"timeout": 30.0})
-            for each in (one, other)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor() as threads:
+            stored = [
+                threads.submit(each.rpc, "htable.store", "users", timeout=30.0) for each in (one, other)
+            ]
+            assert all("Ok" in each.result() for each in stored)
         assert database.run("SELECT COUNT(*) FROM htable") == [(3000,)]
 
 

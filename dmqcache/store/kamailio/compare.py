@@ -194,14 +194,15 @@ class KamailioCompare:
 
     def _next(self) -> None:
         runtime = self._ground.runtime
-        if self._inquirer.busy or not self._due or not self._ground.ready:
+        if not self._due or not self._ground.ready:
             if self._due and not self._ground.ready:
                 runtime.call_later(NOT_READY_S, self._next)
             return
         now = self._ground.clock.now() + 0.001
-        node = next((node for node, (_, at) in self._due.items() if at <= now), None)
+        may_ask = self._inquirer.may_ask
+        node = next((node for node, (_, at) in self._due.items() if at <= now and may_ask(node)), None)
         if node is None:
-            return  # Each has a call of its own to come.
+            return  # Each has a call of its own to come, or waits for the end of an inquiry.
         rounds, _ = self._due.pop(node)
         outbox = self._outboxes.get(node)
         if outbox is None or not outbox.open or not (self._outboxes.designated or outbox.overflowed):

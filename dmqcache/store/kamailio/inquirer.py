@@ -1,4 +1,4 @@
-"""Asking a Kamailio for all its cells, and telling it what it lacks or has wrong: one inquiry at a time.
+"""Asking Kamailio nodes for all their cells, and telling each what it lacks or has wrong.
 
 What a cell means that differs, ``shown_cells.py`` says; what to do about one that is missing,
 ``lacking.py``; when to ask whom, ``compare.py``.
@@ -39,6 +39,10 @@ ASK_AGAIN_S: Final = 1.2
 SILENCE_S: Final = 5.0
 #: Seconds until nobody answers the question any more.
 ANSWER_TIMEOUT_S: Final = 60.0
+#: Nodes that are asked at the same time while our tables hold no more cells than the second number. Each
+#: sends all that it has in one burst: of large tables, one at a time.
+AT_ONCE: Final = 4
+AT_ONCE_CELLS: Final = 5_000
 #: Seconds between two looks at how an inquiry goes.
 WATCH_S: Final = 0.2
 
@@ -67,19 +71,30 @@ class Inquirer:
         self._lacking = Lacking(ground, outboxes, held_back, self._baselines, self.declared, self._tell)
         self._doubles = doubles
         self._idle = idle
-        self._inquiry: Inquiry | None = None
+        #: Who is asked now.
+        self._inquiries: dict[NodeURI, Inquiry] = {}
 
     @property
     def busy(self) -> bool:
         """Whether somebody is asked now."""
-        return self._inquiry is not None
+        return bool(self._inquiries)
+
+    def may_ask(self, node: NodeURI) -> bool:
+        """Whether a node may be asked now, beside those that are asked already. While this node takes in all
+        that one has, nobody else is asked."""
+        if not self._inquiries:
+            return True
+        if node in self._inquiries or any(inquiry.adopt for inquiry in self._inquiries.values()):
+            return False
+        cells = sum(len(table) for table in self._ground.tables.values())
+        return len(self._inquiries) < AT_ONCE and cells <= AT_ONCE_CELLS
 
     def ask(self, node: NodeURI, adopt: bool, then: Callable[[bool], None]) -> Inquiry:
         """Ask a node that has an outbox. ``adopt``: take what comes without sending anything.
         ``then(clean)``: it is over; whether all came, and none but to be adopted differed."""
         now = self._ground.clock.now()
         inquiry = Inquiry(node, adopt, then, now, self._ground.clock.wall_ms(), now)
-        self._inquiry = inquiry
+        self._inquiries[node] = inquiry
         self._question(inquiry)
         self._watch(inquiry)
         return inquiry
@@ -99,21 +114,21 @@ class Inquirer:
         """A node is gone."""
         self.doubt(node)
         self._cells.forget(node)
-        if self._inquiry is not None and self._inquiry.node == node:
-            self._end(self._inquiry, False)
+        if node in self._inquiries:
+            self._end(self._inquiries[node], False)
 
     def stop(self) -> None:
         """Ask nobody any more."""
-        if self._inquiry is not None:
-            self._end(self._inquiry, False)
+        for inquiry in list(self._inquiries.values()):
+            self._end(inquiry, False)
 
     def is_asking(self, node: NodeURI) -> bool:
         """Whether this node is asked now."""
-        return self._inquiry is not None and self._inquiry.node == node
+        return node in self._inquiries
 
     def cells_came(self, node: NodeURI, batch: CellBatch) -> None:
         """A Kamailio sent cells, asked or unasked."""
-        inquiry = self._inquiry if self.is_asking(node) else None
+        inquiry = self._inquiries.get(node)
         batch, twice = single(batch)
         if inquiry is not None:
             inquiry.heard = self._ground.clock.now()
@@ -173,7 +188,7 @@ class Inquirer:
         if inquiry.ended:
             return
         inquiry.ended = True
-        self._inquiry = None
+        self._inquiries.pop(inquiry.node, None)
         if inquiry.sending is not None:
             inquiry.sending.cancel()
         if not inquiry.adopt:

@@ -17,6 +17,7 @@ from dmqcache.store.kamailio.compare import (
     SETTLE_S,
     STRAY_S,
 )
+from dmqcache.store.kamailio.inquirer import AT_ONCE, AT_ONCE_CELLS, QUIET_S
 from tests.store.harness import Sent, World, old_kamailio, shown
 from tests.store.kamailio.holder import Holder, again, apart
 
@@ -212,3 +213,21 @@ def test_a_node_that_refuses_for_a_week_beside_a_large_table_is_asked_all_the_we
     world.run(2 * DEAF_MOST_S)
     assert 1 <= len([sent for sent in node.got if sent.json == {"action": 1}]) <= 4 * ROUNDS
     assert world.clock.pending
+
+
+@pytest.mark.parametrize(("cells", "together"), [(10, True), (AT_ONCE_CELLS + 10, False)])
+def test_kamailios_that_come_back_together_are_asked_together_unless_tables_are_large(
+    cells: int, together: bool
+) -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    holders = [Holder(world, [side], host=f"127.0.0.9{number}") for number in range(AT_ONCE + 2)]
+    side.table.update({f"k{number}": "x" for number in range(cells)})
+    for holder in holders:
+        side.meet(holder.node)
+    world.run(60)
+    first = sorted(holder.asked[0] for holder in holders)
+    assert (first[AT_ONCE - 1] - first[0] < 0.1) == together
+    assert first[AT_ONCE] - first[0] >= QUIET_S  # And never more than so many.
+    assert all(holder.cells == holders[0].cells for holder in holders)
+    assert len(holders[0].cells) == cells
