@@ -118,4 +118,8 @@ def note_time(shown: Shown, cell: Cell | None, autoexpire: int, expire: int, wal
     elif cell is None or not cell.flags & DEFAULT_TTL or cell.expires == NEVER:
         return
     elif len(shown.later_by) < MOST_CELLS:
-        shown.later_by.append((expire - wall) - (cell.expires - now))
+        later_by = (expire - wall) - (cell.expires - now)
+        # Its own time counts from when it was told: so much later says nothing.
+        age = autoexpire - (cell.expires - now)
+        if not ALIKE_S < later_by <= age + ALIKE_S:
+            shown.later_by.append(later_by)

@@ -91,6 +91,23 @@ def test_the_same_time_to_live_is_nothing_to_speak_of(
     assert caplog.records == []
 
 
+def test_who_was_told_late_has_no_other_time_to_live(caplog: pytest.LogCaptureFixture) -> None:
+    """As after a partition, when another node tells it what was written meanwhile."""
+    world = World()
+    side = world.side("127.0.0.11", f"t=>autoexpire={AUTOEXPIRE}")
+    for number in range(CELLS):
+        side.table[f"k{number}"] = "v"
+    world.run(50)
+    holder = Timed(world, [side])
+    side.meet(holder.node)
+    world.run(1)
+    for key in side.table:
+        holder.cells[key], holder.ends[key] = "v", side.store.clock.wall_ms() // 1000 + AUTOEXPIRE
+    world.run(MINUTE_S)
+    assert side.store.compare.otherwise(holder.node.uri) == {}
+    assert caplog.records == []
+
+
 def test_a_kamailio_that_does_not_replicate_a_table_is_named_and_not_sent_all_again_for_ever(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
