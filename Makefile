@@ -23,13 +23,13 @@ demo: $(VENV)/.installed        ## three nodes on loopback, until Ctrl-C
 
 # Each test runs once: what fails has failed. The tests with real Kamailio nodes share addresses, so they run
 # one after the other.
-test: lint unit interop ## everything that CI runs
+test: lint unit pythons interop ## everything that CI runs
 
 unit: $(VENV)/.installed debian ## without Kamailio and network namespaces
 	@$(BIN)/pytest -n $(JOBS) --dist loadscope -m 'not interop'
 
 # On one Python the simulated clusters run too; their runs are the same on all of them.
-pythons: $(VENV)/.installed debian ## the same on each other Python that the machine has
+pythons: $(VENV)/.installed debian ## the unit tests on each other Python that the machine has
 	@here="$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"; \
 	.ci/pythons $(VERSIONS) | while read -r version python; do \
 	  [ "$$version" = "$$here" ] || $(MAKE) -s another-python PYTHON="$$python" VENV=".venvs/$$version" \

@@ -21,7 +21,8 @@ The map, from the top down; each folder says in its ``__init__`` what it owns an
 Data climbs from the transport to the table; imports only go down: the bus knows nothing of the store, and
 the store nothing of the servers. ``docs/architecture.md`` tells more. What the map leaves out is small: how
 clients come in (``client_doors``, ``served_tls``), how a program ends (``process_end``), ``release``,
-``defaults``, and what helps ``cache_node`` (``node_channels``, ``table_database``, ``watch``).
+``defaults``, and what helps ``cache_node`` (``node_servers``, ``node_channels``, ``table_database``,
+``watch``).
 
 The words
     node        one process on the bus, known by its SIP address

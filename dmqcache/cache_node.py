@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 from dmqcache.bus.allow import AllowList
 from dmqcache.bus.bus import Bus
@@ -20,15 +20,15 @@ from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.net.aio import AsyncioRuntime
 from dmqcache.bus.net.tls import TlsOptions
 from dmqcache.config.config import Config, ConfigError, embedded
-from dmqcache.config.limits import room_for
 from dmqcache.config.node_options import NodeOptions
 from dmqcache.config.peer_loading import load_peers, register_peers
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.disk.node_disk import NodeDisk
 from dmqcache.metrics.node_view import NodeRow, SyncProgress, node_rows, sync_progress
 from dmqcache.node_channels import NodeChannels, open_channels
+from dmqcache.node_servers import NodeServers
 from dmqcache.process_end import LeaveFirst, leave_first
-from dmqcache.release import SOFTWARE, VERSION
+from dmqcache.release import SOFTWARE
 from dmqcache.socket_bus import KeyOptions, OpenBus, Security
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.changes import Home
@@ -67,9 +67,7 @@ class CacheNode:
         self._channels: NodeChannels | None = None
         self._database: TableDatabase | None = None
         self._peers = load_peers(self.config.peers)
-        self._servers: list[Any] = []
-        #: A ``ServedTls``; its module is loaded only where there is one.
-        self._tls: Any = None
+        self._servers = NodeServers(self.config, self._certificate_read)
         self._stopping = asyncio.Lock()
         self._leave_first: LeaveFirst | None = None
 
@@ -156,61 +154,23 @@ class CacheNode:
         self._database = TableDatabase(config, self._store)
 
     async def _open_servers(self) -> None:
-        config = self.config
         if self._database is not None:
             await self._database.check()
         if self._disk is not None:
             read_until = await self._disk.open()
             if read_until is not None:
                 self.store.restored(read_until)
-        if config.client_tls_address or config.http_tls:
-            from dmqcache.client_doors import tls_of
-
-            self._tls = tls_of(config, self._certificate_read)
-            self._tls.start()
-        if config.has_clients:
-            from dmqcache.client_doors import doors_of
-            from dmqcache.server.resp.clients import MAX_CLIENTS
-            from dmqcache.server.resp.server import RespServer
-
-            server = RespServer(
-                self,
-                *(config.client_address or (None, 0)),
-                max_clients=room_for(MAX_CLIENTS),
-                max_value_bytes=config.max_value_bytes,
-                doors=doors_of(config, self._tls),
-                key_events=config.notify_keyspace_events or "",
-            )
-            await self._open(server, "client_address", config.client_address)
-        if config.http_address is not None:
-            from dmqcache.client_doors import http_doors_of
-            from dmqcache.server.http.routes import HttpServer
-
-            http = HttpServer(self, *config.http_address, VERSION, http_doors_of(config, self._tls))
-            await self._open(http, "http_address", config.http_address)
+        await self._servers.open(self)
 
     def _certificate_read(self, expires: float) -> None:
         self.bus.counters.served_certificate_expires = expires
-
-    async def _open(self, server: Any, option: str, address: Any) -> None:
-        try:
-            await server.start()
-        except OSError as error:
-            where = error.filename or f"{option} {address}"
-            raise OSError(f"{where}: {error.strerror or error}") from error
-        self._servers.append(server)
 
     async def stop(self, leave: bool = True) -> None:
         """Close the servers, take no more writes (RuntimeError), wait up to ``stop_timeout`` seconds until
         all nodes that answer have acknowledged what was written here, and leave the bus (``leave`` false:
         without a word)."""
         async with self._stopping:
-            for server in reversed(self._servers):
-                await server.close()
-            self._servers.clear()
-            if self._tls is not None:
-                await self._tls.close()
-                self._tls = None
+            await self._servers.close()
             if self._shell is not None:
                 if leave and self._store is not None:
                     self._take_no_more(self._store)
@@ -248,13 +208,7 @@ class CacheNode:
         instead of soon."""
         if self._shell is not None:
             self._shell.refresh()
-        if self._tls is not None:
-            self._tls.ask()
-        for server in self._servers:
-            try:
-                server.reload()
-            except ValueError as error:
-                log.warning("what counted before goes on: %s", error)
+        self._servers.reload()
 
     # -- what it is made of ------------------------------------------------------------------------------
 

@@ -158,8 +158,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "node_channels": "channels bus bus.ground bus.sip",
         "watch": "store.table",
         "table_database": "database config store",
-        "cache_node": "table_database node_channels watch client_doors process_end socket_bus server.http "
-        "server.resp "
+        "node_servers": "client_doors server.http server.resp config release",
+        "cache_node": "table_database node_channels node_servers watch process_end socket_bus "
         "metrics disk config store store.table bus bus.net bus.ground bus.sip release",
         "sync_node": "cache_node process_end config store.table",
         "adapters": "sync_node store.table",

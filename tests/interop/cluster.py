@@ -215,13 +215,16 @@ class Cluster:
         """Wait until each running node has `value` (None: nothing) for a key, of the right type."""
         self.wait_all(lambda node: _typed(node.get(table, key)), _typed(value), timeout)
 
-    def wait_equal(self, table: str, timeout: float, names: Iterable[str] | None = None) -> dict[str, Value]:
-        """Wait until these nodes (default: all running) hold the same cells; the table."""
+    def wait_equal(
+        self, table: str, timeout: float, names: Iterable[str] | None = None, *, but: str = ""
+    ) -> dict[str, Value]:
+        """Wait until these nodes (default: all running) hold the same cells, whatever the key ``but`` holds;
+        the table of one."""
         asked = self.running if names is None else {name: self[name] for name in names}
 
         def differences() -> dict[str, list[str]]:
             dumps = {name: node.dump(table) for name, node in asked.items()}
-            keys = {key for dump in dumps.values() for key in dump}
+            keys = {key for dump in dumps.values() for key in dump} - {but}
             found = {}
             for key in sorted(keys):
                 values = [_typed(dump.get(key)) for dump in dumps.values()]

@@ -1,0 +1,79 @@
+"""The servers of a node: which there are, and that they read their files again together."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+import redis
+
+from dmqcache import CacheNode
+from tests.ports import free_port
+from tests.test_cache_node_start import free
+
+HOST = "127.0.0.93"
+BARE = """
+import asyncio, sys
+from dmqcache import CacheNode
+
+async def main():
+    async with CacheNode(server_address=sys.argv[1]):
+        print([name for name in sys.modules if name.startswith(("dmqcache.server.", "uvicorn"))])
+
+asyncio.run(main())
+"""
+
+
+def test_a_node_without_servers_loads_nothing_of_them() -> None:
+    command = [sys.executable, "-c", BARE, free(HOST)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert said.stdout == "[]\n"
+
+
+def test_a_file_that_became_wrong_keeps_what_counted_and_holds_up_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    users, token = tmp_path / "users", tmp_path / "token"
+    users.write_text("user alice on >secret ~* +@all\n")
+    token.write_text("old")
+    for file in (users, token):
+        file.chmod(0o600)
+    clients, http = free_port(HOST), free_port(HOST)
+
+    def rpc(word: str) -> int:
+        body = b'{"jsonrpc": "2.0", "method": "htable.sets", "params": ["t", "k", "v"], "id": 1}'
+        headers = {"Authorization": f"Bearer {word}", "Content-Type": "application/json"}
+        try:
+            with urlopen(Request(f"http://{HOST}:{http}/rpc", body, headers)) as response:
+                return int(response.status)
+        except HTTPError as error:
+            return error.code
+
+    def ask(word: str) -> None:
+        assert rpc(word) == 200
+        assert rpc("neither") == 401
+        with redis.Redis(HOST, clients, username="alice", password="secret") as alice:
+            assert alice.ping()
+
+    async def main() -> None:
+        async with CacheNode(
+            server_address=free(HOST),
+            table=["t"],
+            client_address=f"{HOST}:{clients}",
+            client_acl_file=users,
+            http_address=f"{HOST}:{http}",
+            http_token_file=token,
+        ) as node:
+            await asyncio.to_thread(ask, "old")
+            users.write_text("user alice on +nonsense\n")
+            token.write_text("new")
+            node.reload()
+            await asyncio.to_thread(ask, "new")
+
+    asyncio.run(main())
+    assert "what counted before goes on" in caplog.text and "users" in caplog.text
