@@ -130,6 +130,13 @@ class User:
                 return Refusal("channel", channel)
         return Refusal("key", "*") if wanted.whole is not None and not self._all(wanted.whole) else None
 
+    def may_hear(self, table: str, key: str) -> bool:
+        """Whether the user may be told of a change: who may not read a key does not hear its name. An empty
+        key stands for all of the table."""
+        if self.tables is not None and table not in self.tables:
+            return False
+        return not key or self._may_touch(key, "r")
+
     def _may_run(self, wanted: Wanted) -> bool:
         whole = wanted.command.partition("|")[0]
         for rule in reversed(self.commands):

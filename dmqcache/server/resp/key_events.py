@@ -1,7 +1,8 @@
 """Keyspace notifications: events of keys as messages to subscribers, Redis' ``notify-keyspace-events``.
 
 Each node tells its own clients of what happens in its tables, whoever wrote it; so nobody hears it twice. The
-tables are listened to only while somebody may want to hear: nobody else pays.
+tables are listened to only while somebody may want to hear: nobody else pays. Who may subscribe, the ACL's
+channels say, as in Redis; and beyond Redis a user is told of no key that he may not read.
 """
 
 from __future__ import annotations
@@ -68,22 +69,23 @@ class KeyEvents:
         wanted = bool(self._letters & {"K", "E"}) and self._subscriptions.may_want_keys
         if wanted and not self._forget:
             self._forget = [
-                table.listen(self._listener(place)) for place, table in enumerate(self._tables.values())
+                table.listen(self._listener(place, name))
+                for place, (name, table) in enumerate(self._tables.items())
             ]
         elif not wanted and self._forget:
             for forget in self._forget:
                 forget()
             self._forget = []
 
-    def _listener(self, place: int) -> Callable[[str, Events], None]:
+    def _listener(self, place: int, table: str) -> Callable[[str, Events], None]:
         def happened(key: str, events: Events) -> None:
-            letters, deliver = self._letters, self._subscriptions.deliver
+            letters, deliver, about = self._letters, self._subscriptions.deliver, (table, key)
             for event in events:
                 if _LETTER[event] not in letters:
                     continue
                 if "K" in letters and event is not Event.FLUSH:
-                    deliver(f"__keyspace@{place}__:{key}", event.value)
+                    deliver(f"__keyspace@{place}__:{key}", event.value, about)
                 if "E" in letters:
-                    deliver(f"__keyevent@{place}__:{event}", key)
+                    deliver(f"__keyevent@{place}__:{event}", key, about)
 
         return happened

@@ -151,6 +151,7 @@ class Session:
         "end",
         "executing",
         "forgets",
+        "hears_all",
         "id",
         "lib_name",
         "lib_version",
@@ -218,6 +219,8 @@ class Session:
         """This user from now on; ``authenticated`` false: until it says who it is, nobody."""
         self.user = user
         self.authenticated = authenticated
+        #: No change needs to be held against the rules before the client is told of it.
+        self.hears_all = self.is_free
         self.restrict()
 
     def restrict(self) -> None:
@@ -228,6 +231,10 @@ class Session:
     def is_free(self) -> bool:
         """Whether the client may run every command, by its user's rules."""
         return self.authenticated and self.user.unlimited
+
+    def may_hear(self, table: str, key: str) -> bool:
+        """Whether the client may be told that a key (empty: all keys) of a table changed."""
+        return self.hears_all or (self.authenticated and self.user.may_hear(table, key))
 
     @property
     def only_listens(self) -> bool:

@@ -30,6 +30,9 @@ class Subscriber(Protocol):
     def restrict(self) -> None:
         """What it may run depends on whether it subscribes."""
 
+    def may_hear(self, table: str, key: str) -> bool:
+        """Whether the client may be told that a key (empty: all keys) of a table changed."""
+
     @property
     def push(self) -> Callable[[bytes], None]:
         """Writes to the client, beside the replies."""
@@ -121,21 +124,27 @@ class Subscriptions:
         who.restrict()
         self._changed()
 
-    def deliver(self, channel: str, body: str) -> int:
-        """Give a message to those who subscribe to its channel; returns how often it was given."""
+    def deliver(self, channel: str, body: str, about: tuple[str, str] | None = None) -> int:
+        """Give a message to those who subscribe to its channel; returns how often. ``about``: the table
+        and key whose change it tells; those who may not hear of that do not get it."""
         count = 0
         subscribers = self._channels.get(channel)
         if subscribers:
-            _push(subscribers, 3, bulk("message") + bulk(channel) + bulk(body))
-            count += len(subscribers)
+            count += _push(subscribers, about, 3, bulk("message") + bulk(channel) + bulk(body))
         for pattern, (matches, fitting) in self._patterns.items():
             if matches(channel):
-                _push(fitting, 4, bulk("pmessage") + bulk(pattern) + bulk(channel) + bulk(body))
-                count += len(fitting)
+                message = bulk("pmessage") + bulk(pattern) + bulk(channel) + bulk(body)
+                count += _push(fitting, about, 4, message)
         return count
 
 
-def _push(subscribers: dict[Subscriber, None], parts: int, message: bytes) -> None:
+def _push(
+    subscribers: dict[Subscriber, None], about: tuple[str, str] | None, parts: int, message: bytes
+) -> int:
     push, array = b">%d\r\n%b" % (parts, message), b"*%d\r\n%b" % (parts, message)
+    count = 0
     for one in subscribers:
-        one.push(push if one.resp3 else array)
+        if about is None or one.may_hear(*about):
+            one.push(push if one.resp3 else array)
+            count += 1
+    return count

@@ -1,13 +1,14 @@
 """Client-side caches: which client has read which keys, and is told when they change (CLIENT TRACKING).
 
 By default a client is told once of each key that it has read; with BCAST of every change of keys with its
-prefixes. As in Redis a key is its name, whatever the table. The tables are listened to only while somebody
-tracks.
+prefixes. As in Redis a key is its name, whatever the table. Nobody is told of a key, or of a table's flush,
+that he may not read. The tables are listened to only while somebody tracks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 from dmqcache.server.resp.reply import bulk
@@ -27,6 +28,9 @@ class Tracker(Protocol):
 
     #: None: it does not track. Empty: it is told of what it has read. Else of keys with these prefixes.
     tracked: tuple[str, ...] | None
+
+    def may_hear(self, table: str, key: str) -> bool:
+        """Whether the client may be told that a key (empty: all keys) of a table changed."""
 
     @property
     def push(self) -> Callable[[bytes], None]:
@@ -49,7 +53,9 @@ class Tracking:
         who.tracked = prefixes
         self._trackers[who] = None
         if not self._forget:
-            self._forget = [table.listen(self._happened) for table in self._tables.values()]
+            self._forget = [
+                table.listen(partial(self._happened, name)) for name, table in self._tables.items()
+            ]
 
     def end(self, who: Tracker) -> None:
         """Tell it nothing any more."""
@@ -74,28 +80,46 @@ class Tracking:
             if self._reads > MAX_READS:
                 self._tell(next(iter(self._readers)))
 
-    def _happened(self, key: str, events: Events) -> None:
+    def _happened(self, table: str, key: str, events: Events) -> None:
         if events[0] is Event.FLUSH:
-            self._readers.clear()
-            self._reads = 0
-            for one in list(self._trackers):
-                one.push(_ALL_GONE)
+            self._flushed(table)
             return
-        self._tell(key)
+        self._tell(key, table)
         message = _of(key)
         for one in list(self._trackers):
-            if one.tracked and key.startswith(one.tracked):
+            if one.tracked and key.startswith(one.tracked) and one.may_hear(table, key):
                 one.push(message)
 
-    def _tell(self, key: str) -> None:
-        readers = self._readers.pop(key, None)
+    def _flushed(self, table: str) -> None:
+        told = {one: None for one in self._trackers if one.may_hear(table, "")}
+        if len(told) == len(self._trackers):
+            self._readers.clear()
+            self._reads = 0
+        else:
+            for key, readers in list(self._readers.items()):
+                self._forget_readers(key, [one for one in readers if one in told])
+        for one in told:
+            one.push(_ALL_GONE)
+
+    def _tell(self, key: str, table: str | None = None) -> None:
+        """That it changed, to its readers, once; of a ``table`` that one may not read, not to that one."""
+        readers = self._readers.get(key)
         if readers is None:
             return
-        self._reads -= len(readers)
+        told = list(readers) if table is None else [one for one in readers if one.may_hear(table, key)]
+        self._forget_readers(key, told)
         message = _of(key)
-        for one in readers:
+        for one in told:
             if one.tracked == ():
                 one.push(message)
+
+    def _forget_readers(self, key: str, told: list[Tracker]) -> None:
+        readers = self._readers[key]
+        for one in told:
+            del readers[one]
+        self._reads -= len(told)
+        if not readers:
+            del self._readers[key]
 
 
 def _of(key: str) -> bytes:

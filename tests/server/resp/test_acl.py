@@ -193,3 +193,13 @@ def test_a_file_of_users_is_read_as_redis_reads_it() -> None:
 def test_what_is_wrong_in_a_file_of_users_is_said_with_its_line(text: str, says: str) -> None:
     with pytest.raises(AclError, match=says):
         read_users(text, KNOWN)
+
+
+def test_who_may_not_read_a_key_does_not_hear_of_it() -> None:
+    rules = ["on", "nopass", "%R~call-*", "%W~secret-*", "table=calls"]
+    user = with_rules(User("graphs"), rules, KNOWN)
+    assert user.may_hear("calls", "call-1")
+    assert user.may_hear("calls", "")
+    assert not user.may_hear("calls", "secret-1")
+    assert not user.may_hear("users", "call-1")
+    assert not user.may_hear("users", "")

@@ -76,6 +76,20 @@ def test_tables_are_listened_to_only_while_somebody_may_want_to_hear() -> None:
     assert not table.is_watched
 
 
+def test_nobody_hears_of_a_key_or_a_flush_that_he_may_not_read() -> None:
+    world = World("KEA")
+    world.books.subscribe_pattern(world.client, "__key*")
+    world.client.closed = {("cache", "a"), ("more", "")}
+    for table in world.node.tables.values():
+        table.set("a", "x")
+        table.flush()
+    assert world.heard() == [
+        ("__keyevent@0__:flushdb", ""),
+        ("__keyspace@1__:a", "set"),
+        ("__keyevent@1__:set", "a"),
+    ]
+
+
 def test_letters_are_written_as_redis_does() -> None:
     assert written(parse_letters("KEg$lshzxetd")) == "AKE"
     assert written(parse_letters("xEg")) == "gxE"

@@ -15,6 +15,11 @@ class Client:
         self.subscribed_bytes = 0
         self.got: list[bytes] = []
         self.restricted = 0
+        #: Tables and keys of whose changes it may not hear.
+        self.closed: set[tuple[str, str]] = set()
+
+    def may_hear(self, table: str, key: str) -> bool:
+        return (table, key) not in self.closed
 
     def restrict(self) -> None:
         self.restricted += 1
@@ -36,6 +41,19 @@ def test_a_message_reaches_channels_and_patterns_in_the_form_of_each_client() ->
         b">4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$1\r\n\xff\r\n",
     ]
     assert books.deliver("old", "x") == 0
+
+
+def test_what_is_about_a_key_reaches_those_who_may_hear_of_it() -> None:
+    books = Subscriptions()
+    one, other = Client(), Client()
+    other.closed = {("cache", "secret")}
+    for client in (one, other):
+        books.subscribe(client, "news")
+        books.subscribe_pattern(client, "n*")
+    assert books.deliver("news", "x", ("cache", "secret")) == 2
+    assert (len(one.got), len(other.got)) == (2, 0)
+    assert books.deliver("news", "x", ("cache", "other")) == 4
+    assert books.deliver("news", "secret") == 4
 
 
 def test_whoever_leaves_leaves_nothing_behind() -> None:

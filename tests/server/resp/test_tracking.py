@@ -13,6 +13,11 @@ class Reader:
     def __init__(self) -> None:
         self.tracked: tuple[str, ...] | None = None
         self.got: list[bytes] = []
+        #: Tables and keys of whose changes it may not hear.
+        self.closed: set[tuple[str, str]] = set()
+
+    def may_hear(self, table: str, key: str) -> bool:
+        return (table, key) not in self.closed
 
     def push(self, data: bytes) -> None:
         self.got.append(data)
@@ -79,3 +84,24 @@ def test_keys_are_bounded_and_what_is_forgotten_is_told(monkeypatch: pytest.Monk
     for key in ("a", "b", "b", "c"):
         tracking.read(reader, key)
     assert reader.keys() == ["a"]
+
+
+def test_nobody_is_told_of_what_he_may_not_read() -> None:
+    node, reader, watcher, free = FakeNode("cache", "secret"), Reader(), Reader(), Reader()
+    cache, secret = node.tables.values()
+    tracking = Tracking(node.tables)
+    tracking.begin(reader, ())
+    tracking.begin(watcher, ("",))
+    tracking.begin(free, ())
+    for one in (reader, watcher):
+        one.closed = {("secret", "a"), ("secret", "")}
+    for one in (reader, free):
+        tracking.read(one, "a")
+    secret.set("a", "x")
+    assert (reader.keys(), watcher.keys(), free.keys()) == ([], [], ["a"])
+    tracking.read(free, "a")
+    secret.flush()
+    assert (reader.got, watcher.got, len(free.got)) == ([], [], 1)
+    cache.set("a", "x")
+    assert (reader.keys(), watcher.keys(), len(free.got)) == (["a"], ["a"], 1)
+    assert (tracking._readers, tracking._reads) == ({}, 0)
