@@ -315,7 +315,7 @@ class Cluster:
 
     def heal(self) -> None:
         """All links work again."""
-        self.network.cut.clear()
+        self.network.join_all()
         self.network.links.clear()
         self.world.note("", "--- all links are healed")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import log
+from math import inf, log
 
 from dmqcache.bus.sip.uri import Endpoint
 from tests.simulation.describe import describe
@@ -71,6 +71,8 @@ class Network:
         self.links: dict[tuple[str, str], Weather] = {}
         #: Links (from host, to host) that nothing passes.
         self.cut: set[tuple[str, str]] = set()
+        #: When each of those that pass again last did not, in true seconds.
+        self._parted: dict[tuple[str, str], float] = {}
         #: Hosts of Kamailio nodes, which apply a late copy again: what comes to them is not late by more than
         #: :data:`FRAGILE_DELAY`.
         self.fragile: set[str] = set()
@@ -106,6 +108,21 @@ class Network:
     def is_cut(self, source: str, to: str) -> bool:
         """Whether nothing passes a link."""
         return self._hosts(source, to) in self.cut
+
+    def join(self, source: str, to: str) -> None:
+        """A link passes everything again."""
+        if (source, to) in self.cut:
+            self.cut.discard((source, to))
+            self._parted[source, to] = self.world.now
+
+    def join_all(self) -> None:
+        """All links do."""
+        for source, to in list(self.cut):
+            self.join(source, to)
+
+    def parted_at(self, source: str, to: str) -> float:
+        """True seconds when nothing passed a link last; negative: at no time."""
+        return self.world.now if (source, to) in self.cut else self._parted.get((source, to), -inf)
 
     def _hosts(self, source: str, to: str) -> tuple[str, str]:
         return self.further.get(source, source), self.further.get(to, to)

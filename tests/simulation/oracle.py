@@ -121,7 +121,10 @@ class Oracle:
         total = before if isinstance(before, Sum) else Sum()
         if place in self._adopted:
             return total
-        found = kept.may_stand_for(value, now, Sum(self._loosened(place, total.base), total.mask))
+        mask = total.mask
+        if self.rules.kamailios and mask:
+            mask &= ~kept.witnesses.unsure(machine)
+        found = kept.may_stand_for(value, now, Sum(self._loosened(place, total.base), mask))
         if isinstance(found, str):
             self._accuse(machine, place, found)
             return Sum()
@@ -202,6 +205,7 @@ class Oracle:
         counter = self.of(place)
         assert isinstance(counter, Counter) and isinstance(before, Sum)
         state = counter.counted(by, total, before)
+        counter.witnesses.made(machine, abs(by))
         life = self._life(machine)
         own = life.own.get(place)
         mine = own.mask if isinstance(own, Sum) else 0
@@ -279,6 +283,18 @@ class Oracle:
         self.look_at_all(machine, anew=True)
         known = {place: self._state_before(machine, place) for place in self.places}
         self._ended.setdefault(machine.host, deque(maxlen=ENDS)).append((machine.now(), known))
+        if self.rules.kamailios:
+            self._bequeath(machine)
+
+    def _bequeath(self, machine: Machine) -> None:
+        """Who now knows what a process has counted that ends."""
+        others = [other for other in self.machines if other.is_cache and other.up and other is not machine]
+        for place, kept in self.places.items():
+            counted = kept.witnesses.of(machine.life) if isinstance(kept, Counter) else 0
+            for other in others if counted and isinstance(kept, Counter) else ():
+                state = self.look(other, place, anew=True)
+                assert isinstance(state, Sum)
+                kept.witnesses.heard(other, counted & state.mask)
 
     def held_at_the_end(self, machine: Machine, place: Place, bound: State, since: float) -> bool:
         """Whether a process here that has ended, after ``since`` (true seconds), may have held it: nobody

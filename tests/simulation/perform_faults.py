@@ -36,7 +36,7 @@ class Faults:
         self._cluster.network.cut.add((self._machine(one).host, self._machine(other).host))
 
     def uncut(self, one: int, other: int) -> None:
-        self._cluster.network.cut.discard((self._machine(one).host, self._machine(other).host))
+        self._cluster.network.join(self._machine(one).host, self._machine(other).host)
 
     def start(self, number: int) -> None:
         self._machine(number).start()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tests.simulation.history import NOTHING, History, Known, Value, Write, surely
+from tests.simulation.witnesses import Witnesses
 
 #: Increments and sets of one key.
 INCREMENTS = 24
@@ -42,6 +43,8 @@ class Counter:
     ended: dict[int, int] = field(default_factory=dict)
     #: Value that was set -> the increments which were made upon it, as their node showed.
     upon: dict[int, int] = field(default_factory=dict)
+    #: Who surely knows which increments.
+    witnesses: Witnesses = field(default_factory=Witnesses)
 
     def next_increment(self, sign: int) -> int | None:
         """By how much to count; None: it was done often enough."""

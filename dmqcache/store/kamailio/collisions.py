@@ -84,16 +84,8 @@ class Collisions:
             for key in keys:
                 cell = table.live_cell(key)
                 if cell is not None and cell.counts is not None:
-                    self._touch(table, key)
+                    table.date_anew(key)
         self._outboxes.name_keys(table, keys, outboxes)
-
-    def _touch(self, table: Table, key: str) -> None:
-        """Give a counter a later version. One whose sum no integer holds keeps the one that it has."""
-        try:
-            with table.by_itself():
-                table.incr(key, 0)
-        except ValueError:
-            self._ground.counters.refused[table.name, "overflow"] += 1
 
     def _settle(self) -> None:
         now = self._ground.clock.now()

@@ -193,16 +193,14 @@ class ShownCells:
         if held.counts is not None:
             if theirs >= ours and held.value is not None:
                 # A 6.2 takes only what is later than what it has.
-                with table.by_itself():
-                    table.incr(held.key, 0)
+                table.date_anew(held.key)
             self._ours_wins(inquiry, table, held.key)
         elif theirs and self._is_hearsay(table, held):
             # Known from Kamailio nodes alone. As a counter's base it can be shown with a later version than
             # theirs, and is still worth less than what any of us knows.
             inquiry.differences += 1
             self._arrivals[table.name].arrive_set(held.key, cell.value, 0, str(inquiry.node), left)
-            with table.by_itself():
-                table.incr(held.key, 0)
+            table.date_anew(held.key)
         elif theirs > ours:
             inquiry.differences += 1
             recent = self._ground.clock.wall_ms() - theirs < RECENT_MS

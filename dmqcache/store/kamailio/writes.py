@@ -15,7 +15,7 @@ from typing import Final
 
 from dmqcache.store.kamailio.last_writes import LastWrites
 from dmqcache.store.kamailio.overtaking import EarlyTime, EarlyTimes, Sent
-from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, NEVER, PROVISIONAL, Cell, Value
+from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, NEVER, PROVISIONAL, UNTIMED, Cell, Value
 from dmqcache.store.table.clock import MAX_AHEAD_MS, MAX_COUNT, ms_of, version_at
 from dmqcache.store.table.happenings import Telling
 from dmqcache.store.table.merge import Arrivals, Collision, state_of
@@ -93,6 +93,8 @@ class KamailioArrivals(Arrivals):
             flags |= PROVISIONAL
         else:
             stamp = version_at(last_modified)
+            if sent is None and not table.settings.autoexpire:
+                flags |= UNTIMED
         if left is not None:
             ttl, flags = max(1, round(min(left, MAX_AUTOEXPIRE_S) * 1000)), flags & PROVISIONAL
         verdict = self._judge(cell, State(stamp, value, ttl, flags))

@@ -27,6 +27,9 @@ PROVISIONAL: Final = 1
 DEFAULT_TTL: Final = 2
 #: A tombstone of a cell that expired: nobody deleted it, so it kills no cell of its own version.
 EXPIRED: Final = 4
+#: Known from a Kamailio 6.2 that shows when a cell was written, in a table where it keeps no times to live:
+#: whoever of us knows the same write also knows whether it has one.
+UNTIMED: Final = 32
 
 #: Set here, never sent: the version is of the same millisecond as the one before it. A Kamailio 6.2, which
 #: sees milliseconds only, must be told without a time, or it would keep what it has.

@@ -10,6 +10,9 @@ So that rows stay small, shares of processes that have ended are folded, in two 
 - Shares that nobody has touched for very long are added up under the empty name, whose version does the same
   for all addresses.
 
+One share is nobody's and holds nothing: under its name any node gives a counter a later version, which a
+Kamailio 6.2 must be shown. Were that done with a share of one's own, each start of a node would leave one.
+
 What is void is decided by versions alone, alike on all nodes. When to fold is each node's own decision; no
 two may fold the same share, so where many are old a process leaves alone those of its own. Nothing is lost
 as long as no node comes back that was away for longer than the span, and no node starts too often within it.
@@ -31,6 +34,8 @@ MAX_INTEGER: Final = (1 << 63) - 1
 SEPARATOR: Final = "#"
 #: The name of what was added up of all addresses.
 RETIRED: Final = ""
+#: The name of the share that holds nothing but a version. No process's: it has no address.
+DATED: Final = SEPARATOR
 #: Forerunners of a process that keep their shares, when more of them ran within the span; and how many there
 #: may be when one is so old that it should be left alone: with their successor that is about 600 bytes.
 KEPT, MOST_KEPT = 6, 10
@@ -97,8 +102,12 @@ class Counts(msgspec.Struct, gc=False):
         """The sum as it is shown: it stops at the ends of 64 bits."""
         return saturated(self.exact())
 
+    def date(self, version: int) -> None:
+        """Give the counter a later version, and add nothing."""
+        self.shares = {**self.shares, DATED: Share(version, 0)}
+
     def touched(self) -> int:
-        """The version of the last increment that we know of."""
+        """The version of the last increment that we know of, or a later one that the counter was given."""
         return max((share.stamp for share in self.shares.values()), default=0)
 
 

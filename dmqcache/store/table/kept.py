@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, NEVER, PROVISIONAL, UNDATED, Cell
+from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, NEVER, PROVISIONAL, UNDATED, UNTIMED, Cell
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.clock import MAX_STAMP
 from dmqcache.store.table.counts import Counts, fits
 
 #: All flags that a cell may have.
-_FLAGS = PROVISIONAL | DEFAULT_TTL | EXPIRED | UNDATED
+_FLAGS = PROVISIONAL | DEFAULT_TTL | EXPIRED | UNDATED | UNTIMED
 
 
 class KeptRow(NamedTuple):

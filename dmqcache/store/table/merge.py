@@ -17,12 +17,13 @@ from dmqcache.store.table.cell import (
     NEVER,
     PROVISIONAL,
     UNDATED,
+    UNTIMED,
     Cell,
     Value,
 )
 from dmqcache.store.table.checks import MAX_KEY_LENGTH
 from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
-from dmqcache.store.table.counts import Counts, Share, without_void
+from dmqcache.store.table.counts import DATED, Counts, Share, without_void
 from dmqcache.store.table.happenings import Telling
 from dmqcache.store.table.row import Row, fault
 from dmqcache.store.table.store_counters import StoreCounters
@@ -317,7 +318,7 @@ def _tie(one: int, other: int) -> Collision:
 
 def _follows(later: dict[str, Share], earlier: dict[str, Share], ttl: int) -> bool:
     """Whether a counter was begun by others after one of so many milliseconds to live was over."""
-    if not later or not earlier or later.keys() & earlier.keys():
+    if not later or not earlier or (later.keys() & earlier.keys()) - {DATED}:
         return False
     over = max(share.stamp for share in earlier.values()) + version_at(ttl)
     return min(share.stamp for share in later.values()) > over
@@ -327,4 +328,6 @@ def state_of(cell: Cell) -> State:
     """The part of a cell that versions are about."""
     if cell.counts is not None:
         return State(cell.stamp, cell.counts.base, cell.ttl, cell.flags & PROVISIONAL, cell.counts.shares)
-    return State(cell.stamp, cell.value, cell.ttl, cell.flags & (PROVISIONAL | DEFAULT_TTL | EXPIRED))
+    return State(
+        cell.stamp, cell.value, cell.ttl, cell.flags & (PROVISIONAL | DEFAULT_TTL | EXPIRED | UNTIMED)
+    )

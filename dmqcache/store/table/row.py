@@ -17,14 +17,15 @@ from dmqcache.store.table.cell import (
     NEVER,
     PROVISIONAL,
     UNDATED,
+    UNTIMED,
     Cell,
 )
 from dmqcache.store.table.clock import MAX_MS, MAX_STAMP
-from dmqcache.store.table.counts import MAX_NAME, MAX_SHARES_HEARD, Share
+from dmqcache.store.table.counts import DATED, MAX_NAME, MAX_SHARES_HEARD, Share
 
 #: On the wire only: key and value are the bytes of texts that are not UTF-8, each as one character.
 BYTES: Final = 8
-KNOWN_FLAGS: Final = PROVISIONAL | DEFAULT_TTL | EXPIRED | BYTES
+KNOWN_FLAGS: Final = PROVISIONAL | DEFAULT_TTL | EXPIRED | BYTES | UNTIMED
 
 
 class RowError(ValueError):
@@ -83,6 +84,8 @@ def fault(row: Row, limit: int) -> str | None:
                 return "future"
             if share.line > share.stamp or (not name and share.line != share.stamp):
                 return "bad_share"
+            if name == DATED and (share.total or share.line):
+                return "bad_share"
     return None
 
 
@@ -91,6 +94,8 @@ def _unescape(row: Row) -> None:
         row.flags &= KNOWN_FLAGS
     if row.flags & EXPIRED and row.value is not None:
         row.flags &= ~EXPIRED
+    if row.flags & UNTIMED and (row.ttl or row.value is None or row.shares is not None):
+        row.flags &= ~UNTIMED
     if row.flags & BYTES:
         row.flags &= ~BYTES
         try:

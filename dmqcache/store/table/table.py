@@ -283,6 +283,22 @@ class Table(MappedCells):
         self._changed(cell)
         return total
 
+    def date_anew(self, key: str) -> None:
+        """Give a number a later version, and make it a counter, for a Kamailio 6.2 that takes only what is
+        later. It is nobody's write: it costs no share, and no time to live begins anew. A key that is not
+        there stays so."""
+        live = self.live_cell(key)
+        if live is None:
+            return
+        cell = self._counter(key, live)
+        assert cell.counts is not None
+        self._make_ours(cell)
+        stamp, undated = self._next_version(cell)
+        cell.counts.date(stamp)
+        flags = cell.flags & (DEFAULT_TTL | PROVISIONAL) | undated
+        self._enliven(cell, cell.counts.total(), cell.stamp, cell.ttl, cell.expires, flags)
+        self._changed(cell)
+
     def _counter(self, key: str, cell: Cell | None) -> Cell:
         """The key's cell, ready to be counted in. All nodes must choose the same base for one beginning."""
         if cell is not None:

@@ -7,7 +7,7 @@ idempotent: whatever the network does to the order of messages, nodes that have 
 2. At the same stamp a delete wins over a value: what was deleted does not come back.
 3. Then a counter over a plain value, and the longer time to live: so a cell that has expired, of which only
    that is remembered, still compares with its rivals. Of equal times to live it settles nothing: what is not
-   over yet soon will be.
+   over yet soon will be. A Kamailio's word, where it keeps no times, is worth less than any.
 4. Then the content: a version given by its writer over one given on arrival, a string over an integer, the
    greater value.
 5. Two counters of one stamp do not compete: of each process's share the later counts (``counts.py``), and the
@@ -20,7 +20,7 @@ from enum import IntEnum
 
 import msgspec
 
-from dmqcache.store.table.cell import EXPIRED, NEVER, PROVISIONAL
+from dmqcache.store.table.cell import EXPIRED, NEVER, PROVISIONAL, UNTIMED
 from dmqcache.store.table.counts import Share, merge_shares
 
 
@@ -52,7 +52,7 @@ def _rank(state: State) -> tuple[int, int, int, float, int, int, int, str]:
         state.stamp,
         value is None and not state.flags & EXPIRED,
         state.shares is not None,
-        state.ttl or NEVER,
+        -1 if state.flags & UNTIMED else state.ttl or NEVER,
         not state.flags & PROVISIONAL,
         isinstance(value, str),
         value if isinstance(value, int) else 0,

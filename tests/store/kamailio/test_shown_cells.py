@@ -6,6 +6,7 @@ import pytest
 
 from dmqcache.bus.peer import Reply
 from dmqcache.store.table.cell import PROVISIONAL
+from dmqcache.store.table.clock import ms_of
 from tests.store.harness import NEW, Sent, World, cells_body, set_body, shown
 from tests.store.kamailio.holder import Holder, again, apart
 
@@ -229,6 +230,45 @@ def test_numbers_that_only_kamailios_of_6_2_know_and_know_differently_end_alike(
     # Whatever another of us knows of the counter is worth more than their memory of its sum.
     counter = side.table.cells["n"]
     assert counter.stamp == side.table.floor + 1 and counter.flags & PROVISIONAL
+
+
+def test_a_counter_stays_exact_however_often_a_node_starts_beside_a_6_2() -> None:
+    """Each time it looks after the Kamailio, which may have a later time than the last increment's: what it
+    writes for that adds nothing, and must not make others' increments part of its own."""
+    world = World()
+    keeper = world.side("127.0.0.19")
+    keeper.table.incr("n", 5)
+    for _ in range(12):
+        side = world.side("127.0.0.11")
+        holder = Holder(world, [side], agent=NEW)
+        world.mesh(side, keeper)
+        world.run(3)
+        holder.cells["n"], holder.stamps["n"] = 4, side.store.clock.wall_ms()
+        side.meet(holder.node)
+        world.run(12)
+        assert holder.cells == {"n": 5}
+        assert side.table["n"] == keeper.table["n"] == 5
+        keeper.lose(side)
+    counts = keeper.table.cells["n"].counts
+    assert counts is not None and {name for name in counts.shares if "127.0.0.11" in name} == set()
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_6_2_that_keeps_no_times_makes_none_endless(over: bool) -> None:
+    """A node that starts has a key from it alone, and then meets one that knows when the key is over."""
+    world = World()
+    knows, fresh = world.side("127.0.0.19"), world.side("127.0.0.11")
+    holder = Holder(world, [fresh], agent=NEW)
+    knows.table.set("k", "v", 20)
+    holder.cells["k"], holder.stamps["k"] = "v", ms_of(knows.table.cells["k"].stamp)
+    fresh.meet(holder.node)
+    world.run(30 if over else 8)
+    assert shown(fresh) == {"k": "v"}
+    world.mesh(knows, fresh)
+    world.run(4)
+    assert shown(fresh) == shown(knows) == ({} if over else {"k": "v"})
+    world.run(20)
+    assert shown(fresh) == shown(knows) == holder.cells == {}
 
 
 @pytest.mark.parametrize("asks", [True, False])

@@ -176,7 +176,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 
 def test_flags_of_another_version_are_left_out_and_a_value_is_never_expired() -> None:
     known = PROVISIONAL | DEFAULT_TTL
-    assert decode(row("k", "v", 1, 0, 0, 0xF0 | known | EXPIRED)).rows["t"][0].flags == known
+    assert decode(row("k", "v", 1, 0, 0, 0xD0 | known | EXPIRED)).rows["t"][0].flags == known
     assert decode(row("k", None, 1, 0, 0, EXPIRED)).rows["t"][0].flags == EXPIRED
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.table.clock import version_at
 from dmqcache.store.table.counts import (
+    DATED,
     KEPT,
     MAX_INTEGER,
     MAX_SHARES,
@@ -338,6 +339,8 @@ def test_what_a_process_has_added_lately_is_in_no_other_share(name: str) -> None
     [
         {"a": Share(5, 1, 6)},
         {RETIRED: Share(5, 1, 4)},
+        {DATED: Share(5, 1)},
+        {DATED: Share(5, 0, 5)},
         {"x" * 301: Share(5, 1)},
         {f"a#{number}": Share(5, 1) for number in range(1025)},
     ],
@@ -348,6 +351,22 @@ def test_shares_that_cannot_be_are_refused_by_name(shares: Shares) -> None:
     one.arrivals.merge_rows([Row("n", 0, 5, shares=shares), good], "evil")
     assert one.arrivals.counters.refused["t", "bad_share"] == 1
     assert set(one.arrivals.table.cells) == {"m"}
+
+
+def test_a_later_version_costs_no_share_whoever_gives_it_and_is_agreed_upon() -> None:
+    (one, two), _hands = nodes(2)
+    one.arrivals.table.incr("n", 5)
+    two.hears(one)
+    for _ in range(20):
+        one.arrivals.table.date_anew("n")
+        two.arrivals.table.date_anew("n")
+        two.hears(one)
+        one.hears(two)
+    (mine, theirs) = (side.arrivals.table.cells["n"] for side in (one, two))
+    assert mine.value == theirs.value == 5
+    assert mine.counts is not None and mine.counts == theirs.counts
+    assert len(mine.counts.shares) == 2
+    assert mine.last_modified() == mine.counts.shares[DATED].stamp
 
 
 def test_a_few_forerunners_keep_their_shares_and_old_ones_for_longer() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, PROVISIONAL
+from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, PROVISIONAL, UNTIMED
 from dmqcache.store.table.counts import Share
 from dmqcache.store.table.row import BYTES, Row, RowError, check_row, escaped, row_of
 from tests.store.fixtures import make_table, rows_of
@@ -58,7 +58,19 @@ def test_a_row_that_makes_no_sense_is_refused_by_name(row: Row) -> None:
 
 def test_flags_of_another_version_are_left_out_and_a_value_is_never_expired() -> None:
     known = PROVISIONAL | DEFAULT_TTL
-    value, tombstone = Row("k", "v", 1, flags=0xF0 | known | EXPIRED), Row("k", None, 1, flags=EXPIRED)
+    value, tombstone = Row("k", "v", 1, flags=0xD0 | known | EXPIRED), Row("k", None, 1, flags=EXPIRED)
     check_row(value)
     check_row(tombstone)
     assert (value.flags, tombstone.flags) == (known, EXPIRED)
+
+
+def test_only_what_lives_for_ever_can_be_from_one_who_keeps_no_times() -> None:
+    rows = [
+        Row("k", "v", 1, 0, 0, UNTIMED),
+        Row("k", "v", 1, 5, 5, UNTIMED),
+        Row("k", None, 1, 0, 0, UNTIMED),
+    ]
+    rows.append(Row("k", 1, 1, 0, 0, UNTIMED, {"a": Share(1, 1)}))
+    for row in rows:
+        check_row(row)
+    assert [row.flags for row in rows] == [UNTIMED, 0, 0, 0]

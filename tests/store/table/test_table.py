@@ -39,6 +39,18 @@ def test_a_value_ends_with_its_time_to_the_millisecond() -> None:
         table.ttl("a")
 
 
+def test_a_later_version_prolongs_nothing_and_makes_nothing() -> None:
+    table, hands = make_table("t=>autoexpire=60")
+    table.incr("n", 3)
+    before = table.cells["n"].last_modified()
+    hands.seconds += 50
+    table.date_anew("n")
+    table.date_anew("none")
+    assert table.cells["n"].last_modified() > before
+    assert table.ttl("n") == pytest.approx(10)
+    assert dict(table) == {"n": 3}
+
+
 def test_a_wall_clock_that_jumps_ends_nothing() -> None:
     table, hands = make_table()
     table.set("a", "x", ttl=60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmqcache.store.table.cell import EXPIRED, PROVISIONAL
+from dmqcache.store.table.cell import EXPIRED, PROVISIONAL, UNTIMED
 from dmqcache.store.table.counts import Share, without_void
 from dmqcache.store.table.version import State, Verdict, merge
 
@@ -13,6 +13,8 @@ stamps = st.integers(1, 3)
 values = st.one_of(st.none(), st.sampled_from(["", "a", "b"]), st.integers(-1, 1))
 plain = st.builds(
     State, stamp=stamps, value=values, ttl=st.sampled_from([0, 5]), flags=st.sampled_from([0, PROVISIONAL])
+) | st.builds(
+    State, stamp=stamps, value=st.sampled_from(["", "a", "b"]), ttl=st.just(0), flags=st.just(UNTIMED)
 )
 # Whatever anybody says, but without what is void, as nodes keep them.
 shares = st.dictionaries(
@@ -75,6 +77,13 @@ def test_a_delete_wins_over_a_value_of_the_same_version() -> None:
 
 def test_a_writers_version_wins_over_one_given_on_arrival() -> None:
     assert merged(State(1, "z", flags=PROVISIONAL), State(1, "a")) == State(1, "a")
+
+
+def test_the_word_of_one_who_keeps_no_times_is_worth_less_than_any_time_even_one_that_is_over() -> None:
+    word = State(1, "a", flags=UNTIMED)
+    for known in (State(1, "a", 5), State(1, "a"), State(1, None, 5, EXPIRED)):
+        assert merge(known, word) == (Verdict.OLDER, known)
+        assert merge(word, known) == (Verdict.NEWER, known)
 
 
 def test_shares_of_one_counter_are_added_up() -> None:
