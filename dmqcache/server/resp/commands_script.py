@@ -1,5 +1,5 @@
 """EVAL, EVALSHA, SCRIPT: Lua over our own commands, atomic on this node. What a script may see and take is
-``lua_sandbox.py``'s.
+``lua_sandbox.py``'s; the process in which it runs, ``lua_process.py``'s.
 
 A script is run by its SHA-1 from a bounded memory, as in Redis of one server; other nodes know nothing of it.
 """
@@ -7,18 +7,26 @@ A script is run by its SHA-1 from a bounded memory, as in Redis of one server; o
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
-
-import hiredis
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from dmqcache.server.resp.command import Command, container, parse_integer
-from dmqcache.server.resp.lua_sandbox import Interpreter
+from dmqcache.server.resp.lua_process import Lost, LuaProcess
 from dmqcache.server.resp.reply import OK, CommandError, bulk, encode, to_bytes
 from dmqcache.server.resp.session import Session, Shared
 
 #: Scripts that a server remembers, and bytes of each; the one that was sent first goes first.
 MAX_SCRIPTS: Final = 500
 MAX_SCRIPT_BYTES: Final = 256 << 10
+#: What the users' rules say of a command of a transaction, and Redis of the same in a script.
+_NO_PERMISSION: Final = {
+    b"execute the command": b"run this command or subcommand",
+    b"touch the specified keys": b"access at least one of the keys mentioned in the command arguments",
+    b"touch the table": b"access the table of the command",
+    b"publish to the specified channel": b"publish to the channel mentioned in the command",
+}
+_NOT_ALLOWED: Final = b"-ERR This Redis command is not allowed from script\r\n"
 _NO_SCRIPT: Final = "NOSCRIPT No matching script. Please use EVAL."
 #: What makes no sense from within a script, or would wait.
 _NOT_IN_SCRIPTS: Final = frozenset(
@@ -31,12 +39,11 @@ _NOT_IN_SCRIPTS: Final = frozenset(
 
 
 class Scripts:
-    """The scripts of one server."""
+    """The scripts of one server, and the process that runs them, from the first one on."""
 
     def __init__(self) -> None:
         self._sources: dict[str, bytes] = {}
-        self._compiled: dict[str, Any] = {}
-        self._lua: Interpreter | None = None
+        self._process: LuaProcess | None = None
 
     def load(self, source: str) -> str:
         """Remember a script; its name. CommandError for one that Lua does not take."""
@@ -45,12 +52,12 @@ class Scripts:
             raise CommandError(f"ERR a script has at most {MAX_SCRIPT_BYTES} bytes")
         name = hashlib.sha1(code, usedforsecurity=False).hexdigest()
         if name not in self._sources:
-            if name not in self._compiled:
-                self._compiled[name] = self._interpreter().compile(code)
-            if len(self._sources) >= MAX_SCRIPTS:
-                oldest = next(iter(self._sources))
-                del self._sources[oldest]
-                self._compiled.pop(oldest, None)
+            with self._replacing() as process:
+                process.load(name.encode(), code)
+                if len(self._sources) >= MAX_SCRIPTS:
+                    oldest = next(iter(self._sources))
+                    del self._sources[oldest]
+                    process.forget(oldest.encode())
             self._sources[name] = code
         return name
 
@@ -58,75 +65,79 @@ class Scripts:
         """Whether a script of this name is remembered."""
         return name.lower() in self._sources
 
+    @property
+    def pid(self) -> int | None:
+        """The number of the process in the system; None: there is none now."""
+        return self._process.pid if self._process is not None else None
+
     def flush(self) -> None:
         """Forget all of them."""
         self._sources.clear()
-        self._compiled.clear()
-        self._lua = None
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
 
     def run(self, session: Session, name: str, keys: list[str], argv: list[str]) -> bytes:
         """Run a script that is remembered. CommandError where it is not."""
         source = self._sources.get(name)
         if source is None:
             raise CommandError(_NO_SCRIPT)
-        lua = self._interpreter()
-        script = self._compiled.get(name)
-        if script is None:
-            script = self._compiled[name] = lua.compile(source)
         before = session.resp3, session.executing
         session.resp3, session.executing = False, True
         try:
-            return lua.run(
-                script, [*map(to_bytes, keys)], [*map(to_bytes, argv)], lambda words: _called(session, words)
-            )
-        except CommandError:
-            raise
-        except Exception as problem:
-            # Out of memory in the middle of something: the next script gets a Lua of its own.
-            self._lua, self._compiled = None, {}
-            said = problem.args[0] if problem.args else problem
-            text = said.decode("utf-8", "surrogateescape") if isinstance(said, bytes) else str(said)
-            raise CommandError(f"ERR the script was stopped: {text}") from None
+            with self._replacing() as process:
+                process.load(name.encode(), source)
+                said = [*map(to_bytes, keys)], [*map(to_bytes, argv)]
+                reply, worn = process.run(name.encode(), *said, lambda words: _called(session, words))
         finally:
             session.resp3, session.executing = before
+        if worn:
+            self._begin_anew()
+        return reply
 
-    def _interpreter(self) -> Interpreter:
-        if self._lua is None:
-            self._lua = Interpreter(_sha1hex)
-        return self._lua
+    @contextmanager
+    def _replacing(self) -> Iterator[LuaProcess]:
+        """The process; one that is lost is replaced at once, so that the next script need not wait for it."""
+        if self._process is None:
+            self._process = LuaProcess()
+        try:
+            yield self._process
+        except Lost:
+            self._begin_anew()
+            raise
+        except CommandError:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin_anew(self) -> None:
+        self.close()
+        self._process = LuaProcess()
 
 
-def _sha1hex(data: bytes) -> bytes:
-    return hashlib.sha1(data, usedforsecurity=False).hexdigest().encode()
-
-
-def _called(session: Session, words: tuple[Any, ...]) -> tuple[bool, Any]:
-    """One ``redis.call``: whether it failed, and what it brought."""
-    args: list[str] = []
-    for word in words:
-        if isinstance(word, bool) or not isinstance(word, bytes | int | float):
-            return True, b"ERR Lua redis lib command arguments must be strings or integers"
-        data = word if isinstance(word, bytes) else b"%.17g" % word
-        args.append(data.decode("utf-8", "surrogateescape"))
-    if not args:
-        return True, b"ERR Please specify at least one argument for this redis.call() call"
+def _called(session: Session, words: list[bytes]) -> bytes:
+    """What one ``redis.call`` is answered, in RESP2."""
+    args = [word.decode("utf-8", "surrogateescape") for word in words]
     if args[0].upper() in _NOT_IN_SCRIPTS:
-        return True, b"ERR This Redis command is not allowed from script"
+        return _NOT_ALLOWED
     reply = session.shared.execute(session, args)
     if not isinstance(reply, bytes):
         reply.close()
-        return True, b"ERR This Redis command is not allowed from script"
-    if reply.startswith(b"-"):
-        return True, _as_in_scripts(reply[1:-2])
-    if reply.startswith(b"+"):
-        return False, {b"ok": reply[1:-2]}
-    reader = hiredis.Reader()
-    reader.feed(reply)
-    return False, reader.gets()
+        return _NOT_ALLOWED
+    return b"-" + _as_in_scripts(reply[1:-2]) + b"\r\n" if reply.startswith(b"-") else reply
 
 
 def _as_in_scripts(text: bytes) -> bytes:
-    """Redis has words of its own for two mistakes in a script."""
+    """Redis has words of its own for some mistakes in a script."""
+    if text.startswith(b"NOPERM"):
+        for reason, words in _NO_PERMISSION.items():
+            if reason in text:
+                return b"ERR The user executing the script can't " + words
     if text.startswith(b"ERR unknown command"):
         return b"ERR Unknown Redis command called from script"
     if text.startswith(b"ERR wrong number of arguments for"):

@@ -110,7 +110,11 @@ local redis = {
     return {err = text}
   end,
   status_reply = function(text) return {ok = text} end,
-  sha1hex = function(text) return sha1hex(text .. "") end,
+  sha1hex = function(...)
+    if select("#", ...) ~= 1 then error("wrong number of arguments", 0) end
+    local text = ...
+    return sha1hex((type(text) == "string" or type(text) == "number") and text .. "" or "")
+  end,
   log = function() end,
   replicate_commands = function() return true end,
   LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
@@ -166,7 +170,7 @@ run = function(chunk, keys, argv)
   return fine, value
 end
 
-return compile, run, rawget
+return compile, run, rawget, function() collectgarbage() end
 """
 
 
@@ -191,7 +195,7 @@ class Interpreter:
             attribute_filter=_nothing,
             max_memory=MAX_MEMORY,
         )
-        self._compile, self._run, self._get = runtime.execute(
+        self._compile, self._run, self._get, self._collect = runtime.execute(
             _PRELUDE.encode(), self._host, MAX_SECONDS, MAX_INSTRUCTIONS, LOOK, MAX_PATTERN_STEPS, sha1hex
         )
 
@@ -218,6 +222,15 @@ class Interpreter:
         self._parts = self._bytes = 0
         return self._reply(value, 0) if fine else self._failure(value)
 
+    def is_worn(self) -> bool:
+        """Whether it is so full, its waste taken away, that another should run the next script."""
+        if self._used() > MAX_MEMORY // 4:
+            self._collect()
+        return self._used() > MAX_MEMORY // 4
+
+    def _used(self) -> int:
+        return int(self._runtime.get_memory_used())
+
     def _table(self, items: Sequence[Any]) -> Any:
         return self._runtime.table_from(list(items))
 
@@ -240,7 +253,10 @@ class Interpreter:
         if self._lua.lua_type(value) == "table":
             text = self._get(value, b"err")
             return error(text.decode(*_ANY)) if isinstance(text, bytes) else error("ERR unknown error")
-        return error(f"ERR {value.decode(*_ANY) if isinstance(value, bytes) else value}")
+        if isinstance(value, bytes):
+            return error(f"ERR {value.decode(*_ANY)}")
+        words = {None: "nil", True: "true", False: "false"}
+        return error(f"ERR {words.get(value, value)}")
 
     def _reply(self, value: Any, depth: int) -> bytes:
         """Lua's values as Redis writes them: numbers are cut to integers, a table ends before its first

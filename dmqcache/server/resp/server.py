@@ -157,4 +157,6 @@ class RespServer:
             self._doors.path.unlink(missing_ok=True)
         self._clients.close()
         self._servers.clear()
+        if self.shared.scripts is not None:
+            self.shared.scripts.close()
         await asyncio.sleep(0)

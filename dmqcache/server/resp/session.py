@@ -23,6 +23,13 @@ from dmqcache.store.table.table import Table
 Answer = bytes | Coroutine[Any, Any, bytes]
 
 
+class Scripts(Protocol):
+    """What ``commands_script.py`` keeps for a server."""
+
+    def close(self) -> None:
+        """The server closes."""
+
+
 class ServedChannels(Protocol):
     """What clients need of a node's channels."""
 
@@ -116,7 +123,7 @@ class Shared:
     sessions: dict[int, Session] = field(default_factory=dict)
     next_id: int = 1
     #: What ``commands_script.py`` keeps, from the first script on.
-    scripts: object = None
+    scripts: Scripts | None = None
     subscriptions: Subscriptions = field(init=False)
     #: What is told of keys to those who subscribe.
     key_events: KeyEvents = field(init=False)
