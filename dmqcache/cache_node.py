@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 from dmqcache.bus.allow import AllowList
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.net.aio import AsyncioRuntime
 from dmqcache.bus.net.tls import TlsOptions
+from dmqcache.bus.peer import Peer
 from dmqcache.config.config import Config, ConfigError, embedded
 from dmqcache.config.node_options import NodeOptions
 from dmqcache.config.peer_loading import load_peers, register_peers
@@ -235,6 +236,20 @@ class CacheNode:
     def tables(self) -> Mapping[str, Table]:
         """All tables by name, in the order of their declaration."""
         return self.store.tables
+
+    @property
+    def peers(self) -> Mapping[str, Peer]:
+        """What ``peer`` in the configuration has loaded, by channel."""
+        return {peer.channel: peer for _, peer in self._peers}
+
+    def peer(self, channel: str) -> Any:
+        """The peer that was loaded for a channel: with ``dialog``, for example, a
+        :class:`~dmqcache.peers.dialog_peer.DialogPeer`. KeyError names those that there are."""
+        try:
+            return self.peers[channel]
+        except KeyError:
+            known = ", ".join(self.peers) or "none"
+            raise KeyError(f"no peer {channel!r} was loaded; there are: {known}") from None
 
     @property
     def counters(self) -> StoreCounters:

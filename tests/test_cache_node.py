@@ -147,6 +147,15 @@ def test_a_table_by_its_name_and_the_names_for_who_asks_for_another() -> None:
     asyncio.run(scenario())
 
 
+def test_a_peer_by_its_channel_and_the_channels_for_who_asks_for_another() -> None:
+    node = node_of("127.0.0.94", peer=["dialog"])
+    assert (node.peer("dialog").calls(), list(node.peers)) == ([], ["dialog"])
+    with pytest.raises(KeyError, match="no peer 'usrloc' was loaded; there are: dialog"):
+        node.peer("usrloc")
+    with pytest.raises(KeyError, match="there are: none"):
+        node_of("127.0.0.94").peer("dialog")
+
+
 def test_a_write_is_waited_for_on_as_many_nodes_as_are_wanted() -> None:
     async def scenario() -> None:
         address = free("127.0.0.94")

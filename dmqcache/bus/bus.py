@@ -148,6 +148,7 @@ class Bus:
         if not peer.channel or peer.channel in self._peers:
             raise ValueError(f"channel {peer.channel!r} is taken or empty")
         peer.bus = self
+        peer.runtime = self._runtime
         self._peers[peer.channel] = peer
         self._show(peer.option_tags)
         self.counters.serve_channel(peer.channel)

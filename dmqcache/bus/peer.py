@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from dmqcache.bus.node import Node
+from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 
@@ -164,6 +165,8 @@ class Peer:
     key_holders_only: bool = field(default=False, init=False)
     #: Set by ``register_peer``.
     bus: PeerBus | None = field(default=None, init=False)
+    #: Clocks and timers; set by ``register_peer`` too.
+    runtime: Runtime | None = field(default=None, init=False)
 
     def handle(self, message: Message) -> Reply | Awaitable[Reply] | Later:
         """Answer one message. May be a plain method or a coroutine. Messages of one node on this channel

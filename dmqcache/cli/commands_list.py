@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -161,4 +161,53 @@ def stats(node: NodeFlag = HERE, json: JsonFlag = False) -> None:
         render.sections(client.report("stats"), render.choose(json))
 
 
-COMMANDS = (Entry(keys), Entry(dump), Entry(load), Entry(tables), Entry(nodes), Entry(stats))
+def calls(
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="Those with it in their Call-ID, From or To.")
+    ] = "",
+    node: NodeFlag = HERE,
+    json: JsonFlag = False,
+) -> None:
+    """List the calls of the Kamailio nodes, as a node with --peer dialog knows them.
+
+    For a pipe, between tabs and without a header: Call-ID, state, from, to, age (seconds since it was
+    answered, or else began), profiles. With --json an object a line, with all that was told.
+    """
+    _records(node, "calls", text, json, ("call_id", "state", "from", "to", "age_s", "profiles"))
+
+
+def presentities(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Those with it in their URI.")] = "",
+    node: NodeFlag = HERE,
+    json: JsonFlag = False,
+) -> None:
+    """List what is published on the Kamailio nodes, as a node with --peer presence knows it.
+
+    For a pipe, between tabs and without a header: presentity, event, entity tag, seconds until it expires.
+    With --json an object a line, with the document and all that was told.
+    """
+    _records(node, "presentities", text, json, ("presentity", "event", "etag", "expires_s"))
+
+
+def _records(node: str, what: str, text: str, as_json: bool, columns: tuple[str, ...]) -> None:
+    mode = render.choose(as_json)
+    with connect(node) as client:
+        rows = client.records(what, text)
+    if mode == "json":
+        for row in rows:
+            render.as_json(row)
+        return
+    cells = [{name: _joined(row[name]) for name in columns} for row in rows]
+    render.table(cells, mode)
+    if not cells:
+        render.note("none", mode)
+
+
+def _joined(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+COMMANDS = (
+    *(Entry(keys), Entry(dump), Entry(load), Entry(tables), Entry(nodes), Entry(stats)),
+    *(Entry(calls), Entry(presentities)),
+)

@@ -197,7 +197,7 @@ OPTIONS: tuple[Option, ...] = (
         "peer",
         "word",
         "",
-        "A further consumer on the bus, as module:Class.",
+        "A further consumer on the bus: dialog, presence, or one of your own as module:Class.",
         field="peers",
         repeat=True,
     ),

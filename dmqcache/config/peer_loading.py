@@ -1,4 +1,5 @@
-"""Peers by name, as ``--peer`` has them: ``module:Class``, or the name of an installed package's entry point.
+"""Peers by name, as ``--peer`` has them: ``dialog`` and others that are a part of dmqcache, ``module:Class``,
+or the name of an installed package's entry point.
 
 Whatever goes wrong in somebody's module is a ConfigError that names the peer: one line, before the node has
 opened anything.
@@ -8,8 +9,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.peer import Peer
@@ -17,6 +18,11 @@ from dmqcache.config.options import ConfigError
 
 #: The group of entry points under which packages offer peers to ``--peer NAME``.
 PEER_GROUP = "dmqcache.peers"
+#: Those that are a part of dmqcache.
+BUILT_IN: Final[Mapping[str, str]] = {
+    "dialog": "dmqcache.peers.dialog_peer:DialogPeer",
+    "presence": "dmqcache.peers.presence_peer:PresencePeer",
+}
 
 
 def load_peers(names: Sequence[str]) -> list[tuple[str, Peer]]:
@@ -57,11 +63,14 @@ def _loaded(name: str) -> Peer:
 
 
 def _found(name: str) -> Any:
+    name = BUILT_IN.get(name, name)
     for entry in importlib.metadata.entry_points(group=PEER_GROUP, name=name):
         return entry.load()
     module, colon, attribute = name.partition(":")
     if not (colon and module and attribute) or "/" in module or module.startswith("."):
-        raise ConfigError(f"peer {name!r}: write module:Class, or install a package that offers it")
+        raise ConfigError(
+            f"peer {name!r}: write module:Class, {' or '.join(BUILT_IN)}, or install a package that offers it"
+        )
     return getattr(importlib.import_module(module), attribute)
 
 

@@ -8,11 +8,11 @@ what to make of them, of ``dashboards/``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from dmqcache.metrics.drops import KINDS, DropKind, kind_of
+from dmqcache.metrics.export import Export
+from dmqcache.metrics.exported_peers import PEER_EXPORTS
 from dmqcache.metrics.reading import (
     CLIENT_REFUSALS,
     ORIGINS,
@@ -20,9 +20,6 @@ from dmqcache.metrics.reading import (
     REFUSED,
     STATUSES,
     UNFIT,
-    Labels,
-    Reading,
-    Samples,
     backlog,
     both_ways,
     certificate_expiry,
@@ -33,21 +30,6 @@ from dmqcache.metrics.reading import (
     troubles,
     up,
 )
-from dmqcache.store.table.store_counters import Histogram
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """One metric. A counter's samples are named ``NAME_total``; units stand in the name."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    help: str
-    labels: tuple[str, ...]
-    read: Callable[[Reading], Samples | Histogram]
-    #: Labels of the series that are there from the start, at 0.
-    known: Callable[[Reading], Iterable[Labels]] = lambda reading: ()
-
 
 _NODE: Final = ("node",)
 _TABLE: Final = ("table",)
@@ -358,4 +340,5 @@ EXPORTS: Final[tuple[Export, ...]] = (
         ("direction",),
         lambda r: both_ways(r.store.repair_cells),
     ),
+    *PEER_EXPORTS,
 )

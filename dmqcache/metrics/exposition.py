@@ -14,7 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from dmqcache.metrics.exported import EXPORTS, Export
+from dmqcache.metrics.export import Export
+from dmqcache.metrics.exported import EXPORTS
 from dmqcache.metrics.node_view import NodeView
 from dmqcache.metrics.reading import OTHER, Labels, Reading, Samples
 from dmqcache.store.table.store_counters import Histogram

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.node import Node, NodeStatus, Trouble
+from dmqcache.bus.peer import Peer
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.store.store import Store
 from dmqcache.store.table.store_counters import StoreCounters
@@ -93,6 +94,10 @@ class NodeView(Protocol):
     @property
     def disk(self) -> DiskStatus | None:
         """How it stands with the disk; None: there is none."""
+
+    @property
+    def peers(self) -> Mapping[str, Peer]:
+        """What ``--peer`` has loaded, by channel."""
 
     def sync_progress(self) -> SyncProgress:
         """How far the initial sync is."""

@@ -40,10 +40,12 @@ def test_a_peer_that_overrides_nothing_answers_that_nobody_handled_it() -> None:
 
 def test_a_peer_has_its_bus_from_its_registration_on() -> None:
     peer = Peer("mine")
-    assert peer.bus is None
-    bus = Cluster().add(HERE)
+    assert peer.bus is None and peer.runtime is None
+    cluster = Cluster()
+    bus = cluster.add(HERE)
     bus.register_peer(peer)
     assert peer.bus is bus
+    assert peer.runtime is not None and peer.runtime.now() == cluster.clock.time
     for taken in ("mine", ""):
         with pytest.raises(ValueError, match="is taken or empty"):
             bus.register_peer(Peer(taken))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import time
 
 import pytest
 
+from dmqcache.peers.dialog_peer import DialogPeer
+from dmqcache.peers.presence_peer import PresencePeer
 from tests.cli.running import Run
+from tests.peers.recordings import bodies
 from tests.server.fakes import FakeNode
 from tests.server.serving import serving
 
@@ -78,3 +83,23 @@ def test_what_is_too_wide_for_the_terminal_is_a_paragraph_for_each_row(
     assert "sip:127.0.0.12:5060\n  status: active" in on_node("nodes").out
     monkeypatch.setenv("COLUMNS", "300")
     assert on_node("nodes").out.splitlines()[0].split()[:2] == ["uri", "status"]
+
+
+def test_calls_and_publications(node: FakeNode, on_node: Run) -> None:
+    assert "without --peer dialog" in on_node("calls").err
+    calls, published = DialogPeer(), PresencePeer()
+    node.peers = {"dialog": calls, "presence": published}
+    began = int(time.time())
+    for body in bodies("6.1.5", "dialog", "127.0.0.82"):
+        calls.hear(re.sub(rb'_ts":1\d+', b'_ts":%d' % began, body), began)
+    for body in bodies("6.1.5", "presence"):
+        published.hear(re.sub(rb'recv":1\d+', b'recv":%d' % began, body), began)
+    said = on_node("calls", "dave").out
+    parts = r"call2@127\.0\.0\.98\ttalking\tsip:carol@example\.com\tsip:dave@example\.com\t\d+\t"
+    assert re.fullmatch(parts + r"outbound, caller=sip:carol@example\.com\n", said)
+    rows = [json.loads(row) for row in on_node("calls", "--json").out.splitlines()]
+    assert [row["to"] for row in rows] == ["sip:dave@example.com", "sip:heidi@example.com"]
+    assert rows[0]["fields"]["tag2"] == "callee-call2"
+    assert on_node("calls", "nobody").out == ""
+    assert on_node("presentities").out.startswith("sip:carol@127.0.0.80\tpresence\ta.")
+    assert "<presence" in json.loads(on_node("presentities", "--json").out)["document"]

@@ -10,6 +10,8 @@ import pytest
 
 from dmqcache import CacheNode, ConfigError
 from dmqcache.config.peer_loading import load_peers
+from dmqcache.peers.dialog_peer import DialogPeer
+from dmqcache.peers.presence_peer import PresencePeer
 from tests.test_cache_node_start import free
 
 GOOD = """
@@ -105,3 +107,11 @@ def test_the_nodes_own_channels_are_taken(name: str) -> None:
     node = CacheNode(server_address=free("127.0.0.96"), peer=name)
     with pytest.raises(ConfigError, match=f"peer '{name}': channel '.*' is taken or empty"):
         asyncio.run(node.start())
+
+
+def test_dialog_and_presence_are_there_by_their_names() -> None:
+    loaded = load_peers(["dialog", "presence"])
+    assert [(name, peer.channel) for name, peer in loaded] == [("dialog", "dialog"), ("presence", "presence")]
+    assert [type(peer) for _, peer in loaded] == [DialogPeer, PresencePeer]
+    with pytest.raises(ConfigError, match="write module:Class, dialog or presence, or install"):
+        load_peers(["dialogue"])

@@ -47,6 +47,7 @@ class Kamailio(NodeProcess):
     it is beside a Kamailio that tells others of seeds which have not answered. `name`: what it calls
     itself, if not `host`; it must resolve. `registrar`: it takes REGISTERs, and shares
     the contacts over DMQ. `route`: its script has the line for KDMQ. `channel`: its script takes part in it.
+    `requests`: lines of its script for further requests.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Kamailio(NodeProcess):
         route: bool = True,
         tls_port: int = 5061,
         channel: str = "",
+        requests: str = "",
     ) -> None:
         super().__init__("kamailio", host)
         self.release = release
@@ -107,6 +109,7 @@ class Kamailio(NodeProcess):
                 route=route,
                 extra=extra_cfg,
                 channel=channel,
+                requests=requests,
             )
         )
 

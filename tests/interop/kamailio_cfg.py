@@ -232,9 +232,10 @@ def configuration(
     route: bool,
     extra: str,
     channel: str = "",
+    requests: str = "",
 ) -> str:
     """The whole configuration file. `name`: what it calls itself. `extra` goes before the routes (more
-    parameters)."""
+    parameters), `requests` into the request route, after the line for KDMQ."""
     parts = [HEAD.format(host=host, name=name, port=port, modules=modules)]
     parts += [f'loadmodule "{module}.so"\n' for module in MODULES]
     parts.append(
@@ -253,7 +254,7 @@ def configuration(
         ROUTES.format(
             branches=branches,
             kdmq=hearing + (KDMQ_ROUTE if route else ""),
-            requests=REGISTRAR_ROUTE if registrar else "",
+            requests=(REGISTRAR_ROUTE if registrar else "") + requests,
         )
     )
     return "".join(parts)

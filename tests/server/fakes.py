@@ -146,6 +146,7 @@ class FakeNode:
         self.counters = StoreCounters()
         self.ready = True
         self.disk: DiskStatus | None = None
+        self.peers: dict[str, Peer] = {}
         self.rows = [row("sip:127.0.0.11:5060", local=True), row("sip:127.0.0.12:5060", rtt_ms=0.4)]
         self.is_congested = False
         self.waits: list[tuple[int | None, float | None]] = []

@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.node import NodeStatus, Trouble
+from dmqcache.bus.peer import Peer
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.database.link import DatabaseError
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.metrics.node_view import NodeRow, SyncProgress
+from dmqcache.peers.dialog_peer import DialogPeer
+from dmqcache.peers.presence_peer import PresencePeer
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
+from tests.peers.recordings import bodies
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ class ServedNode:
         self.counters = StoreCounters()
         self.ready = True
         self.disk: DiskStatus | None = None
+        self.peers: dict[str, Peer] = {}
         self.compared = 0
         self.database = Database(self.tables)
         self.progress: SyncProgress = Progress()
@@ -123,6 +128,16 @@ class ServedNode:
 
     def congested(self) -> bool:
         return False
+
+
+def mirrors() -> dict[str, Peer]:
+    """A call and a publication, as two peers were told them, and one word of each that was refused."""
+    calls, published = DialogPeer(), PresencePeer()
+    for peer, channel in ((calls, "dialog"), (published, "presence")):
+        for body in bodies("6.0.1", channel):
+            peer.hear(body, 1_795_736_600.0)
+        peer.counts.refused["wrong_type"] += 1
+    return {"dialog": calls, "presence": published}
 
 
 def busy_node() -> ServedNode:
@@ -162,4 +177,5 @@ def busy_node() -> ServedNode:
     store.sync_cells["in"] += 500
     store.repairs["equal"] += 7
     store.repair_cells["out"] += 2
+    node.peers = mirrors()
     return node

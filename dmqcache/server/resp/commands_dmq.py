@@ -3,11 +3,16 @@ for the command line; keys and values, which may be any bytes, are RESP."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
+from dmqcache.peers.dialog_call import Call
+from dmqcache.peers.dialog_peer import dialog_among
+from dmqcache.peers.presence_peer import presence_among
+from dmqcache.peers.presentity import Presentity
 from dmqcache.server.resp.command import ONE_KEY, Command, Options
 from dmqcache.server.resp.commands_scan import Walk
 from dmqcache.server.resp.info import node_rows, sections, table_rows
@@ -50,6 +55,35 @@ def tables(session: Session, args: list[str]) -> bytes:
 
 def stats(session: Session, args: list[str]) -> bytes:
     return _json({title.lower(): section for title, section in sections(session.shared).items()})
+
+
+def calls(session: Session, args: list[str]) -> Answer:
+    """DMQ.CALLS [TEXT]: the calls of the Kamailio nodes, each as a JSON object."""
+    if len(args) > 2:
+        raise wrong_arity("dmq.calls")
+    peer = dialog_among(session.shared.node.peers)
+    if peer is None:
+        raise CommandError("ERR this node does not follow calls: it runs without --peer dialog")
+    return in_steps(session, _rows(session, peer.each_call(args[1] if len(args) > 1 else "")))
+
+
+def presentities(session: Session, args: list[str]) -> Answer:
+    """DMQ.PRESENTITIES [TEXT]: what is published on the Kamailio nodes, each as a JSON object."""
+    if len(args) > 2:
+        raise wrong_arity("dmq.presentities")
+    peer = presence_among(session.shared.node.peers)
+    if peer is None:
+        raise CommandError("ERR this node does not follow presence: it runs without --peer presence")
+    return in_steps(session, _rows(session, peer.each_presentity(args[1] if len(args) > 1 else "")))
+
+
+def _rows(session: Session, records: Iterator[Call] | Iterator[Presentity]) -> Steps:
+    pieces = []
+    for record in records:
+        pieces.append(bulk(json.dumps(record.shown(session.shared.wall()))))
+        yield
+    yield
+    return b"*%d\r\n" % len(pieces) + b"".join(pieces)
 
 
 def _pattern(args: list[str]) -> tuple[MatchKind, str, MatchOn]:
@@ -162,6 +196,8 @@ def watch(session: Session, args: list[str]) -> bytes:
 COMMANDS = (
     Command("DMQ.WATCH", watch, -1, "readonly", "Tells the changes of a table from now on (RESP3)."),
     Command("DMQ.NODES", nodes, 1, "readonly", "The nodes of the bus, as JSON."),
+    Command("DMQ.CALLS", calls, -1, "readonly", "The calls of the Kamailio nodes, each as JSON."),
+    Command("DMQ.PRESENTITIES", presentities, -1, "readonly", "What is published there, each as JSON."),
     Command("DMQ.TABLES", tables, 1, "readonly", "The tables, as JSON."),
     Command("DMQ.STATS", stats, 1, "readonly", "Figures of the node, as JSON."),
     Command("DMQ.MATCH", match, 4, "readonly", "Keys that match: regex|prefix|suffix|contains name|value."),

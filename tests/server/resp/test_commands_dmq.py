@@ -6,7 +6,10 @@ import json
 
 import pytest
 
+from dmqcache.peers.dialog_peer import DialogPeer
+from dmqcache.peers.presence_peer import PresencePeer
 from dmqcache.store.table.changes import Changes
+from tests.peers.recordings import bodies
 from tests.server.fakes import FakeNode, make_session
 from tests.server.resp.saying import OK, Transcript, hold, say
 from tests.store.table.test_changes import Turns
@@ -91,3 +94,35 @@ def test_watch_tells_what_changes_in_resp3_alone() -> None:
     assert say(session, "DMQ.WATCH", "more") == "ERR at most 100 watches"
     say(session, "RESET")
     assert not node.tables["cache"].is_watched
+
+
+def test_calls_are_told_as_json_where_they_are_followed() -> None:
+    node = FakeNode()
+    session = make_session(node)
+    refused = say(session, "DMQ.CALLS")
+    assert "without --peer dialog" in str(refused)
+    peer = DialogPeer()
+    node.peers["dialog"] = peer
+    for body in bodies("6.1.5", "dialog", "127.0.0.82"):
+        peer.hear(body, 1_795_736_620.0)
+    rows = [json.loads(row) for row in say(session, "DMQ.CALLS")]
+    assert {row["call_id"]: row["state"] for row in rows}.keys() == {"call2@127.0.0.98", "call4@127.0.0.98"}
+    assert rows[0]["fields"]["callid"] == rows[0]["call_id"]
+    assert [json.loads(row)["to"] for row in say(session, "DMQ.CALLS", "dave")] == ["sip:dave@example.com"]
+    assert say(session, "DMQ.CALLS", "nobody") == []
+    assert "wrong number" in str(say(session, "DMQ.CALLS", "a", "b"))
+
+
+def test_publications_are_told_as_json_where_they_are_followed() -> None:
+    node = FakeNode()
+    session = make_session(node)
+    assert "without --peer presence" in str(say(session, "DMQ.PRESENTITIES"))
+    peer = PresencePeer()
+    node.peers["presence"] = peer
+    for body in bodies("6.1.5", "presence"):
+        peer.hear(body, 1_795_736_620.0)
+    (row,) = [json.loads(row) for row in say(session, "DMQ.PRESENTITIES", "carol")]
+    assert (row["presentity"], row["event"]) == ("sip:carol@127.0.0.80", "presence")
+    assert "<basic>open</basic>" in row["document"]
+    assert say(session, "DMQ.PRESENTITIES", "nobody") == []
+    assert "wrong number" in str(say(session, "DMQ.PRESENTITIES", "a", "b"))

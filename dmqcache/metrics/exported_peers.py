@@ -1,0 +1,113 @@
+"""What the peers that mirror Kamailio's channels export: calls, publications, and what was said of them.
+
+Rows as in ``exported.py``, which has them among its own. A node without such a peer has none of their series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from dmqcache.metrics.export import Export
+from dmqcache.metrics.reading import Reading, Samples
+from dmqcache.peers.dialog_peer import DialogPeer, dialog_among
+from dmqcache.peers.mirror import Mirror
+from dmqcache.peers.presence_peer import presence_among
+
+
+def _mirrors(reading: Reading) -> Iterator[Mirror[Any, Any]]:
+    peers = reading.node.peers.values()
+    return (peer for peer in peers if isinstance(peer, Mirror))
+
+
+def _each(number: Callable[[Mirror[Any, Any]], float]) -> Callable[[Reading], Samples]:
+    """One sample for each mirrored channel."""
+    return lambda reading: [((mirror.channel,), number(mirror)) for mirror in _mirrors(reading)]
+
+
+def _of_calls(samples: Callable[[DialogPeer], Samples]) -> Callable[[Reading], Samples]:
+    def read(reading: Reading) -> Samples:
+        peer = dialog_among(reading.node.peers)
+        return [] if peer is None else samples(peer)
+
+    return read
+
+
+def _events(reading: Reading) -> Samples:
+    peer = presence_among(reading.node.peers)
+    return [] if peer is None else [((event,), count) for event, count in peer.by_event().items()]
+
+
+PEER_EXPORTS: Final[tuple[Export, ...]] = (
+    Export(
+        "dmqcache_calls",
+        "gauge",
+        "Calls of the Kamailio nodes; stale: nobody has removed them in time.",
+        ("state",),
+        _of_calls(lambda peer: [((state,), count) for state, count in peer.by_state().items()]),
+    ),
+    Export(
+        "dmqcache_calls_in_profile",
+        "gauge",
+        "Calls in a profile of module dialog, over all of its values; 100 profiles by name.",
+        ("profile",),
+        _of_calls(lambda peer: [((name,), count) for name, count in peer.by_profile().items()]),
+    ),
+    Export(
+        "dmqcache_call_setups",
+        "counter",
+        "Calls that began.",
+        (),
+        _of_calls(lambda peer: [((), peer.setups)]),
+    ),
+    Export(
+        "dmqcache_call_answers",
+        "counter",
+        "Calls that were answered.",
+        (),
+        _of_calls(lambda peer: [((), peer.answered)]),
+    ),
+    Export(
+        "dmqcache_presentities",
+        "gauge",
+        "What is published on the Kamailio nodes and has not expired.",
+        ("event",),
+        _events,
+    ),
+    Export(
+        "dmqcache_mirror_words",
+        "counter",
+        "What was said on a channel that is mirrored, by its action.",
+        ("channel", "action"),
+        lambda r: [
+            ((mirror.channel, action), count)
+            for mirror in _mirrors(r)
+            for action, count in mirror.counts.words.items()
+        ],
+    ),
+    Export(
+        "dmqcache_mirror_refused",
+        "counter",
+        "What was said there and could not be used, by reason.",
+        ("channel", "reason"),
+        lambda r: [
+            ((mirror.channel, reason), count)
+            for mirror in _mirrors(r)
+            for reason, count in mirror.counts.refused.items()
+        ],
+    ),
+    Export(
+        "dmqcache_mirror_given",
+        "counter",
+        "What was given back to nodes that had asked for everything.",
+        ("channel",),
+        _each(lambda mirror: mirror.counts.given),
+    ),
+    Export(
+        "dmqcache_mirror_left",
+        "counter",
+        "What left because its time was over and nobody had removed it.",
+        ("channel",),
+        _each(lambda mirror: mirror.counts.left),
+    ),
+)

@@ -1,0 +1,95 @@
+"""A publication as the ``presence`` channel has told it: what a word makes of it, and until when it counts.
+
+Pure: no clock, no bus. A publication is known by its ``ruid``, which Kamailio gives it once; its entity tag
+changes with each refresh (RFC 3903). Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dmqcache.peers.json_fields import Field, Fields
+from dmqcache.peers.presence_wire import PresenceWord, write_presentity
+
+
+@dataclass(frozen=True, slots=True)
+class Presentity:
+    """One publication. ``presentity`` and ``fields``: all that was told of it last, letter by letter, but the
+    document, which a refresh leaves out."""
+
+    presentity: Fields
+    fields: Fields
+
+    @property
+    def uri(self) -> str:
+        return f"sip:{_text(self.presentity, 'user')}@{_text(self.presentity, 'domain')}"
+
+    @property
+    def event(self) -> str:
+        return _text(self.presentity, "event")
+
+    @property
+    def etag(self) -> str:
+        """The entity tag that the next PUBLISH has to name: the new one, if the last one brought one."""
+        return _text(self.fields, "cur_etag") or _text(self.presentity, "etag")
+
+    @property
+    def document(self) -> str:
+        """What was published, a PIDF for example."""
+        return _text(self.fields, "body")
+
+    @property
+    def over_at(self) -> int:
+        """When it expires: it is told in seconds from its receipt."""
+        return _number(self.presentity, "recv") + _number(self.presentity, "expires")
+
+    def shown(self, now: float) -> dict[str, Any]:
+        """As lists have it: the words, and everything that was told."""
+        return {
+            "presentity": self.uri,
+            "event": self.event,
+            "etag": self.etag,
+            "expires_s": max(0, int(self.over_at - now)),
+            "document": self.document,
+            "fields": {"presentity": dict(self.presentity), **self.fields},
+        }
+
+    def body(self, now: float) -> bytes:
+        """The message that tells it to a Kamailio that has lost it: as a new one, received now, with the time
+        that is left. 5.6 counts it from now, whatever ``recv`` says, and 6.1 from ``recv``."""
+        presentity: dict[str, Field] = dict(self.presentity)
+        left = max(1, int(self.over_at - now))
+        presentity |= {"etag": self.etag, "expires": left, "recv": int(now)}
+        return write_presentity(
+            presentity, {**self.fields, "t_new": 1, "cur_etag": "", "body": self.document}
+        )
+
+
+def key_of(word: PresenceWord) -> str:
+    """What a publication is known by: its ``ruid``, or where a Kamailio gives none, what RFC 3903 has."""
+    ruid = _text(word.fields, "ruid")
+    names = ("user", "domain", "event", "etag")
+    return ruid or "/".join(_text(word.presentity, name) for name in names)
+
+
+def published(before: Presentity | None, word: PresenceWord) -> Presentity | None:
+    """What a word makes of a publication; None: it is over. The very same: the word is late."""
+    if before is not None and _number(word.presentity, "recv") < _number(before.presentity, "recv"):
+        return before
+    if word.removes:
+        return None
+    fields = dict(word.fields)
+    if not fields.get("body") and before is not None:
+        fields["body"] = before.document
+    return Presentity(word.presentity, fields)
+
+
+def _text(fields: Fields, name: str) -> str:
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _number(fields: Fields, name: str) -> int:
+    value = fields.get(name)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,46 @@
+"""What mirrors export, read as Prometheus reads it."""
+
+from __future__ import annotations
+
+from dmqcache.peers.dialog_peer import DialogPeer
+from dmqcache.peers.presence_peer import PresencePeer
+from tests.metrics.scrape import text_of, values
+from tests.peers.recordings import bodies
+from tests.server.served import ServedNode
+
+#: About when the recorded calls were made: Unix time.
+THEN = 1_795_736_600.0
+
+
+def test_a_node_without_such_peers_exports_nothing_of_them() -> None:
+    text = text_of(ServedNode())
+    assert not [line for line in text.splitlines() if line.startswith(("dmqcache_calls", "dmqcache_mirror"))]
+
+
+def test_calls_by_state_and_profile_and_their_setups() -> None:
+    node, peer = ServedNode(), DialogPeer()
+    node.peers = {"dialog": peer}
+    for body in bodies("5.6.3", "dialog", "127.0.0.82"):
+        peer.hear(body, THEN)
+    found = values(node)
+    assert found["dmqcache_calls", ("talking",)] == 1
+    assert found["dmqcache_calls", ("ringing",)] == 1
+    assert found["dmqcache_calls", ("stale",)] == 0
+    assert found["dmqcache_calls_in_profile", ("caller",)] == 2
+    assert found["dmqcache_call_setups_total", ()] == 4
+    assert found["dmqcache_call_answers_total", ()] == 2
+    assert found["dmqcache_mirror_words_total", ("dialog", "remove")] == 2
+    assert found["dmqcache_mirror_given_total", ("dialog",)] == 0
+    assert found["dmqcache_mirror_left_total", ("dialog",)] == 0
+
+
+def test_publications_by_event_and_what_was_refused() -> None:
+    node, peer = ServedNode(), PresencePeer()
+    node.peers = {"presence": peer}
+    for body in bodies("6.1.5", "presence"):
+        peer.hear(body, THEN)
+    peer.counts.refused["wrong_type"] += 1
+    found = values(node)
+    assert found["dmqcache_presentities", ("presence",)] == 1
+    assert found["dmqcache_mirror_words_total", ("presence", "presentity")] == 5
+    assert found["dmqcache_mirror_refused_total", ("presence", "wrong_type")] == 1

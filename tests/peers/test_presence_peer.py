@@ -1,0 +1,108 @@
+"""What is published on Kamailio nodes, mirrored, and given to who asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dmqcache.bus.peer import Peer
+from dmqcache.peers.presence_peer import PresencePeer, presence_among
+from dmqcache.peers.presence_wire import read_presence
+from tests.peers.recordings import PRESENCE, bodies
+from tests.peers.stage import Stage
+
+
+@pytest.fixture
+def peer() -> PresencePeer:
+    return PresencePeer()
+
+
+@pytest.fixture
+def stage(peer: PresencePeer) -> Stage:
+    return Stage(peer)
+
+
+def publish(stage: Stage, user: str = "alice", expires: int = 600, **fields: Any) -> dict[str, Any]:
+    presentity = {
+        "domain": "example.com",
+        "user": user,
+        "etag": f"e-{user}",
+        "expires": expires,
+        "recv": stage.wall,
+        "event": "presence",
+    }
+    said = {"action": 1, "presentity": presentity, "t_new": 1, "cur_etag": "", "ruid": f"r-{user}"}
+    return said | {"body": f"<presence>{user}</presence>"} | fields
+
+
+@pytest.mark.parametrize("release", PRESENCE)
+def test_what_a_kamailio_was_heard_to_say_is_followed(release: str, peer: PresencePeer) -> None:
+    for body in bodies(release, "presence"):
+        word = read_presence(body)
+        peer.hear(body, now=float(word.presentity.get("recv", 0)))  # type: ignore[arg-type]
+    assert [found.uri for found in peer.presentities()] == ["sip:carol@127.0.0.80"]
+    assert "open" in peer.presentities()[0].document
+    assert peer.by_event() == {"presence": 1}
+    assert dict(peer.counts.words) == {"presentity": 5, "sync_presentities": 3}
+    assert not peer.counts.refused
+
+
+def test_it_asks_once_and_says_nothing_else_for_an_hour(stage: Stage, peer: PresencePeer) -> None:
+    assert stage.heard() == [{"action": 2}]
+    stage.say(publish(stage))
+    stage.say(publish(stage, "bob", 3000))
+    stage.run(1200)
+    assert [found.uri for found in peer.presentities()] == ["sip:bob@example.com"]
+    stage.run(2400)
+    assert (peer.presentities(), peer.counts.left, stage.heard()) == ([], 2, [])
+
+
+def test_publications_are_found_by_a_part_of_their_names(stage: Stage, peer: PresencePeer) -> None:
+    stage.say(publish(stage))
+    stage.say(publish(stage, "bob"))
+    assert [found.uri for found in peer.presentities("bob@")] == ["sip:bob@example.com"]
+    assert peer.presentities("carol") == []
+
+
+def test_a_late_word_brings_no_publication_back(stage: Stage, peer: PresencePeer) -> None:
+    early = publish(stage)
+    stage.say(early)
+    stage.run(5)
+    stage.say(publish(stage, expires=0))
+    stage.say(early)
+    assert (peer.presentities(), dict(peer.counts.refused)) == ([], {"late": 1})
+    stage.run(5)
+    stage.say(publish(stage))
+    assert len(peer.presentities()) == 1
+
+
+def test_who_asks_gets_what_has_not_expired(stage: Stage, peer: PresencePeer) -> None:
+    stage.say(publish(stage))
+    stage.say(publish(stage, "bob"))
+    stage.say(publish(stage, "bob", expires=0))
+    stage.heard()
+    stage.run(100)
+    stage.say({"action": 2})
+    stage.run(2)
+    (told,) = stage.heard()
+    assert (told["action"], told["presentity"]["user"], told["t_new"]) == (1, "alice", 1)
+    assert told["body"] == "<presence>alice</presence>"
+    assert told["presentity"]["recv"] + told["presentity"]["expires"] in range(
+        peer.presentities()[0].over_at - 1, peer.presentities()[0].over_at + 1
+    )
+    assert 490 <= told["presentity"]["expires"] <= 500
+    assert peer.counts.given == 1
+
+
+def test_what_no_kamailio_says_is_answered_and_changes_nothing(stage: Stage, peer: PresencePeer) -> None:
+    stage.heard()
+    assert [stage.say({"action": number}) for number in (3, 4)] == [200, 200]
+    assert stage.say({"action": 5}) == 400
+    assert (peer.presentities(), stage.heard()) == ([], [])
+
+
+def test_it_is_found_among_a_nodes_peers(peer: PresencePeer) -> None:
+    assert presence_among({"presence": peer}) is peer
+    assert presence_among({"presence": Peer("presence")}) is None
+    assert presence_among({}) is None
