@@ -168,6 +168,7 @@ class Keeper:
         self._writer = writer
         for table in self._tables.values():
             table.touched = {}
+            table.emptied = False
         self._tick()
 
     def _tick(self) -> None:
@@ -223,8 +224,9 @@ class Keeper:
     def _taken(self, name: str, table: Cells) -> dict[str, None]:
         """The names of what changed, and from now on of what changes next."""
         touched, table.touched = table.touched or {}, {}
-        if len(touched) > len(table.cells) + MAX_GONE:
+        if table.emptied or len(touched) > len(table.cells) + MAX_GONE:
             self._anew.add(name)
+            table.emptied = False
         return dict.fromkeys(table.cells) if name in self._anew else touched
 
     def _notes(self) -> tuple[dict[str, TableState], dict[str, int]]:

@@ -7,7 +7,7 @@ and compared with by ``native/``, Kamailio nodes by ``kamailio/``; what wins is 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +37,7 @@ from dmqcache.store.native.native_courier import NativeCourier
 from dmqcache.store.native.repair import Repair
 from dmqcache.store.native.replica import Replica
 from dmqcache.store.native.with_node import Ways
+from dmqcache.store.outbox.burials import Burials
 from dmqcache.store.outbox.emptying import Emptying
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
@@ -106,6 +107,7 @@ class Store:
         )
         self.waiters = self.outboxes.waiters
         self.emptying = Emptying(self._ground, self.outboxes)
+        self._burials = Burials(self._ground, self.outboxes)
         self._until_collect = 0
         for settings in tables:
             self._add_table(settings, home)
@@ -121,7 +123,7 @@ class Store:
         if self.bus.local.uri.transport == "udp" and settings.dmqreplicate:
             largest = min(largest, MAX_UDP_VALUE_BYTES)
         limits = TableLimits(largest, self.options.tombstone_ttl, self.options.tombstone_limit)
-        listener = self._listener(settings.name) if settings.dmqreplicate else None
+        listener = self._listener(settings.name) if settings.dmqreplicate else self._burials.alone()
         table = Table(
             settings, self.clock, identity=self.identity, limits=limits, listener=listener, home=home
         )
@@ -133,7 +135,8 @@ class Store:
         return TableListener(
             changed=self.outboxes.on_change(name),
             overwritten=lambda cell: self.collisions.overwritten(self.arrivals[name], cell),
-            flushed=lambda keys: self._flushed(self.tables[name], keys),
+            flushed=lambda apart: self._flushed(self.tables[name], apart),
+            buried=self._burials.quietly,
             expired=lambda cell: self._expired(self.tables[name], cell),
             floor_raised=lambda floor: self.compare.flushed(),
         )
@@ -260,9 +263,9 @@ class Store:
 
     # -- what happens in the tables ----------------------------------------------------------------------
 
-    def _flushed(self, table: Table, keys: list[str]) -> None:
+    def _flushed(self, table: Table, apart: Iterator[list[str]]) -> None:
         self._floors.tell_all(table)
-        self.outboxes.name_keys(table, keys, self.outboxes.of_kamailios())
+        self._burials.tell(table, apart)
 
     def _expired(self, table: Table, cell: Cell) -> None:
         """Kamailio expires nothing in a table without autoexpire: it is told."""

@@ -289,3 +289,16 @@ def test_who_does_not_wait_any_more_is_not_told(world: World, shelf: Shelf) -> N
     first.keeper.flush(said.append)()
     world.run(5)
     assert said == []
+
+
+def test_what_a_flush_emptied_is_written_anew_as_a_whole(world: World, shelf: Shelf) -> None:
+    first = Process(world, shelf)
+    for number in range(50):
+        first.table.set(f"old{number}", "x")
+    assert first.flush()
+    first.table.flush()
+    first.table.set("new", "x")
+    assert first.table.emptied
+    assert first.flush()
+    assert list(map(str, shelf.cells("t"))) == ["new"]
+    assert not first.table.emptied

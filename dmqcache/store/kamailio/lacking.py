@@ -187,7 +187,7 @@ class Lacking:
         self, inquiry: Inquiry, found: _Found, seen: set[str], told: dict[str, _Told], cell: Cell
     ) -> None:
         version = cell.last_modified()
-        if cell.value is None or ms_of(version) >= inquiry.began_ms:
+        if cell.value is None or cell.stamp <= found.table.floor or ms_of(version) >= inquiry.began_ms:
             return
         found.cells += 1
         found.long |= isinstance(cell.value, str) and _is_long(cell.key, cell.value)

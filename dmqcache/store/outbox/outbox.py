@@ -21,6 +21,7 @@ from typing import Final, Protocol
 
 from dmqcache.bus.peer import Sending
 from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.outbox.numbering import Promise
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.cells import Cells
 
@@ -129,6 +130,8 @@ class Outbox:
         self.compared = False
         #: The number of the oldest change whose name was forgotten so.
         self._forgotten: int | None = None
+        #: Flushes of which more keys are still to be named, or to be acknowledged.
+        self.promises: list[Promise] = []
         #: A pump is scheduled for the end of the pause.
         self.alarmed = False
         #: Unix ms until which the node surely had heard us, when it was lost; None: it never was.
@@ -183,7 +186,11 @@ class Outbox:
         firsts = [next(iter(changed.values())) for changed in self.changed.values() if changed]
         for batch in self.flying:
             firsts.extend(min(names.values()) for names in batch.names.values() if names)
-        return min(firsts, default=None)
+        first = min(firsts, default=None)
+        if not self.promises:
+            return first
+        self.promises = [one for one in self.promises if not one.is_kept(first)]
+        return min([one.number for one in self.promises] + firsts, default=None)
 
     def first_missed(self) -> int | None:
         """The same, with the changes that were forgotten because there were too many."""
@@ -300,7 +307,10 @@ class Outbox:
         else:
             return
         count = min(len(transfer.cells), most, max(1, self.budget // self.cell_bytes))
-        batch.by_table.append((transfer.table, [transfer.cells.popleft() for _ in range(count)]))
+        floor = transfer.table.floor
+        cells = [transfer.cells.popleft() for _ in range(count)]
+        # What a flush has killed meanwhile may still look alive.
+        batch.by_table.append((transfer.table, [cell for cell in cells if cell.stamp > floor]))
         batch.count = count
         batch.bytes = count * self.cell_bytes
         batch.transfer = transfer

@@ -6,7 +6,7 @@ cells. Who may change what, and with which version, is decided above, in ``table
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from dmqcache.store.table.cell import (
@@ -24,6 +24,7 @@ from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.counts import dated
 from dmqcache.store.table.digest import Digest
 from dmqcache.store.table.expiry import ExpiryIndex
+from dmqcache.store.table.flushing import APART, Recent, take_apart
 from dmqcache.store.table.happenings import FLUSHED, GONE, NOTHING, OVER, Events, Telling, of_write
 from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.order import KeyOrder
@@ -69,8 +70,11 @@ class Cells:
         self.tombstones = Tombstones()
         self.limits: Final = limits or TableLimits()
         self.listener: Final = listener or TableListener()
-        #: Cells that a flush killed and whose memory is not given back yet.
-        self._emptied: list[dict[str, Cell]] = []
+        #: What a flush may leave.
+        self._recent = Recent(clock.version())
+        self._use_recent()
+        #: A flush has emptied the table: what is on disk of it is to be written anew as a whole.
+        self.emptied = False
         self._on_touch: Callable[[str, Events], None] | None = None
         #: What is written now is to those who listen.
         self.telling = Telling.WRITE
@@ -150,6 +154,8 @@ class Cells:
         leaves = self._leaves
         leaves[leaf] = (leaves[leaf] + digest - cell.digest) & MASK
         cell.digest = digest
+        if stamp > self._horizon:
+            self._fresh[cell.key] = None
         touched = self.touched
         if touched is not None:
             touched[cell.key] = None
@@ -171,8 +177,18 @@ class Cells:
         leaf = hashed >> self._shift
         leaves = self._leaves
         leaves[leaf] = (leaves[leaf] + digest) & MASK
+        self.note(key, stamp)
         if self.touched is not None:
             self.touched[key] = None
+
+    def note(self, key: str, stamp: int) -> None:
+        """A cell got this version."""
+        if stamp > self._horizon:
+            self._fresh[key] = None
+
+    def _use_recent(self) -> None:
+        """Hold at hand what every write needs to note its version."""
+        self._fresh, self._horizon = self._recent.keys, self._recent.horizon
 
     def _delete_cell(self, cell: Cell, stamp: int | None = None, flags: int = 0) -> None:
         """Make a tombstone of a cell; without a version given, with one above all it has had."""
@@ -198,6 +214,7 @@ class Cells:
         self.digest.change(cell.hash, cell.digest, 0)
         cell.digest = 0
         self.tombstones.add(cell.key, self.clock.now(), bool(cell.flags & EXPIRED))
+        self.note(cell.key, cell.stamp)
         self.touch(cell.key, events)
 
     def tell_touches(self, told: Callable[[str, Events], None] | None) -> None:
@@ -218,54 +235,58 @@ class Cells:
             self._on_touch(key, events)
 
     def raise_floor(self, floor: int) -> int:
-        """Everything with a version up to ``floor`` is dead; returns how many cells died.
-        Tombstones below it are not needed any more."""
+        """Everything with a version up to ``floor`` is dead, tombstones too; returns how many cells died."""
+        count, apart = self._sink(floor)
+        self.listener.buried(apart)
+        return count
+
+    def _sink(self, floor: int) -> tuple[int, Iterator[list[str]]]:
+        """The same. What died is hidden from everybody at once; who runs through the iterator takes it apart,
+        tells those who watch, and gets the keys, some at a time."""
         if floor <= self.floor:
-            return 0
+            return 0, iter(())
         self.floor = floor
-        kept = [cell for cell in self.cells.values() if cell.stamp > floor]
+        kept = self._recent.above(floor, self.cells)
         if len(kept) * FEW_KEPT <= len(self.cells):
-            count = self._begin_anew(kept)
+            count, apart = self._begin_anew(kept)
         else:
-            count = self._kill([cell for cell in self.cells.values() if cell.stamp <= floor])
+            keys = self._kill([cell for cell in self.cells.values() if cell.stamp <= floor])
+            count, apart = len(keys), iter([keys])
         self.listener.floor_raised(floor)
         if self._on_touch is not None:
             self._on_touch("", FLUSHED)
-        return count
+        return count, apart
 
-    def _kill(self, dead: list[Cell]) -> int:
-        """Forget these cells one by one; returns how many lived."""
-        count = 0
+    def _kill(self, dead: list[Cell]) -> list[str]:
+        """Forget these cells one by one; returns the keys of those that lived."""
+        lived: list[str] = []
         for cell in dead:
             if cell.value is not None:
-                count += 1
+                lived.append(cell.key)
                 self._to_tombstone(cell, NOTHING)
             self.tombstones.remove(cell.key)
             del self.cells[cell.key]
-        return count
+        return lived
 
-    def _begin_anew(self, kept: list[Cell]) -> int:
-        """Forget all cells but these, with new books: of a million cells ten times as fast as one by one.
-        Returns how many lived."""
+    def _begin_anew(self, kept: list[Cell]) -> tuple[int, Iterator[list[str]]]:
+        """Forget all cells but these, with new books: that takes no longer the more there are. Returns how
+        many lived, and who takes them apart."""
         former, tombstones, lived = self.cells, self.tombstones, self.live
         for cell in kept:
             del former[cell.key]
-        for cell in former.values():
-            if self._on_touch is not None and cell.value is not None:
-                self._on_touch(cell.key, NOTHING)
-            # Whoever holds one, as an index of leaves does, must see that it is dead.
-            cell.value = None
-            cell.digest = 0
-        if self.touched is not None:
-            self.touched.update(dict.fromkeys(former))
-        self._emptied.append(former)
+        books = self.order.emptied(APART), self.expiry.emptied(APART)
+        self.emptied = True
         self.cells, self.live, self.characters = {}, 0, 0
         self.order, self.expiry, self.tombstones = KeyOrder(), ExpiryIndex(), Tombstones()
         self.digest = Digest(self.digest.depth)
         self._use_digest()
         for cell in kept:
             self._take_over(cell, tombstones)
-        return lived - self.live
+        return lived - self.live, take_apart(former, self._tell_end, *books)
+
+    def _tell_end(self, key: str) -> None:
+        if self._on_touch is not None:
+            self._on_touch(key, NOTHING)
 
     def _take_over(self, cell: Cell, former: Tombstones) -> None:
         """Enter a cell into new books."""
@@ -280,21 +301,11 @@ class Cells:
         elif (died := former.died_at(cell.key)) is not None:
             self.tombstones.add(cell.key, died, bool(cell.flags & EXPIRED))
 
-    def _let_go(self, limit: int) -> None:
-        """Give back the memory of cells that a flush killed: all at once would take a tenth of a second."""
-        while limit > 0 and self._emptied:
-            cells = self._emptied[-1]
-            for _ in range(min(limit, len(cells))):
-                cells.popitem()
-                limit -= 1
-            if not cells:
-                self._emptied.pop()
-            limit -= 1
-
     def sweep(self, limit: int) -> int:
         """Make tombstones of up to ``limit`` expired cells; returns how many."""
-        self._let_go(limit)
         now = self.clock.now()
+        self._recent.turn(now, self.clock.version(), self.cells)
+        self._use_recent()
         count = 0
         for key in self.expiry.due(now, limit):
             cell = self.cells.get(key)

@@ -5,6 +5,7 @@ Reads compare a cell's own time and are exact; this index only finds what nobody
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import ceil
 from typing import Final
 
@@ -42,6 +43,20 @@ class ExpiryIndex:
             bucket.pop(key, None)
             if not bucket:
                 del self._buckets[second]
+
+    def emptied(self, count: int) -> Iterator[None]:
+        """Give the memory back, ``count`` keys at a time: none of them is due any more."""
+        room = count
+        while self._buckets:
+            bucket = self._buckets.peekitem()[1]
+            while bucket and room > 0:
+                bucket.popitem()
+                room -= 1
+            if bucket:
+                room = count
+                yield
+            else:
+                self._buckets.popitem()
 
     def about(self, now: float) -> tuple[int, float]:
         """About how many keys have a time to live, and the seconds that are left to them on average. Of very

@@ -88,11 +88,13 @@ def restore(table: Cells, rows: Iterable[KeptRow], now: float, time_ms: int, sav
             cell.counts = _counts(kept)
         if value is None:
             cell.stamp, cell.ttl, cell.flags = version, ttl, flags
+            table.note(cell.key, version)
             table.tombstones.add(cell.key, now - max(0, saved_ms - at) / 1000, bool(flags & EXPIRED))
             continue
         expires = now + (at - time_ms) / 1000 if at else NEVER
         if expires <= now:
             cell.stamp, cell.ttl, cell.flags = version, ttl, EXPIRED
+            table.note(cell.key, version)
             table.tombstones.add(cell.key, now, True)
             continue
         table._enliven(cell, value, version, ttl, expires, flags)  # type: ignore[arg-type]

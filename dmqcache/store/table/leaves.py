@@ -65,17 +65,19 @@ class LeafIndex:
 
     def below(self, depth: int, index: int) -> Iterator[Cell]:
         """The live cells below a part of the tree, leaf after leaf."""
+        # A cell that a flush killed may still have its value.
+        floor = self._table.floor
         if depth > self.depth:
             shift = 64 - FANOUT_BITS * depth
             leaf = index >> FANOUT_BITS * (depth - self.depth)
             for cell in self._leaves[leaf]:
-                if cell.value is not None and cell.hash >> shift == index:
+                if cell.value is not None and cell.stamp > floor and cell.hash >> shift == index:
                     yield cell
             return
         width = 1 << FANOUT_BITS * (self.depth - depth)
         for leaf in range(index * width, (index + 1) * width):
             for cell in self._leaves[leaf]:
-                if cell.value is not None:
+                if cell.value is not None and cell.stamp > floor:
                     yield cell
 
 

@@ -6,7 +6,7 @@ Owns the events' names and meaning. When an event happens is ``cells.py``'s and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dmqcache.defaults import MAX_VALUE_BYTES, TOMBSTONE_LIMIT, TOMBSTONE_TTL
@@ -17,6 +17,12 @@ def _nobody(_: object) -> None:
     """Nobody listens."""
 
 
+def _to_the_end(apart: Iterator[list[str]]) -> None:
+    """Nobody gives it turns: all at once."""
+    for _ in apart:
+        pass
+
+
 @dataclass(frozen=True, slots=True)
 class TableListener:
     """Who is told of a table's events. Each is told after it, on the way of the write: it must be quick."""
@@ -25,8 +31,11 @@ class TableListener:
     changed: Callable[[Cell], None] = _nobody
     #: A cell that another node wrote, before a write of this node replaces it.
     overwritten: Callable[[Cell], None] = _nobody
-    #: A flush made here, with the keys that died.
-    flushed: Callable[[list[str]], None] = _nobody
+    #: A flush made here. Readers see nothing any more of what died; whoever is told runs through the
+    #: iterator, at once or in turns: it takes the dead cells apart, and yields their keys, some at a time.
+    flushed: Callable[[Iterator[list[str]]], None] = _to_the_end
+    #: The same of a flush made elsewhere.
+    buried: Callable[[Iterator[list[str]]], None] = _to_the_end
     #: Each cell that expires, once, when that is noticed.
     expired: Callable[[Cell], None] = _nobody
     #: Each flush, made here or elsewhere, with the table's new floor.

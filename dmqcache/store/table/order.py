@@ -67,6 +67,20 @@ class KeyOrder:
         del self._born[-count:]
         return True
 
+    def emptied(self, count: int) -> Iterator[None]:
+        """Give the memory back, ``count`` keys at a time: nobody lists them any more."""
+        while self._born:
+            del self._born[-count:]
+            yield
+        while self._sorted:
+            for _ in range(min(count, len(self._sorted))):
+                self._sorted.pop()
+            yield
+        while self._died:
+            for _ in range(min(count, len(self._died))):
+                self._died.popitem()
+            yield
+
     def after(self, key: str | None, prefix: str = "") -> Iterator[str]:
         """The keys above ``key`` that start with ``prefix``, in order. Nothing may change meanwhile."""
         self._settle()

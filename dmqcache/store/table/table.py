@@ -216,19 +216,16 @@ class Table(MappedCells):
         """Delete everything that any node wrote before now; returns how many cells that were here."""
         if self.guard is not None:
             self.guard()
-        if self.live == len(self.cells):
-            keys = list(self.cells)
-        else:
-            keys = [key for key, cell in self.cells.items() if cell.value is not None]
         # The floor kills what others write as well, so it is never ahead: what is, is deleted one by one.
-        self.raise_floor(self.clock.version() + MAX_COUNT)
-        for cell in [cell for cell in self.cells.values() if cell.value is not None]:
+        count, apart = self._sink(self.clock.version() + MAX_COUNT)
+        ahead = [cell for cell in self.cells.values() if cell.value is not None]
+        for cell in ahead:
             self._make_ours(cell)
             self._delete_cell(cell)
             self._changed(cell)
-        self.counters.deletes += len(keys)
-        self.listener.flushed(keys)
-        return len(keys)
+        self.counters.deletes += count + len(ahead)
+        self.listener.flushed(apart)
+        return count + len(ahead)
 
     def redate(self) -> int:
         """Date what lies further ahead than may be as written now: other nodes refused it, as our clock was
@@ -239,7 +236,7 @@ class Table(MappedCells):
             cell.writer = ""
             self._changed(cell)
         if self.floor < floor:
-            self.listener.flushed([])
+            self.listener.flushed(iter(()))
         return len(late)
 
     def incr(self, key: str, by: int = 1) -> int:

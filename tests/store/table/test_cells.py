@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from dmqcache.store.table import flushing
 from dmqcache.store.table.cell import EXPIRED, NEVER, cell_digest
 from dmqcache.store.table.cells import BEHIND_FACTOR
 from dmqcache.store.table.listener import TableLimits, TableListener
@@ -217,7 +220,7 @@ def test_a_flush_is_the_same_cell_by_cell_and_with_new_books(
         assert table.raise_floor(floor) == (20 if not late else 19)
         agree(table)
         assert told == [floor]
-        assert lived <= set(table.touched)
+        assert table.emptied or lived <= set(table.touched)
         assert table.scan() == (["late1", "late2", "n"] if late else [])
         assert [cell.key for cell in held if cell.value is not None] == (["n"] if late else [])
         assert set(table.tombstones) == ({"late0"} if late else set())
@@ -230,16 +233,50 @@ def test_a_flush_is_the_same_cell_by_cell_and_with_new_books(
         assert table.scan() == (["again", "n"] if late else ["again"])
 
 
-def test_the_memory_of_what_a_flush_killed_is_given_back_by_and_by() -> None:
-    table, _ = make_table()
+def test_what_a_flush_killed_is_hidden_at_once_and_taken_apart_by_and_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(flushing, "APART", 10)
+    told: list[Iterator[list[str]]] = []
+    table, _ = make_table(listener=TableListener(flushed=told.append))
+    watched: list[str] = []
+    table.tell_touches(lambda key, events: watched.append(key))
     for number in range(25):
         table.set(f"k{number}", "v")
-    table.flush()
-    assert sum(map(len, table._emptied)) == 25
+    held = list(table.cells.values())
+    watched.clear()
+    assert table.flush() == 25
+    agree(table)
+    assert (len(table), table.characters, table.scan(), watched) == (0, 0, [], [""])
+    table.set("k7", "again")
+    assert [cell.value for cell in held] == ["v"] * 25
+    (apart,) = told
+    assert len(next(apart)) == 10
+    assert sum(cell.value is None for cell in held) == 10
+    assert sorted(key for keys in apart for key in keys) == sorted(
+        f"k{number}" for number in range(25) if held[number].key not in watched[2:12]
+    )
+    assert len(watched) == 27 and table["k7"] == "again"
+    agree(table)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.0, 30.0])
+def test_a_flush_leaves_what_is_later_however_long_ago_it_was(seconds: float) -> None:
+    table, hands = make_table()
+    for number in range(20):
+        table.set(f"before{number}", "x")
+    hands.seconds += 1
     table.sweep(10)
-    assert sum(map(len, table._emptied)) == 15
-    table.sweep(100)
-    assert table._emptied == []
+    floor = table.clock.version()
+    for number in range(4):
+        hands.seconds += seconds / 4
+        table.set(f"late{number}", "x")
+        table.sweep(10)
+    table.delete("late0")
+    assert table.raise_floor(floor) == 20
+    assert table.scan() == ["late1", "late2", "late3"]
+    assert list(table.tombstones) == ["late0"]
+    agree(table)
 
 
 def test_a_cell_that_is_entered_at_once_is_as_one_that_was_made_and_enlivened() -> None:

@@ -71,3 +71,12 @@ def test_a_summary_of_very_many_seconds_looks_at_some() -> None:
     count, left = index.about(0.0)
     assert abs(count - 25_000) < 10
     assert abs(left - 12_500) < 10
+
+
+def test_its_memory_is_given_back_some_keys_at_a_time() -> None:
+    index = ExpiryIndex()
+    for number in range(25):
+        index.move(f"a{number}", NEVER, 7.0)
+        index.move(f"b{number}", NEVER, float(number))
+    assert 4 <= len(list(index.emptied(10))) <= 5
+    assert index.due(1e9, 100) == []

@@ -12,7 +12,8 @@ def test_each_event_is_told_once_and_to_whom_it_concerns() -> None:
     listener = TableListener(
         changed=lambda cell: told.append(("changed", cell.key)),
         overwritten=lambda cell: told.append(("overwritten", (cell.key, cell.value))),
-        flushed=lambda keys: told.append(("flushed", keys)),
+        flushed=lambda apart: told.append(("flushed", [keys for keys in apart if keys])),
+        buried=lambda apart: told.append(("buried", [keys for keys in apart if keys])),
         expired=lambda cell: told.append(("expired", cell.key)),
         floor_raised=lambda floor: told.append(("floor", floor)),
     )
@@ -31,12 +32,17 @@ def test_each_event_is_told_once_and_to_whom_it_concerns() -> None:
     table["b"] = "x"
     hands.seconds += 1
     table.flush()
-    assert told == [("changed", "b"), ("floor", table.floor), ("flushed", ["b"])]
+    assert told == [("changed", "b"), ("floor", table.floor), ("flushed", [["b"]])]
     told.clear()
     hands.seconds += 1
     floor = table.clock.version()
     assert table.raise_floor(floor) == 0
-    assert told == [("floor", floor)]
+    assert told == [("floor", floor), ("buried", [])]
+    hands.seconds += 1
+    table["c"] = "x"
+    told.clear()
+    assert table.raise_floor(table.clock.version()) == 1
+    assert told == [("floor", table.floor), ("buried", [["c"]])]
 
 
 def test_a_table_that_nobody_listens_to_has_the_limits_of_the_options() -> None:

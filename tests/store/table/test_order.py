@@ -73,3 +73,15 @@ def test_keys_that_come_and_go_unlisted_cost_no_memory() -> None:
         order.discard(f"k{number}")
     assert len(order._born) + len(order._died) <= 3 * TIDY_DEAD
     assert list(order.after(None)) == ["stays"]
+
+
+def test_its_memory_is_given_back_some_keys_at_a_time() -> None:
+    order = KeyOrder()
+    for number in range(25):
+        order.add(f"a{number}")
+    assert len(list(order.after(None))) == 25
+    order.discard("a7")
+    for number in range(15):
+        order.add(f"b{number}")
+    assert len(list(order.emptied(10))) == 2 + 3 + 1
+    assert list(order.after(None)) == []

@@ -1,0 +1,70 @@
+"""What is left to do after a flush: dead cells are taken apart in steps, and Kamailio nodes told of each key.
+
+Owns the pace. The flush itself was done in one moment, for every reader (``table/cells.py``); of a million
+cells the rest takes some tenths of a second, in which others have their turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+
+from dmqcache.store.ground import Ground
+from dmqcache.store.outbox.numbering import Promise
+from dmqcache.store.outbox.outboxes import Outboxes
+from dmqcache.store.table.listener import TableListener
+from dmqcache.store.table.table import Table
+
+#: Seconds of the loop that a step takes, but for its last piece.
+STEP_S: Final = 0.002
+
+
+class Burials:
+    """The flushes of one node that are not over."""
+
+    def __init__(self, ground: Ground, outboxes: Outboxes) -> None:
+        self._ground = ground
+        self._outboxes = outboxes
+
+    def alone(self) -> TableListener:
+        """For a table of which no other node is told."""
+        return TableListener(flushed=self.quietly, buried=self.quietly)
+
+    def quietly(self, apart: Iterator[list[str]]) -> None:
+        """Take the cells apart: a flush of which nobody is told key by key."""
+        self._go_on(apart, lambda keys: None, lambda: None)
+
+    def tell(self, table: Table, apart: Iterator[list[str]]) -> None:
+        """The same, and Kamailio nodes, to which a flush means nothing, are told that the keys are gone. Who
+        waits for acknowledgements of all that was written so far waits for them too."""
+        boxes = self._outboxes
+        kamailios = boxes.of_kamailios()
+        if not kamailios:
+            self.quietly(apart)
+            return
+        promise = Promise(boxes.latest_number())
+        for outbox in kamailios:
+            outbox.promises.append(promise)
+
+        def name(keys: list[str]) -> None:
+            # Of a key that lives again each node was told by whoever wrote it.
+            boxes.name_keys(table, [key for key in keys if key not in table.cells], kamailios)
+
+        def end() -> None:
+            promise.last = boxes.latest_number()
+            boxes.waiters.check()
+
+        self._go_on(apart, name, end)
+
+    def _go_on(
+        self, apart: Iterator[list[str]], name: Callable[[list[str]], None], end: Callable[[], None]
+    ) -> None:
+        now = self._ground.runtime.now
+        until = now() + STEP_S
+        for keys in apart:
+            name(keys)
+            if now() >= until and not self._ground.stopped:
+                self._ground.runtime.call_later(0.0, partial(self._go_on, apart, name, end))
+                return
+        end()

@@ -1,0 +1,71 @@
+"""After a flush others have their turns, Kamailio nodes are told of each key, and who waits waits for all."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmqcache.store.outbox import burials
+from dmqcache.store.table import flushing
+from tests.store.harness import Played, Side, World, with_kamailio
+
+COUNT = 50
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> tuple[World, Side, Played]:
+    """A Kamailio that has all cells, and steps that are over after ten of them."""
+    monkeypatch.setattr(burials, "STEP_S", 0.0)
+    monkeypatch.setattr(flushing, "APART", 10)
+    world, side, kamailio = with_kamailio("t")
+    for number in range(COUNT):
+        side.table.set(f"k{number:02}", "x")
+    world.run(3)
+    return world, side, kamailio
+
+
+def test_all_is_gone_at_once_and_a_kamailio_is_told_of_each_key_in_steps(
+    world: tuple[World, Side, Played],
+) -> None:
+    running, side, kamailio = world
+    outbox = side.store.outboxes[kamailio.uri]
+    assert outbox.waiting() == 0
+    side.table.flush()
+    assert len(side.table) == 0 and side.table.scan() == []
+    assert 0 < outbox.waiting() < COUNT
+    side.table.set("k00", "again")
+    told: list[int] = []
+    side.store.waiters.wait(None, None, told.append)
+    running.run(0.0001)
+    assert not told
+    running.run(5)
+    assert told == [1]
+    assert (outbox.waiting(), outbox.promises) == (0, [])
+    assert list(side.table) == ["k00"]
+
+
+def test_who_waits_for_a_flush_waits_until_the_last_key_is_acknowledged(
+    world: tuple[World, Side, Played],
+) -> None:
+    running, side, kamailio = world
+    side.table.flush()
+    told: list[int] = []
+    side.store.waiters.wait(None, 3.0, told.append)
+    kamailio.answer = lambda sent: None
+    running.run(2)
+    assert not told
+    running.run(2)
+    assert told == [0]
+
+
+def test_a_table_of_this_node_alone_and_a_flush_of_another_node_need_nobody(
+    world: tuple[World, Side, Played],
+) -> None:
+    running, side, kamailio = world
+    held = list(side.table.cells.values())
+    running.run(1)
+    side.table.raise_floor(side.store.clock.version())
+    assert len(side.table) == 0
+    assert 0 < sum(cell.value is None for cell in held) < COUNT
+    running.run(1)
+    assert all(cell.value is None for cell in held)
+    assert side.store.outboxes[kamailio.uri].waiting() == 0
