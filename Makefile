@@ -10,7 +10,7 @@ JOBS   ?= 2
 VERSIONS ?= 3.11 3.12 3.13
 # What the tests and benchmarks talk to. Installed where we are root and apt is there; else named.
 DEBIAN := kamailio kamailio-tls-modules kamailio-sqlite-modules kamailio-postgres-modules kamailio-mysql-modules \
-          postgresql mariadb-server redis-server prometheus iproute2 iptables procps debootstrap \
+          kamailio-presence-modules postgresql mariadb-server redis-server prometheus iproute2 iptables procps debootstrap \
           debian-archive-keyring chromium zsh fish
 TOOLS  := kamailio pg_createcluster mariadbd redis-server redis-cli redis-benchmark promtool ip iptables debootstrap chromium \
           zsh fish
@@ -69,7 +69,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 debian:
 	@missing=""; for tool in $(TOOLS); do \
 	  PATH="$$PATH:/usr/sbin:/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
-	for module in tls db_sqlite db_postgres db_mysql; do \
+	for module in tls presence db_sqlite db_postgres db_mysql; do \
 	  ls /usr/lib/*/kamailio/modules/$$module.so >/dev/null 2>&1 || missing="$$missing kamailio's-$$module"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

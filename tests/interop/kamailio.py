@@ -257,19 +257,33 @@ class Kamailio(NodeProcess):
 
     def register(self, user: str) -> None:
         """A REGISTER of one contact from a phone on this node's host; returns when it is answered 200."""
+        self._ask_as_phone("REGISTER", user, f"sip:{self.host}", "")
+
+    def publish(self, user: str, note: str) -> None:
+        """A PUBLISH of a user's presence, with a note in its document; returns when it is answered 200."""
+        entity = f"sip:{user}@{self.host}"
+        document = (
+            f'<?xml version="1.0"?><presence xmlns="urn:ietf:params:xml:ns:pidf" entity="{entity}">'
+            f'<tuple id="t"><status><basic>open</basic></status><note>{note}</note></tuple></presence>'
+        )
+        self._ask_as_phone("PUBLISH", user, entity, document)
+
+    def _ask_as_phone(self, method: str, user: str, uri: str, document: str) -> None:
+        kind = "Event: presence\r\nContent-Type: application/pidf+xml\r\n" if document else ""
         request = (
-            f"REGISTER sip:{self.host} SIP/2.0\r\n"
-            f"Via: SIP/2.0/UDP {self.host};rport;branch=z9hG4bK{user}\r\n"
+            f"{method} {uri} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP {self.host};rport;branch=z9hG4bK{method}{user}\r\n"
             f"From: <sip:{user}@{self.host}>;tag={user}\r\nTo: <sip:{user}@{self.host}>\r\n"
-            f"Call-ID: {user}@phone\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\n"
-            f"Contact: <sip:{user}@192.0.2.7:5070>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n"
+            f"Call-ID: {user}@phone\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\n"
+            f"Contact: <sip:{user}@192.0.2.7:5070>\r\nExpires: 3600\r\n"
+            f"{kind}Content-Length: {len(document)}\r\n\r\n{document}"
         )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
             phone.settimeout(5.0)
             phone.sendto(request.encode(), (self.host, self.port))
             answer = phone.recv(65_535)
         if not answer.startswith(b"SIP/2.0 200 "):
-            raise RPCError(f"REGISTER of {user}: {answer[:80]!r}")
+            raise RPCError(f"{method} of {user}: {answer[:80]!r}")
 
     def has_contact(self, user: str) -> bool:
         """Whether somebody is registered under this name."""

@@ -38,7 +38,6 @@ CALLS_ROUTE = """
 """
 
 PRESENCE = """
-loadmodule "xmlrpc.so"
 loadmodule "presence.so"
 loadmodule "presence_xml.so"
 modparam("presence","db_url","text://{database}")
@@ -46,8 +45,8 @@ modparam("presence_xml","db_url","text://{database}")
 modparam("presence_xml","force_active",1)
 modparam("presence","server_address","{uri}")
 modparam("presence","enable_dmq",1)
-modparam("presence","subs_db_mode",{subs_db_mode})
-modparam("presence","publ_cache",{publ_cache})
+modparam("presence","subs_db_mode",0)
+modparam("presence","publ_cache",2)
 """
 
 PRESENCE_ROUTE = """
@@ -65,10 +64,9 @@ def calls_cfg(lifetime: int = 43_200) -> str:
 
 
 def presence_cfg(uri: str, database: Path) -> str:
-    """Module presence, its tables in a folder of text files, that must be there."""
-    return PRESENCE.replace('loadmodule "xmlrpc.so"\n', "").format(
-        uri=uri, database=database, subs_db_mode=0, publ_cache=1
-    )
+    """Module presence, what is published in memory alone; the tables that it wants to see nevertheless are
+    in a folder of text files."""
+    return PRESENCE.format(uri=uri, database=database)
 
 
 def empty_tables(release: Release) -> Path:

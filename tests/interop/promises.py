@@ -75,6 +75,13 @@ PROMISES: Final[Mapping[str, tuple[str, ...]]] = {
     "a registrar that joins through dmqcache alone gets all contacts": (
         "test_registrars::test_a_registrar_that_joins_through_dmqcache_alone_gets_all_contacts",
     ),
+    "200 calls are shown right at each step, and a restarted Kamailio gets its calls back": (
+        "test_calls::test_two_hundred_calls_are_right_at_each_step_and_a_restarted_kamailio_gets_them_back",
+        "test_calls::test_kamailio_nodes_of_all_releases_that_were_killed_at_once_get_all_calls_back",
+    ),
+    "a restarted Kamailio gets back what was published": (
+        "test_calls::test_a_restarted_kamailio_gets_publications_back",
+    ),
     "a Kamailio without the `KDMQ` route is named": ("test_one_way::test_a_kamailio_without_the_route",),
     "one that sends from another address is named, or heard": (
         "test_one_way::test_a_kamailio_that_sends_from_another_of_its_addresses",
