@@ -68,6 +68,7 @@ SHELL = frozenset(
         "dmqcache.server.resp.lua_process",
         "dmqcache.server.resp.lua_wire",
         "dmqcache.server.resp.lua_worker",
+        "dmqcache.server.resp.pause",
         "dmqcache.server.resp.server",
         "dmqcache.server.http.rpc_methods",
         "dmqcache.__main__",

@@ -20,6 +20,7 @@ from dmqcache.server.resp import (
     commands_dmq,
     commands_expiry,
     commands_key,
+    commands_lcs,
     commands_number,
     commands_pubsub,
     commands_scan,
@@ -31,6 +32,7 @@ from dmqcache.server.resp import (
 from dmqcache.server.resp.command import Command
 from dmqcache.server.resp.commands_acl import AclCommands
 from dmqcache.server.resp.commands_command import CommandList
+from dmqcache.server.resp.pause import changes
 from dmqcache.server.resp.permission import check
 from dmqcache.server.resp.reply import CommandError, Rejected, error, wrong_arity
 from dmqcache.server.resp.session import Answer, Session
@@ -46,7 +48,7 @@ MAX_SHOWN = 128
 
 #: The files by the group under which COMMAND tells of their commands (Redis' names).
 GROUPS: Final = (
-    ("string", (commands_string, commands_number, commands_bytes)),
+    ("string", (commands_string, commands_number, commands_bytes, commands_lcs)),
     ("bitmap", (commands_bits, commands_bitfield)),
     ("generic", (commands_key, commands_expiry, commands_scan)),
     ("connection", (commands_connection, commands_client)),
@@ -96,7 +98,11 @@ def execute(session: Session, args: list[str]) -> Answer:
             raise wrong_arity(command.name)
         if session.limited:
             check(session, command, args)
+        if session.shared.pause.until and _must_wait(session, command):
+            return _postponed(session, args)
         if session.transaction is not None and not command.immediate:
+            if not session.transaction.failed:
+                session.transaction.changes |= changes(command.name, command.flags)
             return commands_transaction.queue(session.transaction, args)
         return command.handler(session, args)
     except Rejected as problem:
@@ -109,6 +115,22 @@ def execute(session: Session, args: list[str]) -> Answer:
     except Exception:
         log.exception("a command failed", extra={"command": args[0][:MAX_SHOWN]})
         return _failed(session, "ERR internal error, see the node's log")
+
+
+def _must_wait(session: Session, command: Command) -> bool:
+    """Whether a pause holds a command. Within a transaction or a script, and before the log-in, none is."""
+    if session.executing or not session.authenticated:
+        return False
+    queued = session.transaction if command.name == "EXEC" else None
+    changing = queued.changes if queued else changes(command.name, command.flags)
+    return session.shared.pause.holds(changing)
+
+
+async def _postponed(session: Session, args: list[str]) -> bytes:
+    """Run a command when the pause is over. It is looked at anew: rules may have changed."""
+    await session.shared.pause.over()
+    answer = execute(session, args)
+    return answer if isinstance(answer, bytes) else await answer
 
 
 def _subcommand(command: Command, word: str) -> Command:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from dmqcache.server.resp import commands_pause, commands_tracking
 from dmqcache.server.resp.command import Command, container, parse_integer
-from dmqcache.server.resp.commands_tracking import SUBCOMMANDS
 from dmqcache.server.resp.reply import OK, CommandError, bulk, integer, null, syntax_error, verbatim
 from dmqcache.server.resp.session import Session
 
@@ -156,7 +156,8 @@ COMMANDS = (
             Command("CLIENT|NO-TOUCH", _accept, 3, "", "There is nothing that it would change."),
             Command("CLIENT|REPLY", _reply, 3, "", "ON, OFF or SKIP: which replies are sent."),
             Command("CLIENT|KILL", _kill, -3, "admin", "Ends connections by address, ID, TYPE, USER."),
-            *SUBCOMMANDS,
+            *commands_pause.SUBCOMMANDS,
+            *commands_tracking.SUBCOMMANDS,
         ),
     ),
 )

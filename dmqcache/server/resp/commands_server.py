@@ -30,7 +30,10 @@ def lolwut(session: Session, args: list[str]) -> bytes:
 
 
 async def _wait(session: Session, nodes: int, timeout: float | None) -> bytes:
-    return integer(await session.shared.node.wait_replicated(nodes, timeout))
+    try:
+        return integer(await session.shared.node.wait_replicated(nodes, timeout))
+    finally:
+        session.timed_out = None
 
 
 def wait(session: Session, args: list[str]) -> Answer:
@@ -40,11 +43,15 @@ def wait(session: Session, args: list[str]) -> Answer:
         raise CommandError("ERR timeout is negative")
     if session.executing or nodes <= 0:
         return integer(session.shared.node.acknowledged())
+    session.timed_out = lambda: integer(session.shared.node.acknowledged())
     return _wait(session, nodes, milliseconds / 1000 if milliseconds else None)
 
 
 async def _wait_on_disk(session: Session, timeout: float | None) -> bytes:
-    return encode([int(await session.shared.node.wait_on_disk(timeout)), 0], session.resp3)
+    try:
+        return encode([int(await session.shared.node.wait_on_disk(timeout)), 0], session.resp3)
+    finally:
+        session.timed_out = None
 
 
 def waitaof(session: Session, args: list[str]) -> Answer:
@@ -60,6 +67,7 @@ def waitaof(session: Session, args: list[str]) -> Answer:
         raise CommandError("ERR WAITAOF cannot be used when numlocal is set but the node has no data_dir.")
     if session.executing or session.shared.node.disk is None:
         return encode([0, 0], session.resp3)
+    session.timed_out = lambda: encode([0, 0], session.resp3)
     return _wait_on_disk(session, milliseconds / 1000 if milliseconds else None)
 
 

@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         sock = self._transport.get_extra_info("socket")
         host, address = _peer(self._transport)
-        self._session = session = Session(self._shared, address, self.close, self.push)
+        self._session = session = Session(self._shared, address, self.close, self.push, self.answer)
         refusal = ""
         if not self._clients.admit(self):
             refusal = "ERR max number of clients reached"
@@ -329,12 +329,23 @@ class Connection(asyncio.Protocol):
             except Exception:
                 log.exception("a command failed")
                 data = error("ERR internal error, see the node's log")
-            self._waiting, self._session.waiting = None, False
-            if self._session.skipped:
-                self._session.skipped -= 1
-            else:
-                self._write(data)
-            self._work()
+            self._answered(data)
+
+    def answer(self, data: bytes) -> None:
+        """The reply of the command under way, which waits no more for its own."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._loop.call_soon(self._answered, data)
+
+    def _answered(self, data: bytes) -> None:
+        self._waiting, self._session.waiting = None, False
+        if self._transport.is_closing():
+            return
+        if self._session.skipped:
+            self._session.skipped -= 1
+        else:
+            self._write(data)
+        self._work()
 
     def _refuse(self, reason: str, text: str) -> None:
         self._shared.counters.refused[reason] += 1

@@ -15,6 +15,7 @@ from dmqcache.server.resp.acl import User, Users
 from dmqcache.server.resp.acl_log import AclLog
 from dmqcache.server.resp.cursors import Cursors
 from dmqcache.server.resp.key_events import KeyEvents
+from dmqcache.server.resp.pause import Pause
 from dmqcache.server.resp.subscriptions import Subscriptions
 from dmqcache.server.resp.tracking import Tracking
 from dmqcache.store.table.table import Table
@@ -128,11 +129,13 @@ class Shared:
     #: What is told of keys to those who subscribe.
     key_events: KeyEvents = field(init=False)
     tracking: Tracking = field(init=False)
+    pause: Pause = field(init=False)
 
     def __post_init__(self) -> None:
         self.subscriptions = Subscriptions(lambda: self.key_events.look())
         self.key_events = KeyEvents(self.node.tables, self.subscriptions)
         self.tracking = Tracking(self.node.tables)
+        self.pause = Pause(self.clock)
 
 
 @dataclass(slots=True)
@@ -142,6 +145,8 @@ class Transaction:
     commands: list[list[str]] = field(default_factory=list)
     #: What they take, about.
     size: int = 0
+    #: One of them waits in a pause of writes, so EXEC does.
+    changes: bool = False
     #: One of them was rejected: EXEC will not run the others.
     failed: bool = False
 
@@ -151,6 +156,7 @@ class Session:
 
     __slots__ = (
         "address",
+        "answer",
         "authenticated",
         "channels",
         "closing",
@@ -172,6 +178,7 @@ class Session:
         "subscribed_bytes",
         "table",
         "table_name",
+        "timed_out",
         "tracked",
         "transaction",
         "user",
@@ -181,9 +188,15 @@ class Session:
     )
 
     def __init__(
-        self, shared: Shared, address: str, end: Callable[[], None], push: Callable[[bytes], None]
+        self,
+        shared: Shared,
+        address: str,
+        end: Callable[[], None],
+        push: Callable[[bytes], None],
+        answer: Callable[[bytes], None] = lambda reply: None,
     ) -> None:
-        """``end`` closes the connection, ``push`` writes to the client beside the replies."""
+        """``end`` closes the connection, ``push`` writes to the client beside the replies; ``answer`` is
+        given the reply of a command under way that waits no more for its own."""
         self.shared = shared
         self.address = address
         self.id = shared.next_id
@@ -195,6 +208,9 @@ class Session:
         self.lib_name = self.lib_version = ""
         self.end: Final = end
         self.push = push
+        self.answer = answer
+        #: What a command under way would reply at its time limit; None: it cannot be cut short.
+        self.timed_out: Callable[[], bytes] | None = None
         #: What it subscribes to: see ``subscriptions.py``.
         self.channels: dict[str, None] = {}
         self.patterns: dict[str, None] = {}

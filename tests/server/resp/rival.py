@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -38,6 +39,10 @@ class Speaker:
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
+
+    def has_reply(self) -> bool:
+        """Whether something came that was not read yet."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def read(self) -> Any:
         """The next reply; None where the other side closed the connection instead."""

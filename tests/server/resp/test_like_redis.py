@@ -156,6 +156,7 @@ GRAMMAR: dict[str, list[list[str]]] = {
     "STRLEN": [KEYS],
     "GETRANGE": [KEYS, NUMBERS, NUMBERS],
     "SUBSTR": [KEYS, NUMBERS, NUMBERS],
+    "LCS": [KEYS, KEYS, ["IDX", "len", "WITHMATCHLEN", "MINMATCHLEN", "2", "bogus"]],
     "DEL": [KEYS, KEYS],
     "UNLINK": [KEYS],
     "EXISTS": [KEYS, KEYS],
@@ -223,6 +224,21 @@ def test_random_commands(pair: Pair, seed: int) -> None:
         else:
             queued = [] if wanted == b"OK" or words[0].upper() == "EXEC" else queued
             compare(pair, words, got, wanted)
+
+
+@pytest.mark.parametrize("protocol", ["2", "3"])
+def test_random_common_subsequences(pair: Pair, protocol: str) -> None:
+    """Of values with much in common, in more than one way: Redis' choice among them."""
+    rng = random.Random(protocol)
+    for speaker in pair:
+        speaker.say(["HELLO", protocol])
+    for size in (3, 10, 40, 400):
+        for _ in range(30):
+            values = ["".join(rng.choices("ab\u00e9\0", k=rng.randrange(size + 1))) for _ in range(2)]
+            shape = rng.choice([[], ["IDX"], ["IDX", "WITHMATCHLEN", "MINMATCHLEN", rng.choice("012")]])
+            for words in (["MSET", "a", values[0], "b", values[1]], ["LCS", "a", "b", *shape]):
+                got, wanted = (speaker.say(words) for speaker in pair)
+                assert got == wanted, (values, words)
 
 
 def compare(pair: Pair, words: list[str], got: Any, wanted: Any) -> None:
