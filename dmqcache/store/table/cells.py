@@ -155,7 +155,7 @@ class Cells:
         leaves[leaf] = (leaves[leaf] + digest - cell.digest) & MASK
         cell.digest = digest
         if stamp > self._horizon:
-            self._fresh[cell.key] = None
+            self._fresh[cell.key] = stamp
         touched = self.touched
         if touched is not None:
             touched[cell.key] = None
@@ -184,7 +184,7 @@ class Cells:
     def note(self, key: str, stamp: int) -> None:
         """A cell got this version."""
         if stamp > self._horizon:
-            self._fresh[key] = None
+            self._fresh[key] = stamp
 
     def _use_recent(self) -> None:
         """Hold at hand what every write needs to note its version."""

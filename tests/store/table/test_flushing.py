@@ -10,7 +10,7 @@ def noted(recent: Recent, cells: dict[str, Cell], key: str, stamp: int) -> None:
     """As a table does."""
     cells[key] = Cell(key, 0, "x", stamp)
     if stamp > recent.horizon:
-        recent.keys[key] = None
+        recent.keys[key] = stamp
 
 
 def test_what_is_above_a_version_is_found_among_what_was_written_lately() -> None:
