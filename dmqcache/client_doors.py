@@ -10,6 +10,7 @@ import platform
 from collections.abc import Callable
 from typing import cast
 
+from dmqcache.bus.net.handshakes import Handshakes
 from dmqcache.config.config import Config, ConfigError
 from dmqcache.config.secrets import read_private
 from dmqcache.served_tls import ServedFiles, ServedTls
@@ -34,7 +35,7 @@ def doors_of(config: Config, tls: ServedTls | None = None) -> Doors:
     """The doors of the server for clients."""
     return Doors(
         tls_address=config.client_tls_address,
-        tls=None if tls is None else tls.clients,
+        tls=None if tls is None else Handshakes(tls.clients),
         users=lambda: read_users(config),
         from_file=config.client_acl_file is not None,
         protected=not config.allow_open,
@@ -63,5 +64,5 @@ def http_doors_of(config: Config, tls: ServedTls | None = None) -> HttpDoors:
         protect=cast(Protect, config.http_protect),
         open=config.allow_open,
         names=frozenset(names - {""}),
-        tls=tls.http if tls is not None and config.http_tls else None,
+        tls=Handshakes(tls.http) if tls is not None and config.http_tls else None,
     )

@@ -48,6 +48,7 @@ SHELL = frozenset(
     {
         "dmqcache.bus.net.aio",
         "dmqcache.bus.net.failure",
+        "dmqcache.bus.net.handshakes",
         "dmqcache.bus.net.lookout",
         "dmqcache.bus.net.packet_filter",
         "dmqcache.bus.net.readiness",
@@ -159,7 +160,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "socket_bus": "bus bus.net bus.trust bus.ground bus.sip",
         "process_end": "",
         "served_tls": "bus.net",
-        "client_doors": "served_tls server.http server.resp config",
+        "client_doors": "served_tls server.http server.resp config bus.net",
         "node_channels": "channels bus bus.ground bus.sip",
         "watch": "store.table",
         "table_database": "database config store",

@@ -13,6 +13,7 @@ import redis
 import trustme
 
 from dmqcache.bus.net import lookout
+from dmqcache.bus.net.handshakes import Handshakes
 from dmqcache.bus.net.tls import TlsError
 from dmqcache.cli.client import Client, NodeUnreachable
 from dmqcache.served_tls import ServedFiles, ServedTls
@@ -57,7 +58,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def doors(tls: ServedTls) -> Doors:
-    return Doors(tls_address=("127.0.0.1", 0), tls=tls.clients)
+    return Doors(tls_address=("127.0.0.1", 0), tls=Handshakes(tls.clients))
 
 
 def test_redis_clients_over_tls_beside_others(site: Site) -> None:

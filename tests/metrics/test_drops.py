@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dmqcache.bus.net import failure
+from dmqcache.bus.net import failure, handshakes
 from dmqcache.bus.sip.headers import REASONS_FOR_DROP
 from dmqcache.bus.trust.signature import DROPPED
 from dmqcache.metrics.drops import KINDS, DropKind, kind_of
@@ -25,6 +25,7 @@ def reasons() -> set[str]:
     found |= set(re.findall(r'_refuse\((?:[^()]|\([^()]*\))*?"(\w+)"', source))
     found |= set(re.findall(r'drops\["late_reply" if .* else "(\w+)"\]', source))
     found |= {str(verdict.value) for verdict in DROPPED}
+    found |= {handshakes.TOO_MANY, handshakes.TOO_SLOW, handshakes.FAILED}
     found |= set(re.findall(r'else "(bad_uri|message_too_large)"', source))
     return found
 

@@ -15,6 +15,7 @@ from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.net import tls
 from dmqcache.bus.net.backoff import Backoff
 from dmqcache.bus.net.failure import CERTIFICATE, CLOSED, ERROR, SHUT, UNSUPPORTED, Failures, reason_of
+from dmqcache.bus.net.handshakes import Bounds, Handshakes, Listener
 from dmqcache.bus.net.sockaddr import MAX_PORT, IPAddress, endpoint_of, ip_of, nearest, open_socket
 from dmqcache.bus.net.tcp_connection import Receive, TcpConnection, TcpContext, TcpOptions
 from dmqcache.bus.net.tls import TlsContexts
@@ -48,7 +49,8 @@ class TcpTransport:
         self._counters = counters
         self._name = name
         self._tls = tls
-        self._listening: list[tuple[socket.socket, asyncio.AbstractServer]] = []
+        self._shakes = None if tls is None else self._handshakes(tls, options)
+        self._listening: list[asyncio.AbstractServer | Listener] = []
         self._local_ips: list[IPAddress] = []
         self._ways: dict[Endpoint, TcpConnection] = {}
         self._connections: set[TcpConnection] = set()
@@ -62,29 +64,31 @@ class TcpTransport:
         sock = open_socket(socket.SOCK_STREAM, ip, port)
         endpoint = endpoint_of(self._name, sock.getsockname())
         try:
-            self._listening.append((sock, await self._serve(sock)))
+            self._listening.append(await self._serve(sock))
         except BaseException:
             sock.close()
             raise
         self.use_local(ip)
         return endpoint
 
-    async def _serve(self, sock: socket.socket) -> asyncio.AbstractServer:
-        if self._tls is None:
+    async def _serve(self, sock: socket.socket) -> asyncio.AbstractServer | Listener:
+        if self._shakes is None:
             return await self._loop.create_server(self._taken, sock=sock)
-        limit = self._context.options.connect_timeout
-        return await self._loop.create_server(
-            self._taken, sock=sock, ssl=self._tls.server, ssl_handshake_timeout=limit
-        )
+        return self._shakes.listen(sock, self._taken, self._not_shaken)
+
+    @staticmethod
+    def _handshakes(contexts: TlsContexts, options: TcpOptions) -> Handshakes:
+        bounds = Bounds(seconds=options.connect_timeout)
+        return Handshakes(contexts.server, bounds, options.allow.allows)
+
+    def _not_shaken(self, why: str) -> None:
+        self._counters.drops[why] += 1
 
     async def use_tls(self, contexts: TlsContexts) -> None:
         """From now on make handshakes with these; connections that stand go on as they are."""
         self._tls = contexts
-        for number, (sock, server) in enumerate(self._listening):
-            # The same socket of the kernel, so that nobody who is calling meets a closed door.
-            again = sock.dup()
-            self._listening[number] = (again, await self._serve(again))
-            server.close()
+        if self._shakes is not None:
+            self._shakes.context = contexts.server
 
     def covers(self, source: Endpoint, host: str) -> bool:
         """Whether the certificate that was shown on the connection from ``source`` speaks for ``host``."""
@@ -141,8 +145,10 @@ class TcpTransport:
     async def close(self) -> None:
         """Stop listening, write what waits (for at most a second), close everything."""
         self._closed = True
-        for _, server in self._listening:
+        for server in self._listening:
             server.close()
+        if self._shakes is not None:
+            self._shakes.close()
         for task in list(self._connecting):
             task.cancel()
         for connection in list(self._connections):

@@ -7,14 +7,15 @@ bearer's (RFC 6750); browsers, which cannot type one, show it as the password of
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hmac
-import ssl
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -38,6 +39,19 @@ HEADERS: Final = (
 )
 
 
+class TlsDoor(Protocol):
+    """Takes connections once their handshakes are done, within its bounds."""
+
+    def listen(
+        self, sock: socket.socket, factory: Callable[[], asyncio.Protocol], refused: Callable[[str], None]
+    ) -> Any:
+        """On a socket that is bound; ``refused`` is told why a connection is not taken. Returns what is to be
+        closed."""
+
+    def close(self) -> None:
+        """Break off what is under way."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpDoors:
     """Who is let in, by the node's configuration."""
@@ -50,7 +64,7 @@ class HttpDoors:
     #: Names in lower case that a request may call the node by, beside any address.
     names: frozenset[str] = field(default_factory=frozenset)
     #: Served over TLS with this.
-    tls: ssl.SSLContext | None = None
+    tls: TlsDoor | None = None
 
 
 class Guard:

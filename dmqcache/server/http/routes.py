@@ -26,7 +26,7 @@ from dmqcache.metrics.memory import resident_bytes
 from dmqcache.metrics.rates import Rates
 from dmqcache.server.http import page, rpc
 from dmqcache.server.http.http_connection import HttpConnection
-from dmqcache.server.http.http_guard import Guard, HttpDoors
+from dmqcache.server.http.http_guard import Guard, HttpDoors, TlsDoor
 from dmqcache.server.http.page_assets import SECURITY_POLICY
 from dmqcache.server.http.recent_warnings import RecentWarnings
 from dmqcache.server.http.rpc_methods import ServedNode, methods_of
@@ -159,17 +159,35 @@ def _guarded(app: ASGIApp) -> ASGIApp:
 class _Uvicorn(uvicorn.Server):
     """uvicorn that leaves signals to the node and says when it listens."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, door: TlsDoor | None, refused: Callable[[str], None]) -> None:
+        """``door``: takes connections over TLS, all of them; ``refused``: those that it does not."""
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._door = door
+        self._refused = refused
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        if self._door is None:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            self.servers = [self._door.listen(one, self._connection, self._refused) for one in sockets or ()]
         self.listening.set()
+
+    def _connection(self) -> asyncio.Protocol:
+        """As uvicorn makes them."""
+        return HttpConnection(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._door is not None:
+            self._door.close()
+        await super().shutdown(sockets)
 
 
 class HttpServer:
@@ -179,6 +197,7 @@ class HttpServer:
         self, node: ServedNode, host: str, port: int, version: str, doors: HttpDoors | None = None
     ) -> None:
         self._wanted = (host, port)
+        self._refused = node.bus.counters.refused_clients
         self._guard = Guard(doors)
         self._warnings = RecentWarnings()
         self._config = uvicorn.Config(
@@ -202,10 +221,9 @@ class HttpServer:
         its file."""
         self._guard.reload()
         self._config.load()
-        self._config.ssl = self._guard.doors.tls
         listener = _listener(*self._wanted)
         self.address = listener.getsockname()[:2]
-        self._server = server = _Uvicorn(self._config)
+        self._server = server = _Uvicorn(self._config, self._guard.doors.tls, self._not_shaken)
         self._task = asyncio.create_task(server.serve([listener]), name="http")
         listening = asyncio.create_task(server.listening.wait())
         await asyncio.wait({self._task, listening}, return_when=asyncio.FIRST_COMPLETED)
@@ -215,6 +233,9 @@ class HttpServer:
         self._warnings.start()
         if not self._wanted[1]:
             log.info("http is served on %s port %d", *self.address)
+
+    def _not_shaken(self, why: str) -> None:
+        self._refused[why] += 1
 
     def reload(self) -> None:
         """Read the token again. ValueError, and the former one goes on."""

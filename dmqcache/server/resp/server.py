@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import ssl
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from dmqcache.server.resp import local_socket, permission
 from dmqcache.server.resp.acl import Users
@@ -23,10 +23,26 @@ from dmqcache.server.resp.session import RespCounters, ServedNode, Shared
 
 #: Connections that may wait to be accepted (Redis' tcp-backlog).
 BACKLOG: Final = 511
-#: Seconds for the handshake of a client over TLS: until then it holds a file and counts as no client.
-HANDSHAKE_S: Final = 10.0
 #: The longest argument unless the tables take longer values: enough to be told so instead of cut off.
 MAX_ARGUMENT_BYTES: Final = 16 << 20
+
+
+class Closable(Protocol):
+    """What can be closed, as all that listens."""
+
+    def close(self) -> None: ...
+
+
+class TlsDoor(Protocol):
+    """Takes connections once their handshakes are done, within its bounds."""
+
+    def listen(
+        self, sock: socket.socket, factory: Callable[[], asyncio.Protocol], refused: Callable[[str], None]
+    ) -> Closable:
+        """On a socket that is bound; ``refused`` is told why a connection is not taken."""
+
+    def close(self) -> None:
+        """Break off what is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +59,7 @@ class Doors:
     path: Path | None = None
     #: Where clients connect over TLS, and with what.
     tls_address: tuple[str, int] | None = None
-    tls: ssl.SSLContext | None = None
+    tls: TlsDoor | None = None
 
 
 class RespServer:
@@ -80,7 +96,7 @@ class RespServer:
         self.shared.key_events.tell(parse_letters(key_events))
         node.channels.deliver_to(self.shared.subscriptions.deliver)
         self._clients = Clients(self.shared)
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[Closable] = []
         self._path_bound = False
         #: Where it listens, in the clear and over TLS.
         self.address: tuple[str, int] = self._wanted or ("", 0)
@@ -111,10 +127,10 @@ class RespServer:
         if self._wanted is not None:
             self.address = await self._open(loop, *self._wanted)
             self.shared.port = self.address[1]
-        if doors.tls_address is not None:
+        if doors.tls_address is not None and doors.tls is not None:
             host, port = doors.tls_address
             try:
-                self.tls_address = await self._open(loop, host, port, doors.tls)
+                self.tls_address = self._open_tls(host, port, doors.tls)
             except OSError as problem:
                 raise OSError(problem.errno, problem.strerror, f"client_tls_address {host}:{port}") from None
         if doors.path is not None:
@@ -123,20 +139,25 @@ class RespServer:
             server = await loop.create_unix_server(self._connection, sock=listener, backlog=BACKLOG)
             self._servers.append(server)
 
-    async def _open(
-        self, loop: asyncio.AbstractEventLoop, host: str, port: int, tls: ssl.SSLContext | None = None
-    ) -> tuple[str, int]:
-        patience = None if tls is None else HANDSHAKE_S
+    async def _open(self, loop: asyncio.AbstractEventLoop, host: str, port: int) -> tuple[str, int]:
         try:
-            server = await loop.create_server(
-                self._connection, host, port, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=patience
-            )
+            server = await loop.create_server(self._connection, host, port, backlog=BACKLOG)
         except OSError as problem:
             # The loop's own text repeats the address; the system's says enough.
             reason = os.strerror(problem.errno) if problem.errno and problem.errno > 0 else str(problem)
             raise OSError(problem.errno, reason) from None
         self._servers.append(server)
         return host, server.sockets[0].getsockname()[1]
+
+    def _open_tls(self, host: str, port: int, door: TlsDoor) -> tuple[str, int]:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family)
+        self._servers.append(door.listen(listener, self._connection, self._not_shaken))
+        return host, listener.getsockname()[1]
+
+    def _not_shaken(self, why: str) -> None:
+        self.shared.counters.refused[why] += 1
+        self.shared.node.bus.counters.refused_clients[why] += 1
 
     def _connection(self) -> Connection:
         return Connection(self.shared, self._clients, self._max_argument, asyncio.get_running_loop())
@@ -152,6 +173,8 @@ class RespServer:
             return
         for server in self._servers:
             server.close()
+        if self._doors.tls is not None:
+            self._doors.tls.close()
         if self._path_bound and self._doors.path is not None:
             self._path_bound = False
             self._doors.path.unlink(missing_ok=True)

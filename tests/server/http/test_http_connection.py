@@ -12,6 +12,7 @@ import httpx
 import pytest
 import trustme
 
+from dmqcache.bus.net.handshakes import Handshakes
 from dmqcache.bus.net.tls import serving
 from dmqcache.server.http import http_connection
 from dmqcache.server.http.http_guard import HttpDoors
@@ -62,7 +63,7 @@ def test_https(tmp_path: Path) -> None:
     ca.cert_pem.write_to_path(tmp_path / "ca")
 
     async def main() -> None:
-        doors = HttpDoors(tls=serving(tmp_path / "cert", tmp_path / "key"))
+        doors = HttpDoors(tls=Handshakes(serving(tmp_path / "cert", tmp_path / "key")))
         server = HttpServer(busy_node(), "127.0.0.1", 0, "0.1.0", doors)
         await server.start()
         trusting = ssl.create_default_context(cafile=tmp_path / "ca")
