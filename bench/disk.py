@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cluster import HOSTS, TABLE, Process, node, run
-from bench.embedded import sets_per_second
+from bench.embedded import Sets, measure
 
-RUNS = 3
+RUNS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,24 @@ def load(cells: int = 1_000_000) -> Load:
     return Load(cells, seconds, size, stall)
 
 
-def sets_with_and_without() -> tuple[float, float]:
-    """Replicated sets a second of new keys, with a disk and without, in turn."""
+def sets_with_and_without(sets: int = 300_000) -> tuple[Sets, Sets, float]:
+    """Replicated sets of new keys with a disk and without, in turn: the medians of each, and the median of
+    the ratios of the two rates of each turn."""
     with_disk, without = [], []
     for _ in range(RUNS):
         with tempfile.TemporaryDirectory() as folder:
-            with_disk.append(sets_per_second(data_dir=Path(folder)))
-        without.append(sets_per_second())
-    return statistics.median(with_disk), statistics.median(without)
+            with_disk.append(measure(sets, sets, data_dir=Path(folder)))
+        without.append(measure(sets, sets))
+    ratio = statistics.median(
+        one.per_second / other.per_second for one, other in zip(with_disk, without, strict=True)
+    )
+    return _medians(with_disk), _medians(without), ratio
+
+
+def _medians(runs: list[Sets]) -> Sets:
+    return Sets(*(statistics.median(values) for values in zip(*runs, strict=True)))
 
 
 if __name__ == "__main__":
+    print(sets_with_and_without())
     print(load())
-    print("with and without: {:,.0f}/s, {:,.0f}/s".format(*sets_with_and_without()))

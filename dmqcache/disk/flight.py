@@ -16,12 +16,15 @@ from dmqcache.disk.file import DiskFile, TableState
 from dmqcache.disk.writer import Done, Work
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.clock import Clock
-from dmqcache.store.table.kept import KeptRow, kept_row
+from dmqcache.store.table.kept import KeptPart
 
-#: Cells handed over at once: about a millisecond of the loop's time.
-PART: Final = 1_000
+#: Cells looked at in one turn of the loop: a quarter of a millisecond.
+STEP: Final = 500
+#: Cells handed over at once. Each time the writer's thread comes and goes, the loop may have to wait for its
+#: turn; so that is seldom.
+PART: Final = 8_000
 #: Parts that may wait for the disk.
-WINDOW: Final = 4
+WINDOW: Final = 2
 
 #: What is kept of the tables and of the time: asked for last, when all cells are handed over.
 Notes = Callable[[], tuple[dict[str, TableState], dict[str, int]]]
@@ -54,6 +57,7 @@ class Flight:
         self._submit = submit
         self._names = ((name, iter(names)) for name, names in list(changed.items()))
         self._table: tuple[str, Iterator[str]] | None = None
+        self._part = KeptPart()
         self._on_way = 0
         self._paused = False
         self._error: Exception | None = None
@@ -88,37 +92,21 @@ class Flight:
         if self._on_way >= WINDOW:
             self._paused = True
             return
-        part = self._part()
-        if part is None:
+        if self._table is None:
+            self._table = next(self._names, None)
+        if self._table is None:
             self._submit(partial(self._finish, *self._notes()), self._finished)
             return
-        name, rows, gone = part
-        self.count += len(rows) + len(gone)
-        self._do(partial(_write, name, rows, gone))
-        self._runtime.call_later(0, self._step)
-
-    def _part(self) -> tuple[str, list[KeptRow], list[str]] | None:
-        """The next cells as they are now, and keys that are gone; None: that was all."""
-        while True:
-            if self._table is None:
-                self._table = next(self._names, None)
-                if self._table is None:
-                    return None
-            name, keys = self._table
-            some = list(islice(keys, PART))
-            if some:
-                break
+        name, keys = self._table
+        some = list(islice(keys, STEP))
+        self._part.add(self._tables[name], some, self._clock.now(), self._time_ms())
+        if len(some) < STEP:
             self._table = None
-        table = self._tables[name]
-        now, time_ms, cells = self._clock.now(), self._time_ms(), table.cells
-        rows, gone = [], []
-        for key in some:
-            cell = cells.get(key)
-            if cell is None:
-                gone.append(key)
-            elif cell.value is not None or table.tombstones.died_at(key) is not None:
-                rows.append(kept_row(table, cell, now, time_ms))
-        return name, rows, gone
+        if len(self._part) >= (PART if self._table is not None else 1):
+            part, self._part = self._part, KeptPart()
+            self.count += len(part)
+            self._do(partial(_put, name, part))
+        self._runtime.call_later(0, self._step)
 
     def _finish(self, states: dict[str, TableState], numbers: dict[str, int], file: DiskFile) -> None:
         """On the writer's thread: note the rest, and make it last. Nothing of a transaction that has failed
@@ -135,9 +123,8 @@ class Flight:
             self._landed(None)
 
 
-def _write(name: str, rows: list[KeptRow], gone: list[str], file: DiskFile) -> None:
-    file.put(name, rows)
-    file.drop(name, gone)
+def _put(name: str, part: KeptPart, file: DiskFile) -> None:
+    file.put(name, part)
 
 
 def _drop_all(name: str, file: DiskFile) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import cast
 
 from dmqcache.bus.runtime import Runtime
 from dmqcache.disk.file import DiskFile, TableState
 from dmqcache.disk.writer import Done, Work
-from dmqcache.store.table.kept import KeptRow
+from dmqcache.store.table.kept import KeptPart, KeptRow, rows_of
 
 Contents = tuple[dict[str, dict[str | bytes, KeptRow]], dict[str, TableState], dict[str, int]]
 
@@ -64,12 +64,10 @@ class Shelf:
             raise sqlite3.OperationalError("database or disk is full")
         return self._draft
 
-    def put(self, table: str, rows: Sequence[KeptRow]) -> None:
-        self._writing()[0].setdefault(table, {}).update({row.key: row for row in rows})
-
-    def drop(self, table: str, keys: Sequence[str]) -> None:
+    def put(self, table: str, part: KeptPart) -> None:
         kept = self._writing()[0].setdefault(table, {})
-        for key in keys:
+        kept.update({row.key: row for row in (*rows_of(part.plain), *part.rows)})
+        for key in part.gone:
             kept.pop(key, None)
 
     def drop_up_to(self, table: str, floor: int) -> None:

@@ -23,7 +23,7 @@ from dmqcache.disk.file import (
     open_file,
     verify,
 )
-from dmqcache.store.table.kept import KeptRow
+from dmqcache.store.table.kept import KeptPart, KeptRow
 
 
 def opened(folder: Path) -> DiskFile:
@@ -42,8 +42,7 @@ def rows(*numbers: int, value: str = "x") -> list[KeptRow]:
 
 def write(file: DiskFile, table: str, kept: Iterable[KeptRow] = (), gone: Iterable[str] = ()) -> None:
     file.begin()
-    file.put(table, list(kept))
-    file.drop(table, list(gone))
+    file.put(table, KeptPart(rows=list(kept), gone=list(gone)))
     file.commit()
 
 
@@ -83,6 +82,19 @@ def test_any_number_of_rows_goes_in_and_out(tmp_path: Path, number: int) -> None
         assert len(everything(file, "a")) == min(number, 1)
 
 
+@pytest.mark.parametrize("number", [0, 1, 4, 49, 555, 1_777, 9_000])
+def test_any_number_of_cells_that_are_nothing_else_goes_in_and_out(tmp_path: Path, number: int) -> None:
+    plain = [place for one in range(number) for place in (f"key{one}", one, one + 7)]
+    with closing(opened(tmp_path)) as file:
+        write(file, "a", [KeptRow(f"key{one}", "before", 1, 60, 17, 4, b"{}") for one in range(5)])
+        file.begin()
+        file.put("a", KeptPart(plain))
+        file.commit()
+        found = {one[0]: one for part in file.rows("a") for one in part}
+    assert len(found) == max(5, number)
+    assert all(found[f"key{one}"] == (f"key{one}", one, one + 7, 0, 0, 0, None) for one in range(number))
+
+
 def test_any_text_and_any_bytes_are_a_key_or_a_value(tmp_path: Path) -> None:
     odd = bytes(range(256)).decode("utf-8", "surrogateescape")
     with closing(opened(tmp_path)) as file:
@@ -97,6 +109,11 @@ def test_any_text_and_any_bytes_are_a_key_or_a_value(tmp_path: Path) -> None:
         }
         write(file, "a", [], [odd, "é"])
         assert sorted(map(str, everything(file, "a"))) == ["12", "big", "n\0l"]
+        file.begin()
+        file.put("a", KeptPart([odd, odd, 3, "é", "ü", 4]))
+        file.commit()
+        assert everything(file, "a")[bytes(range(256))] == bytes(range(256))
+        assert everything(file, "a")["é"] == "ü"
 
 
 def test_what_a_flush_killed_and_a_whole_table_are_taken_out(tmp_path: Path) -> None:
@@ -115,10 +132,10 @@ def test_a_flush_of_which_a_part_fails_changes_nothing(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as file:
         write(file, "a", [row("x", "1")])
         file.begin()
-        file.put("a", [row("x", "2")])
+        file.put("a", KeptPart(rows=[row("x", "2")]))
         with pytest.raises(sqlite3.Error):
-            file.put("a", [row("y", 1.5)])  # type: ignore[arg-type]
-        for late in (lambda: file.put("a", [row("z", "3")]), lambda: file.drop("a", ["x"]), file.commit):
+            file.put("a", KeptPart(["y", object(), 1]))  # type: ignore[list-item]
+        for late in (lambda: file.put("a", KeptPart(["z", "3", 1])), lambda: file.drop_all("a"), file.commit):
             with pytest.raises(sqlite3.OperationalError, match="earlier part"):
                 late()
         file.roll_back()
@@ -131,14 +148,15 @@ KILLED = """
 import sys
 from pathlib import Path
 from dmqcache.disk.file import open_file
-from dmqcache.store.table.kept import KeptRow
+from dmqcache.store.table.kept import KeptPart
 file = open_file(Path(sys.argv[1]), "now").file
 number = 0
 while True:
     number += 1
     file.begin()
     for part in range(5):
-        file.put("a", [KeptRow(f"{part} {key}", number, 1, 0, 0, 0, None) for key in range(500)])
+        plain = [place for key in range(500) for place in (f"{part} {key}", number, 1)]
+        file.put("a", KeptPart(plain))
     file.commit()
     print(number, flush=True)
 """

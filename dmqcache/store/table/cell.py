@@ -39,7 +39,7 @@ UNDATED: Final = 16
 MAX_TTL_S: Final = 100 * 366 * 86_400
 MASK: Final = (1 << 64) - 1
 #: An odd number without pattern: 2**64 by the golden ratio.
-_SPREAD: Final = 0x9E3779B97F4A7C15
+SPREAD: Final = 0x9E3779B97F4A7C15
 
 
 class Cell(msgspec.Struct, gc=False):
@@ -76,7 +76,7 @@ def key_hash(key: str) -> int:
         data = key.encode()
     except UnicodeEncodeError:
         data = key.encode("utf-8", "surrogateescape")
-    return crc32(data) * _SPREAD & MASK | 1
+    return crc32(data) * SPREAD & MASK | 1
 
 
 def cell_digest(cell: Cell) -> int:
@@ -104,7 +104,7 @@ def plain_digest(key_hash: int, value: Value, stamp: int, ttl: int, flags: int) 
         mixed += stamp << 5
     if ttl and flags & (PROVISIONAL | DEFAULT_TTL) != PROVISIONAL | DEFAULT_TTL:
         # A time that a writer chose is the same wherever it was heard; one from arrival on is not.
-        mixed += ttl * _SPREAD
+        mixed += ttl * SPREAD
     return key_hash * mixed & MASK
 
 

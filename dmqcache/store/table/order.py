@@ -33,6 +33,14 @@ class KeyOrder:
         else:
             self._born.append(key)
 
+    def add_all(self, keys: list[str]) -> None:
+        """The same of many."""
+        if self._died:
+            for key in keys:
+                self.add(key)
+        else:
+            self._born += keys
+
     def discard(self, key: str) -> None:
         self._died[key] = None
         if len(self._died) >= self._tidy_at:

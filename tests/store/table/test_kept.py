@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmqcache.store.table.cell import EXPIRED
-from dmqcache.store.table.kept import KeptRow, kept_row, restore, spelt
+from dmqcache.store.table.kept import KeptPart, KeptRow, kept_row, restore, rows_of, spelt
 from dmqcache.store.table.table import Table
 from tests.store.fixtures import Hands, make_table
 
@@ -19,7 +19,10 @@ TIME_MS = 1_700_000_000_000
 def there_and_back(table: Table, off_s: float = 0.0, declared: str = "t") -> Table:
     """The same table in another process, ``off_s`` seconds later; rows as a file returns them."""
     now = table.clock.now()
-    rows = [spelt(kept_row(table, cell, now, TIME_MS)) for cell in table.cells.values()]
+    part = KeptPart()
+    part.add(table, table.cells, now, TIME_MS)
+    assert len(part) == len(table.cells) and not part.gone
+    rows = [spelt(row) for row in (*rows_of(part.plain), *part.rows)]
     hands = Hands()
     hands.seconds = 77.0
     other, _ = make_table(declared, hands, "other")
@@ -78,6 +81,37 @@ def test_any_table_comes_back_as_it_was(steps: list[object], declared: str) -> N
             assert back.digest == cell.digest
         if cell.value is not None and cell.expires != float("inf"):
             assert other.clock.now() + (cell.expires - now) >= back.expires - 1e-6
+
+
+def test_only_cells_that_are_nothing_else_go_without_a_row_of_their_own() -> None:
+    table, hands = make_table()
+    table.set("text", "x")
+    table.set("number", 7)
+    table.set("timed", "x", ttl=10)
+    table.incr("count")
+    table.set("dead", "x")
+    table.delete("dead")
+    table._new_cell("never written")
+    part = KeptPart()
+    part.add(table, [*table.cells, "unknown"], hands.now(), TIME_MS)
+    versions = [table.cells[key].stamp for key in ("text", "number")]
+    assert part.plain == ["text", "x", versions[0], "number", 7, versions[1]]
+    assert [row.key for row in part.rows] == ["timed", "count", "dead"]
+    assert part.gone == ["unknown"]
+    assert len(part) == 6
+
+
+def test_as_many_as_make_the_digest_deeper_are_as_if_each_had_been_written() -> None:
+    table, _ = make_table()
+    for number in range(5_000):
+        table.set(f"k{number}", f"v{number}" if number % 3 else number)
+    other = there_and_back(table)
+    assert other.digest.node(0, 0) == table.digest.node(0, 0)
+    assert other.digest.depth == table.digest.depth > 2
+    assert (other.live, other.characters) == (table.live, table.characters)
+    assert list(other) == list(table)
+    other.set("k1", "later")
+    assert other.delete("k2")
 
 
 def test_what_is_over_meanwhile_comes_back_as_that() -> None:
