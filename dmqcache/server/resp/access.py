@@ -59,6 +59,7 @@ _EFFECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "MOVE": ("rw",),
     "OBJECT|ENCODING": ("",),
     "OBJECT|FREQ": ("",),
+    "OBJECT|REFCOUNT": ("",),
     "RENAME": ("rw", "w"),
     "RENAMENX": ("rw", "w"),
     "SETBIT": ("rw",),

@@ -21,6 +21,7 @@ from dmqcache.server.resp import (
     commands_expiry,
     commands_key,
     commands_lcs,
+    commands_monitor,
     commands_number,
     commands_pubsub,
     commands_scan,
@@ -32,6 +33,7 @@ from dmqcache.server.resp import (
 from dmqcache.server.resp.command import Command
 from dmqcache.server.resp.commands_acl import AclCommands
 from dmqcache.server.resp.commands_command import CommandList
+from dmqcache.server.resp.looking_on import is_quick, run_looked_at, timed
 from dmqcache.server.resp.pause import changes
 from dmqcache.server.resp.permission import check
 from dmqcache.server.resp.reply import CommandError, Rejected, error, wrong_arity
@@ -55,7 +57,7 @@ GROUPS: Final = (
     ("pubsub", (commands_pubsub, commands_channel)),
     ("scripting", (commands_script,)),
     ("transactions", (commands_transaction,)),
-    ("server", (commands_server, commands_config, commands_dmq)),
+    ("server", (commands_server, commands_config, commands_dmq, commands_monitor)),
 )
 
 
@@ -75,8 +77,10 @@ def _table() -> dict[str, Command]:
 
 
 def _of_group(command: Command, group: str) -> Command:
-    parts = {name: replace(one, group=group) for name, one in command.subcommands.items()}
-    return replace(command, group=group, subcommands=parts)
+    """The command in its group, timed unless it is too quick for that."""
+    parts = {name: _of_group(one, group) for name, one in command.subcommands.items()}
+    handler = command.handler if is_quick(command) else timed(command)
+    return replace(command, handler=handler, group=group, subcommands=parts)
 
 
 #: Name in upper and in lower case -> command. Read only.
@@ -104,6 +108,8 @@ def execute(session: Session, args: list[str]) -> Answer:
             if not session.transaction.failed:
                 session.transaction.changes |= changes(command.name, command.flags)
             return commands_transaction.queue(session.transaction, args)
+        if session.limited and session.shared.looked_at:
+            return run_looked_at(session, command, args)
         return command.handler(session, args)
     except Rejected as problem:
         return _rejected(session, command, problem)

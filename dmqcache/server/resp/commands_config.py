@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from dmqcache.server.resp.command import Command, container, parse_integer
+from dmqcache.server.resp.command import MAX_INTEGER, Command, container, parse_integer
 from dmqcache.server.resp.globs import compile_glob
 from dmqcache.server.resp.key_events import parse_letters
 from dmqcache.server.resp.reply import OK, CommandError, encode, wrong_arity
@@ -14,6 +14,8 @@ from dmqcache.server.resp.session import Session, Shared
 
 #: Patterns that one command may bring.
 MAX_NAMES: Final = 1000
+#: Entries that the slow log keeps at most, whatever is asked: 40 MB if their words are as long as can be.
+MAX_SLOW_ENTRIES: Final = 10_000
 #: How this server always is.
 _FIXED: Final = {
     "client-output-buffer-limit": "normal 0 0 0 slave 0 0 0 pubsub 33554432 8388608 60",
@@ -40,6 +42,8 @@ def _settings(shared: Shared) -> dict[str, str]:
         "port": str(shared.port),
         "maxclients": str(shared.max_clients),
         "notify-keyspace-events": shared.key_events.letters,
+        "slowlog-log-slower-than": str(shared.slow_log.slower_than),
+        "slowlog-max-len": str(shared.slow_log.most),
         "loglevel": next((word for word, number in _LEVELS.items() if number == level), "notice"),
     }
 
@@ -83,13 +87,28 @@ def _refused(name: str, reason: str) -> CommandError:
     return CommandError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")
 
 
-def _max_clients(shared: Shared, name: str, value: str) -> Callable[[], None]:
+def _number(name: str, value: str, least: int, most: int) -> int:
     try:
         number = parse_integer(value)
     except CommandError:
         raise _refused(name, "argument couldn't be parsed into an integer") from None
-    if not 1 <= number <= shared.room:
-        raise _refused(name, f"argument must be between 1 and {shared.room} inclusive")
+    if not least <= number <= most:
+        raise _refused(name, f"argument must be between {least} and {most} inclusive")
+    return number
+
+
+def _slower_than(shared: Shared, name: str, value: str) -> Callable[[], None]:
+    microseconds = _number(name, value, -1, MAX_INTEGER)
+    return lambda: shared.slow_log.note_from(microseconds)
+
+
+def _slow_entries(shared: Shared, name: str, value: str) -> Callable[[], None]:
+    most = min(_number(name, value, 0, MAX_INTEGER), MAX_SLOW_ENTRIES)
+    return lambda: shared.slow_log.keep(most)
+
+
+def _max_clients(shared: Shared, name: str, value: str) -> Callable[[], None]:
+    number = _number(name, value, 1, shared.room)
 
     def change() -> None:
         shared.max_clients = number
@@ -116,6 +135,8 @@ _CHANGES: Final = {
     "maxclients": _max_clients,
     "loglevel": _log_level,
     "notify-keyspace-events": _key_events,
+    "slowlog-log-slower-than": _slower_than,
+    "slowlog-max-len": _slow_entries,
 }
 
 COMMANDS = (

@@ -9,6 +9,9 @@ from dmqcache.store.table.table import Table
 
 #: Bytes of a text that Redis keeps in one piece with its head.
 EMBEDDED_BYTES = 44
+#: Integers from 0 on that Redis shares, and how many references it says that they have.
+SHARED_INTEGERS = 10_000
+MAX_REFERENCES = (1 << 31) - 1
 
 
 def delete(session: Session, args: list[str]) -> bytes:
@@ -98,6 +101,18 @@ def _encoding(session: Session, args: list[str]) -> bytes:
     return bulk("int")
 
 
+def _references(session: Session, args: list[str]) -> bytes:
+    """Redis keeps each of the first integers once, for all keys."""
+    cell = session.table.live_cell(args[2])
+    if cell is None or cell.value is None:
+        return null(session.resp3)
+    try:
+        shared = 0 <= parse_integer(str(cell.value)) < SHARED_INTEGERS
+    except CommandError:
+        shared = False
+    return integer(MAX_REFERENCES if shared else 1)
+
+
 def _frequency(session: Session, args: list[str]) -> bytes:
     raise CommandError(
         "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when "
@@ -120,6 +135,7 @@ COMMANDS = (
         "Tells how Redis would keep a value.",
         (
             Command("OBJECT|ENCODING", _encoding, 3, "readonly", "int, embstr or raw.", (2, 2, 1)),
+            Command("OBJECT|REFCOUNT", _references, 3, "readonly", "How often it is kept.", (2, 2, 1)),
             Command("OBJECT|FREQ", _frequency, 3, "readonly", "Is not counted.", (2, 2, 1)),
         ),
     ),

@@ -87,14 +87,14 @@ class Scripts:
         if source is None:
             raise CommandError(_NO_SCRIPT)
         before = session.resp3, session.executing
-        session.resp3, session.executing = False, True
+        session.resp3, session.executing, session.scripted = False, True, True
         try:
             with self._replacing() as process:
                 process.load(name.encode(), source)
                 said = [*map(to_bytes, keys)], [*map(to_bytes, argv)]
                 reply, worn = process.run(name.encode(), *said, lambda words: _called(session, words))
         finally:
-            session.resp3, session.executing = before
+            session.resp3, session.executing, session.scripted = *before, False
         if worn:
             self._begin_anew()
         return reply

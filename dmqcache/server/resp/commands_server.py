@@ -76,6 +76,14 @@ def role(session: Session, args: list[str]) -> bytes:
     return encode(["master", 0, []], session.resp3)
 
 
+def lastsave(session: Session, args: list[str]) -> bytes:
+    """When this node's tables were last whole on its disk; without one, or before: when it began."""
+    shared = session.shared
+    started = int(shared.wall() - (shared.clock() - shared.started))
+    flushed = 0 if shared.node.disk is None else int(shared.node.disk.flushed_at)
+    return integer(max(started, flushed))
+
+
 def _usage(session: Session, args: list[str]) -> bytes:
     """About what a key takes in this process."""
     for word in (options := Options(args, 3)):
@@ -90,6 +98,7 @@ def _usage(session: Session, args: list[str]) -> bytes:
 COMMANDS = (
     Command("INFO", info, -1, "", "Returns figures of the node, by section."),
     Command("LOLWUT", lolwut, -1, "readonly fast", "Says what this is."),
+    Command("LASTSAVE", lastsave, 1, "admin fast", "Returns the Unix time of what is on disk."),
     Command("ROLE", role, 1, "fast", "Returns master."),
     container(
         "MEMORY",

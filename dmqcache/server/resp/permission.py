@@ -20,6 +20,7 @@ from dmqcache.server.resp.access import (
 from dmqcache.server.resp.acl import DEFAULT, Refusal, User, Users, Wanted
 from dmqcache.server.resp.acl_log import Entry
 from dmqcache.server.resp.command import Command
+from dmqcache.server.resp.pause import changes
 from dmqcache.server.resp.reply import CommandError, Rejected
 from dmqcache.server.resp.session import Session, Shared
 
@@ -60,6 +61,9 @@ _ONLY_LISTENS: Final = (
     "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
 )
 
+#: Redis' words: to it, a monitor is a kind of replica.
+_MONITORS: Final = "ERR Replica can't interact with the keyspace"
+
 
 def check(session: Session, command: Command, args: list[str]) -> None:
     """Rejected, in Redis' words, if the client may not. What one that tracks is about to read is noted."""
@@ -70,6 +74,8 @@ def check(session: Session, command: Command, args: list[str]) -> None:
         if session.tracked == () and "readonly" in command.flags:
             for key, _ in keys_of(command, args):
                 session.shared.tracking.read(session, key)
+        if session.id in session.shared.monitors.clients and _is_about_keys(command):
+            raise Rejected(_MONITORS)
         if session.only_listens and command.name not in _LISTENING:
             raise Rejected(f"ERR Can't execute '{command.name.lower()}': {_ONLY_LISTENS}")
         return
@@ -78,6 +84,10 @@ def check(session: Session, command: Command, args: list[str]) -> None:
     if session.executing:
         raise Rejected(_CHANGED + _CHANGED_WORDS[refusal.reason])
     raise Rejected(f"NOPERM {_WORDS[refusal.reason].format(refusal.object)}")
+
+
+def _is_about_keys(command: Command) -> bool:
+    return "readonly" in command.flags or changes(command.name, command.flags)
 
 
 def refused(session: Session, user: User, command: Command, args: list[str]) -> Refusal | None:

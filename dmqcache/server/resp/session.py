@@ -15,7 +15,9 @@ from dmqcache.server.resp.acl import User, Users
 from dmqcache.server.resp.acl_log import AclLog
 from dmqcache.server.resp.cursors import Cursors
 from dmqcache.server.resp.key_events import KeyEvents
+from dmqcache.server.resp.monitors import Monitors
 from dmqcache.server.resp.pause import Pause
+from dmqcache.server.resp.slow_log import SlowLog
 from dmqcache.server.resp.subscriptions import Subscriptions
 from dmqcache.server.resp.tracking import Tracking
 from dmqcache.store.table.table import Table
@@ -130,12 +132,26 @@ class Shared:
     key_events: KeyEvents = field(init=False)
     tracking: Tracking = field(init=False)
     pause: Pause = field(init=False)
+    monitors: Monitors = field(init=False)
+    slow_log: SlowLog = field(init=False)
+    #: Who wants to know of every command, see ``looking_on.py``.
+    looked_at: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.subscriptions = Subscriptions(lambda: self.key_events.look())
         self.key_events = KeyEvents(self.node.tables, self.subscriptions)
         self.tracking = Tracking(self.node.tables)
         self.pause = Pause(self.clock)
+        self.monitors = Monitors(lambda any_: self._look_at_all("monitors", any_))
+        self.slow_log = SlowLog(self.wall, lambda all_: self._look_at_all("slow log", all_))
+
+    def _look_at_all(self, who: str, wanted: bool) -> None:
+        """Somebody wants, or does not want any more, to know of every command."""
+        before = bool(self.looked_at)
+        (self.looked_at.add if wanted else self.looked_at.discard)(who)
+        if bool(self.looked_at) != before:
+            for session in self.sessions.values():
+                session.restrict()
 
 
 @dataclass(slots=True)
@@ -173,6 +189,7 @@ class Session:
         "patterns",
         "push",
         "resp3",
+        "scripted",
         "shared",
         "skipped",
         "subscribed_bytes",
@@ -229,6 +246,8 @@ class Session:
         self.transaction: Transaction | None = None
         #: Commands are those of a transaction: none of them may wait.
         self.executing = False
+        #: They are those of a script.
+        self.scripted = False
         #: Table and key -> what WATCH saw there.
         self.watched: dict[tuple[str, str], tuple[bool, int]] = {}
         self.watched_bytes = 0
@@ -248,7 +267,9 @@ class Session:
 
     def restrict(self) -> None:
         """Decide anew whether each command must be looked at, as some are refused."""
-        self.limited = self.only_listens or self.tracked == () or not self.is_free
+        self.limited = (
+            self.only_listens or self.tracked == () or not self.is_free or bool(self.shared.looked_at)
+        )
 
     @property
     def is_free(self) -> bool:

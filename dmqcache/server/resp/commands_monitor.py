@@ -1,0 +1,60 @@
+"""MONITOR and SLOWLOG: what clients say, and what of it took long."""
+
+from __future__ import annotations
+
+from dmqcache.server.resp.command import Command, container, parse_integer
+from dmqcache.server.resp.reply import OK, CommandError, encode, integer
+from dmqcache.server.resp.session import Session
+
+#: Entries that SLOWLOG GET returns when the client names no number.
+DEFAULT_ENTRIES = 10
+
+
+def monitor(session: Session, args: list[str]) -> bytes:
+    """From now on every command is told to this client. Asked once more, Redis says nothing."""
+    if session.executing:
+        raise CommandError("ERR MONITOR isn't allowed for DENY BLOCKING client")
+    monitors, number = session.shared.monitors, session.id
+    if number in monitors.clients:
+        return b""
+    monitors.add(number)
+    session.forgets["monitor"] = lambda: monitors.remove(number)
+    return OK
+
+
+def _get(session: Session, args: list[str]) -> bytes:
+    if len(args) > 3:
+        raise CommandError(
+            f"ERR unknown subcommand or wrong number of arguments for '{args[1][:128]}'. Try SLOWLOG HELP."
+        )
+    log = session.shared.slow_log
+    try:
+        most = parse_integer(args[2]) if len(args) == 3 else DEFAULT_ENTRIES
+    except CommandError:
+        most = -2
+    if most < -1:
+        raise CommandError("ERR count should be greater than or equal to -1")
+    return encode(log.newest(len(log) if most == -1 else most), session.resp3)
+
+
+def _length(session: Session, args: list[str]) -> bytes:
+    return integer(len(session.shared.slow_log))
+
+
+def _reset(session: Session, args: list[str]) -> bytes:
+    session.shared.slow_log.reset()
+    return OK
+
+
+COMMANDS = (
+    Command("MONITOR", monitor, 1, "admin", "Tells every command that clients of this node say."),
+    container(
+        "SLOWLOG",
+        "Tells which commands took long.",
+        (
+            Command("SLOWLOG|GET", _get, -2, "admin", "Returns the newest entries, 10 or so many."),
+            Command("SLOWLOG|LEN", _length, 2, "admin", "Returns how many there are."),
+            Command("SLOWLOG|RESET", _reset, 2, "admin", "Forgets them."),
+        ),
+    ),
+)

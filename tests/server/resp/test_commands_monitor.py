@@ -1,0 +1,36 @@
+"""MONITOR and SLOWLOG: their words."""
+
+from __future__ import annotations
+
+from tests.server.fakes import make_session
+from tests.server.resp.saying import OK, hold, say
+
+
+def test_the_slow_log_is_asked() -> None:
+    count = "ERR count should be greater than or equal to -1"
+    hold(
+        [
+            ("CONFIG SET slowlog-log-slower-than 0 slowlog-max-len 3", OK),
+            ("PING", "PONG"),
+            ("SLOWLOG LEN", 2),
+            ("SLOWLOG GET x", count),
+            ("SLOWLOG GET -2", count),
+            ("CONFIG GET slowlog*", ["slowlog-log-slower-than", "0", "slowlog-max-len", "3"]),
+            ("SLOWLOG RESET", OK),
+            ("CONFIG SET slowlog-log-slower-than -1", OK),
+            ("SLOWLOG LEN", 1),
+            ("SLOWLOG GET -1", [[6, 1700001000, 0, ["SLOWLOG", "RESET"], "127.0.0.1:1", ""]]),
+        ]
+    )
+
+
+def test_a_monitor_has_no_keys_and_is_asked_once() -> None:
+    session = make_session()
+    assert say(session, "MONITOR") == OK
+    assert say(session, "GET", "a") == "ERR Replica can't interact with the keyspace"
+    assert session.shared.execute(session, ["MONITOR"]) == b""
+    assert say(session, "RESET") == "RESET"
+    assert say(session, "GET", "a") is None
+    for words in (["MULTI"], ["MONITOR"]):
+        say(session, *words)
+    assert str(say(session, "EXEC")[0]) == "ERR MONITOR isn't allowed for DENY BLOCKING client"
