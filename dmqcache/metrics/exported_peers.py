@@ -15,6 +15,11 @@ from dmqcache.peers.mirror import Mirror
 from dmqcache.peers.presence_peer import presence_among
 
 
+def _subscriptions(reading: Reading) -> Samples:
+    peer = presence_among(reading.node.peers)
+    return [] if peer is None else [((event,), n) for event, n in peer.subscriptions_by_event().items()]
+
+
 def _mirrors(reading: Reading) -> Iterator[Mirror[Any, Any]]:
     peers = reading.node.peers.values()
     return (peer for peer in peers if isinstance(peer, Mirror))
@@ -39,6 +44,13 @@ def _events(reading: Reading) -> Samples:
 
 
 PEER_EXPORTS: Final[tuple[Export, ...]] = (
+    Export(
+        "dmqcache_presence_subscriptions",
+        "gauge",
+        "Subscriptions to presentities of the Kamailio nodes that have not expired.",
+        ("event",),
+        _subscriptions,
+    ),
     Export(
         "dmqcache_calls",
         "gauge",

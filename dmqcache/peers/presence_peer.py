@@ -1,30 +1,48 @@
-"""The ``presence`` channel's peer: what is published on all Kamailio nodes, as ``--peer presence`` has it.
+"""The ``presence`` channel's peer: what is published and watched on the Kamailio nodes (``--peer presence``).
 
-A mirror and a donor, as Kamailio nodes are none to each other: one that asks for all publications gets
-nothing from another, and everything from here. Subscriptions are not on the wire: each Kamailio keeps its
-own.
+A mirror and a donor: 5.6 and 6.0 give a restarted Kamailio nothing of what was published, dmqcache nodes do.
+Subscriptions are told by 6.1 alone, where ``enable_subs_dmq`` is set, and given only to nodes that speak of
+them: to others the word is an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from dmqcache.bus.node import Node
-from dmqcache.bus.peer import Peer
-from dmqcache.peers.mirror import Mirror
-from dmqcache.peers.presence_wire import SYNC_BODY, PresenceAction, read_presence
-from dmqcache.peers.presentity import Presentity, key_of, published
+from dmqcache.bus.peer import Message, Peer, Reply
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.peers.mirror import CONTENT_TYPE, Mirror
+from dmqcache.peers.presence_wire import (
+    SYNC_BODY,
+    SYNC_SUBSCRIPTIONS_BODY,
+    PresenceAction,
+    PresenceWord,
+    read_presence,
+    write_subscription,
+)
+from dmqcache.peers.presentity import Presentity, PublicationKey, keys_of, published
+from dmqcache.peers.subscription import Subscription, SubscriptionKey
+
+Key: TypeAlias = PublicationKey | SubscriptionKey
+Record: TypeAlias = Presentity | Subscription
+
+#: What a record's word for the counts begins with.
+_PUBLISHED, _WATCHED = "published ", "watched "
 
 
-class PresencePeer(Mirror[str, Presentity]):
-    """The publications. ``presentities()`` is what is known of now."""
+class PresencePeer(Mirror[Key, Record]):
+    """The publications and subscriptions: ``presentities()`` and ``subscriptions()``."""
 
-    __slots__ = ()
+    __slots__ = ("_speak_of_subscriptions", "_speaker")
 
     sync_body = SYNC_BODY
 
     def __init__(self) -> None:
         super().__init__("presence")
+        self._speaker: Node | None = None
+        self._speak_of_subscriptions: set[NodeURI] = set()
 
     def presentities(self, text: str = "") -> list[Presentity]:
         """The publications that have not expired, in the order in which they were heard of; with ``text``,
@@ -33,42 +51,109 @@ class PresencePeer(Mirror[str, Presentity]):
 
     def each_presentity(self, text: str = "") -> Iterator[Presentity]:
         """The same, one by one; those that go meanwhile are left out."""
-        for key in self.records.listed():
-            found = self.records.get(key)
-            if found is not None and text in found.uri:
-                yield found
+        for record in self._each():
+            if isinstance(record, Presentity) and text in record.uri:
+                yield record
+
+    def subscriptions(self, text: str = "") -> list[Subscription]:
+        """The subscriptions that have not expired; with ``text``, those with it in the URI of who watches, or
+        who is watched."""
+        found = (record for record in self._each() if isinstance(record, Subscription))
+        return [record for record in found if text in record.presentity or text in record.watcher]
 
     def by_event(self) -> dict[str, int]:
         """How many publications each event package has."""
-        return {event: count for event, count in self.records.counted.items() if count}
+        return self._counted(_PUBLISHED)
+
+    def subscriptions_by_event(self) -> dict[str, int]:
+        """How many subscriptions each event package has."""
+        return self._counted(_WATCHED)
+
+    def _counted(self, what: str) -> dict[str, int]:
+        counted = self.records.counted.items()
+        return {word.removeprefix(what): count for word, count in counted if count and word.startswith(what)}
+
+    def _each(self) -> Iterator[Record]:
+        for key in self.records.listed():
+            record = self.records.get(key)
+            if record is not None:
+                yield record
 
     # -- a mirror's --------------------------------------------------------------------------------------
+
+    def handle(self, message: Message) -> Reply:
+        self._speaker = message.node
+        return super().handle(message)
 
     def hear(self, body: bytes, now: float) -> bool:
         word = read_presence(body)
         self.counts.words[word.action.name.lower()] += 1
-        if word.action is not PresenceAction.PRESENTITY:
-            return word.action is PresenceAction.SYNC_PRESENTITIES
-        key = key_of(word)
-        before = self.records.get(key)
-        removed = self.records.removed(key)
-        received = word.presentity["recv"]
-        assert isinstance(received, int)
-        after = published(before, word)
-        if after is None:
-            self.records.remove(key, received, now)
-        elif after.over_at <= now or (isinstance(removed, int) and received <= removed):
-            self.counts.refused["late"] += 1
-        elif after is not before:
-            self.records.put(key, after, now, after.over_at)
+        if word.action in (PresenceAction.SUBSCRIPTION, PresenceAction.SYNC_SUBSCRIPTIONS) and self._speaker:
+            self._speak_of_subscriptions.add(self._speaker.uri)
+        if word.action is PresenceAction.PRESENTITY:
+            self._publish(word, now)
+        elif word.action is PresenceAction.SUBSCRIPTION:
+            self._subscribe(Subscription(word.subscription), now)
+        else:
+            return True
         return False
 
-    def body_of(self, key: str, node: Node, now: float) -> bytes | None:
-        found = self.records.get(key)
-        return None if found is None or found.over_at <= now else found.body(now)
+    def _publish(self, word: PresenceWord, now: float) -> None:
+        named, newest = keys_of(word)
+        received = word.presentity["recv"]
+        assert isinstance(received, int)
+        before = self.records.get(named)
+        if before is None:
+            before = self.records.get(newest)
+        after = published(before if isinstance(before, Presentity) else None, word)
+        if after is before and after is not None:
+            return
+        if after is None or named != newest:
+            self.records.remove(
+                named, received, now
+            )  # Its tag is another now: a late word names the old one.
+        removed = self.records.removed(newest)
+        if (
+            after is not None
+            and after.over_at > now
+            and not (isinstance(removed, int) and received <= removed)
+        ):
+            self.records.put(newest, after, now, after.over_at)
+        elif after is not None:
+            self.counts.refused["late"] += 1
 
-    def word_of(self, record: Presentity, stale: bool) -> str:
-        return record.event
+    def _subscribe(self, subscription: Subscription, now: float) -> None:
+        key, version = subscription.key, subscription.version
+        before, removed = self.records.get(key), self.records.removed(key)
+        known = before.version if isinstance(before, Subscription) else removed
+        if isinstance(known, int) and (version < known or (before is None and version == known)):
+            self.counts.refused["late"] += 1
+        elif subscription.over(now):
+            self.records.remove(key, version, now)
+        elif before != subscription:
+            self.records.put(key, subscription, now, subscription.over_at)
+
+    def body_of(self, key: Key, node: Node, now: float) -> bytes | None:
+        """What has no document (its first message was not heard) is not given: a Kamailio would refuse it."""
+        record = self.records.get(key)
+        if isinstance(record, Subscription):
+            speaks = node.ours or node.uri in self._speak_of_subscriptions
+            return write_subscription(record.fields) if speaks and not record.over(now) else None
+        if record is None or record.over_at <= now or not record.document:
+            return None
+        return record.body(now)
+
+    def word_of(self, record: Record, stale: bool) -> str:
+        return f"{_WATCHED if isinstance(record, Subscription) else _PUBLISHED}{record.event}"
+
+    def on_node_up(self, node: Node) -> None:
+        Mirror.on_node_up(self, node)
+        if self.bus is not None:
+            self.bus.send_message(self, SYNC_SUBSCRIPTIONS_BODY, node.uri, content_type=CONTENT_TYPE)
+
+    def on_node_left(self, node: Node) -> None:
+        Mirror.on_node_left(self, node)
+        self._speak_of_subscriptions.discard(node.uri)
 
 
 def presence_among(peers: Mapping[str, Peer]) -> PresencePeer | None:

@@ -1,13 +1,13 @@
 """The ``presence`` channel's bodies: any bytes in, a :class:`PresenceWord` out, or a BodyRefused; and back.
 
-Seen on Kamailio 5.6.3, 6.0.1 and 6.1.5 (``tests/vectors/peers``). They tell publications and nothing else,
-and answer none of the other actions by more than a 200: who asks for all gets nothing from a Kamailio.
+Seen on Kamailio 5.6.3, 6.0.1 and 6.1.5 (``tests/vectors/peers``). All tell publications; who asks for all of
+them gets nothing from 5.6 and 6.0. 6.1 tells subscriptions too, if told to (``enable_subs_dmq``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
@@ -36,6 +36,23 @@ _PRESENTITY_KINDS: Final[Mapping[str, type]] = {
 }
 
 
+_SUBSCRIPTION_KINDS: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("pres_uri", "contact", "local_contact", "watcher_domain", "watcher_user"), str),
+    **dict.fromkeys(("from_domain", "from_user", "to_domain", "to_user", "from_tag", "to_tag"), str),
+    **dict.fromkeys(("user_agent", "callid", "reason", "socket_info", "record_route", "event_id"), str),
+    "event": str,
+    **dict.fromkeys(("local_cseq", "remote_cseq", "expires", "flags", "status", "version"), int),
+    **dict.fromkeys(("updated", "updated_winfo"), int),
+}
+_OF_SUBSCRIPTION: Final = (
+    "pres_uri",
+    "watcher_user",
+    "watcher_domain",
+    "event",
+    *("callid", "from_tag", "to_tag"),
+)
+
+
 class PresenceAction(IntEnum):
     """Values of ``action``."""
 
@@ -48,11 +65,12 @@ class PresenceAction(IntEnum):
 @dataclass(frozen=True, slots=True)
 class PresenceWord:
     """One message. ``presentity``: the object of that name; ``fields``: what stands beside it, the document
-    (``body``) too. Both empty in the other actions."""
+    (``body``) too; ``subscription``: the object of that name. All empty in the other actions."""
 
     action: PresenceAction
-    presentity: Fields
-    fields: Fields
+    presentity: Fields = field(default_factory=dict)
+    fields: Fields = field(default_factory=dict)
+    subscription: Fields = field(default_factory=dict)
 
     @property
     def removes(self) -> bool:
@@ -65,8 +83,10 @@ def read_presence(body: bytes) -> PresenceWord:
     fields = dict(read_fields(body))
     action = action_of(fields, PresenceAction)
     del fields["action"]
+    if action is PresenceAction.SUBSCRIPTION:
+        return PresenceWord(action, subscription=_subscription(fields))
     if action is not PresenceAction.PRESENTITY:
-        return PresenceWord(action, {}, {})
+        return PresenceWord(action)
     check_types(fields, _KINDS)
     presentity = fields.pop("presentity", None)
     if not isinstance(presentity, Mapping):
@@ -79,8 +99,21 @@ def read_presence(body: bytes) -> PresenceWord:
     return PresenceWord(action, presentity, fields)
 
 
-#: Asks for all publications. Kamailio says it, and answers it with nothing.
+def _subscription(fields: Fields) -> Fields:
+    subscription = fields.get("subscription")
+    if not isinstance(subscription, Mapping):
+        raise BodyRefused(Refusal.MISSING_FIELD, "subscription")
+    check_types(subscription, _SUBSCRIPTION_KINDS)
+    for name in _OF_SUBSCRIPTION:
+        text_of(subscription, name)
+    for name in ("expires", "version"):
+        integer_of(subscription, name, 0, MAX_INTEGER)
+    return subscription
+
+
+#: Asks for all publications, and for all subscriptions.
 SYNC_BODY: Final = b'{"action":2}'
+SYNC_SUBSCRIPTIONS_BODY: Final = b'{"action":4}'
 
 
 def write_presentity(presentity: Fields, fields: Fields) -> bytes:
@@ -93,3 +126,13 @@ def write_presentity(presentity: Fields, fields: Fields) -> bytes:
     }
     known = {name: value for name, value in fields.items() if name in _KINDS}
     return write_fields({**told, "presentity": inner, **known})
+
+
+def write_subscription(subscription: Fields) -> bytes:
+    """The body that tells a subscription, in the same way."""
+    known = {
+        name: value
+        for name, value in subscription.items()
+        if name in _SUBSCRIPTION_KINDS and isinstance(value, str | int)
+    }
+    return write_fields({"action": int(PresenceAction.SUBSCRIPTION), "subscription": known})

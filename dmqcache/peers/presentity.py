@@ -1,16 +1,25 @@
 """A publication as the ``presence`` channel has told it: what a word makes of it, and until when it counts.
 
-Pure: no clock, no bus. A publication is known by its ``ruid``, which Kamailio gives it once; its entity tag
-changes with each refresh (RFC 3903). Times are Unix seconds.
+Pure: no clock, no bus. A publication is known by its entity tag (RFC 3903), which changes with each refresh:
+a word names the tag before, and the new one. Its ``ruid`` may change as well. Times are Unix seconds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dmqcache.peers.json_fields import Field, Fields
 from dmqcache.peers.presence_wire import PresenceWord, write_presentity
+
+
+class PublicationKey(NamedTuple):
+    """What a publication is known by."""
+
+    user: str
+    domain: str
+    event: str
+    etag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +75,11 @@ class Presentity:
         )
 
 
-def key_of(word: PresenceWord) -> str:
-    """What a publication is known by: its ``ruid``, or where a Kamailio gives none, what RFC 3903 has."""
-    ruid = _text(word.fields, "ruid")
-    names = ("user", "domain", "event", "etag")
-    return ruid or "/".join(_text(word.presentity, name) for name in names)
+def keys_of(word: PresenceWord) -> tuple[PublicationKey, PublicationKey]:
+    """The publication that a word speaks of: by the tag that it had before, and by the one of now."""
+    user, domain, event, etag = (_text(word.presentity, name) for name in ("user", "domain", "event", "etag"))
+    newest = _text(word.fields, "cur_etag") or etag
+    return PublicationKey(user, domain, event, etag), PublicationKey(user, domain, event, newest)
 
 
 def published(before: Presentity | None, word: PresenceWord) -> Presentity | None:

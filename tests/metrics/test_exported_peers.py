@@ -40,7 +40,10 @@ def test_publications_by_event_and_what_was_refused() -> None:
     for body in bodies("6.1.5", "presence"):
         peer.hear(body, THEN)
     peer.counts.refused["wrong_type"] += 1
+    subscribed = next(body for body in bodies("6.1.5-subscriptions", "presence") if b'"action":3' in body)
+    peer.hear(subscribed, THEN)
     found = values(node)
     assert found["dmqcache_presentities", ("presence",)] == 1
+    assert found["dmqcache_presence_subscriptions", ("presence",)] == 1
     assert found["dmqcache_mirror_words_total", ("presence", "presentity")] == 5
     assert found["dmqcache_mirror_refused_total", ("presence", "wrong_type")] == 1

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from dmqcache.peers.presence_wire import PresenceAction, PresenceWord, read_presence
-from dmqcache.peers.presentity import Presentity, key_of, published
-from tests.peers.recordings import PRESENCE, bodies
+from dmqcache.peers.presentity import Presentity, keys_of, published
+from tests.peers.recordings import PRESENCE, PRESENCE_IN_MEMORY, bodies
 
 
 def recorded(release: str) -> list[PresenceWord]:
@@ -16,27 +16,20 @@ def recorded(release: str) -> list[PresenceWord]:
     return [word for word in words if word.action is PresenceAction.PRESENTITY]
 
 
-@pytest.mark.parametrize("release", PRESENCE)
+@pytest.mark.parametrize("release", [*PRESENCE, *PRESENCE_IN_MEMORY])
 def test_a_recorded_publication_is_right_at_each_step(release: str) -> None:
-    documents, known = [], None
-    words = [word for word in recorded(release) if word.presentity["user"] == "alice"]
-    assert len({key_of(word) for word in words}) == 1
-    for word in words:
-        known = published(known, word)
-        documents.append("" if known is None else known.document)
+    documents, known, newest = [], None, None
+    for word in recorded(release):
+        # Without what 6.1 told once more to one that was restarted: it has lost the document.
+        if word.presentity["user"] == "alice" and (word.fields["t_new"] == 0 or known is None):
+            named, now = keys_of(word)
+            assert newest in (None, named), "each names the tag of the one before"
+            newest = now
+            known = published(known, word)
+            documents.append("" if known is None else known.document)
+            assert known is None or known.etag == now.etag
     opened, closed, refreshed, over = documents
     assert ("open" in opened, "closed" in closed, refreshed == closed, over) == (True, True, True, "")
-
-
-@pytest.mark.parametrize("release", PRESENCE)
-def test_the_next_publish_names_the_newest_entity_tag(release: str) -> None:
-    first, second, third, _ = (word for word in recorded(release) if word.presentity["user"] == "alice")
-    known = published(None, first)
-    assert known is not None
-    assert known.etag == first.presentity["etag"] == second.presentity["etag"]
-    known = published(known, second)
-    assert known is not None
-    assert known.etag == second.fields["cur_etag"] == third.presentity["etag"]
 
 
 def word(recv: int, expires: int = 600, **fields: str | int) -> PresenceWord:
@@ -71,9 +64,10 @@ def test_it_is_told_to_others_as_new_with_the_time_that_is_left() -> None:
     )
 
 
-def test_without_a_ruid_it_is_known_as_rfc_3903_has_it() -> None:
-    nameless = PresenceWord(PresenceAction.PRESENTITY, word(1).presentity, {})
-    assert (key_of(word(1)), key_of(nameless)) == ("r1", "a/x/presence/e1")
+def test_it_is_known_by_its_entity_tag_whatever_its_ruid() -> None:
+    first, refreshed = word(1), word(2, cur_etag="e2", ruid="r2")
+    assert keys_of(first) == (("a", "x", "presence", "e1"), ("a", "x", "presence", "e1"))
+    assert keys_of(refreshed) == (("a", "x", "presence", "e1"), ("a", "x", "presence", "e2"))
 
 
 def test_it_is_shown_with_all_that_was_told() -> None:

@@ -137,6 +137,8 @@ def mirrors() -> dict[str, Peer]:
         for body in bodies("6.0.1", channel):
             peer.hear(body, 1_795_736_600.0)
         peer.counts.refused["wrong_type"] += 1
+    subscribed = next(body for body in bodies("6.1.5-subscriptions", "presence") if b'"action":3' in body)
+    published.hear(subscribed, 1_795_736_600.0)
     return {"dialog": calls, "presence": published}
 
 

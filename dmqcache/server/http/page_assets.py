@@ -51,6 +51,7 @@ overflow-wrap:anywhere}
 #warnings td{white-space:normal;vertical-align:top}
 #warnings td:last-child{width:100%;overflow-wrap:anywhere}
 #warnings td:first-child{white-space:nowrap}
+#calls .stack td:nth-child(n+5){white-space:normal;overflow-wrap:anywhere}
 /* The figures are old: no colour may say that all is well. */
 .old main{filter:grayscale(1);opacity:.6}
 .old .pill{background:var(--idlebg);color:var(--soft)}
@@ -59,12 +60,13 @@ footer{margin-top:2rem;color:var(--soft);font-size:.85rem}
 a{color:inherit}
 @media(max-width:640px){
 .stack thead{display:none}
-.stack tr{display:grid;grid-template-columns:1fr 1fr;gap:.1rem .8rem;padding:.6rem .8rem;
+.stack tr{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:.1rem .8rem;padding:.6rem .8rem;
 border-bottom:1px solid var(--line)}
 .stack tr:last-child{border-bottom:0}
-.stack td{border:0;padding:.05rem 0;text-align:left;white-space:normal}
+.stack td{border:0;padding:.05rem 0;text-align:left;white-space:normal;overflow-wrap:anywhere}
 .stack td:first-child{grid-column:1/-1;font-weight:600}
 #warnings td:last-child,.stack td.wide{grid-column:1/-1}
+#calls .stack td:nth-child(2),#calls .stack td:nth-child(n+5){grid-column:1/-1}
 .stack td:not(:first-child)::before{content:attr(data-is) " ";color:var(--soft);font-size:.85rem}
 }
 """
