@@ -210,10 +210,10 @@ class Client:
         return json.loads(self.call(f"DMQ.{what.upper()}"))
 
     def records(self, what: str, text: str) -> list[dict[str, Any]]:
-        """``calls`` or ``presentities`` that have ``text``, as the node tells them."""
+        """``calls``, ``contacts`` or ``presentities`` that have ``text``, as the node tells them."""
         import json
 
-        return [json.loads(row) for row in self.call(f"DMQ.{what.upper()}", text)]
+        return [json.loads(row) for row in self.call(f"DMQ.{what.upper()}", *filter(None, [text]))]
 
     def wait(self, nodes: int, timeout: float) -> int:
         """Wait until ``nodes`` other nodes have this connection's writes, at most ``timeout`` seconds (0: for

@@ -176,6 +176,19 @@ def calls(
     _records(node, "calls", text, json, ("call_id", "state", "from", "to", "age_s", "profiles"))
 
 
+def contacts(
+    aor: Annotated[str, typer.Argument(metavar="AOR", help="Those of one address of record, as alice.")] = "",
+    node: NodeFlag = HERE,
+    json: JsonFlag = False,
+) -> None:
+    """List the contacts of the registrars, as a node with --peer usrloc knows them.
+
+    For a pipe, between tabs and without a header: AoR, contact, seconds until it expires, user agent, the
+    node that told it. With --json an object a line, with all that was told.
+    """
+    _records(node, "contacts", aor, json, ("aor", "contact", "expires_s", "user_agent", "node"))
+
+
 def presentities(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="Those with it in their URI.")] = "",
     node: NodeFlag = HERE,
@@ -209,5 +222,5 @@ def _joined(value: Any) -> Any:
 
 COMMANDS = (
     *(Entry(keys), Entry(dump), Entry(load), Entry(tables), Entry(nodes), Entry(stats)),
-    *(Entry(calls), Entry(presentities)),
+    *(Entry(calls), Entry(contacts), Entry(presentities)),
 )

@@ -22,6 +22,7 @@ PEER_GROUP = "dmqcache.peers"
 BUILT_IN: Final[Mapping[str, str]] = {
     "dialog": "dmqcache.peers.dialog_peer:DialogPeer",
     "presence": "dmqcache.peers.presence_peer:PresencePeer",
+    "usrloc": "dmqcache.peers.usrloc_peer:UsrlocPeer",
 }
 
 

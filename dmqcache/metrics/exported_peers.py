@@ -1,4 +1,4 @@
-"""What the peers that mirror Kamailio's channels export: calls, publications, and what was said of them.
+"""What the peers that mirror Kamailio's channels export: calls, publications, contacts, and what was said.
 
 Rows as in ``exported.py``, which has them among its own. A node without such a peer has none of their series.
 """
@@ -13,6 +13,7 @@ from dmqcache.metrics.reading import Reading, Samples
 from dmqcache.peers.dialog_peer import DialogPeer, dialog_among
 from dmqcache.peers.mirror import Mirror
 from dmqcache.peers.presence_peer import presence_among
+from dmqcache.peers.usrloc_peer import UsrlocPeer, usrloc_among
 
 
 def _subscriptions(reading: Reading) -> Samples:
@@ -41,6 +42,14 @@ def _of_calls(samples: Callable[[DialogPeer], Samples]) -> Callable[[Reading], S
 def _events(reading: Reading) -> Samples:
     peer = presence_among(reading.node.peers)
     return [] if peer is None else [((event,), count) for event, count in peer.by_event().items()]
+
+
+def _of_contacts(samples: Callable[[UsrlocPeer], Samples]) -> Callable[[Reading], Samples]:
+    def read(reading: Reading) -> Samples:
+        peer = usrloc_among(reading.node.peers)
+        return [] if peer is None else samples(peer)
+
+    return read
 
 
 PEER_EXPORTS: Final[tuple[Export, ...]] = (
@@ -85,6 +94,33 @@ PEER_EXPORTS: Final[tuple[Export, ...]] = (
         "What is published on the Kamailio nodes and has not expired.",
         ("event",),
         _events,
+    ),
+    Export(
+        "dmqcache_contacts",
+        "gauge",
+        "Contacts of the registrars that have not expired, by the node that told them last.",
+        ("node",),
+        _of_contacts(lambda peer: [((node,), count) for node, count in peer.by_node().items()]),
+    ),
+    Export(
+        "dmqcache_aors",
+        "gauge",
+        "Addresses of record that have a contact.",
+        (),
+        _of_contacts(lambda peer: [((), peer.aors())]),
+    ),
+    Export(
+        "dmqcache_contact_changes",
+        "counter",
+        "Contacts that were registered, refreshed, and removed by a registrar.",
+        ("change",),
+        _of_contacts(
+            lambda peer: [
+                (("registered",), peer.registrations),
+                (("refreshed",), peer.refreshes),
+                (("removed",), peer.removals),
+            ]
+        ),
     ),
     Export(
         "dmqcache_mirror_words",

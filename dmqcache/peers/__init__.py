@@ -1,5 +1,6 @@
-"""What modules of Kamailio say on channels of their own, read and kept: calls and publications.
+"""What modules of Kamailio say on channels of their own, read and kept: contacts, calls, publications.
 
-For each channel two pure files: its bodies (``dialog_wire.py``, ``presence_wire.py``), and what a message
-makes of what is known (``dialog_call.py``, ``presentity.py``). ``json_fields.py`` has the limits of bodies.
+For each channel two pure files: its bodies (``usrloc_wire.py``, ``dialog_wire.py``, ``presence_wire.py``),
+and what a message makes of what is known (``contact.py``, ``dialog_call.py``, ``presentity.py``); and its
+peer. ``json_fields.py`` has the limits of bodies, ``records.py`` and ``mirror.py`` what peers have in common.
 """

@@ -54,7 +54,12 @@ class BodyRefused(ValueError):
 
 
 def read_fields(body: bytes) -> dict[str, Field]:
-    """The fields of a body. Bytes that are no UTF-8 come as surrogateescape. BodyRefused, nothing else.
+    """The fields of a body. Bytes that are no UTF-8 come as surrogateescape. BodyRefused, nothing else."""
+    return read_object(body, 1)
+
+
+def read_object(body: bytes, depth: int) -> dict[str, Any]:
+    """As :func:`read_fields`, with objects that lie in one another, ``depth`` of them at most.
 
     A key may be there twice if it says the same both times: 5.6 writes ``tag1``, ``cseq1``, ``route_set1``
     and ``contact1`` twice into an update of a dialog that rings.
@@ -80,7 +85,7 @@ def read_fields(body: bytes) -> dict[str, Field]:
     if not isinstance(read, dict):
         raise BodyRefused(Refusal.NOT_AN_OBJECT)
     for name, value in read.items():
-        _check(name, value, within=False)
+        _check(name, value, depth)
     return read
 
 
@@ -107,14 +112,15 @@ def _no_number(_text: str) -> NoReturn:
     raise BodyRefused(Refusal.WRONG_TYPE, "a number that is no integer")
 
 
-def _check(name: str, value: object, *, within: bool) -> None:
-    """Of a field, or of one within an object: its name and value stand for bytes, and are of a known type."""
+def _check(name: str, value: object, depth: int) -> None:
+    """Of a field, in which so many objects may lie in one another: its name and value stand for bytes, and
+    are of a known type."""
     _check_text(name)
     if isinstance(value, str):
         _check_text(value)
-    elif isinstance(value, dict) and not within:
+    elif isinstance(value, dict) and depth:
         for inner, one in value.items():
-            _check(inner, one, within=True)
+            _check(inner, one, depth - 1)
     elif isinstance(value, dict):
         raise BodyRefused(Refusal.NESTED_TOO_DEEP, name[:40])
     elif isinstance(value, bool) or not isinstance(value, int):

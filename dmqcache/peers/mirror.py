@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from dmqcache.bus.node import Node
@@ -76,6 +77,10 @@ class Mirror(Peer, Generic[K, R]):
     @abstractmethod
     def word_of(self, record: R, stale: bool) -> str:
         """What a record is, in one word, for metrics."""
+
+    def records_in(self, body: bytes) -> int:
+        """How many records a body gives."""
+        return 1
 
     def changed(self, before: R | None, after: R | None) -> None:
         """A record came, changed or went."""
@@ -183,16 +188,18 @@ class _Giving:
                 self.end()
                 break
             self._under_way += 1
+            records = self._mirror.records_in(body)
+            answered = partial(self._answered, records)
             bus.send_message(
-                self._mirror, body, self.node.uri, content_type=CONTENT_TYPE, on_response=self._answered
+                self._mirror, body, self.node.uri, content_type=CONTENT_TYPE, on_response=answered
             )
         if self._bodies is None and not self._under_way:
             self._mirror.given(self)
 
-    def _answered(self, response: Response) -> None:
+    def _answered(self, records: int, response: Response) -> None:
         self._under_way -= 1
         if response.status == 200:
-            self._mirror.counts.given += 1
+            self._mirror.counts.given += records
         elif response.local or response.status == 404:
             self.end()
         self.go_on()

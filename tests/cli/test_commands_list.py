@@ -12,6 +12,7 @@ import pytest
 
 from dmqcache.peers.dialog_peer import DialogPeer
 from dmqcache.peers.presence_peer import PresencePeer
+from dmqcache.peers.usrloc_peer import UsrlocPeer
 from tests.cli.running import Run
 from tests.peers.recordings import bodies
 from tests.server.fakes import FakeNode
@@ -103,3 +104,18 @@ def test_calls_and_publications(node: FakeNode, on_node: Run) -> None:
     assert on_node("calls", "nobody").out == ""
     assert on_node("presentities").out.startswith("sip:carol@127.0.0.80\tpresence\ta.")
     assert "<presence" in json.loads(on_node("presentities", "--json").out)["document"]
+
+
+def test_contacts(node: FakeNode, on_node: Run) -> None:
+    assert "without --peer usrloc" in on_node("contacts").err
+    peer = UsrlocPeer()
+    node.peers = {"usrloc": peer}
+    soon = int(time.time()) + 600
+    for body in bodies("6.2+5.6", "usrloc"):
+        if b'"action":1' in body:
+            peer.hear(re.sub(rb'"expires":1\d+', b'"expires":%d' % soon, body), soon - 600)
+    lines = on_node("contacts", "bob").out.splitlines()
+    assert re.fullmatch(r"bob\tsip:bob@127\.0\.0\.99:5099\t\d{3}\tTestPhone/1\.0\t", lines[0])
+    rows = [json.loads(row) for row in on_node("contacts", "--json").out.splitlines()]
+    assert {row["aor"] for row in rows} >= {"alice", "bob"}
+    assert on_node("contacts", "nobody").out == ""

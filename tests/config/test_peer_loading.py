@@ -12,6 +12,7 @@ from dmqcache import CacheNode, ConfigError
 from dmqcache.config.peer_loading import load_peers
 from dmqcache.peers.dialog_peer import DialogPeer
 from dmqcache.peers.presence_peer import PresencePeer
+from dmqcache.peers.usrloc_peer import UsrlocPeer
 from tests.test_cache_node_start import free
 
 GOOD = """
@@ -109,9 +110,10 @@ def test_the_nodes_own_channels_are_taken(name: str) -> None:
         asyncio.run(node.start())
 
 
-def test_dialog_and_presence_are_there_by_their_names() -> None:
-    loaded = load_peers(["dialog", "presence"])
-    assert [(name, peer.channel) for name, peer in loaded] == [("dialog", "dialog"), ("presence", "presence")]
-    assert [type(peer) for _, peer in loaded] == [DialogPeer, PresencePeer]
-    with pytest.raises(ConfigError, match="write module:Class, dialog or presence, or install"):
+def test_those_that_are_a_part_of_dmqcache_are_there_by_their_names() -> None:
+    names = ["dialog", "presence", "usrloc"]
+    loaded = load_peers(names)
+    assert [(name, peer.channel) for name, peer in loaded] == [(name, name) for name in names]
+    assert [type(peer) for _, peer in loaded] == [DialogPeer, PresencePeer, UsrlocPeer]
+    with pytest.raises(ConfigError, match="write module:Class, dialog or presence or usrloc, or install"):
         load_peers(["dialogue"])

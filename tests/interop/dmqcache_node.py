@@ -5,6 +5,7 @@ stopping is process.py's. Strings are `str` with arbitrary bytes by surrogateesc
 """
 
 import contextlib
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -99,6 +100,14 @@ class DmqcacheNode(DmqcacheProcess):
 
     def remove_value_prefix(self, table: str, prefix: str) -> None:
         self.call(table, "DMQ.REMOVE", "prefix", "value", prefix)
+
+    # ---- with --peer usrloc ----
+
+    def contacts(self, aor: str = "") -> dict[str, dict[str, Any]]:
+        """The contacts that it knows, by address of record and URI."""
+        with redis.Redis(host=self.host, port=self.client_port) as client:
+            rows = client.execute_command("DMQ.CONTACTS", *filter(None, [aor]))
+        return {f"{row['aor']} {row['contact']}": row for row in map(json.loads, rows)}
 
     # ---- reading ----
 

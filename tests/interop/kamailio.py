@@ -255,9 +255,10 @@ class Kamailio(NodeProcess):
 
     # ---- contacts, of a registrar ----
 
-    def register(self, user: str) -> None:
-        """A REGISTER of one contact from a phone on this node's host; returns when it is answered 200."""
-        self._ask_as_phone("REGISTER", user, f"sip:{self.host}", "")
+    def register(self, user: str, expires: int = 3600, cseq: int = 1) -> None:
+        """A REGISTER of one contact from a phone on this node's host; returns when it is answered 200.
+        ``expires`` 0 takes it back."""
+        self._ask_as_phone("REGISTER", user, f"sip:{self.host}", "", expires, cseq)
 
     def publish(self, user: str, note: str) -> None:
         """A PUBLISH of a user's presence, with a note in its document; returns when it is answered 200."""
@@ -268,14 +269,16 @@ class Kamailio(NodeProcess):
         )
         self._ask_as_phone("PUBLISH", user, entity, document)
 
-    def _ask_as_phone(self, method: str, user: str, uri: str, document: str) -> None:
+    def _ask_as_phone(
+        self, method: str, user: str, uri: str, document: str, expires: int = 3600, cseq: int = 1
+    ) -> None:
         kind = "Event: presence\r\nContent-Type: application/pidf+xml\r\n" if document else ""
         request = (
             f"{method} {uri} SIP/2.0\r\n"
-            f"Via: SIP/2.0/UDP {self.host};rport;branch=z9hG4bK{method}{user}\r\n"
+            f"Via: SIP/2.0/UDP {self.host};rport;branch=z9hG4bK{method}{user}-{cseq}\r\n"
             f"From: <sip:{user}@{self.host}>;tag={user}\r\nTo: <sip:{user}@{self.host}>\r\n"
-            f"Call-ID: {user}@phone\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\n"
-            f"Contact: <sip:{user}@192.0.2.7:5070>\r\nExpires: 3600\r\n"
+            f"Call-ID: {user}@phone\r\nCSeq: {cseq} {method}\r\nMax-Forwards: 70\r\n"
+            f"Contact: <sip:{user}@192.0.2.7:5070>\r\nExpires: {expires}\r\n"
             f"{kind}Content-Length: {len(document)}\r\n\r\n{document}"
         )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dmqcache.peers.dialog_peer import DialogPeer
 from dmqcache.peers.presence_peer import PresencePeer
+from dmqcache.peers.usrloc_peer import UsrlocPeer
 from tests.metrics.scrape import text_of, values
 from tests.peers.recordings import bodies
 from tests.server.served import ServedNode
 
 #: About when the recorded calls were made: Unix time.
 THEN = 1_795_736_600.0
+#: And the contacts registered.
+THEN_REGISTERED = 1_795_687_400.0
 
 
 def test_a_node_without_such_peers_exports_nothing_of_them() -> None:
@@ -47,3 +50,17 @@ def test_publications_by_event_and_what_was_refused() -> None:
     assert found["dmqcache_presence_subscriptions", ("presence",)] == 1
     assert found["dmqcache_mirror_words_total", ("presence", "presentity")] == 5
     assert found["dmqcache_mirror_refused_total", ("presence", "wrong_type")] == 1
+
+
+def test_contacts_by_node_and_what_became_of_them() -> None:
+    node, peer = ServedNode(), UsrlocPeer()
+    node.peers = {"usrloc": peer}
+    for body in bodies("6.2+5.6", "usrloc"):
+        peer.hear(body, THEN_REGISTERED)
+    found = values(node)
+    contacts = sum(number for (name, _), number in found.items() if name == "dmqcache_contacts")
+    assert contacts == len(peer.contacts()) > 0
+    assert found["dmqcache_aors", ()] == peer.aors()
+    assert found["dmqcache_contact_changes_total", ("registered",)] == peer.registrations > 0
+    assert found["dmqcache_contact_changes_total", ("removed",)] == peer.removals > 0
+    assert found["dmqcache_mirror_words_total", ("usrloc", "sync")] == 5

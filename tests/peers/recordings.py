@@ -12,6 +12,7 @@ DIALOG = ("5.6.3", "6.0.1", "6.1.5", "6.2.0-dev1")
 PRESENCE = ("5.6.3", "6.0.1", "6.1.5")
 #: What is published is in memory alone there (``publ_cache`` 2); the last tells subscriptions too.
 PRESENCE_IN_MEMORY = ("5.6.3-memory", "6.0.1-memory", "6.1.5-memory", "6.1.5-subscriptions")
+USRLOC = ("6.2.0-dev1", "6.2+5.6")
 
 
 def bodies(release: str, channel: str, receiver: str = "") -> Iterator[bytes]:

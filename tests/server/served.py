@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.node import NodeStatus, Trouble
@@ -14,7 +15,9 @@ from dmqcache.database.link import DatabaseError
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.metrics.node_view import NodeRow, SyncProgress
 from dmqcache.peers.dialog_peer import DialogPeer
+from dmqcache.peers.mirror import Mirror
 from dmqcache.peers.presence_peer import PresencePeer
+from dmqcache.peers.usrloc_peer import UsrlocPeer
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import StoreCounters
@@ -131,15 +134,16 @@ class ServedNode:
 
 
 def mirrors() -> dict[str, Peer]:
-    """A call and a publication, as two peers were told them, and one word of each that was refused."""
-    calls, published = DialogPeer(), PresencePeer()
-    for peer, channel in ((calls, "dialog"), (published, "presence")):
-        for body in bodies("6.0.1", channel):
-            peer.hear(body, 1_795_736_600.0)
+    """Calls, a publication and contacts, as three peers were told them, and a word of each that was
+    refused."""
+    peers: list[Mirror[Any, Any]] = [DialogPeer(), PresencePeer(), UsrlocPeer()]
+    for peer, release in zip(peers, ("6.0.1", "6.0.1", "6.2+5.6"), strict=True):
+        for body in bodies(release, peer.channel):
+            peer.hear(body, 1_795_687_400.0 if peer.channel == "usrloc" else 1_795_736_600.0)
         peer.counts.refused["wrong_type"] += 1
     subscribed = next(body for body in bodies("6.1.5-subscriptions", "presence") if b'"action":3' in body)
-    published.hear(subscribed, 1_795_736_600.0)
-    return {"dialog": calls, "presence": published}
+    peers[1].hear(subscribed, 1_795_736_600.0)
+    return {peer.channel: peer for peer in peers}
 
 
 def busy_node() -> ServedNode:

@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 
+from dmqcache.peers.contact import Contact
 from dmqcache.peers.dialog_call import Call
 from dmqcache.peers.dialog_peer import dialog_among
 from dmqcache.peers.presence_peer import presence_among
 from dmqcache.peers.presentity import Presentity
+from dmqcache.peers.usrloc_peer import usrloc_among
 from dmqcache.server.resp.command import ONE_KEY, Command, Options
 from dmqcache.server.resp.commands_scan import Walk
 from dmqcache.server.resp.info import node_rows, sections, table_rows
@@ -77,7 +79,18 @@ def presentities(session: Session, args: list[str]) -> Answer:
     return in_steps(session, _rows(session, peer.each_presentity(args[1] if len(args) > 1 else "")))
 
 
-def _rows(session: Session, records: Iterator[Call] | Iterator[Presentity]) -> Steps:
+def contacts(session: Session, args: list[str]) -> Answer:
+    """DMQ.CONTACTS [AOR]: the contacts of all registrars, or of one address of record, each as a JSON
+    object."""
+    if len(args) > 2:
+        raise wrong_arity("dmq.contacts")
+    peer = usrloc_among(session.shared.node.peers)
+    if peer is None:
+        raise CommandError("ERR this node does not follow registrations: it runs without --peer usrloc")
+    return in_steps(session, _rows(session, peer.each_contact(args[1] if len(args) > 1 else "")))
+
+
+def _rows(session: Session, records: Iterator[Call] | Iterator[Presentity] | Iterator[Contact]) -> Steps:
     pieces = []
     for record in records:
         pieces.append(bulk(json.dumps(record.shown(session.shared.wall()))))
@@ -197,6 +210,7 @@ COMMANDS = (
     Command("DMQ.WATCH", watch, -1, "readonly", "Tells the changes of a table from now on (RESP3)."),
     Command("DMQ.NODES", nodes, 1, "readonly", "The nodes of the bus, as JSON."),
     Command("DMQ.CALLS", calls, -1, "readonly", "The calls of the Kamailio nodes, each as JSON."),
+    Command("DMQ.CONTACTS", contacts, -1, "readonly", "The contacts of the registrars, each as JSON."),
     Command("DMQ.PRESENTITIES", presentities, -1, "readonly", "What is published there, each as JSON."),
     Command("DMQ.TABLES", tables, 1, "readonly", "The tables, as JSON."),
     Command("DMQ.STATS", stats, 1, "readonly", "Figures of the node, as JSON."),

@@ -8,6 +8,7 @@ import pytest
 
 from dmqcache.peers.dialog_peer import DialogPeer
 from dmqcache.peers.presence_peer import PresencePeer
+from dmqcache.peers.usrloc_peer import UsrlocPeer
 from dmqcache.store.table.changes import Changes
 from tests.peers.recordings import bodies
 from tests.server.fakes import FakeNode, make_session
@@ -111,6 +112,22 @@ def test_calls_are_told_as_json_where_they_are_followed() -> None:
     assert [json.loads(row)["to"] for row in say(session, "DMQ.CALLS", "dave")] == ["sip:dave@example.com"]
     assert say(session, "DMQ.CALLS", "nobody") == []
     assert "wrong number" in str(say(session, "DMQ.CALLS", "a", "b"))
+
+
+def test_contacts_are_told_as_json_where_they_are_followed() -> None:
+    node = FakeNode()
+    session = make_session(node)
+    assert "without --peer usrloc" in str(say(session, "DMQ.CONTACTS"))
+    peer = UsrlocPeer()
+    node.peers["usrloc"] = peer
+    for body in bodies("6.2+5.6", "usrloc"):
+        peer.hear(body, 1_795_687_400.0)
+    rows = [json.loads(row) for row in say(session, "DMQ.CONTACTS")]
+    assert [row["fields"]["ruid"] for row in rows] == [one.fields["ruid"] for one in peer.contacts()]
+    aor = rows[0]["aor"]
+    assert {json.loads(row)["aor"] for row in say(session, "DMQ.CONTACTS", aor)} == {aor}
+    assert say(session, "DMQ.CONTACTS", "nobody") == []
+    assert "wrong number" in str(say(session, "DMQ.CONTACTS", "a", "b"))
 
 
 def test_publications_are_told_as_json_where_they_are_followed() -> None:

@@ -1,0 +1,90 @@
+"""A registered contact as the ``usrloc`` channel has told it: what a word makes of it, until when it counts.
+
+Pure: no clock, no bus. A contact is known by its ``ruid``, which the registrar gives it once; a refresh has
+a later ``last_modified``. Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dmqcache.peers.json_fields import Fields
+from dmqcache.peers.usrloc_wire import UsrlocWord
+
+#: When a contact leaves that never expires.
+FOR_EVER: Final = 253_402_300_799
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One contact. ``fields``: all that was told of it last, letter by letter."""
+
+    fields: Fields
+    #: The node that told it, as a URI.
+    node: str = ""
+
+    @property
+    def aor(self) -> str:
+        """The address of record that it is bound to, as its registrar writes it."""
+        return _text(self.fields, "aor")
+
+    @property
+    def uri(self) -> str:
+        """Where it is reached."""
+        return _text(self.fields, "c")
+
+    @property
+    def last_modified(self) -> int:
+        return _number(self.fields, "last_modified")
+
+    @property
+    def expires(self) -> int | None:
+        """When it expires; None: never."""
+        return _number(self.fields, "expires") or None
+
+    @property
+    def over_at(self) -> int:
+        """When it leaves."""
+        return self.expires or FOR_EVER
+
+    def shown(self, now: float) -> dict[str, Any]:
+        """As lists have it: the words, and everything that was told."""
+        return {
+            "aor": self.aor,
+            "contact": self.uri,
+            "expires_s": None if self.expires is None else max(0, int(self.expires - now)),
+            "user_agent": _text(self.fields, "user_agent"),
+            "received": _text(self.fields, "received"),
+            "path": _text(self.fields, "path"),
+            "node": self.node,
+            "fields": dict(self.fields),
+        }
+
+
+def key_of(fields: Fields) -> str:
+    """What a contact is known by: its ``ruid``, or where a registrar gives none, what its lookup has."""
+    return _text(fields, "ruid") or "\0".join(_text(fields, name) for name in ("aor", "c", "callid"))
+
+
+def told(before: Contact | None, word: UsrlocWord, node: str) -> Contact:
+    """What an UPDATE makes of a contact (None: it is not known). The very same: the word is late, or says
+    what is so. Kamailio 6.2 takes no earlier ``last_modified`` back either; of the same second the last."""
+    if before is None:
+        return Contact(word.fields, node)
+    if _number(word.fields, "last_modified") < before.last_modified:
+        return before
+    fields = dict(word.fields)
+    if word.batched and "xavps" in before.fields:
+        fields.setdefault("xavps", before.fields["xavps"])
+    return before if fields == dict(before.fields) else Contact(fields, node)
+
+
+def _text(fields: Fields, name: str) -> str:
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _number(fields: Fields, name: str) -> int:
+    value = fields.get(name)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,185 @@
+"""The ``usrloc`` channel's peer: the contacts of all registrars, as ``--peer usrloc`` has them.
+
+A mirror and a donor: it asks, and tells contacts to who asks. It never makes a contact, refreshes one, or
+removes one that no registrar has removed. What a message means is ``usrloc_wire.py``'s, what becomes of a
+contact, ``contact.py``'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from dmqcache.bus.node import Node
+from dmqcache.bus.peer import Message, Peer, Reply
+from dmqcache.peers.contact import Contact, key_of, told
+from dmqcache.peers.json_fields import Fields
+from dmqcache.peers.mirror import MAX_GIVEN_BYTES, Mirror
+from dmqcache.peers.usrloc_wire import (
+    SYNC_BODY,
+    UsrlocAction,
+    UsrlocWord,
+    contacts_in,
+    read_usrloc,
+    write_batches,
+    write_contact,
+)
+
+#: Kamailio from 5.8 on reads ``xavps``, and in a message of its own alone.
+_KNOWS_XAVPS = re.compile(r"kamailio \((?:5\.(?:[89]|\d\d)|[6-9]\.|\d\d)", re.IGNORECASE)
+#: ``heard(before, after)``: None: it was not known; it is gone.
+Heard = Callable[[Contact | None, Contact | None], None]
+
+
+class UsrlocPeer(Mirror[str, Contact]):
+    """The contacts. ``contacts()`` is what is known of now."""
+
+    __slots__ = ("_aors", "_listeners", "_sender", "refreshes", "registrations", "removals")
+
+    sync_body = SYNC_BODY
+
+    def __init__(self) -> None:
+        super().__init__("usrloc")
+        #: Address of record -> the keys of its contacts.
+        self._aors: dict[str, dict[str, None]] = {}
+        self._listeners: list[Heard] = []
+        self._sender = ""
+        #: Contacts that were registered, refreshed, and removed by a registrar, since this node runs.
+        self.registrations = 0
+        self.refreshes = 0
+        self.removals = 0
+
+    def contacts(self, aor: str = "") -> list[Contact]:
+        """The contacts that have not expired; with ``aor``, those of this address of record, as its registrar
+        writes it (``alice``, or ``alice@example.com`` under ``use_domain``)."""
+        return list(self.each_contact(aor))
+
+    def each_contact(self, aor: str = "") -> Iterator[Contact]:
+        """The same, one by one; those that go meanwhile are left out."""
+        keys = list(self._aors.get(aor, ())) if aor else self.records.listed()
+        for key in keys:
+            found = self.records.get(key)
+            if found is not None and found.over_at > self.now:
+                yield found
+
+    def aors(self) -> int:
+        """How many addresses of record have a contact."""
+        return len(self._aors)
+
+    def by_node(self) -> dict[str, int]:
+        """How many contacts each node has told last."""
+        return {node: count for node, count in self.records.counted.items() if count}
+
+    def listen(self, heard: Heard) -> Callable[[], None]:
+        """From now on ``heard`` is told each contact before and after a change, on the thread of the bus;
+        what is returned ends that."""
+        self._listeners.append(heard)
+
+        def forget() -> None:
+            if heard in self._listeners:
+                self._listeners.remove(heard)
+
+        return forget
+
+    # -- a mirror's --------------------------------------------------------------------------------------
+
+    def handle(self, message: Message) -> Reply:
+        self._sender = "" if message.node is None else str(message.node.uri)
+        return super().handle(message)
+
+    def hear(self, body: bytes, now: float) -> bool:
+        words = read_usrloc(body)
+        asks = False
+        for word in words:
+            self.counts.words[word.action.name.lower()] += 1
+            if word.action is UsrlocAction.SYNC:
+                asks = True
+            elif word.action is UsrlocAction.REMOVE:
+                self._remove(word, now)
+            else:
+                self._update(word, now)
+        return asks
+
+    def _update(self, word: UsrlocWord, now: float) -> None:
+        key = key_of(word.fields)
+        before = self.records.get(key)
+        after = told(before, word, self._sender)
+        if after.over_at <= now or (before is None and self._was_removed(key, after)):
+            self.counts.refused["late"] += 1
+        elif after is not before:
+            self.records.put(key, after, now, after.over_at)
+            if before is None:
+                self.registrations += 1
+            else:
+                self.refreshes += 1
+
+    def _remove(self, word: UsrlocWord, now: float) -> None:
+        """A registrar says all fields of what it removes, those of its last refresh."""
+        key = key_of(word.fields)
+        before = self.records.get(key)
+        modified = word.fields.get("last_modified")
+        if before is not None and isinstance(modified, int) and modified < before.last_modified:
+            self.counts.refused["late"] += 1
+            return
+        if self.records.remove(key, word.fields, now) is not None:
+            self.removals += 1
+
+    def _was_removed(self, key: str, contact: Contact) -> bool:
+        removed = self.records.removed(key)
+        modified = removed.get("last_modified") if isinstance(removed, Mapping) else None
+        return isinstance(modified, int) and contact.last_modified <= modified
+
+    def bodies(self, node: Node) -> Iterator[bytes]:
+        """All contacts, many in a message; those with ``xavps`` by themselves, to who knows such."""
+        alone = node.ours or bool(_KNOWS_XAVPS.match(node.user_agent))
+        kept: list[str] = []
+
+        def plain() -> Iterator[Fields]:
+            for contact in self.each_contact():
+                if alone and "xavps" in contact.fields:
+                    kept.append(key_of(contact.fields))
+                    continue
+                fields = {name: value for name, value in contact.fields.items() if name != "xavps"}
+                if len(write_contact(fields)) > MAX_GIVEN_BYTES:
+                    self.counts.refused["too_large_to_give"] += 1
+                    continue
+                yield fields
+
+        yield from write_batches(plain(), MAX_GIVEN_BYTES)
+        for key in kept:
+            body = self.body_of(key, node, self.now)
+            if body is not None:
+                yield body
+
+    def body_of(self, key: str, node: Node, now: float) -> bytes | None:
+        found = self.records.get(key)
+        if found is None or found.over_at <= now:
+            return None
+        body = write_contact(found.fields)
+        if len(body) > MAX_GIVEN_BYTES:
+            self.counts.refused["too_large_to_give"] += 1
+            return None
+        return body
+
+    def records_in(self, body: bytes) -> int:
+        return contacts_in(body)
+
+    def word_of(self, record: Contact, stale: bool) -> str:
+        return record.node
+
+    def changed(self, before: Contact | None, after: Contact | None) -> None:
+        if before is not None and (after is None or after.aor != before.aor):
+            keys = self._aors[before.aor]
+            keys.pop(key_of(before.fields), None)
+            if not keys:
+                del self._aors[before.aor]
+        if after is not None and (before is None or after.aor != before.aor):
+            self._aors.setdefault(after.aor, {})[key_of(after.fields)] = None
+        for heard in list(self._listeners):
+            heard(before, after)
+
+
+def usrloc_among(peers: Mapping[str, Peer]) -> UsrlocPeer | None:
+    """The one among a node's peers, if it has it."""
+    peer = peers.get("usrloc")
+    return peer if isinstance(peer, UsrlocPeer) else None

@@ -1,0 +1,59 @@
+"""What becomes of a contact by a word."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dmqcache.peers.contact import FOR_EVER, Contact, key_of, told
+from dmqcache.peers.usrloc_wire import UsrlocWord, read_usrloc
+
+BODY = {"action": 1, "aor": "alice", "ruid": "u-1", "c": "sip:a@h", "expires": 900, "last_modified": 100}
+
+
+def word(batch: bool = False, **fields: Any) -> UsrlocWord:
+    body = BODY | fields
+    (found,) = read_usrloc(json.dumps({"multi": {"1": body}} if batch else body).encode())
+    return found
+
+
+def test_a_contact_is_what_was_told_of_it() -> None:
+    contact = told(None, word(user_agent="Phone", xavps={"a": {"b": 1}}), "sip:here")
+    assert (contact.aor, contact.uri, contact.last_modified, contact.expires) == (
+        "alice",
+        "sip:a@h",
+        100,
+        900,
+    )
+    assert contact.over_at == 900
+    shown = contact.shown(600.5)
+    assert (shown["expires_s"], shown["user_agent"], shown["node"]) == (299, "Phone", "sip:here")
+    assert shown["fields"]["xavps"] == {"a": {"b": 1}}
+
+
+def test_one_that_never_expires() -> None:
+    contact = told(None, word(expires=0), "")
+    assert (contact.expires, contact.over_at, contact.shown(5)["expires_s"]) == (None, FOR_EVER, None)
+
+
+def test_a_refresh_is_later_or_of_the_same_second() -> None:
+    before = told(None, word(), "sip:one")
+    assert told(before, word(last_modified=99, expires=5000), "sip:two") is before
+    assert told(before, word(), "sip:two") is before
+    after = told(before, word(cseq=2), "sip:two")
+    assert (after.fields["cseq"], after.node) == (2, "sip:two")
+    assert told(after, word(last_modified=101, expires=950), "sip:two").expires == 950
+
+
+def test_xavps_are_not_taken_by_a_batch_that_has_none() -> None:
+    before = told(None, word(xavps={"a": {"b": 1}}), "")
+    assert told(before, word(batch=True), "") is before
+    assert told(before, word(batch=True, last_modified=101), "").fields["xavps"] == {"a": {"b": 1}}
+    assert "xavps" not in told(before, word(last_modified=101), "").fields
+
+
+def test_what_a_contact_is_known_by() -> None:
+    assert key_of(BODY) == "u-1"
+    other = {"ruid": "", "aor": "a", "c": "sip:a@h", "callid": "x"}
+    assert key_of(other) == "a\0sip:a@h\0x"
+    assert Contact(other).last_modified == 0

@@ -1,0 +1,167 @@
+"""The contacts of registrars, mirrored, and given to who asks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dmqcache.bus.peer import Peer
+from dmqcache.peers import records
+from dmqcache.peers.contact import Contact
+from dmqcache.peers.mirror import MAX_GIVEN_BYTES
+from dmqcache.peers.usrloc_peer import UsrlocPeer, usrloc_among
+from tests.peers.recordings import USRLOC, bodies
+from tests.peers.stage import THERE, Stage
+
+
+@pytest.fixture
+def peer() -> UsrlocPeer:
+    return UsrlocPeer()
+
+
+@pytest.fixture
+def stage(peer: UsrlocPeer) -> Stage:
+    return Stage(peer)
+
+
+def contact(stage: Stage, user: str = "alice", seconds: int = 600, **fields: Any) -> dict[str, Any]:
+    said = {
+        "action": 1,
+        "aor": user,
+        "ruid": f"u-{user}",
+        "c": f"sip:{user}@192.0.2.9",
+        "received": "",
+        "path": "",
+        "callid": f"{user}@192.0.2.9",
+        "user_agent": "Phone",
+        "instance": "",
+        "expires": stage.wall + seconds,
+        "cseq": 1,
+        "last_modified": stage.wall,
+    }
+    return said | fields
+
+
+def test_it_asks_once_and_says_nothing_else_for_an_hour(stage: Stage, peer: UsrlocPeer) -> None:
+    assert stage.heard() == [{"action": 3}]
+    assert stage.say(contact(stage)) == 200
+    stage.say(contact(stage, "bob", 3000))
+    stage.say(contact(stage, "carol", 0, expires=0))
+    stage.run(1200)
+    assert [found.aor for found in peer.contacts()] == ["bob", "carol"]
+    stage.run(2400)
+    assert ([found.aor for found in peer.contacts()], peer.counts.left, stage.heard()) == (["carol"], 2, [])
+
+
+@pytest.mark.parametrize(("release", "left"), [("6.2+5.6", {"bob", "dave"}), ("6.2.0-dev1", set())])
+def test_what_registrars_were_heard_to_say_is_followed(
+    release: str, left: set[str], peer: UsrlocPeer
+) -> None:
+    for body in bodies(release, "usrloc"):
+        peer.hear(body, 1_795_687_400.0)
+    assert release in USRLOC
+    assert not peer.counts.refused["wrong_type"]
+    assert peer.registrations > peer.removals > 0
+    assert peer.aors() == len({found.aor for found in peer.contacts()})
+
+
+def test_contacts_of_one_address_of_record(stage: Stage, peer: UsrlocPeer) -> None:
+    stage.say(contact(stage))
+    stage.say(contact(stage, ruid="u-2", c="sip:alice@192.0.2.10"))
+    stage.say(contact(stage, "bob"))
+    assert [found.uri for found in peer.contacts("alice")] == ["sip:alice@192.0.2.9", "sip:alice@192.0.2.10"]
+    assert peer.contacts("ali") == []
+    assert (peer.aors(), peer.by_node()) == (2, {f"sip:{THERE}:5060": 3})
+    stage.say(contact(stage) | {"action": 2})
+    assert [found.uri for found in peer.contacts("alice")] == ["sip:alice@192.0.2.10"]
+    stage.say(contact(stage, ruid="u-2") | {"action": 2})
+    assert peer.contacts("alice") == [] and peer.aors() == 1
+
+
+def test_late_words_change_nothing(stage: Stage, peer: UsrlocPeer) -> None:
+    first = contact(stage)
+    stage.run(5)
+    refreshed = contact(stage, cseq=2)
+    stage.say(refreshed)
+    assert stage.say(first) == 200 and peer.contacts()[0].fields["cseq"] == 2
+    stage.say(first | {"action": 2})
+    assert peer.contacts()[0].fields["cseq"] == 2 and peer.counts.refused["late"] == 1
+    stage.say(refreshed | {"action": 2})
+    assert (peer.contacts(), peer.removals) == ([], 1)
+    for late in (first, refreshed):
+        stage.say(late)
+        assert peer.contacts() == []
+    stage.run(5)
+    stage.say(contact(stage, cseq=3))
+    assert peer.contacts()[0].fields["cseq"] == 3
+    stage.say(contact(stage, "old", -5))
+    assert peer.contacts("old") == []
+
+
+def test_who_asks_gets_everything_that_lives(stage: Stage, peer: UsrlocPeer) -> None:
+    said = [contact(stage, f"user{number}") for number in range(400)]
+    for one in said:
+        peer.hear(json.dumps(one).encode(), stage.wall)
+    stage.say(contact(stage, "gone", 3))
+    stage.run(5)
+    stage.heard()
+    assert stage.say({"action": 3}) == 200
+    stage.run(5)
+    batches = [body["multi"] for body in stage.heard()]
+    assert [one for batch in batches for one in batch.values()] == said
+    assert max(map(len, batches)) <= 150
+    assert peer.counts.given == 400
+
+
+@pytest.mark.parametrize(("agent", "told"), [("5.6.3", False), ("5.8.0", True), ("6.1.5", True)])
+def test_xavps_go_to_who_knows_them(stage: Stage, peer: UsrlocPeer, agent: str, told: bool) -> None:
+    stage.say(contact(stage, xavps={"ulattrs": {"limit": 5, "tags": {"a": 1}}}))
+    node = next(node for node in stage.bus.list_nodes() if not node.local)
+    node.user_agent = f"kamailio ({agent} (x86_64/linux))"
+    (body,) = peer.bodies(node)
+    found = json.loads(body)
+    assert ("multi" not in found) == told
+    assert ("xavps" in json.dumps(found)) == told
+
+
+def test_a_stranger_and_nonsense_are_refused_and_counted(
+    stage: Stage, peer: UsrlocPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stage.say(b"nonsense") == 400
+    assert stage.say({"action": 9}) == 400
+    assert stage.say({}) == 200
+    monkeypatch.setattr(records, "MAX_RECORDS", 1)
+    stage.say(contact(stage))
+    assert stage.say(contact(stage, "bob")) == 500
+    assert dict(peer.counts.refused) == {"malformed_json": 1, "unknown_action": 1, "full": 1}
+
+
+def test_what_is_too_long_to_give_is_left_out_and_counted(stage: Stage, peer: UsrlocPeer) -> None:
+    peer.hear(json.dumps(contact(stage, path="p" * MAX_GIVEN_BYTES)).encode(), stage.wall)
+    node = next(node for node in stage.bus.list_nodes() if not node.local)
+    assert list(peer.bodies(node)) == []
+    assert peer.counts.refused["too_large_to_give"] == 1
+
+
+def test_who_listens_hears_each_change(stage: Stage, peer: UsrlocPeer) -> None:
+    heard: list[tuple[str, str]] = []
+
+    def listen(before: Contact | None, after: Contact | None) -> None:
+        heard.append((before.aor if before else "", after.aor if after else ""))
+
+    forget = peer.listen(listen)
+    stage.say(contact(stage))
+    stage.say(contact(stage, cseq=2))
+    stage.say(contact(stage, cseq=2) | {"action": 2})
+    forget()
+    stage.say(contact(stage, "bob"))
+    assert heard == [("", "alice"), ("alice", "alice"), ("alice", "")]
+    forget()
+
+
+def test_it_is_found_among_peers(peer: UsrlocPeer) -> None:
+    assert usrloc_among({"usrloc": peer}) is peer
+    assert usrloc_among({"usrloc": Peer("usrloc")}) is None
+    assert usrloc_among({}) is None
