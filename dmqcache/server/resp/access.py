@@ -32,6 +32,7 @@ _MORE: Final[Mapping[str, frozenset[str]]] = {
     "FLUSHDB": frozenset({"dangerous"}),
     "INFO": frozenset({"dangerous"}),
     "KEYS": frozenset({"dangerous"}),
+    "RESTORE": frozenset({"dangerous"}),
     "ROLE": frozenset({"admin", "dangerous"}),
     "WAIT": frozenset({"connection"}),
 }

@@ -18,6 +18,7 @@ from dmqcache.server.resp import (
     commands_config,
     commands_connection,
     commands_dmq,
+    commands_dump,
     commands_expiry,
     commands_key,
     commands_lcs,
@@ -52,7 +53,7 @@ MAX_SHOWN = 128
 GROUPS: Final = (
     ("string", (commands_string, commands_number, commands_bytes, commands_lcs)),
     ("bitmap", (commands_bits, commands_bitfield)),
-    ("generic", (commands_key, commands_expiry, commands_scan)),
+    ("generic", (commands_key, commands_expiry, commands_scan, commands_dump)),
     ("connection", (commands_connection, commands_client)),
     ("pubsub", (commands_pubsub, commands_channel)),
     ("scripting", (commands_script,)),

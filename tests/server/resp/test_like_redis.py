@@ -241,6 +241,30 @@ def test_random_common_subsequences(pair: Pair, protocol: str) -> None:
                 assert got == wanted, (values, words)
 
 
+def test_values_that_one_dumps_are_restored_by_the_other(pair: Pair) -> None:
+    rng = random.Random(5)
+    some = [
+        rng.choice("a\u00e9\0") * rng.randrange(90) + str(rng.getrandbits(rng.randrange(1, 70)))
+        for _ in range(40)
+    ]
+    for number, value in enumerate([*VALUES, *some, "".join(rng.choices("abc ", k=50_000))]):
+        for mode in ("yes", "no"):
+            pair[1].say(["CONFIG", "SET", "rdbcompression", mode])
+            for speaker in pair:
+                speaker.say(["SET", "a", value])
+            dumps = [speaker.say(["DUMP", "a"]).decode("utf-8", "surrogateescape") for speaker in pair]
+            assert mode == "yes" or dumps[0] == dumps[1], value
+            key = f"k{number}{mode}"
+            for speaker, payload in zip(pair, reversed(dumps), strict=True):
+                assert speaker.say(["RESTORE", key, "100000", payload, "FREQ", "1"]) == b"OK"
+            got, wanted = (speaker.say(["GET", key]) for speaker in pair)
+            assert got == wanted == value.encode("utf-8", "surrogateescape")
+            assert got is not None and all(speaker.say(["TTL", key]) in (99, 100) for speaker in pair)
+    pair[1].say(["RPUSH", "list", "x"])
+    dumped = pair[1].say(["DUMP", "list"]).decode("utf-8", "surrogateescape")
+    assert pair[0].say(["RESTORE", "list", "0", dumped]) == ("error", "ERR Bad data format")
+
+
 def compare(pair: Pair, words: list[str], got: Any, wanted: Any) -> None:
     if isinstance(got, tuple) and got[1].startswith(OWN_WORDS):
         for speaker in pair:  # from here on the same again
