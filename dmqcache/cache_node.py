@@ -25,7 +25,7 @@ from dmqcache.config.node_options import NodeOptions
 from dmqcache.config.peer_loading import load_peers, register_peers
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.disk.node_disk import NodeDisk
-from dmqcache.metrics.node_view import NodeRow, SyncProgress, node_rows, sync_progress
+from dmqcache.metrics.node_view import MemoryView, NodeRow, SyncProgress, node_rows, sync_progress
 from dmqcache.node_channels import NodeChannels, open_channels
 from dmqcache.node_servers import NodeServers
 from dmqcache.process_end import LeaveFirst, leave_first
@@ -33,6 +33,7 @@ from dmqcache.release import SOFTWARE
 from dmqcache.socket_bus import KeyOptions, OpenBus, Security
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.changes import Home
+from dmqcache.store.table.evicting import Policy
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
 from dmqcache.table_database import TableDatabase
@@ -143,6 +144,7 @@ class CacheNode:
         )
         home = Home(_only_here(), runtime, _watcher_failed, Watch)
         self._store = Store(config.tables, bus, runtime, options, home)
+        self._store.memory.bound(config.max_memory, Policy(config.max_memory_policy))
         register_peers(bus, self._peers)
         try:
             self._channels = open_channels(bus, runtime, config.channels, config.has_clients)
@@ -300,6 +302,11 @@ class CacheNode:
             return await done
         finally:
             forget()  # Whoever waited may have gone away.
+
+    @property
+    def memory(self) -> MemoryView:
+        """The bound on what all cells take together."""
+        return self.store.memory
 
     @property
     def disk(self) -> DiskStatus | None:

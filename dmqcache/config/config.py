@@ -87,6 +87,8 @@ class Config:
     t2: float
     peers: tuple[str, ...]
     max_value_bytes: int
+    max_memory: int
+    max_memory_policy: str
     kamailio_message_bytes: tuple[tuple[NodeURI, int], ...]
     outbox_limit: int
     repair_interval: float

@@ -63,6 +63,8 @@ class NodeOptions(TypedDict, total=False):
     t2: Time
     peer: str | Sequence[str]
     max_value_bytes: int | str
+    max_memory: int | str
+    max_memory_policy: str
     kamailio_message_bytes: str | Sequence[str]
     outbox_limit: int | str
     repair_interval: Time

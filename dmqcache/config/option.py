@@ -13,7 +13,8 @@ from typing import Literal
 #: ``table`` Kamailio's notation of one table; ``word`` a free text; ``sources`` addresses that may speak;
 #: ``path`` a file; ``database`` where one is, as Kamailio writes it; ``secret`` a file that holds one, or the
 #: secret itself in the variable without ``_FILE``; ``switch`` is on where it is given; ``channel`` a channel
-#: of the bus with a content type; ``key_events`` Redis' letters for keyspace notifications.
+#: of the bus with a content type; ``size`` bytes
+#: as Redis writes them (``100mb``); ``key_events`` Redis' letters for keyspace notifications.
 Kind = Literal[
     "node",
     "node_bytes",
@@ -23,6 +24,7 @@ Kind = Literal[
     "word",
     "choice",
     "integer",
+    "size",
     "seconds",
     "sources",
     "path",

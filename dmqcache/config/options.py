@@ -213,6 +213,23 @@ OPTIONS: tuple[Option, ...] = (
         maximum=512 * 1024 * 1024,
     ),
     Option(
+        "max_memory",
+        "size",
+        "0",
+        "What the cells of this node may take together: keys, values and 420 bytes for each. The process "
+        "itself takes some 60 MB beside. 0: no bound. Each node has its own.",
+        unit="bytes, or kb, mb, gb",
+    ),
+    Option(
+        "max_memory_policy",
+        "choice",
+        "noeviction",
+        "What is done at the bound: clients' writes are refused, or cells go here and nowhere else, those "
+        "that were not used for longest (lru) or have least time left (ttl), of all or only of those with a "
+        "time to live.",
+        choices=("noeviction", "allkeys-lru", "volatile-lru", "volatile-ttl"),
+    ),
+    Option(
         "kamailio_message_bytes",
         "node_bytes",
         "",

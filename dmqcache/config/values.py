@@ -16,6 +16,7 @@ from dmqcache.config.addresses import HostPort, parse_host_port
 from dmqcache.config.option import ConfigError, Option
 from dmqcache.config.secrets import Secret
 from dmqcache.database.db_url import DbUrl
+from dmqcache.store.table.evicting import parse_size
 from dmqcache.store.table.settings import TableSettings
 
 #: An address that is switched off.
@@ -129,6 +130,12 @@ def _integer(option: Option, value: Any) -> int:
     return number
 
 
+def _size(option: Option, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("is no number of bytes, like 104857600 or 100mb")
+    return parse_size(str(value))
+
+
 def _seconds(option: Option, value: Any) -> float:
     if hasattr(value, "total_seconds"):
         value = value.total_seconds()
@@ -185,6 +192,7 @@ _CONVERT: dict[str, Callable[[Option, Any], Any]] = {
     "word": _word,
     "choice": _choice,
     "integer": _integer,
+    "size": _size,
     "seconds": _seconds,
     "sources": _sources,
     "path": _path,

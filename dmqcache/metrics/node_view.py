@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -14,6 +14,7 @@ from dmqcache.bus.node import Node, NodeStatus, Trouble
 from dmqcache.bus.peer import Peer
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.store.store import Store
+from dmqcache.store.table.evicting import Policy
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
 
@@ -72,8 +73,31 @@ class BusView(Protocol):
     def counters(self) -> BusCounters: ...
 
 
+class MemoryView(Protocol):
+    """The bound on what cells take, as far as servers and figures go."""
+
+    #: Bytes; 0: there is none.
+    limit: int
+    policy: Policy
+    #: Clients' writes are refused.
+    full: bool
+
+    @property
+    def used(self) -> int:
+        """Bytes that all cells take."""
+
+    def listen(self, told: Callable[[], None]) -> None:
+        """Call this whenever ``full`` has changed."""
+
+    def bound(self, limit: int, policy: Policy) -> None:
+        """From now on cells may take so many bytes, and this is done about it."""
+
+
 class NodeView(Protocol):
     """A node that can be looked at."""
+
+    @property
+    def memory(self) -> MemoryView: ...
 
     @property
     def tables(self) -> Mapping[str, Table]:

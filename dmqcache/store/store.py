@@ -39,6 +39,7 @@ from dmqcache.store.native.replica import Replica
 from dmqcache.store.native.with_node import Ways
 from dmqcache.store.outbox.burials import Burials
 from dmqcache.store.outbox.emptying import Emptying
+from dmqcache.store.outbox.eviction import Memory
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import Cell
@@ -108,6 +109,7 @@ class Store:
         self.waiters = self.outboxes.waiters
         self.emptying = Emptying(self._ground, self.outboxes)
         self._burials = Burials(self._ground, self.outboxes)
+        self.memory = Memory(self._ground, self.outboxes)
         self._until_collect = 0
         for settings in tables:
             self._add_table(settings, home)

@@ -19,6 +19,7 @@ from dmqcache.server.resp.cursors import Cursors
 from dmqcache.server.resp.session import Session, Shared
 from dmqcache.store.table.changes import Home
 from dmqcache.store.table.clock import Clock
+from dmqcache.store.table.evicting import Policy
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
@@ -130,6 +131,28 @@ class FakeBus:
         return 1
 
 
+@dataclass
+class FakeMemory:
+    """A bound that is held by nobody; tests say when it is full."""
+
+    limit: int = 0
+    policy: Policy = Policy.NOEVICTION
+    full: bool = False
+    used: int = 1234
+    told: list[Callable[[], None]] = field(default_factory=list)
+
+    def listen(self, told: Callable[[], None]) -> None:
+        self.told.append(told)
+
+    def bound(self, limit: int, policy: Policy) -> None:
+        self.limit, self.policy = limit, policy
+
+    def fill(self, full: bool) -> None:
+        self.full = full
+        for told in self.told:
+            told()
+
+
 class FakeNode:
     """Tables ``cache`` and ``users``; WAIT ends when a test says so."""
 
@@ -144,6 +167,7 @@ class FakeNode:
         self.told: list[tuple[str, str]] = []
         self.channels = NodeChannels(self.bus, lambda channel, body: self.told.append((channel, body)))
         self.counters = StoreCounters()
+        self.memory = FakeMemory()
         self.ready = True
         self.disk: DiskStatus | None = None
         self.peers: dict[str, Peer] = {}

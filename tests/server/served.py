@@ -23,6 +23,7 @@ from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
 from tests.peers.recordings import bodies
+from tests.server.fakes import FakeMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class ServedNode:
         self.tables = {each.name: Table(each, clock) for each in settings}
         self.bus = Bus()
         self.counters = StoreCounters()
+        self.memory = FakeMemory()
         self.ready = True
         self.disk: DiskStatus | None = None
         self.peers: dict[str, Peer] = {}

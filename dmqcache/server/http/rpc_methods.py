@@ -76,13 +76,15 @@ def methods_of(node: ServedNode, version: str) -> Mapping[str, Method]:
 
 
 def _table_methods(node: ServedNode) -> dict[str, Method]:
-    def on(work: Callable[..., Any]) -> Callable[..., Any]:
-        """``work`` with the table in the place of its name."""
+    def on(work: Callable[..., Any], grows: bool = False) -> Callable[..., Any]:
+        """``work`` with the table in the place of its name. ``grows``: it may need more memory."""
 
         def call(table_name: str, *arguments: Any) -> Any:
             table = node.tables.get(table_name)
             if table is None:
                 raise RpcError(FAILED, "No such htable")
+            if grows and node.memory.full:
+                raise RpcError(FAILED, "The memory that max_memory allows is used up")
             return work(table, *arguments)
 
         return call
@@ -103,10 +105,10 @@ def _table_methods(node: ServedNode) -> dict[str, Method]:
 
     return {
         "htable.get": Method(on(_get), ("htable", "key")),
-        "htable.sets": Method(on(_set), ("htable", "key", "value"), changes=True),
-        "htable.seti": Method(on(_set), ("htable", "key", "value:int"), changes=True),
-        "htable.setxs": Method(on(_set), ("htable", "key", "value", "expire:int"), changes=True),
-        "htable.setxi": Method(on(_set), ("htable", "key", "value:int", "expire:int"), changes=True),
+        "htable.sets": Method(on(_set, True), ("htable", "key", "value"), changes=True),
+        "htable.seti": Method(on(_set, True), ("htable", "key", "value:int"), changes=True),
+        "htable.setxs": Method(on(_set, True), ("htable", "key", "value", "expire:int"), changes=True),
+        "htable.setxi": Method(on(_set, True), ("htable", "key", "value:int", "expire:int"), changes=True),
         "htable.setex": Method(on(_expire), ("htable", "key", "expire:int"), changes=True),
         "htable.delete": Method(on(_delete), ("htable", "key"), changes=True),
         "htable.dump": Method(on(_dump), ("htable",)),

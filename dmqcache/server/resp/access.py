@@ -85,6 +85,15 @@ _WHOLE: Final[Mapping[str, str]] = {"DMQ.MATCH": "r", "DMQ.REMOVE": "w", "DMQ.SC
 _OF_TABLE: Final = frozenset({*_WHOLE, "DBSIZE", "FLUSHDB", "KEYS", "RANDOMKEY", "SCAN"})
 
 
+#: Commands that may need more memory: where there is none they are refused (Redis' flag ``denyoom``).
+GROWING: Final = frozenset(
+    {
+        *("APPEND", "BITFIELD", "BITOP", "COPY", "DECR", "DECRBY", "GETSET", "INCR", "INCRBY", "INCRBYFLOAT"),
+        *("MSET", "MSETNX", "PSETEX", "RESTORE", "SET", "SETBIT", "SETEX", "SETNX", "SETRANGE"),
+    }
+)
+
+
 def categories(command: Command) -> frozenset[str]:
     """Without ``@``."""
     flags = command.flags.split()

@@ -11,6 +11,7 @@ from dmqcache.server.resp.globs import compile_glob
 from dmqcache.server.resp.key_events import parse_letters
 from dmqcache.server.resp.reply import OK, CommandError, encode, wrong_arity
 from dmqcache.server.resp.session import Session, Shared
+from dmqcache.store.table.evicting import Policy, parse_size
 
 #: Patterns that one command may bring.
 MAX_NAMES: Final = 1000
@@ -21,8 +22,6 @@ _FIXED: Final = {
     "client-output-buffer-limit": "normal 0 0 0 slave 0 0 0 pubsub 33554432 8388608 60",
     "save": "",
     "appendonly": "no",
-    "maxmemory": "0",
-    "maxmemory-policy": "noeviction",
     "proto-max-bulk-len": "536870912",
     "timeout": "0",
 }
@@ -41,6 +40,8 @@ def _settings(shared: Shared) -> dict[str, str]:
         "databases": str(len(shared.node.tables)),
         "port": str(shared.port),
         "maxclients": str(shared.max_clients),
+        "maxmemory": str(shared.node.memory.limit),
+        "maxmemory-policy": str(shared.node.memory.policy),
         "notify-keyspace-events": shared.key_events.letters,
         "slowlog-log-slower-than": str(shared.slow_log.slower_than),
         "slowlog-max-len": str(shared.slow_log.most),
@@ -131,8 +132,24 @@ def _key_events(shared: Shared, name: str, value: str) -> Callable[[], None]:
     return lambda: shared.key_events.tell(letters)
 
 
+def _max_memory(shared: Shared, name: str, value: str) -> Callable[[], None]:
+    try:
+        limit = parse_size(value)
+    except ValueError:
+        raise _refused(name, "argument must be a memory value") from None
+    return lambda: shared.node.memory.bound(limit, shared.node.memory.policy)
+
+
+def _policy(shared: Shared, name: str, value: str) -> Callable[[], None]:
+    if value.lower() not in list(Policy):
+        raise _refused(name, f"argument(s) must be one of the following: {', '.join(Policy)}")
+    return lambda: shared.node.memory.bound(shared.node.memory.limit, Policy(value.lower()))
+
+
 _CHANGES: Final = {
     "maxclients": _max_clients,
+    "maxmemory": _max_memory,
+    "maxmemory-policy": _policy,
     "loglevel": _log_level,
     "notify-keyspace-events": _key_events,
     "slowlog-log-slower-than": _slower_than,

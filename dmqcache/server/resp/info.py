@@ -75,8 +75,11 @@ def _memory(shared: Shared) -> Section:
         "used_memory_rss": used,
         "used_memory_peak": max(used, peak),
         "used_memory_dataset": sum(table.characters for table in shared.node.tables.values()),
-        "maxmemory": 0,
-        "maxmemory_policy": "noeviction",
+        "used_memory_cells": shared.node.memory.used,
+        "maxmemory": shared.node.memory.limit,
+        "maxmemory_human": human(shared.node.memory.limit),
+        "maxmemory_policy": str(shared.node.memory.policy),
+        "maxmemory_full": int(shared.node.memory.full),
         "mem_fragmentation_ratio": "1.00",
     }
 
@@ -145,7 +148,7 @@ def _stats(shared: Shared) -> Section:
         "published_by_nodes": shared.node.bus.counters.published["in"],
         "published_lost": shared.node.bus.counters.published["lost"],
         "expired_keys": sum(one.expirations for one in tables),
-        "evicted_keys": 0,
+        "evicted_keys": sum(one.evictions for one in tables),
         "keyspace_hits": sum(one.hits for one in tables),
         "keyspace_misses": sum(one.misses for one in tables),
     }

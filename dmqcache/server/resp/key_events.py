@@ -25,6 +25,7 @@ _LETTER: Final[Mapping[Event, str]] = {
     Event.EXPIRE: "g",
     Event.PERSIST: "g",
     Event.EXPIRED: "x",
+    Event.EVICTED: "e",
     Event.FLUSH: "g",
 }
 

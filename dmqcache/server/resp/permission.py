@@ -11,6 +11,7 @@ from typing import Final
 
 from dmqcache.server.resp.access import (
     FREE,
+    GROWING,
     categories,
     channels_of,
     is_of_table,
@@ -25,6 +26,7 @@ from dmqcache.server.resp.reply import CommandError, Rejected
 from dmqcache.server.resp.session import Session, Shared
 
 NO_AUTH: Final = "NOAUTH Authentication required."
+OUT_OF_MEMORY: Final = "OOM command not allowed when used memory > 'maxmemory'."
 WRONG_PASSWORD: Final = "WRONGPASS invalid username-password pair or user is disabled."
 _NO_PASSWORD: Final = (
     "ERR AUTH <password> called without any password configured for the default user. "
@@ -76,6 +78,8 @@ def check(session: Session, command: Command, args: list[str]) -> None:
                 session.shared.tracking.read(session, key)
         if session.id in session.shared.monitors.clients and _is_about_keys(command):
             raise Rejected(_MONITORS)
+        if command.name in GROWING and session.shared.node.memory.full:
+            raise Rejected(OUT_OF_MEMORY)
         if session.only_listens and command.name not in _LISTENING:
             raise Rejected(f"ERR Can't execute '{command.name.lower()}': {_ONLY_LISTENS}")
         return

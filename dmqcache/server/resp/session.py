@@ -144,6 +144,7 @@ class Shared:
         self.pause = Pause(self.clock)
         self.monitors = Monitors(lambda any_: self._look_at_all("monitors", any_))
         self.slow_log = SlowLog(self.wall, lambda all_: self._look_at_all("slow log", all_))
+        self.node.memory.listen(lambda: self._look_at_all("memory", self.node.memory.full))
 
     def _look_at_all(self, who: str, wanted: bool) -> None:
         """Somebody wants, or does not want any more, to know of every command."""

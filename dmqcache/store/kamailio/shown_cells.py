@@ -157,6 +157,9 @@ class ShownCells:
         table, key, value = arrivals.table, cell.cname, cell.value
         held, sender = table.cells.get(key), str(node)
         is_number, asked = isinstance(value, int), inquiry is not None
+        if held is None and table.partial:
+            # It may be one that was evicted here: what the node shows is neither news nor too old.
+            return
         if held is None and not (is_number and self._is_later(table, cell)):
             # Of a text with a time, its time says whether it came after a flush.
             dated = cell.last_modified and not is_number

@@ -15,7 +15,7 @@ from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.native.native_message import Done, NativeMessage, Part, Want, encode
 from dmqcache.store.outbox.outbox import Transfer
 from dmqcache.store.outbox.outboxes import Outboxes
-from dmqcache.store.table.cell import Cell
+from dmqcache.store.table.cell import EXPIRED, Cell
 from dmqcache.store.table.leaves import LeafIndex, LeafIndexes
 from dmqcache.store.table.table import Table
 
@@ -68,7 +68,7 @@ class Donor:
                 break
 
         if want.tombstones:
-            cells.extend(table.worth_telling())
+            cells.extend(worth_telling(table))
 
         def finish() -> None:
             self._ground.counters.sync_cells["out"] += count
@@ -102,3 +102,11 @@ class Donor:
 
         body = encode(NativeMessage(done=done))
         self._channel.send(node, body, answered, timeout=5.0, fast=True)
+
+
+def worth_telling(table: Table) -> list[Cell]:
+    """The tombstones that a starting node must know. Where all cells have times, those that nobody deleted
+    die on every node by themselves."""
+    everything = not table.settings.autoexpire
+    dead = (table.cells[key] for key in table.tombstones)
+    return [cell for cell in dead if everything or not cell.flags & EXPIRED]

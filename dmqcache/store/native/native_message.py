@@ -41,6 +41,8 @@ class Summary(msgspec.Struct, gc=False, omit_defaults=True):
     #: See :class:`~dmqcache.store.table.cells.Cells`; what follows from them, ``absence.py`` says.
     forgot: Stamp = 0
     known: Stamp = 0
+    #: Cells were evicted: what is missing says nothing.
+    partial: bool = False
 
 
 class Want(msgspec.Struct, gc=False, omit_defaults=True):

@@ -50,6 +50,10 @@ class Session:
         #: Whether this node starts, and has not the whole state yet.
         self._initial = not self._ground.ready
         self._wants = Wants(with_node, next_id, self)
+        outbox = with_node.outbox()
+        #: What one of the two may have missed is looked for, whatever it costs; else only what both are
+        #: expected to hold is compared.
+        self._thorough = self._initial or outbox is None or outbox.needs_repair()
         #: Parts whose sums differ and below which is to be looked.
         self._open: deque[Place] = deque()
         self._theirs: dict[str, Summary] = {}
@@ -161,10 +165,11 @@ class Session:
         if self._round >= ROUNDS:
             self.end("repaired")
             return
-        self._round += 1
         for name in different:
             self._with.floors.tell(self._ground.tables[name], self.node)
-            self._sort_in(name, 0, 0)
+            if not self._is_left_out(name):
+                self._sort_in(name, 0, 0)
+        self._round += 1
         self._advance()
 
     def _differs(self, name: str) -> bool:
@@ -172,7 +177,16 @@ class Session:
             return False
         table, theirs = self._ground.tables[name], self._theirs[name]
         self._with.floors.hear(name, theirs.floor)
-        return theirs.root != table.digest.node(0, 0) or theirs.floor != table.floor
+        root_differs = theirs.root != table.digest.node(0, 0)
+        if not root_differs and not theirs.partial:
+            table.partial = False
+        return theirs.floor != table.floor or (root_differs and not self._is_left_out(name))
+
+    def _is_left_out(self, name: str) -> bool:
+        """Whether one of the two has evicted cells of the table: they are not brought back each few seconds.
+        Where something may have been missed they are, once."""
+        partial = self._ground.tables[name].partial or self._theirs[name].partial
+        return partial and not (self._thorough and self._round == 0)
 
     def _may_exchange(self, name: str) -> bool:
         if not self._ground.is_replicated(name):

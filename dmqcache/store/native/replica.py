@@ -176,4 +176,6 @@ def summary_of(table: Cells, parts: list[tuple[int, int]]) -> Summary:
     digest = table.digest
     sums = [digest.children(depth, index) if depth < digest.depth else [] for depth, index in parts]
     root = digest.node(0, 0) if not parts else 0
-    return Summary(table.live, table.floor, digest.depth, sums, root, table.forgot, table.known)
+    return Summary(
+        table.live, table.floor, digest.depth, sums, root, table.forgot, table.known, table.partial
+    )

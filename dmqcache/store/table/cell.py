@@ -64,6 +64,8 @@ class Cell(msgspec.Struct, gc=False):
     writer: str = ""
     #: What the cell adds to its leaf of the table's digest.
     digest: int = 0
+    #: The table's ``tick`` when it was read or written last, where memory is bounded.
+    used: int = 0
 
     def last_modified(self) -> int:
         """The version of the last change of any kind."""

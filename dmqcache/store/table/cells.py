@@ -80,6 +80,10 @@ class Cells:
         self.telling = Telling.WRITE
         #: The keys of cells that changed since whoever keeps the table on disk took them; None: nobody does.
         self.touched: dict[str, None] | None = None
+        #: Cells were evicted: what is not here others may have.
+        self.partial = False
+        #: What is used now is said to be used then.
+        self.tick = 0
         #: The greatest version of a delete that is remembered no more.
         self.forgot = 0
         #: Of a table that was read from disk and not compared with a node that is ready since: the version up
@@ -91,6 +95,7 @@ class Cells:
         cell = self.cells.get(key)
         if cell is None or cell.value is None or self._has_expired(cell):
             return None
+        cell.used = self.tick
         return cell
 
     def _has_expired(self, cell: Cell) -> bool:
@@ -154,6 +159,7 @@ class Cells:
         leaves = self._leaves
         leaves[leaf] = (leaves[leaf] + digest - cell.digest) & MASK
         cell.digest = digest
+        cell.used = self.tick
         if stamp > self._horizon:
             self._fresh[cell.key] = stamp
         touched = self.touched
@@ -275,7 +281,7 @@ class Cells:
         for cell in kept:
             del former[cell.key]
         books = self.order.emptied(APART), self.expiry.emptied(APART)
-        self.emptied = True
+        self.emptied, self.partial = True, False
         self.cells, self.live, self.characters = {}, 0, 0
         self.order, self.expiry, self.tombstones = KeyOrder(), ExpiryIndex(), Tombstones()
         self.digest = Digest(self.digest.depth)
@@ -339,19 +345,12 @@ class Cells:
         self.known = self.forgot = 0
         return len(old)
 
-    def forget(self, cells: list[Cell]) -> None:
+    def forget(self, cells: list[Cell], events: Events | None = None) -> None:
         """Forget these cells without a trace."""
         for cell in cells:
-            self._to_tombstone(cell)
+            self._to_tombstone(cell, events)
             self.tombstones.remove(cell.key)
             del self.cells[cell.key]
-
-    def worth_telling(self) -> list[Cell]:
-        """The tombstones that a starting node must know. Where all cells have times, those that nobody
-        deleted die on every node by themselves."""
-        everything = not self.settings.autoexpire
-        dead = (self.cells[key] for key in self.tombstones)
-        return [cell for cell in dead if everything or not cell.flags & EXPIRED]
 
     def pull_back(self, limit: int) -> list[Cell]:
         """Give what has a version above ``limit`` that of now, the floor too; returns the cells."""

@@ -6,6 +6,7 @@ Reads compare a cell's own time and are exact; this index only finds what nobody
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, islice
 from math import ceil
 from typing import Final
 
@@ -15,6 +16,8 @@ from dmqcache.store.table.cell import NEVER
 
 #: Seconds that are added up at once for a summary: about a millisecond's work.
 MAX_SUMMED: Final = 10_000
+#: Keys of one second that are skipped for a sample: a few microseconds.
+MAX_SKIPPED: Final = 200
 
 
 class ExpiryIndex:
@@ -43,6 +46,19 @@ class ExpiryIndex:
             bucket.pop(key, None)
             if not bucket:
                 del self._buckets[second]
+
+    def sample(self, chance: float) -> str | None:
+        """Some key with a time to live, of any second, each second as likely (``chance``: from 0 to less than
+        1). None: there is none."""
+        if not self._buckets:
+            return None
+        place = chance * len(self._buckets)
+        bucket = self._buckets.peekitem(int(place))[1]
+        return next(islice(bucket, int(place % 1 * min(len(bucket), MAX_SKIPPED)), None), None)
+
+    def soonest(self) -> Iterator[str]:
+        """The keys in the order of their seconds. Nothing may change meanwhile."""
+        return chain.from_iterable(self._buckets.values())
 
     def emptied(self, count: int) -> Iterator[None]:
         """Give the memory back, ``count`` keys at a time: none of them is due any more."""

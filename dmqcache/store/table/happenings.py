@@ -24,6 +24,8 @@ class Event(StrEnum):
     EXPIRE = "expire"
     PERSIST = "persist"
     EXPIRED = "expired"
+    #: It had to go for want of memory, here and nowhere else.
+    EVICTED = "evicted"
     #: All keys that were there are gone, here and on every node.
     FLUSH = "flushdb"
 
@@ -43,6 +45,7 @@ Events = tuple[Event, ...]
 #: A change that is none to those who listen.
 NOTHING: Final[Events] = ()
 GONE: Final[Events] = (Event.DEL,)
+EVICTED: Final[Events] = (Event.EVICTED,)
 OVER: Final[Events] = (Event.EXPIRED,)
 FLUSHED: Final[Events] = (Event.FLUSH,)
 

@@ -54,7 +54,7 @@ class KeyOrder:
             for key in self._born:
                 died.pop(key, None)
             self._born = living
-        self._tidy_at = 2 * len(died) + TIDY_DEAD
+        self._tidy_at = 2 * len(died) + max(TIDY_DEAD, len(living) // 4)
 
     def _settle(self) -> None:
         """Sort in the waiting keys."""
@@ -74,6 +74,14 @@ class KeyOrder:
         self._sorted.update(self._born[-count:])
         del self._born[-count:]
         return True
+
+    def sample(self, chance: float) -> str | None:
+        """Some key, each as likely (``chance``: from 0 to less than 1); it may be a dead one. None: there is
+        no key."""
+        place = int(chance * (len(self._born) + len(self._sorted))) - len(self._born)
+        if place < 0:
+            return self._born[place]
+        return self._sorted[place] if place < len(self._sorted) else None
 
     def emptied(self, count: int) -> Iterator[None]:
         """Give the memory back, ``count`` keys at a time: nobody lists them any more."""

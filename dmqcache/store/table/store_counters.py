@@ -48,6 +48,8 @@ class TableCounters:
     misses: int = 0
     #: Cells removed because their time was over, at a read or by the sweep.
     expirations: int = 0
+    #: Cells that went for want of memory.
+    evictions: int = 0
     #: Cells written by clients of this node; what came from others is in StoreCounters.changes.
     sets: int = 0
     #: Cells removed by clients of this node, by a delete, a pattern or a flush.

@@ -76,6 +76,7 @@ class Table(MappedCells):
             self.counters.misses += 1
             return default
         self.counters.hits += 1
+        cell.used = self.tick
         return cell.value
 
     def __getitem__(self, key: str) -> Value:
@@ -197,12 +198,20 @@ class Table(MappedCells):
             self.guard()
         cell = self.live_cell(key)
         if cell is None:
+            if self.partial and key not in self.cells:
+                self._delete_elsewhere(key)
             return False
         self._make_ours(cell)
         self._delete_cell(cell)
         self.counters.deletes += 1
         self._changed(cell)
         return True
+
+    def _delete_elsewhere(self, key: str) -> None:
+        """Delete what is not here and may have been evicted: other nodes hold it."""
+        cell = self._new_cell(checked_key(key))
+        self._delete_cell(cell, max(self.clock.version(), self.floor + 1))
+        self._changed(cell)
 
     def __delitem__(self, key: str) -> None:
         if not self.delete(key):

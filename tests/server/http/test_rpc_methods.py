@@ -227,3 +227,12 @@ def test_a_table_is_read_from_its_database_and_stored_in_it() -> None:
         assert fail(node, method, "broken") == (500, 500, "the database is down")
     listed = call(node, "htable.listTables")[0]
     assert (listed["dbtable"], listed["dbmode"]) == ("htable", 1)
+
+
+def test_a_full_node_takes_no_more_and_can_be_emptied() -> None:
+    node = ServedNode()
+    assert call(node, "htable.sets", "users", "a", "x") == "Ok. Key set to new value."
+    node.memory.fill(True)
+    for method, value in (("htable.sets", "y"), ("htable.seti", 1)):
+        assert "max_memory" in fail(node, method, "users", "a", value)[2]
+    assert call(node, "htable.delete", "users", "a") == "Ok. Key deleted."

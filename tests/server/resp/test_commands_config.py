@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from dmqcache.store.table.evicting import Policy
 from tests.server.fakes import make_session
 from tests.server.resp.saying import OK, say
 
@@ -35,3 +36,15 @@ def test_reading_is_bounded_and_keeps_the_asked_case() -> None:
     session = make_session()
     assert say(session, "CONFIG", "GET", "SAVE", "data*") == ["SAVE", "", "databases", "2"]
     assert "at most 1000" in say(session, "CONFIG", "GET", *["get"] * 1001)
+
+
+def test_the_bound_on_memory_is_read_and_set_as_in_redis() -> None:
+    session = make_session()
+    assert say(session, "CONFIG", "GET", "maxmemory*") == ["maxmemory", "0", "maxmemory-policy", "noeviction"]
+    assert say(session, "CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru") == "OK"
+    memory = session.shared.node.memory
+    assert (memory.limit, memory.policy) == (100 << 20, Policy.ALLKEYS_LRU)
+    wrong = say(session, "CONFIG", "SET", "maxmemory", "a lot")
+    assert "argument must be a memory value" in str(wrong)
+    wrong = say(session, "CONFIG", "SET", "maxmemory-policy", "allkeys-lfu")
+    assert "argument(s) must be one of the following: noeviction, allkeys-lru" in str(wrong)

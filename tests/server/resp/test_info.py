@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from dmqcache.server.resp.info import human, sections
+from dmqcache.store.table.evicting import Policy
 from tests.server.fakes import FakeNode, make_session
 from tests.server.resp.saying import say
 
@@ -42,7 +43,14 @@ def test_the_keyspace_has_what_exporters_read_and_nothing_else() -> None:
 def test_memory_is_the_process() -> None:
     memory = sections(make_session().shared)["Memory"]
     assert 1 << 20 < memory["used_memory"] <= memory["used_memory_peak"]
-    assert memory["maxmemory"] == 0
+    assert (memory["maxmemory"], memory["maxmemory_policy"], memory["maxmemory_full"]) == (0, "noeviction", 0)
+    session = make_session()
+    session.shared.node.memory.bound(100 << 20, Policy.VOLATILE_TTL)
+    memory = sections(session.shared)["Memory"]
+    assert (memory["maxmemory"], memory["maxmemory_human"]) == (100 << 20, "100.00M")
+    assert (memory["maxmemory_policy"], memory["used_memory_cells"]) == ("volatile-ttl", 1234)
+    session.shared.node.tables["cache"].counters.evictions += 3
+    assert sections(session.shared)["Stats"]["evicted_keys"] == 3
     assert sections(make_session().shared)["Server"]["process_id"] == os.getpid()
 
 

@@ -156,3 +156,21 @@ def test_users_that_are_changed_or_gone_are_closed_and_the_others_stay() -> None
     assert use(shared, make_users(None, without_app)) == 2
     assert closed == ["app", "reader"]
     assert say(sessions["admin"], "PING") == "PONG"
+
+
+def test_a_full_node_refuses_what_needs_more_memory_and_nothing_else() -> None:
+    node = FakeNode()
+    session = make_session(node)
+    say(session, "SET", "a", "x")
+    assert not session.limited
+    node.memory.fill(True)
+    for words in (("SET", "a", "y"), ("INCR", "n"), ("APPEND", "a", "y"), ("MSET", "b", "1")):
+        assert str(say(session, *words)) == "OOM command not allowed when used memory > 'maxmemory'."
+    assert say(session, "GET", "a") == "x"
+    assert say(session, "MULTI") == "OK"
+    assert "OOM" in str(say(session, "SET", "a", "y"))
+    assert "EXECABORT" in str(say(session, "EXEC"))
+    assert say(session, "DEL", "a") == 1
+    node.memory.fill(False)
+    assert not session.limited
+    assert say(session, "SET", "a", "y") == "OK"

@@ -80,3 +80,12 @@ def test_its_memory_is_given_back_some_keys_at_a_time() -> None:
         index.move(f"b{number}", NEVER, float(number))
     assert 4 <= len(list(index.emptied(10))) <= 5
     assert index.due(1e9, 100) == []
+
+
+def test_samples_and_the_soonest() -> None:
+    index = ExpiryIndex()
+    assert index.sample(0.5) is None and list(index.soonest()) == []
+    for number in range(10):
+        index.move(f"k{number}", NEVER, 20.0 - number // 2)
+    assert {index.sample(number / 100) for number in range(100)} == {f"k{number}" for number in range(10)}
+    assert set(list(index.soonest())[:2]) == {"k8", "k9"}

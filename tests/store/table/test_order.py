@@ -85,3 +85,15 @@ def test_its_memory_is_given_back_some_keys_at_a_time() -> None:
         order.add(f"b{number}")
     assert len(list(order.emptied(10))) == 2 + 3 + 1
     assert list(order.after(None)) == []
+
+
+def test_each_key_may_be_a_sample() -> None:
+    order = KeyOrder()
+    assert order.sample(0.5) is None
+    for number in range(5):
+        order.add(f"a{number}")
+    list(order.after(None))
+    for number in range(5):
+        order.add(f"b{number}")
+    found = {order.sample(number / 100) for number in range(100)}
+    assert found == {f"{letter}{number}" for letter in "ab" for number in range(5)}

@@ -1,0 +1,137 @@
+"""A bound on memory: it is held, it is said when it cannot be, and the cluster neither loses nor loops."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from dmqcache.store.outbox.eviction import LOOK_S
+from dmqcache.store.table.evicting import Policy, used_by
+from tests.store.harness import Played, Side, World, set_body, with_kamailio
+
+LIMIT = 20_000
+
+
+def filled(world: World, *hosts: str, count: int = 100, **options: float) -> list[Side]:
+    """Nodes that are equal, the first of them about to be bounded."""
+    sides = [world.side(host, **options) for host in hosts]
+    world.mesh(*sides)
+    for number in range(count):
+        sides[-1].table.set(f"k{number:03}", "x" * 50)
+    world.run(5)
+    assert {len(side.table) for side in sides} == {count}
+    return sides
+
+
+@pytest.mark.parametrize("policy", [Policy.ALLKEYS_LRU, Policy.VOLATILE_LRU, Policy.VOLATILE_TTL])
+def test_the_bound_is_held_here_and_nobody_else_loses_anything(policy: Policy) -> None:
+    world = World()
+    small, large = filled(world, "127.0.0.11", "127.0.0.12", repair_interval=5)
+    for key in list(large.table):
+        large.table.expire(key, 10_000)
+    world.run(2)
+    small.store.memory.bound(LIMIT, policy)
+    world.run(LOOK_S)
+    assert used_by(small.table) <= LIMIT < used_by(large.table)
+    assert small.table.partial and not small.store.memory.full
+    held, evicted = set(small.table), small.table.counters.evictions
+    moved = dict(small.store.counters.repair_cells)
+    # Comparisons every few seconds bring nothing back and call nothing lost.
+    world.run(300)
+    assert (set(small.table), small.table.counters.evictions) == (held, evicted)
+    assert small.store.counters.repair_cells == moved
+    assert len(large.table) == 100
+    # What is written is told as ever, both ways, and a delete of what is not here reaches the others.
+    gone = next(key for key in large.table if key not in held)
+    small.table.delete(gone)
+    small.table.set("mine", "x")
+    large.table.set("theirs", "x")
+    world.run(2)
+    assert gone not in large.table and "mine" in large.table and "theirs" in small.table
+
+
+def test_what_a_full_node_missed_is_brought_once_and_not_for_ever() -> None:
+    world = World()
+    small, large = filled(world, "127.0.0.11", "127.0.0.12", repair_interval=5, outbox_limit=10)
+    small.store.memory.bound(LIMIT, Policy.ALLKEYS_LRU)
+    world.run(2)
+    small.lose(large)
+    large.lose(small)
+    for number in range(50):
+        large.table.set(f"k{number:03}", "new")
+    world.run(2)
+    assert large.outbox(small).overflowed
+    world.mesh(small, large)
+    world.run(60)
+    assert used_by(small.table) <= LIMIT
+    assert all(small.table[key] == large.table[key] for key in small.table)
+    evicted = small.table.counters.evictions
+    world.run(300)
+    assert small.table.counters.evictions == evicted
+    assert len(large.table) == 100
+
+
+def test_a_node_that_holds_less_starts_and_is_ready() -> None:
+    world = World()
+    (large,) = filled(world, "127.0.0.12")
+    small = world.side("127.0.0.11", ready=False, repair_interval=5)
+    small.store.memory.bound(LIMIT, Policy.ALLKEYS_LRU)
+    world.mesh(small, large)
+    world.run(30)
+    assert small.store.ready
+    assert 0 < used_by(small.table) <= LIMIT and len(large.table) == 100
+
+
+def test_what_a_node_that_is_there_has_not_been_told_stays() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    other = Played(world, "127.0.0.12", ours=True)
+    side.meet(other)
+    world.run(3)
+    other.answer = lambda sent: None
+    for number in range(100):
+        side.table.set(f"k{number:03}", "x" * 50)
+    side.store.memory.bound(LIMIT, Policy.ALLKEYS_LRU)
+    world.run(LOOK_S)
+    assert len(side.table) == 100 and side.store.memory.full
+    side.lose(other)
+    world.run(2 * LOOK_S)
+    assert used_by(side.table) <= LIMIT and not side.store.memory.full
+
+
+def test_a_node_that_may_evict_nothing_says_that_it_is_full(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    told: list[bool] = []
+    memory = side.store.memory
+    memory.listen(lambda: told.append(memory.full))
+    for number in range(100):
+        side.table.set(f"k{number:03}", "x" * 50)
+    with caplog.at_level(logging.WARNING):
+        memory.bound(LIMIT, Policy.NOEVICTION)
+        world.run(1)
+        assert (len(side.table), told, memory.used) == (100, [True], used_by(side.table))
+    assert len([one for one in caplog.records if "memory is full" in one.getMessage()]) == 1
+    for number in range(90):
+        side.table.delete(f"k{number:03}")
+    side.table.collect(1000, False)
+    memory.bound(0, Policy.NOEVICTION)
+    assert told == [True, False] and memory.limit == 0
+
+
+def test_what_a_kamailio_shows_of_a_cell_that_was_evicted_is_no_news() -> None:
+    world, side, kamailio = with_kamailio("t")
+    for number in range(100):
+        kamailio.say(side, set_body(f"k{number:03}", "x" * 50))
+    side.store.memory.bound(LIMIT, Policy.ALLKEYS_LRU)
+    world.run(LOOK_S)
+    held = set(side.table)
+    assert len(held) < 100
+    gone = next(f"k{number:03}" for number in range(100) if f"k{number:03}" not in held)
+    kamailio.got.clear()
+    batch = {"cells": [{"htname": "t", "cname": gone, "type": 2, "strval": "x" * 50, "mode": 0}]}
+    kamailio.say(side, {"action": 1, **batch})
+    world.run(60)
+    assert set(side.table) <= held
+    assert not any(body.get("cname") == gone for body in kamailio.seen())
