@@ -275,7 +275,7 @@ class Kamailio(NodeProcess):
         kind = "Event: presence\r\nContent-Type: application/pidf+xml\r\n" if document else ""
         request = (
             f"{method} {uri} SIP/2.0\r\n"
-            f"Via: SIP/2.0/UDP {self.host};rport;branch=z9hG4bK{method}{user}-{cseq}\r\n"
+            f"Via: SIP/2.0/UDP {self.host};rport;branch=z9hG4bK{method}{user}{next(self._ids)}\r\n"
             f"From: <sip:{user}@{self.host}>;tag={user}\r\nTo: <sip:{user}@{self.host}>\r\n"
             f"Call-ID: {user}@phone\r\nCSeq: {cseq} {method}\r\nMax-Forwards: 70\r\n"
             f"Contact: <sip:{user}@192.0.2.7:5070>\r\nExpires: {expires}\r\n"

@@ -49,6 +49,11 @@ modparam("presence","subs_db_mode",0)
 modparam("presence","publ_cache",2)
 """
 
+SUBSCRIPTIONS = """
+modparam("presence","enable_subs_dmq",1)
+modparam("presence","enable_subs_sync_dmq",1)
+"""
+
 PRESENCE_ROUTE = """
   if(is_method("PUBLISH|SUBSCRIBE")) {
     if(!t_newtran()) { sl_reply_error(); exit; }
@@ -63,10 +68,10 @@ def calls_cfg(lifetime: int = 43_200) -> str:
     return CALLS.format(lifetime=lifetime)
 
 
-def presence_cfg(uri: str, database: Path) -> str:
+def presence_cfg(uri: str, database: Path, *, subscriptions: bool = False) -> str:
     """Module presence, what is published in memory alone; the tables that it wants to see nevertheless are
-    in a folder of text files."""
-    return PRESENCE.format(uri=uri, database=database)
+    in a folder of text files. `subscriptions`: it shares them too; from 6.1 on."""
+    return PRESENCE.format(uri=uri, database=database) + (SUBSCRIPTIONS if subscriptions else "")
 
 
 def empty_tables(release: Release) -> Path:

@@ -4,6 +4,7 @@ Just enough of RFC 3261 for that: the requests of a dialog follow its route set,
 datagram is lost on loopback. A step returns when the other telephone has seen it.
 """
 
+import contextlib
 import itertools
 import socket
 from dataclasses import dataclass, field
@@ -148,3 +149,57 @@ def _values(lines: list[str], name: str) -> list[str]:
     """The values of a header, one for each of its lines."""
     fields = (line.partition(":") for line in lines[1:])
     return [value.strip() for field_name, _, value in fields if field_name.strip().lower() == name.lower()]
+
+
+class Watcher:
+    """A telephone that watches somebody's presence: it answers each NOTIFY, and keeps its document."""
+
+    def __init__(self, host: str, server: tuple[str, int]) -> None:
+        self.host = host
+        self.server = server
+        self.documents: list[str] = []
+        self._phone = _socket(host, CALLER_PORT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._phone.close()
+
+    def subscribe(self, user: str) -> None:
+        """A SUBSCRIBE; returns when it is answered 200."""
+        lines = [
+            f"SUBSCRIBE sip:{user}@{self.server[0]} SIP/2.0",
+            f"Via: SIP/2.0/UDP {self.host}:{CALLER_PORT};branch=z9hG4bKwatch{user}",
+            "From: <sip:watcher@example.com>;tag=watcher",
+            f"To: <sip:{user}@{self.server[0]}>",
+            f"Call-ID: watch{user}@{self.host}",
+            "CSeq: 1 SUBSCRIBE",
+            f"Contact: <sip:watcher@{self.host}:{CALLER_PORT}>",
+            "Event: presence",
+            "Expires: 600",
+            "Max-Forwards: 70",
+            "Content-Length: 0",
+        ]
+        self._phone.sendto(_datagram(lines), self.server)
+        while not self._next().startswith("SIP/2.0 200 "):
+            pass
+
+    def notified(self, text: str) -> int:
+        """How many documents with `text` have come so far."""
+        self._phone.settimeout(0.1)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self._next()
+        return sum(text in document for document in self.documents)
+
+    def _next(self) -> str:
+        head, _, document = self._phone.recv(65_535).decode().partition("\r\n\r\n")
+        lines = head.split("\r\n")
+        if lines[0].startswith("NOTIFY "):
+            self.documents.append(document)
+            copied = [
+                line for line in lines[1:] if line.split(":")[0] in ("Via", "From", "To", "Call-ID", "CSeq")
+            ]
+            self._phone.sendto(_datagram(["SIP/2.0 200 OK", *copied, "Content-Length: 0"]), self.server)
+        return lines[0]

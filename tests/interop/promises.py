@@ -79,8 +79,9 @@ PROMISES: Final[Mapping[str, tuple[str, ...]]] = {
         "test_calls::test_two_hundred_calls_are_right_at_each_step_and_a_restarted_kamailio_gets_them_back",
         "test_calls::test_kamailio_nodes_of_all_releases_that_were_killed_at_once_get_all_calls_back",
     ),
-    "a restarted Kamailio gets back what was published": (
+    "a restarted Kamailio gets back what was published, and who watches": (
         "test_calls::test_a_restarted_kamailio_gets_publications_back",
+        "test_calls::test_a_restarted_kamailio_knows_again_who_watches",
     ),
     "a Kamailio without the `KDMQ` route is named": ("test_one_way::test_a_kamailio_without_the_route",),
     "one that sends from another address is named, or heard": (

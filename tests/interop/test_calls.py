@@ -22,7 +22,7 @@ from tests.interop.kamailio_calls import (
     empty_tables,
     presence_cfg,
 )
-from tests.interop.phones import Phones
+from tests.interop.phones import Phones, Watcher
 from tests.interop.releases import RELEASES
 
 pytestmark = pytest.mark.interop
@@ -91,7 +91,7 @@ def pair(line: str, tmp_path: Path) -> Iterator[tuple[DmqcacheNode, Kamailio]]:
         host,
         release=release,
         seeds=[node.uri],
-        extra_cfg=calls_cfg() + presence_cfg(f"sip:{host}:5060", database),
+        extra_cfg=calls_cfg() + presence_cfg(f"sip:{host}:5060", database, subscriptions=line == "6.1"),
         requests=CALLS_ROUTE + PRESENCE_ROUTE,
     )
     with node, kamailio:
@@ -173,6 +173,26 @@ def test_a_restarted_kamailio_gets_publications_back(pair: tuple[DmqcacheNode, K
         assert document == before[etag][0]
         assert abs(expires - before[etag][1]) <= 2
     assert "ERROR" not in kamailio.diagnosis()
+
+
+@pytest.mark.parametrize("line", ["6.1"])
+def test_a_restarted_kamailio_knows_again_who_watches(
+    pair: tuple[DmqcacheNode, Kamailio],
+) -> None:
+    node, kamailio = pair
+    with Watcher("127.0.86.21", (kamailio.host, kamailio.port)) as watcher:
+        watcher.subscribe("alice")
+        kamailio.publish("alice", "before")
+        wait_until(lambda: watcher.notified("before"), TOLD_TIMEOUT_S)
+        wait_until(lambda: _published_and_watched(node) == (1, 1), TOLD_TIMEOUT_S)
+        heard = watcher.notified("before")
+        kamailio.restart()
+        # It has both back: who watches is told anew, and has not asked for it.
+        wait_until(lambda: watcher.notified("before") > heard, TOLD_TIMEOUT_S, kamailio.diagnosis)
+
+
+def _published_and_watched(node: DmqcacheNode) -> tuple[float, float]:
+    return node.metric("dmqcache_presentities"), node.metric("dmqcache_presence_subscriptions")
 
 
 @pytest.mark.parametrize("line", ["mixed"])
