@@ -8,6 +8,7 @@ from typing import Final
 
 from dmqcache.server.resp.command import MAX_INTEGER, Command, container, parse_integer
 from dmqcache.server.resp.globs import compile_glob
+from dmqcache.server.resp.info import reset_stats
 from dmqcache.server.resp.key_events import parse_letters
 from dmqcache.server.resp.reply import OK, CommandError, encode, wrong_arity
 from dmqcache.server.resp.session import Session, Shared
@@ -45,6 +46,7 @@ def _settings(shared: Shared) -> dict[str, str]:
         "notify-keyspace-events": shared.key_events.letters,
         "slowlog-log-slower-than": str(shared.slow_log.slower_than),
         "slowlog-max-len": str(shared.slow_log.most),
+        "latency-monitor-threshold": str(shared.latency.threshold),
         "loglevel": next((word for word, number in _LEVELS.items() if number == level), "notice"),
     }
 
@@ -103,6 +105,11 @@ def _slower_than(shared: Shared, name: str, value: str) -> Callable[[], None]:
     return lambda: shared.slow_log.note_from(microseconds)
 
 
+def _latency(shared: Shared, name: str, value: str) -> Callable[[], None]:
+    milliseconds = _number(name, value, 0, MAX_INTEGER)
+    return lambda: shared.latency.note_from(milliseconds)
+
+
 def _slow_entries(shared: Shared, name: str, value: str) -> Callable[[], None]:
     most = min(_number(name, value, 0, MAX_INTEGER), MAX_SLOW_ENTRIES)
     return lambda: shared.slow_log.keep(most)
@@ -154,7 +161,15 @@ _CHANGES: Final = {
     "notify-keyspace-events": _key_events,
     "slowlog-log-slower-than": _slower_than,
     "slowlog-max-len": _slow_entries,
+    "latency-monitor-threshold": _latency,
 }
+
+
+def _reset_stats(session: Session, args: list[str]) -> bytes:
+    """What INFO counts begins at 0 again; the metrics go on."""
+    reset_stats(session.shared)
+    return OK
+
 
 COMMANDS = (
     container(
@@ -162,6 +177,7 @@ COMMANDS = (
         "Reads and changes settings.",
         (
             Command("CONFIG|GET", _get, -3, "admin", "Returns settings by name or pattern."),
+            Command("CONFIG|RESETSTAT", _reset_stats, 2, "admin", "Lets INFO's counts begin at 0."),
             Command("CONFIG|SET", _set, -4, "admin", "Changes a setting until the node stops."),
         ),
     ),

@@ -1,4 +1,4 @@
-"""MONITOR and SLOWLOG: what clients say, and what of it took long."""
+"""MONITOR, SLOWLOG, LATENCY: what clients say, what of it took long, and when."""
 
 from __future__ import annotations
 
@@ -46,6 +46,18 @@ def _reset(session: Session, args: list[str]) -> bytes:
     return OK
 
 
+def _latest(session: Session, args: list[str]) -> bytes:
+    return encode(session.shared.latency.latest(), session.resp3)
+
+
+def _history(session: Session, args: list[str]) -> bytes:
+    return encode(session.shared.latency.history(args[2]), session.resp3)
+
+
+def _forget(session: Session, args: list[str]) -> bytes:
+    return integer(session.shared.latency.reset(args[2:]))
+
+
 COMMANDS = (
     Command("MONITOR", monitor, 1, "admin", "Tells every command that clients of this node say."),
     container(
@@ -55,6 +67,15 @@ COMMANDS = (
             Command("SLOWLOG|GET", _get, -2, "admin", "Returns the newest entries, 10 or so many."),
             Command("SLOWLOG|LEN", _length, 2, "admin", "Returns how many there are."),
             Command("SLOWLOG|RESET", _reset, 2, "admin", "Forgets them."),
+        ),
+    ),
+    container(
+        "LATENCY",
+        "Tells when commands took long.",
+        (
+            Command("LATENCY|HISTORY", _history, 3, "admin", "Returns the moments of a kind."),
+            Command("LATENCY|LATEST", _latest, 2, "admin", "Returns the last moment of each kind."),
+            Command("LATENCY|RESET", _forget, -2, "admin", "Forgets some kinds, or all."),
         ),
     ),
 )

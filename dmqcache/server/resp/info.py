@@ -18,6 +18,9 @@ REDIS_VERSION: Final = "7.4.0"
 
 Section = dict[str, Any]
 
+#: Of the section Stats: how many there are now.
+_NOW: Final = frozenset({"pubsub_channels", "pubsub_patterns"})
+
 
 def sections(shared: Shared) -> dict[str, Section]:
     """Section -> name -> text or number. The names of Redis mean here what they mean there: exporters and
@@ -125,6 +128,16 @@ def _persistence(shared: Shared) -> Section:
 
 
 def _stats(shared: Shared) -> Section:
+    before = shared.stats_before
+    return {name: count - before.get(name, 0) for name, count in _counts(shared).items()}
+
+
+def reset_stats(shared: Shared) -> None:
+    """What is counted there is counted from now on (CONFIG RESETSTAT)."""
+    shared.stats_before = {name: count for name, count in _counts(shared).items() if name not in _NOW}
+
+
+def _counts(shared: Shared) -> dict[str, int]:
     counters = shared.counters
     tables = [table.counters for table in shared.node.tables.values()]
     return {

@@ -18,6 +18,8 @@ from dmqcache.server.resp.session import Answer, Session
 _UNTIMED: Final = frozenset({"EXEC"})
 #: Told before they run, as what they call is told too.
 _BEFORE: Final = frozenset({"EVAL", "EVALSHA"})
+#: Whose Redis says that the commands of a script are: address and name.
+_OF_SCRIPT: Final = ("?:0", "")
 
 
 def is_quick(command: Command) -> bool:
@@ -36,27 +38,29 @@ def timed(command: Command) -> Handler:
             answer = handler(session, args)
         finally:
             if isinstance(answer, bytes):
-                _took(session, begun, args)
+                _took(session, command, begun, args)
         if isinstance(answer, bytes) or "blocking" in command.flags:
             return answer  # who waits does nothing
-        return _to_its_end(session, begun, args, answer)
+        return _to_its_end(session, command, begun, args, answer)
 
     return handler if command.name in _UNTIMED else run
 
 
 async def _to_its_end(
-    session: Session, begun: float, args: list[str], answer: Coroutine[Any, Any, bytes]
+    session: Session, command: Command, begun: float, args: list[str], answer: Coroutine[Any, Any, bytes]
 ) -> bytes:
     """A command in steps: it takes as long as its client waits for it."""
     reply = await answer
-    _took(session, begun, args)
+    _took(session, command, begun, args)
     return reply
 
 
-def _took(session: Session, begun: float, args: list[str]) -> None:
+def _took(session: Session, command: Command, begun: float, args: list[str]) -> None:
     shared = session.shared
-    if not session.scripted:
-        shared.slow_log.took(shared.clock() - begun, args, session.address, session.name)
+    seconds = shared.clock() - begun
+    address, name = _OF_SCRIPT if session.scripted else (session.address, session.name)
+    shared.slow_log.took(seconds, args, address, name)
+    shared.latency.took("fast-command" if "fast" in command.flags else "command", seconds)
 
 
 def run_looked_at(session: Session, command: Command, args: list[str]) -> Answer:

@@ -15,6 +15,7 @@ from dmqcache.server.resp.acl import User, Users
 from dmqcache.server.resp.acl_log import AclLog
 from dmqcache.server.resp.cursors import Cursors
 from dmqcache.server.resp.key_events import KeyEvents
+from dmqcache.server.resp.latency import Latency
 from dmqcache.server.resp.monitors import Monitors
 from dmqcache.server.resp.pause import Pause
 from dmqcache.server.resp.slow_log import SlowLog
@@ -134,6 +135,9 @@ class Shared:
     pause: Pause = field(init=False)
     monitors: Monitors = field(init=False)
     slow_log: SlowLog = field(init=False)
+    latency: Latency = field(init=False)
+    #: What INFO's figures were at CONFIG RESETSTAT.
+    stats_before: dict[str, int] = field(default_factory=dict)
     #: Who wants to know of every command, see ``looking_on.py``.
     looked_at: set[str] = field(default_factory=set)
 
@@ -143,6 +147,7 @@ class Shared:
         self.tracking = Tracking(self.node.tables)
         self.pause = Pause(self.clock)
         self.monitors = Monitors(lambda any_: self._look_at_all("monitors", any_))
+        self.latency = Latency(self.wall, lambda all_: self._look_at_all("latency", all_))
         self.slow_log = SlowLog(self.wall, lambda all_: self._look_at_all("slow log", all_))
         self.node.memory.listen(lambda: self._look_at_all("memory", self.node.memory.full))
 

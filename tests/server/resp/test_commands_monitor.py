@@ -34,3 +34,15 @@ def test_a_monitor_has_no_keys_and_is_asked_once() -> None:
     for words in (["MULTI"], ["MONITOR"]):
         say(session, *words)
     assert str(say(session, "EXEC")[0]) == "ERR MONITOR isn't allowed for DENY BLOCKING client"
+
+
+def test_latencies_are_asked() -> None:
+    session = make_session()
+    session.shared.clock = iter(number * 0.05 for number in range(1000)).__next__
+    assert say(session, "CONFIG", "SET", "latency-monitor-threshold", "1") == OK
+    assert say(session, "GET", "a") is None
+    (latest,) = (one for one in say(session, "LATENCY", "LATEST") if one[0] == "fast-command")
+    assert latest[2:] == [50, 50]
+    assert [one[1] for one in say(session, "LATENCY", "HISTORY", "fast-command")] == [50]
+    assert say(session, "LATENCY", "RESET") == 2
+    assert say(session, "LATENCY", "HISTORY", "fast-command") == []

@@ -62,3 +62,16 @@ def test_sizes_for_people() -> None:
         "1.50M",
         "5120.00G",
     ]
+
+
+def test_counts_begin_at_nothing_again_and_the_metrics_go_on() -> None:
+    session = make_session()
+    for words in (["GET", "a"], ["SET", "a", "1"], ["GET", "a"], ["NOPE"]):
+        say(session, *words)
+    before = sections(session.shared)["Stats"]
+    assert (before["keyspace_hits"], before["keyspace_misses"], before["total_error_replies"]) == (1, 1, 1)
+    assert say(session, "CONFIG", "RESETSTAT") == "OK"
+    assert not any(sections(session.shared)["Stats"].values())
+    say(session, "GET", "a")
+    assert sections(session.shared)["Stats"]["keyspace_hits"] == 1
+    assert session.table.counters.hits == 2
