@@ -66,6 +66,11 @@ class NodeServers:
             http = HttpServer(node, *config.http_address, VERSION, http_doors_of(config, self._tls))
             await self._start(http, "http_address", config.http_address)
 
+        if config.rpc_socket is not None:
+            from dmqcache.server.http.rpc_socket import RpcSocket
+
+            await self._start(RpcSocket(node, config.rpc_socket, VERSION), "rpc_socket", config.rpc_socket)
+
     async def _start(self, server: Any, option: str, address: Any) -> None:
         try:
             await server.start()

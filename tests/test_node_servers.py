@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +79,22 @@ def test_a_file_that_became_wrong_keeps_what_counted_and_holds_up_no_other(
 
     asyncio.run(main())
     assert "what counted before goes on" in caplog.text and "users" in caplog.text
+
+
+def test_json_rpc_is_served_by_datagrams_of_a_unix_socket(tmp_path: Path) -> None:
+    async def main() -> None:
+        node = CacheNode(server_address=free(HOST), table="t", join_wait=0, rpc_socket=tmp_path / "rpc")
+        async with node:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asker:
+                asker.bind(str(tmp_path / "reply"))
+                asker.setblocking(False)
+                asker.sendto(
+                    b'{"jsonrpc":"2.0","method":"htable.sets","params":["t","k","v"],"id":1}',
+                    str(tmp_path / "rpc"),
+                )
+                answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(asker, 1000), 10)
+            assert json.loads(answer) == {"jsonrpc": "2.0", "result": "Ok. Key set to new value.", "id": 1}
+            assert node.table("t")["k"] == "v"
+        assert not (tmp_path / "rpc").exists()
+
+    asyncio.run(main())

@@ -90,6 +90,8 @@ class Node:
     last_seen: float | None = None
     #: Monotonic seconds: it answered one of our messages.
     last_answer: float | None = None
+    #: Messages of ours in a row that it left unanswered (Kamailio's ``fail_count``).
+    unanswered: int = 0
     #: Monotonic seconds: it last sent a start-up notification, as a Kamailio does (ours draw an instance).
     started: float | None = None
     #: Monotonic seconds when the status began.

@@ -74,6 +74,7 @@ class Config:
     allow_open: bool
     channels: tuple[tuple[str, str], ...]
     notify_keyspace_events: str | None
+    rpc_socket: Path | None
     http_address: HostPort | None
     http_token: Secret | None
     http_protect: str

@@ -50,6 +50,7 @@ class NodeOptions(TypedDict, total=False):
     allow_open: bool | str
     channel: str | Sequence[str]
     notify_keyspace_events: str
+    rpc_socket: str | Path | None
     http_address: str | None
     http_token_file: str | Path | None
     http_protect: str

@@ -91,6 +91,14 @@ SERVER_OPTIONS: tuple[Option, ...] = (
         optional=True,
     ),
     Option(
+        "rpc_socket",
+        "path",
+        "",
+        "A unix socket for JSON-RPC by datagrams, as Kamailio's jsonrpcs has it: what kamcli speaks. Who may "
+        "write to its file (mode 0600) may change everything.",
+        optional=True,
+    ),
+    Option(
         "http_address",
         "host_port",
         f"127.0.0.1:{HTTP_PORT}",

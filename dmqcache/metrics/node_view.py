@@ -48,6 +48,8 @@ class NodeRow:
     otherwise: int = 0
     #: How it stands to the bus's key: see :meth:`dmqcache.bus.bus.Bus.key_standing`.
     key: str = "-"
+    #: Messages to it in a row that were not answered.
+    unanswered: int = 0
     #: What is wrong with it one way, though it answers: kind -> words.
     troubles: Mapping[Trouble, str] = field(default_factory=dict)
 
@@ -172,6 +174,7 @@ def _row(store: Store, node: Node, software: str, lost_at: float | None) -> Node
         lost_s=None if lost_at is None else max(0.0, now - lost_at),
         withheld=_withheld(store, node),
         otherwise=len(store.compare.otherwise(node.uri)),
+        unanswered=node.unanswered,
         troubles=dict(node.trouble),
         key=store.bus.key_standing(node),
     )

@@ -169,6 +169,7 @@ class Directory:
         if answer is None:
             unheard = node.last_answer is None or node.last_answer < outcome.sent_at
             if outcome.status == 408 and unheard:
+                node.unanswered += 1
                 self._detector.unanswered(node)
             return
         self.contacts.learn(node, answer)
@@ -180,6 +181,7 @@ class Directory:
             self._detector.unanswered(node)
             return
         node.last_answer = self._runtime.now()
+        node.unanswered = 0
         self._detector.answered(node)
         if not node.active and channel not in (self.notification.channel, KNOCK_CHANNEL):
             self._verifier.caller(node)

@@ -247,6 +247,7 @@ def _node(row: NodeRow) -> dict[str, Any]:
         "status": str(row.status),
         "last_notification": 0 if seen is None else int(time.time() - seen),
         "local": int(row.local),
+        "fail_count": row.unanswered,
         "software": row.software,
         "rtt_ms": row.rtt_ms,
         "in_sync": row.in_sync,

@@ -70,10 +70,12 @@ def test_a_message_that_nobody_answers_is_looked_into_unless_the_node_answered_s
     cluster.clock.run(1)
     node.last_answer = cluster.clock.time
     directory.answered(node, "htable", old)
-    assert not asked(cluster, directory)
+    assert not asked(cluster, directory) and node.unanswered == 0
     cluster.clock.run(1)
     directory.answered(node, "htable", outcome(cluster, 408, local=True))
-    assert asked(cluster, directory)
+    assert asked(cluster, directory) and node.unanswered == 1
+    directory.answered(node, "htable", outcome(cluster, 200))
+    assert node.unanswered == 0
 
 
 def test_a_silent_and_a_refusing_endpoint_are_looked_into() -> None:

@@ -152,7 +152,9 @@ def test_bytes_that_are_no_text_go_round() -> None:
 def test_list_nodes() -> None:
     node = ServedNode()
     node.rows.append(Row("sip:[::1]:5060;transport=tcp", status="disabled", last_seen_s=None, rtt_ms=None))
+    node.rows[1] = Row("sip:127.0.0.12:5060", backlog=3, unanswered=2)
     local, other, third = call(node, "dmq.list_nodes")
+    assert [row["fail_count"] for row in (local, other, third)] == [0, 2, 0]
     assert (local["host"], local["port"], local["local"], local["status"]) == (
         "127.0.0.11",
         "5060",
