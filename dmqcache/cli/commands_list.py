@@ -202,6 +202,19 @@ def presentities(
     _records(node, "presentities", text, json, ("presentity", "event", "etag", "expires_s"))
 
 
+def watchers(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Those with it in either URI.")] = "",
+    node: NodeFlag = HERE,
+    json: JsonFlag = False,
+) -> None:
+    """List who watches what is published there: the subscriptions that Kamailio 6.1 tells.
+
+    For a pipe, between tabs and without a header: watcher, presentity, event, status, seconds until it
+    expires. With --json an object a line, with all that was told.
+    """
+    _records(node, "watchers", text, json, ("watcher", "presentity", "event", "status", "expires_s"))
+
+
 def _records(node: str, what: str, text: str, as_json: bool, columns: tuple[str, ...]) -> None:
     mode = render.choose(as_json)
     with connect(node) as client:
@@ -222,5 +235,5 @@ def _joined(value: Any) -> Any:
 
 COMMANDS = (
     *(Entry(keys), Entry(dump), Entry(load), Entry(tables), Entry(nodes), Entry(stats)),
-    *(Entry(calls), Entry(contacts), Entry(presentities)),
+    *(Entry(calls), Entry(contacts), Entry(presentities), Entry(watchers)),
 )

@@ -51,15 +51,15 @@ class PresencePeer(Mirror[Key, Record]):
 
     def each_presentity(self, text: str = "") -> Iterator[Presentity]:
         """The same, one by one; those that go meanwhile are left out."""
-        for record in self._each():
-            if isinstance(record, Presentity) and text in record.uri:
+        for record in self.each_record():
+            if isinstance(record, Presentity) and record.has(text):
                 yield record
 
     def subscriptions(self, text: str = "") -> list[Subscription]:
         """The subscriptions that have not expired; with ``text``, those with it in the URI of who watches, or
         who is watched."""
-        found = (record for record in self._each() if isinstance(record, Subscription))
-        return [record for record in found if text in record.presentity or text in record.watcher]
+        found = (record for record in self.each_record() if isinstance(record, Subscription))
+        return [record for record in found if record.has(text)]
 
     def by_event(self) -> dict[str, int]:
         """How many publications each event package has."""
@@ -73,7 +73,8 @@ class PresencePeer(Mirror[Key, Record]):
         counted = self.records.counted.items()
         return {word.removeprefix(what): count for word, count in counted if count and word.startswith(what)}
 
-    def _each(self) -> Iterator[Record]:
+    def each_record(self) -> Iterator[Record]:
+        """Publications and subscriptions as they were heard of; those that go meanwhile are left out."""
         for key in self.records.listed():
             record = self.records.get(key)
             if record is not None:

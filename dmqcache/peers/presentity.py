@@ -53,6 +53,10 @@ class Presentity:
         """When it expires: it is told in seconds from its receipt."""
         return _number(self.presentity, "recv") + _number(self.presentity, "expires")
 
+    def has(self, text: str) -> bool:
+        """Whether its presentity's URI contains ``text``."""
+        return text in self.uri
+
     def shown(self, now: float) -> dict[str, Any]:
         """As lists have it: the words, and everything that was told."""
         return {

@@ -64,6 +64,10 @@ class Subscription:
         said = self.fields.get("status")
         return _STATUSES.get(said, "active") if isinstance(said, int) else "active"
 
+    def has(self, text: str) -> bool:
+        """Whether the URI of who watches, or who is watched, contains ``text``."""
+        return text in self.presentity or text in self.watcher
+
     def over(self, now: float) -> bool:
         """Whether it has ended, or should have."""
         return self.fields.get("status") == TERMINATED or self.over_at <= now

@@ -102,6 +102,10 @@ def test_calls_and_publications(node: FakeNode, on_node: Run) -> None:
     assert [row["to"] for row in rows] == ["sip:dave@example.com", "sip:heidi@example.com"]
     assert rows[0]["fields"]["tag2"] == "callee-call2"
     assert on_node("calls", "nobody").out == ""
+    subscribed = next(body for body in bodies("6.1.5-subscriptions", "presence") if b'"action":3' in body)
+    published.hear(re.sub(rb'expires":\d+', b'expires":%d' % (began + 600), subscribed), began)
+    watched = "sip:bob@example.com\tsip:alice@127.0.0.80\tpresence\tactive\t"
+    assert on_node("watchers", "bob@").out.startswith(watched)
     assert on_node("presentities").out.startswith("sip:carol@127.0.0.80\tpresence\ta.")
     assert "<presence" in json.loads(on_node("presentities", "--json").out)["document"]
 

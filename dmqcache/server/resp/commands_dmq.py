@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from dmqcache.peers.contact import Contact
-from dmqcache.peers.dialog_call import Call
 from dmqcache.peers.dialog_peer import dialog_among
 from dmqcache.peers.presence_peer import presence_among
 from dmqcache.peers.presentity import Presentity
+from dmqcache.peers.subscription import Subscription
 from dmqcache.peers.usrloc_peer import usrloc_among
 from dmqcache.server.resp.command import ONE_KEY, Command, Options
 from dmqcache.server.resp.commands_scan import Walk
@@ -61,22 +60,38 @@ def stats(session: Session, args: list[str]) -> bytes:
 
 def calls(session: Session, args: list[str]) -> Answer:
     """DMQ.CALLS [TEXT]: the calls of the Kamailio nodes, each as a JSON object."""
-    if len(args) > 2:
-        raise wrong_arity("dmq.calls")
+    text = _text(args)
     peer = dialog_among(session.shared.node.peers)
     if peer is None:
         raise CommandError("ERR this node does not follow calls: it runs without --peer dialog")
-    return in_steps(session, _rows(session, peer.each_call(args[1] if len(args) > 1 else "")))
+    return in_steps(session, _rows(session, peer.each_call(), lambda call: call.has(text)))
 
 
 def presentities(session: Session, args: list[str]) -> Answer:
     """DMQ.PRESENTITIES [TEXT]: what is published on the Kamailio nodes, each as a JSON object."""
-    if len(args) > 2:
-        raise wrong_arity("dmq.presentities")
+    return _of_presence(session, _text(args), Presentity)
+
+
+def watchers(session: Session, args: list[str]) -> Answer:
+    """DMQ.WATCHERS [TEXT]: the subscriptions to it, each as a JSON object."""
+    return _of_presence(session, _text(args), Subscription)
+
+
+def _of_presence(session: Session, text: str, kind: type[Presentity | Subscription]) -> Answer:
     peer = presence_among(session.shared.node.peers)
     if peer is None:
         raise CommandError("ERR this node does not follow presence: it runs without --peer presence")
-    return in_steps(session, _rows(session, peer.each_presentity(args[1] if len(args) > 1 else "")))
+
+    def fits(record: Any) -> bool:
+        return isinstance(record, kind) and record.has(text)
+
+    return in_steps(session, _rows(session, peer.each_record(), fits))
+
+
+def _text(args: list[str]) -> str:
+    if len(args) > 2:
+        raise wrong_arity(args[0])
+    return args[1] if len(args) > 1 else ""
 
 
 def contacts(session: Session, args: list[str]) -> Answer:
@@ -90,10 +105,19 @@ def contacts(session: Session, args: list[str]) -> Answer:
     return in_steps(session, _rows(session, peer.each_contact(args[1] if len(args) > 1 else "")))
 
 
-def _rows(session: Session, records: Iterator[Call] | Iterator[Presentity] | Iterator[Contact]) -> Steps:
+class _Shown(Protocol):
+    """A record of a mirror."""
+
+    def shown(self, now: float) -> dict[str, Any]: ...
+
+
+def _rows(
+    session: Session, records: Iterator[_Shown], fits: Callable[[Any], bool] = lambda record: True
+) -> Steps:
     pieces = []
     for record in records:
-        pieces.append(bulk(json.dumps(record.shown(session.shared.wall()))))
+        if fits(record):
+            pieces.append(bulk(json.dumps(record.shown(session.shared.wall()))))
         yield
     yield
     return b"*%d\r\n" % len(pieces) + b"".join(pieces)
@@ -212,6 +236,7 @@ COMMANDS = (
     Command("DMQ.CALLS", calls, -1, "readonly", "The calls of the Kamailio nodes, each as JSON."),
     Command("DMQ.CONTACTS", contacts, -1, "readonly", "The contacts of the registrars, each as JSON."),
     Command("DMQ.PRESENTITIES", presentities, -1, "readonly", "What is published there, each as JSON."),
+    Command("DMQ.WATCHERS", watchers, -1, "readonly", "Who is subscribed to it, each as JSON."),
     Command("DMQ.TABLES", tables, 1, "readonly", "The tables, as JSON."),
     Command("DMQ.STATS", stats, 1, "readonly", "Figures of the node, as JSON."),
     Command("DMQ.MATCH", match, 4, "readonly", "Keys that match: regex|prefix|suffix|contains name|value."),

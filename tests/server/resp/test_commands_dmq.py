@@ -9,9 +9,10 @@ import pytest
 from dmqcache.peers.dialog_peer import DialogPeer
 from dmqcache.peers.presence_peer import PresencePeer
 from dmqcache.peers.usrloc_peer import UsrlocPeer
+from dmqcache.server.resp.command_table import execute
 from dmqcache.store.table.changes import Changes
 from tests.peers.recordings import bodies
-from tests.server.fakes import FakeNode, make_session
+from tests.server.fakes import FakeNode, FakeTime, make_session
 from tests.server.resp.saying import OK, Transcript, hold, say
 from tests.store.table.test_changes import Turns
 
@@ -143,3 +144,40 @@ def test_publications_are_told_as_json_where_they_are_followed() -> None:
     assert "<basic>open</basic>" in row["document"]
     assert say(session, "DMQ.PRESENTITIES", "nobody") == []
     assert "wrong number" in str(say(session, "DMQ.PRESENTITIES", "a", "b"))
+
+
+def test_who_watches_is_told_as_json() -> None:
+    node = FakeNode()
+    session = make_session(node)
+    assert "without --peer presence" in str(say(session, "DMQ.WATCHERS"))
+    peer = PresencePeer()
+    node.peers["presence"] = peer
+    peer.hear(
+        next(body for body in bodies("6.1.5-subscriptions", "presence") if b'"action":3' in body),
+        1_795_736_600.0,
+    )
+    (row,) = [json.loads(row) for row in say(session, "DMQ.WATCHERS", "alice@")]
+    assert (row["watcher"], row["status"]) == ("sip:bob@example.com", "active")
+    assert say(session, "DMQ.WATCHERS", "nobody") == say(session, "DMQ.PRESENTITIES") == []
+    assert "wrong number" in str(say(session, "DMQ.WATCHERS", "a", "b"))
+
+
+class Ticking(FakeTime):
+    """Each look at the clock takes a second, so that a step is over at once."""
+
+    def now(self) -> float:
+        self.seconds += 1
+        return self.seconds
+
+
+def test_a_search_among_calls_that_finds_none_gives_others_their_turn() -> None:
+    node = FakeNode(time=Ticking())
+    session = make_session(node)
+    peer = DialogPeer()
+    node.peers["dialog"] = peer
+    for body in bodies("6.1.5", "dialog", "127.0.0.82"):
+        peer.hear(body, 1_795_736_620.0)
+    reply = execute(session, ["DMQ.CALLS", "nobody"])
+    assert not isinstance(reply, bytes)
+    reply.close()
+    assert say(session, "DMQ.CALLS", "nobody") == []
