@@ -31,9 +31,10 @@ _NO_SCRIPT: Final = "NOSCRIPT No matching script. Please use EVAL."
 #: What makes no sense from within a script, or would wait.
 _NOT_IN_SCRIPTS: Final = frozenset(
     {
-        *("AUTH", "CLIENT", "DISCARD", "DMQ.BROADCAST", "DMQ.SEND", "DMQ.WATCH", "EVAL", "EVALSHA", "EXEC"),
-        *("HELLO", "MULTI", "PSUBSCRIBE", "PUNSUBSCRIBE", "QUIT", "RESET", "SCRIPT", "SELECT", "SUBSCRIBE"),
-        *("UNSUBSCRIBE", "UNWATCH", "WAIT", "WAITAOF", "WATCH"),
+        *("ACL", "AUTH", "CLIENT", "CONFIG", "DISCARD", "DMQ.BROADCAST", "DMQ.SEND", "DMQ.WATCH", "EVAL"),
+        *("EVALSHA", "EXEC", "HELLO", "LATENCY", "MONITOR", "MULTI", "PSUBSCRIBE", "PUNSUBSCRIBE", "QUIT"),
+        *("RESET", "ROLE", "SCRIPT", "SUBSCRIBE", "UNSUBSCRIBE", "UNWATCH", "WAIT", "WAITAOF"),
+        "WATCH",
     }
 )
 
@@ -87,6 +88,7 @@ class Scripts:
         if source is None:
             raise CommandError(_NO_SCRIPT)
         before = session.resp3, session.executing
+        table = session.table_name, session.table  # SELECT is for the script alone
         session.resp3, session.executing, session.scripted = False, True, True
         try:
             with self._replacing() as process:
@@ -95,6 +97,7 @@ class Scripts:
                 reply, worn = process.run(name.encode(), *said, lambda words: _called(session, words))
         finally:
             session.resp3, session.executing, session.scripted = *before, False
+            session.table_name, session.table = table
         if worn:
             self._begin_anew()
         return reply

@@ -155,3 +155,15 @@ def test_the_process_of_scripts_ends_with_its_server() -> None:
         scripts = server.shared.scripts
         assert isinstance(scripts, module.Scripts) and scripts.pid is not None
     assert scripts.pid is None
+
+
+def test_what_a_script_selects_is_selected_for_it_alone() -> None:
+    session = make_session()
+    code = "redis.call('SELECT', 'users') redis.call('SET', 'a', '1') return redis.call(ARGV[1], 'a')"
+    assert say(session, "EVAL", code, "0", "GET") == "1"
+    assert "Unknown Redis command" in str(say(session, "EVAL", code, "0", "NOPE"))
+    assert (session.table_name, say(session, "GET", "a")) == ("cache", None)
+    for barred in ("MONITOR", "CONFIG", "ACL", "LATENCY", "ROLE"):
+        assert "not allowed from script" in str(
+            say(session, "EVAL", "return redis.call(ARGV[1])", "0", barred)
+        )

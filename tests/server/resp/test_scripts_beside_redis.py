@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from dmqcache.server.resp.command_table import COMMANDS
 from tests.server.fakes import FakeNode
 from tests.server.resp.rival import Speaker, redis_server
 from tests.server.resp.test_like_redis import RealTime
@@ -93,3 +96,55 @@ def _without_place(reply: object) -> object:
     if isinstance(reply, tuple):
         return reply[1].partition(" script: ")[0]
     return reply
+
+
+def test_what_a_script_selects_is_selected_for_it_alone() -> None:
+    code = (
+        "redis.call('SELECT', ARGV[1]) redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])"
+    )
+    failing = "redis.call('SELECT', '1') return redis.call('NOPE')"
+    with redis_server() as theirs, serving(FakeNode("cache", "more", time=RealTime())) as ours:
+        pair = [Speaker(ours.address), Speaker(theirs)]
+        for words in (
+            ["EVAL", code, "1", "a", "1"],
+            ["GET", "a"],
+            ["EVAL", failing, "0"],
+            ["SET", "a", "x"],
+            ["EVAL", "return redis.call('GET', 'a')", "0"],
+            ["SELECT", "1"],
+            ["GET", "a"],
+            ["EVAL", code, "1", "a", "0"],
+            ["GET", "a"],
+        ):
+            replies = [_without_place(one.say(words)) for one in pair]
+            assert replies[0] == replies[1], words
+        for one in pair:
+            one.close()
+
+
+def test_what_no_script_may_call() -> None:
+    """All that Redis does not let it, and no more."""
+    with redis_server() as theirs:
+        speaker = Speaker(theirs)
+        barred = dict(_barred(speaker.say(["COMMAND"])))
+        speaker.close()
+    with serving(FakeNode("cache")) as ours:
+        speaker = Speaker(ours.address)
+        different = set()
+        for command in {one.name: one for one in COMMANDS.values()}.values():
+            for one in command.subcommands.values() or [command]:
+                words = one.name.split("|") + ["x"] * (abs(one.arity) - 1 - one.name.count("|"))
+                if one.name in barred and not one.name.endswith("|HELP"):
+                    script = "return redis.pcall(unpack(ARGV)).err"
+                    got = speaker.say(["EVAL", script, "0", *words])
+                    if (got == b"ERR This Redis command is not allowed from script") != barred[one.name]:
+                        different.add(one.name)
+        speaker.close()
+    assert different == set()
+
+
+def _barred(described: Any) -> Iterator[tuple[str, bool]]:
+    """Name -> whether Redis has it ``noscript``."""
+    for one in described:
+        yield one[0].decode().upper(), b"noscript" in one[2]
+        yield from _barred(one[9])
