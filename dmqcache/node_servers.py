@@ -59,6 +59,10 @@ class NodeServers:
                 key_events=config.notify_keyspace_events or "",
             )
             await self._start(server, "client_address", config.client_address)
+        elif config.client_acl_file is not None:
+            from dmqcache.client_doors import read_users
+
+            read_users(config)  # what is wrong is told now, not when clients may come in one day
         if config.http_address is not None:
             from dmqcache.client_doors import http_doors_of
             from dmqcache.server.http.routes import HttpServer

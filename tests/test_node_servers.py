@@ -98,3 +98,23 @@ def test_json_rpc_is_served_by_datagrams_of_a_unix_socket(tmp_path: Path) -> Non
         assert not (tmp_path / "rpc").exists()
 
     asyncio.run(main())
+
+
+def test_a_wrong_file_of_users_is_told_also_where_no_clients_may_come(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text("user alice nonsense\n")
+    users.chmod(0o600)
+    command = [
+        sys.executable,
+        "-m",
+        "dmqcache",
+        "serve",
+        "--server-address",
+        free(HOST),
+        "--http-address",
+        "off",
+    ]
+    command += ["--client-address", "off", "--client-acl-file", str(users)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"{users}: line 1: user alice:" in done.stderr and done.stderr.count("\n") == 1

@@ -55,6 +55,52 @@ def test_a_table_is_a_mapping_from_any_thread() -> None:
         assert not table
 
 
+def test_a_table_in_a_thread_has_all_that_a_table_has() -> None:
+    with SyncCacheNode(server_address=sip("127.0.0.88"), tables=["t"]) as node:
+        table = node.table("t")
+        table.bytes[b"a\xff"] = b"\xfe"
+        assert dict(table) == table == {"a\udcff": "\udcfe"} == table.copy()
+        assert dict(table.bytes) == {b"a\xff": b"\xfe"} and b"a\xff" in table.bytes and len(table.bytes) == 1
+        assert table.bytes.pop(b"a\xff") == b"\xfe"
+        with pytest.raises(KeyError):
+            del table.bytes[b"a\xff"]
+        with pytest.raises(TypeError, match="bytes of a table"):
+            table.bytes["text"] = b"x"  # type: ignore[index]
+        table.bytes.clear()
+        table.update(a="x", b=2)
+        assert table == node.table("t") and table != {} and table != 7
+        assert (list(table.items()), list(table.values())) == ([("a", "x"), ("b", 2)], ["x", 2])
+        assert table.popitem() == ("a", "x")
+        assert table.takes("x") and not table.takes(1 << 70)
+        with pytest.raises(ValueError):
+            table.check("", "x")
+        assert (table.name, table.settings.name) == ("t", "t")
+        assert table.delete_matching("prefix", "b") == 1
+        table["c"] = "x"
+        assert table.flush() == 1 and not table
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(table)
+
+
+def test_a_thread_waits_for_changes_until_it_closes_or_the_node_stops() -> None:
+    seen: list[Change] = []
+    with SyncCacheNode(server_address=sip("127.0.0.88"), tables=["t"]) as node:
+        table = node.table("t")
+        with table.watch("a") as changes:
+            table["a1"] = "x"
+            table["b"] = "x"
+            table["a2"] = "y"
+            assert [next(changes), next(changes)] == [Change("a1", "x"), Change("a2", "y")]
+        changes.close()
+        assert list(changes) == []
+        waiting = threading.Thread(target=lambda: seen.extend(table.watch()))
+        waiting.start()
+        wait_until(lambda: table.set("a1", "z") or seen)
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert Change("a1", "z") in seen
+
+
 def test_changes_and_kept_results() -> None:
     with SyncCacheNode(server_address=sip("127.0.0.88"), tables=["t"]) as node:
         table = node.table("t")

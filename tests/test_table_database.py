@@ -83,3 +83,8 @@ def test_serve_ends_with_code_2_and_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert f"dmqcache: {tmp_path}/none.db: there is no such file" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_url_that_names_a_folder_is_wrong_and_not_down(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="this is no file but a folder"):
+        asyncio.run(node_of(tmp_path, free("127.0.0.97"), db_url=f"sqlite:///{tmp_path}").start())

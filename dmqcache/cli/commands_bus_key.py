@@ -25,10 +25,11 @@ def key(
     action: Annotated[KeyAction, typer.Argument(help="new: make one; names: which ones a file holds.")],
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The key file.")] = None,
 ) -> None:
-    """Make a key for the bus (--bus-key-file), or name those of a file.
+    """Make a key for the bus, or name those of a file.
 
-    'key new FILE' writes a new file that only its owner can read; without FILE the key is printed.
-    'key names FILE' prints the name of each key, the signing one first: logs speak of keys by these names.
+    The file is what --bus-key-file takes. 'key new FILE' writes a new file that only its owner can read;
+    without FILE the key is printed. 'key names FILE' prints the name of each key, the signing one first: logs
+    speak of keys by these names.
     """
     if action is KeyAction.NEW:
         _new(file)

@@ -68,10 +68,11 @@ def dump(
     node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
-    """List keys, values and times to live; with --output, into a file.
+    """List keys, values and times to live, or make a backup.
 
-    For a pipe: key, value and seconds left (empty: for ever) between tabs; with --json an object a line. The
-    file has JSON lines: table, key, value and, where it has one, the Unix time at which the cell is over.
+    With --output all of it goes into a file. For a pipe: key, value and seconds left (empty: for ever)
+    between tabs; with --json an object a line. The file has JSON lines: table, key, value and, where it has
+    one, the Unix time at which the cell is over.
     """
     mode = render.choose(json)
     if output is not None:
@@ -82,7 +83,7 @@ def dump(
         if mode == "json":
             render.as_json({"cells": count, "file": str(output)})
         else:
-            render.note(f"{count} cells are in {output}", mode)
+            render.note(f"cells written to {output}: {count}", mode)
         return
     if not table:
         raise CommandFailed("name a table, or --output FILE for all of them")
@@ -111,10 +112,11 @@ def load(
     node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
-    """Write the cells of a backup into the tables of a node, of the same cluster or another one.
+    """Write the cells of a backup into the tables of a node.
 
-    Each is a write of now: it replaces what the key holds. What is over meanwhile is left out. Cut off, the
-    same command goes on where it was. Exit 1 if cells were refused, or too few nodes have it in time.
+    It may be one of the same cluster or of another. Each is a write of now: it replaces what the key holds.
+    What is over meanwhile is left out. Cut off, the same command goes on where it was. Exit 1 if cells were
+    refused, or too few nodes have it in time.
     """
     from dmqcache.cli.backup import Restore
 
@@ -168,10 +170,11 @@ def calls(
     node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
-    """List the calls of the Kamailio nodes, as a node with --peer dialog knows them.
+    """List the calls of the Kamailio nodes.
 
-    For a pipe, between tabs and without a header: Call-ID, state, from, to, age (seconds since it was
-    answered, or else began), profiles. With --json an object a line, with all that was told.
+    As a node with --peer dialog knows them. For a pipe, between tabs and without a header: Call-ID, state,
+    from, to, age (seconds since it was answered, or else began), profiles. With --json an object a line, with
+    all that was told.
     """
     _records(node, "calls", text, json, ("call_id", "state", "from", "to", "age_s", "profiles"))
 
@@ -194,10 +197,11 @@ def presentities(
     node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
-    """List what is published on the Kamailio nodes, as a node with --peer presence knows it.
+    """List what is published on the Kamailio nodes.
 
-    For a pipe, between tabs and without a header: presentity, event, entity tag, seconds until it expires.
-    With --json an object a line, with the document and all that was told.
+    As a node with --peer presence knows it. For a pipe, between tabs and without a header: presentity, event,
+    entity tag, seconds until it expires. With --json an object a line, with the document and all that was
+    told.
     """
     _records(node, "presentities", text, json, ("presentity", "event", "etag", "expires_s"))
 

@@ -24,12 +24,12 @@ def serve(
     ] = None,
     **flags: Any,
 ) -> None:
-    """Run a node until SIGTERM or Ctrl-C, or until its terminal closes.
+    """Run a node until SIGTERM or Ctrl-C.
 
-    Without any flag: one node on loopback with one table. Each option may also stand in the --config file
-    (server_address = "sip:...") and in the environment (DMQCACHE_SERVER_ADDRESS); flags win over the
-    environment, that over the file. Lists in the environment are separated by spaces or commas. Without a
-    terminal, SIGHUP has the node read keys, passwords and certificates again.
+    Or until its terminal closes. Without any flag: one node on loopback with one table. Each option may also
+    stand in the --config file (server_address = "sip:...") and in the environment (DMQCACHE_SERVER_ADDRESS);
+    flags win over the environment, that over the file. Lists in the environment are separated by spaces or
+    commas. Without a terminal, SIGHUP has the node read keys, passwords and certificates again.
     """
     from dmqcache.config import limits, logs
     from dmqcache.config.config import load

@@ -88,10 +88,10 @@ def send(
     node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
-    """Send a message to one node of the bus and print the SIP status of its answer.
+    """Send a message to one node and print the SIP status.
 
-    As Kamailio's dmq_send_message(). 200: taken; 202: nobody listens there; 404: it has no such channel; 408:
-    no answer. Exit 1 unless it was taken.
+    That of its answer. As Kamailio's dmq_send_message(). 200: taken; 202: nobody listens there; 404: it has
+    no such channel; 408: no answer. Exit 1 unless it was taken.
     """
     words = [channel, receiver, _text(body), *filter(None, [content_type])]
     with connect(node) as client:
@@ -110,9 +110,9 @@ def broadcast(
     node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
-    """Send a message to every other node of the bus and print the SIP status of each answer.
+    """Send a message to every other node of the bus.
 
-    As Kamailio's dmq_bcast_message(). Exit 1 unless a node took it.
+    Prints the SIP status of each answer. As Kamailio's dmq_bcast_message(). Exit 1 unless a node took it.
     """
     words = [channel, _text(body), *filter(None, [content_type])]
     with connect(node) as client:

@@ -25,6 +25,8 @@ from dmqcache.cli.client import Client, CommandFailed, NodeUnreachable
 from dmqcache.defaults import CLIENT_PORT, HTTP_PORT
 
 TABLE = "users"
+#: Of the table, here and on a Kamailio that joins: without one, Kamailio takes no time to live.
+AUTOEXPIRE = 3600
 #: Seconds until three nodes on one machine know each other; they need about one.
 START_S = 20.0
 #: Seconds between two looks.
@@ -55,7 +57,8 @@ class Place:
     def flags(self, places: Sequence[Place]) -> list[str]:
         """The flags of its ``dmqcache serve``; each joins through all others."""
         flags = ["--server-address", f"sip:{self.host}:{self.sip}", "--client-address", self.address]
-        flags += ["--http-address", f"{self.host}:{self.http}", "--table", TABLE, "--log-level", "warning"]
+        flags += ["--http-address", f"{self.host}:{self.http}", "--log-level", "warning"]
+        flags += ["--table", f"{TABLE}=>autoexpire={AUTOEXPIRE}"]
         for other in places:
             if other != self:
                 flags += ["--notification-address", f"sip:{other.host}:{other.sip}"]
@@ -137,9 +140,8 @@ def _show(places: Sequence[Place], nodes: Sequence[subprocess.Popen[bytes]]) -> 
             if time.perf_counter() - began > START_S:
                 raise DemoFailed("the third node never saw the set")
         milliseconds = (time.perf_counter() - began) * 1000
-        print(
-            f"set alice on {first.address}; seen on {third.address} {milliseconds:.1f} ms later: {cell.value}"
-        )
+        print(f"set alice on {first.address}; seen on {third.address} {milliseconds:.1f} ms later:")
+        print(f"  {cell.value}")
         print()
         render.table(reader.report("nodes"), "people")
     print(_next_lines(places, nodes), flush=True)
@@ -169,8 +171,9 @@ Try in another terminal:
   redis-cli -h {second.host} -p {second.client} set carol 1
   kill -9 {nodes[1].pid}; sleep 5; {dmqcache} nodes --node {first.address}
   http://{first.host}:{first.http}/ in a browser
-A Kamailio node joins with modparam("dmq", "notification_address", "sip:{first.host}:{first.sip}")
-and modparam("htable", "htable", "{TABLE}=>size=8;dmqreplicate=1;").
+A Kamailio node joins with
+  modparam("dmq", "notification_address", "sip:{first.host}:{first.sip}")
+  modparam("htable", "htable", "{TABLE}=>autoexpire={AUTOEXPIRE};dmqreplicate=1;")
 
 Ctrl-C stops the three nodes."""
 

@@ -67,9 +67,10 @@ async def _serve(node: CacheNode) -> None:
     tune_collector()
     config = node.config
     log.info(
-        "node %s started: tables %s; clients %s; http %s",
+        "node %s started: tables %s; peers %s; clients %s; http %s",
         config.server_address,
         ", ".join(node.tables),
+        ", ".join(node.peers) or "none",
         config.client_address or "off",
         config.http_address or "off",
     )

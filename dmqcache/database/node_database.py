@@ -5,7 +5,8 @@
   rows that are older than a delete must not bring a key back.
 - **Stored** (``dbmode=1`` at the stop, ``htable.store``): in one transaction, so that the rows are those of
   before or all of now; two nodes that store at once do so one after the other. A table that should have been
-  loaded and was not is never stored over its rows.
+  loaded and was not is never stored over its rows; one of which single rows could not be loaded is not at a
+  stop, as these rows would be gone: somebody must ask for that.
 - **Reloaded** (``htable.reload``): the database counts. What differs is written, what is not there is
   deleted, on all nodes; what anybody wrote meanwhile stays.
 
@@ -77,6 +78,8 @@ class NodeDatabase:
         self._lock = asyncio.Lock()
         #: Tables that are to be loaded yet: they are not stored.
         self._owed = set(self._tables)
+        #: By table, the number of rows that could not be loaded and are in the database still.
+        self._unread: dict[str, int] = {}
         self._trying: asyncio.Task[None] | None = None
 
     # -- the start ---------------------------------------------------------------------------------------
@@ -135,7 +138,7 @@ class NodeDatabase:
                     unpacker.refused.add("", line)
                 count += len(part) - len(lines)
         log.info(
-            "table %s: %d cells loaded from the database in %.1f s", name, count, time.monotonic() - began
+            "table %s: cells loaded from the database in %.1f s: %d", name, time.monotonic() - began, count
         )
 
     async def _read(self, name: str) -> AsyncIterator[tuple[list[Loaded], Unpacker]]:
@@ -152,7 +155,14 @@ class NodeDatabase:
             yield unpacker.end(), unpacker
         finally:
             await self._let_go()
-        _say_refused(name, f"rows of {layout.table} are no cells", unpacker.refused)
+        self._unread[name] = unpacker.refused.count
+        _say_refused(name, f"some rows of {layout.table} are no cells", unpacker.refused)
+        if unpacker.refused.count and _is_stored_at_stop(self._tables[name]):
+            log.warning(
+                "table %s is not stored at the stop, which would delete these rows: mend them and reload, or "
+                "let htable.store replace them",
+                name,
+            )
 
     # -- later -------------------------------------------------------------------------------------------
 
@@ -175,7 +185,7 @@ class NodeDatabase:
                         changed += table.delete(key)
                 await asyncio.sleep(0)
         self._owed.discard(name)
-        log.info("table %s reloaded from the database: %d keys changed", name, changed)
+        log.info("table %s reloaded from the database, keys that changed: %d", name, changed)
         return changed
 
     async def store(self, name: str) -> int:
@@ -199,8 +209,9 @@ class NodeDatabase:
                     if not left:
                         raise
                     await asyncio.sleep(random.uniform(0, COLLIDED_S))
-        _say_refused(name, f"cells are not stored in {layout.table}", refused)
-        log.info("table %s: %d cells stored in the database", name, count)
+        self._unread.pop(name, None)
+        _say_refused(name, f"some cells are not stored in {layout.table}", refused)
+        log.info("table %s: cells stored in the database: %d", name, count)
         return count
 
     async def _write(self, table: Table, layout: Layout, refused: Refused) -> int:
@@ -225,7 +236,7 @@ class NodeDatabase:
         try:
             async with asyncio.timeout(CLOSE_S):
                 for name, table in self._tables.items():
-                    if store and table.settings.db is not None and table.settings.db.dbmode:
+                    if store and _is_stored_at_stop(table):
                         await self._store_at_stop(name)
         except TimeoutError:
             log.error("the database does not answer: the tables' last state is not stored")
@@ -233,6 +244,8 @@ class NodeDatabase:
 
     async def _store_at_stop(self, name: str) -> None:
         try:
+            if unread := self._unread.get(name):
+                raise DatabaseError(f"rows that could not be loaded ({unread}) would be deleted")
             await self.store(name)
         except DatabaseError as error:
             log.error("table %s is not stored: %s", name, error)
@@ -249,6 +262,10 @@ class NodeDatabase:
 
     async def _let_go(self) -> None:
         await self._worker.do(self._link.close)
+
+
+def _is_stored_at_stop(table: Table) -> bool:
+    return table.settings.db is not None and bool(table.settings.db.dbmode)
 
 
 def _apply(table: Table, cell: Loaded, latest: int, refused: Refused) -> bool:
@@ -295,4 +312,4 @@ def _stored(table: Table, keys: list[str]) -> list[Stored]:
 
 def _say_refused(name: str, what: str, refused: Refused) -> None:
     if refused.count:
-        log.warning("table %s: %d %s, the first is %s", name, refused.count, what, refused.first)
+        log.warning("table %s: %s (%d), the first is %s", name, what, refused.count, refused.first)

@@ -65,6 +65,8 @@ class SqliteLink:
     def _open(self) -> sqlite3.Connection:
         if not self._path.exists():
             raise WrongDatabase(f"{self._path}: there is no such file")
+        if not self._path.is_file():
+            raise WrongDatabase(f"{self._path}: this is no file but a {_kind(self._path)}")
         self.close()
         connection = sqlite3.connect(
             self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
@@ -81,6 +83,10 @@ class SqliteLink:
             text = f"{self._path}: {one_line(error)}"
             wrong = "no such" in text or "no column" in text or error.sqlite_errorname == "SQLITE_NOTADB"
             raise (WrongDatabase if wrong else DatabaseError)(text) from None
+
+
+def _kind(path: Path) -> str:
+    return "folder" if path.is_dir() else "device or socket"
 
 
 def _quoted(name: str) -> str:

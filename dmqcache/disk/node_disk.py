@@ -53,7 +53,7 @@ class NodeDisk:
         self.status.flushed_at = time.time()
         self.status.bytes = file.size()
         seconds = time.monotonic() - began
-        log.info("%d cells read from %s in %.1f s", self.status.loaded, self._folder, seconds)
+        log.info("cells read from %s in %.1f s: %d", self._folder, seconds, self.status.loaded)
         return self._keeper.saved_ms()
 
     async def _read(self) -> DiskFile:

@@ -29,6 +29,15 @@ def test_a_node_that_is_not_there_is_one_line_and_2(run: Run) -> None:
         assert f"no node answers at {address}" in one_line(run(*command, "--node", address))
 
 
+def test_no_summary_of_a_command_is_cut_in_a_terminal_of_80_columns(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    said = run("--help").out
+    assert "broadcast" in said and "..." not in said.partition("Commands:")[2]
+
+
 def test_a_table_that_is_not_there(on_node: Run) -> None:
     assert one_line(on_node("get", "nope", "a")) == "dmqcache: no table 'nope', the tables are cache, users\n"
 

@@ -24,6 +24,8 @@ from tests.database.rows import change, rows_of, sqlite_file
 from tests.waiting import until
 
 ROWS = [("a", 0, 0, "x", 0), ("arr", 1, 0, "p", 0), ("arr", 1, 0, "q", 0), ("n", 0, 1, "5", 0)]
+#: A row that is no cell.
+ODD = "INSERT INTO htable (key_name, value_type, key_value) VALUES ('odd', 1, '12x')"
 CELLS = {"a": "x", "arr::size": 2, "arr[0]": "p", "arr[1]": "q", "n": 5}
 
 
@@ -57,6 +59,7 @@ class World:
     """A database file, and a table that is loaded from it."""
 
     def __init__(self, folder: Path, declared: str = "t=>dbtable=htable;dbmode=1", **columns: object) -> None:
+        folder.mkdir(exist_ok=True)
         self.path = folder / "k.db"
         sqlite_file(self.path, ROWS)
         settings = TableSettings.parse(declared)
@@ -108,6 +111,47 @@ def test_a_store_replaces_all_rows(tmp_path: Path) -> None:
         ("n", 0, 1, "5", 0),
         ("new", 0, 0, "\udcff", 0),
     ]
+
+
+def test_rows_that_could_not_be_loaded_are_not_deleted_by_a_stop(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(tmp_path)
+    change(world.path, ODD)
+
+    async def life(world: World, ask: bool) -> None:
+        await world.database.fill()
+        world.table.set("new", "x")
+        if ask:
+            await world.database.store("t")
+        await world.database.close(store=True)
+
+    asyncio.run(life(world, ask=False))
+    assert {row[0] for row in rows_of(world.path)} == {"a", "arr", "n", "odd"}
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "'odd'" in said[0]
+    assert said[1].startswith("table t is not stored at the stop, which would delete these rows: mend them")
+    assert said[2] == ("table t is not stored: rows that could not be loaded (1) would be deleted")
+    world = World(tmp_path / "again")
+    change(world.path, ODD)
+    asyncio.run(life(world, ask=True))
+    keys = [row[0] for row in rows_of(world.path)]
+    assert "new" in keys and "odd" not in keys, "who asks for it has been told"
+
+
+def test_rows_that_were_mended_and_reloaded_are_stored_by_the_stop(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    change(world.path, ODD)
+
+    async def life() -> None:
+        await world.database.fill()
+        change(world.path, "UPDATE htable SET key_value = '12' WHERE key_name = 'odd'")
+        await world.database.reload("t")
+        world.table.set("new", "x")
+        await world.database.close(store=True)
+
+    asyncio.run(life())
+    assert {"new", "odd"} <= {row[0] for row in rows_of(world.path)}
 
 
 def test_a_store_that_met_anothers_is_done_again_and_given_up_at_last(
@@ -296,7 +340,7 @@ def test_rows_that_are_no_cells_are_counted_in_one_line(
     )
     asyncio.run(world.database.fill())
     assert dict(world.table) == CELLS
-    assert "table t: 2 rows of htable are no cells, the first is '': the key is empty" in caplog.text
+    assert "table t: some rows of htable are no cells (2), the first is '': the key is empty" in caplog.text
 
 
 def test_the_loop_goes_on_while_much_is_loaded_and_stored(
@@ -323,7 +367,8 @@ def test_the_loop_goes_on_while_much_is_loaded_and_stored(
         return turns
 
     assert asyncio.run(scenario()) > 2 * 10_000 / node_database.STEP
-    assert "10005 cells loaded" in caplog.text and "10005 cells stored" in caplog.text
+    assert "cells stored in the database: 10005" in caplog.text
+    assert caplog.text.count(" s: 10005") == 1
 
 
 def test_the_link_is_the_urls(tmp_path: Path) -> None:

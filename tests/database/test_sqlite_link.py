@@ -47,6 +47,10 @@ def test_what_is_written_replaces_all_when_it_is_committed_and_nothing_before(tm
 def test_what_is_not_there_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(WrongDatabase, match="no such file"):
         SqliteLink(str(tmp_path / "none.db")).begin_reading("htable", COLUMNS, 0)
+    with pytest.raises(WrongDatabase, match="this is no file but a folder"):
+        SqliteLink(str(tmp_path)).begin_reading("htable", COLUMNS, 0)
+    with pytest.raises(WrongDatabase, match="this is no file but a device"):
+        SqliteLink("/dev/null").begin_reading("htable", COLUMNS, 0)
     sqlite_file(tmp_path / "k.db")
     link = SqliteLink(str(tmp_path / "k.db"))
     with pytest.raises(WrongDatabase, match="no such table: other"):

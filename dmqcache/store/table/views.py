@@ -6,7 +6,7 @@ Views hold nothing: they read and write the table that they are of.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from typing import Final
 
 from dmqcache.store.table.cell import Value
@@ -125,9 +125,11 @@ def _bytes(value: Value) -> bytes:
 class MappedCells(Watched, MutableMapping[str, Value]):
     """What a table has for being a mapping, beside what reads and writes single keys."""
 
-    #: A table is equal to itself alone: to compare what two hold, make a ``dict`` of each.
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    def __eq__(self, other: object) -> bool:
+        """As :class:`collections.abc.Mapping` defines it: whether both hold the same keys and values now, of
+        whatever kind the other mapping is. Times to live and versions do not count. So, as a dict, a table
+        has no hash."""
+        return self is other or Mapping.__eq__(self, other)
 
     def __dir__(self) -> list[str]:
         """What programs use. All else is the store's, and may change at any time."""
