@@ -184,10 +184,11 @@ def contacts(
     node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
-    """List the contacts of the registrars, as a node with --peer usrloc knows them.
+    """List the contacts of the registrars.
 
-    For a pipe, between tabs and without a header: AoR, contact, seconds until it expires, user agent, the
-    node that told it. With --json an object a line, with all that was told.
+    As a node with --peer usrloc knows them. For a pipe, between tabs and without a header: AoR, contact,
+    seconds until it expires, user agent, the node that told it. With --json an object a line, with all that
+    was told.
     """
     _records(node, "contacts", aor, json, ("aor", "contact", "expires_s", "user_agent", "node"))
 
@@ -211,10 +212,11 @@ def watchers(
     node: NodeFlag = HERE,
     json: JsonFlag = False,
 ) -> None:
-    """List who watches what is published there: the subscriptions that Kamailio 6.1 tells.
+    """List who watches what is published there.
 
-    For a pipe, between tabs and without a header: watcher, presentity, event, status, seconds until it
-    expires. With --json an object a line, with all that was told.
+    These are the subscriptions that Kamailio 6.1 tells. For a pipe, between tabs and without a header:
+    watcher, presentity, event, status, seconds until it expires. With --json an object a line, with all that
+    was told.
     """
     _records(node, "watchers", text, json, ("watcher", "presentity", "event", "status", "expires_s"))
 

@@ -159,7 +159,7 @@ def _enter_plain(table: Cells, rows: Iterable[KeptRow]) -> list[KeptRow]:
     does for one cell is done here in line: a million of them shall take seconds. The digest has room for
     all."""
     cells, floor = table.cells, table.floor
-    shift, leaves = table._shift, table._leaves
+    shift, leaves, horizon = table._shift, table._leaves, table._horizon
     born: list[str] = []
     others: list[KeptRow] = []
     characters = 0
@@ -187,6 +187,8 @@ def _enter_plain(table: Cells, rows: Iterable[KeptRow]) -> list[KeptRow]:
         leaf = hashed >> shift
         leaves[leaf] = (leaves[leaf] + digest) & MASK
         born.append(key)
+        if version > horizon:
+            table.note(key, version)
         characters += len(key) + len(value)
     table.live += len(born)
     table.characters += characters

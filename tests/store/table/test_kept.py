@@ -101,6 +101,16 @@ def test_only_cells_that_are_nothing_else_go_without_a_row_of_their_own() -> Non
     assert len(part) == 6
 
 
+def test_what_is_newer_than_a_flush_outlives_it_also_if_it_came_from_disk() -> None:
+    """The clock was set back while the node was off."""
+    table, hands = make_table()
+    later = table.clock.version() + (5_000 << 16)
+    rows = [KeptRow(key, "x", later + at, 0, 0, 0, None) for at, key in enumerate(("old", "new", "newer"))]
+    restore(table, rows, hands.now(), TIME_MS, TIME_MS)
+    table.raise_floor(later)
+    assert dict(table) == {"new": "x", "newer": "x"}
+
+
 def test_as_many_as_make_the_digest_deeper_are_as_if_each_had_been_written() -> None:
     table, _ = make_table()
     for number in range(5_000):
