@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 
 #: Steps of the way back between two moments at which others may get their turn.
 PIECE: Final = 500
+#: Places of a mask that are found at once; a multiple of 8.
+MASK_PIECE: Final = 1 << 15
 #: Bytes of masks that are kept: what is beyond is made anew for each row.
 KEPT_MASKS: Final = 1 << 20
 
@@ -32,15 +34,23 @@ class _Masks:
         self._backwards = data[::-1]
         self._kept: dict[int, int] = {}
 
-    def of(self, byte: int) -> int:
+    def of(self, byte: int) -> Generator[None, None, int]:
         mask = self._kept.get(byte)
         if mask is None:
-            digits = bytearray(b"0" * 256)
-            digits[byte] = ord("1")
-            mask = int(self._backwards.translate(digits), 2)
+            mask = yield from self._made(byte)
             if (len(self._kept) + 1) * len(self._backwards) <= 8 * KEPT_MASKS:
                 self._kept[byte] = mask
         return mask
+
+    def _made(self, byte: int) -> Generator[None, None, int]:
+        digits = bytearray(b"0" * 256)
+        digits[byte] = ord("1")
+        written, parts = self._backwards.translate(digits), []
+        for end in range(len(written), 0, -MASK_PIECE):
+            part = int(written[max(0, end - MASK_PIECE) : end], 2)
+            parts.append(part.to_bytes(MASK_PIECE // 8, "little"))
+            yield
+        return int.from_bytes(b"".join(parts), "little")
 
 
 class Search:
@@ -62,7 +72,7 @@ class Search:
         for place, byte in enumerate(self._rows):
             if not place % self._stride:
                 self._kept.append(row)
-            match = row & self._masks.of(byte)
+            match = row & (yield from self._masks.of(byte))
             row = ((row + match) | (row - match)) & self._full
             yield
         return len(self._bits) - row.bit_count()
@@ -97,7 +107,7 @@ class Search:
         row, size = self._kept[start // self._stride], (len(self._bits) + 7) // 8
         found = []
         for byte in self._rows[start:end]:
-            match = row & self._masks.of(byte)
+            match = row & (yield from self._masks.of(byte))
             total = row + match
             # Where the length is greater than in the row before.
             grown = (row ^ match ^ total) >> 1

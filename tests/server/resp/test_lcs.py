@@ -53,5 +53,6 @@ def test_it_is_that_of_the_table(a: bytes, b: bytes) -> None:
 
 def test_masks_that_are_not_kept_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEPT_MASKS", 0)
+    monkeypatch.setattr(module, "MASK_PIECE", 32)
     a, b = b"abcabba" * 20, b"cbabac" * 30
     assert found(a, b) == by_table(a, b)
