@@ -26,7 +26,7 @@ APART_S = 8.0
 JITTER_S = 0.1
 #: What a node is told just before it is told to leave, and how many seconds before.
 LAST_WORDS = ("k0", "k1", "k2", "k3")
-LAST_WORDS_S = 0.0002
+LAST_WORDS_S = 0.0
 #: Milliseconds by which clocks that NTP keeps may differ.
 SANE_SKEW_MS = 400
 #: Milliseconds by which a clock that nobody keeps may be wrong.
