@@ -11,11 +11,13 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, Final
 
 from dmqcache.cli.client import Cell, Client, CommandFailed
 from dmqcache.cli.progress import Progress
+from dmqcache.cli.rdb_file import RdbFile, is_rdb
 
 #: What the first line says.
 FORM: Final = {"dmqcache": "backup", "form": 1}
@@ -133,6 +135,9 @@ class Restore:
     def run(self) -> None:
         """Load what is not loaded yet."""
         try:
+            if is_rdb(self._file):
+                self._run_rdb()
+                return
             size = self._file.stat().st_size
             with self._file.open("rb") as held:
                 _read(self._file, 1, held.readline())
@@ -145,6 +150,20 @@ class Restore:
         except OSError as error:
             raise CommandFailed(f"{error.filename or self._file}: {error.strerror}") from None
         self._mark.unlink(missing_ok=True)
+
+    def _run_rdb(self) -> None:
+        """Load the strings of a Redis' file. Cut off, it begins anew: what is there is written once more."""
+        rdb = RdbFile(self._file)
+        with Progress("cells", 0, 0) as progress:
+            done = 0
+            for _, rows in groupby(_numbered(rdb.rows()), key=lambda row: row[0]):
+                part = [row for _, row in rows]
+                self._load(part)
+                done += len(part)
+                progress.at(done)
+        if rdb.others:
+            self.refused.append(f"{self._file}: keys that hold no string, left out: {rdb.others}")
+            self._refused += rdb.others
 
     def _noted(self, held: IO[bytes]) -> tuple[int, int]:
         """Byte and line at which to go on."""
@@ -222,6 +241,12 @@ class Restore:
         else:
             words.append("FOREVER")
         return words
+
+
+def _numbered(rows: Iterator[dict[str, Any]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+    """Rows with the part that they belong to: of one table, and not too many."""
+    for number, row in enumerate(rows):
+        yield (row["table"], number // LOAD_CELLS), row
 
 
 def _word(client: Client) -> str:

@@ -98,7 +98,7 @@ def dump(
 
 
 def load(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What 'dmqcache dump --output' has written.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup, or a Redis' dump.rdb.")],
     table: Annotated[str, typer.Option(metavar="TABLE", help="Only the cells of this table.")] = "",
     into: Annotated[str, typer.Option(metavar="TABLE", help="Into this table, whatever theirs was.")] = "",
     missing: Annotated[bool, typer.Option("--missing", help="Leave alone what keys there are.")] = False,
@@ -114,7 +114,8 @@ def load(
 ) -> None:
     """Write the cells of a backup into the tables of a node.
 
-    It may be one of the same cluster or of another. Each is a write of now: it replaces what the key holds.
+    It may be one of the same cluster or of another. Of a Redis' dump.rdb the strings are taken, with --table
+    as the number of its database and --into. Each is a write of now: it replaces what the key holds.
     What is over meanwhile is left out. Cut off, the same command goes on where it was. Exit 1 if cells were
     refused, or too few nodes have it in time.
     """
