@@ -112,13 +112,14 @@ PEER_EXPORTS: Final[tuple[Export, ...]] = (
     Export(
         "dmqcache_contact_changes",
         "counter",
-        "Contacts that were registered, refreshed, and removed by a registrar.",
+        "Contacts that were registered, refreshed, removed, and told again to who had missed it.",
         ("change",),
         _of_contacts(
             lambda peer: [
                 (("registered",), peer.registrations),
                 (("refreshed",), peer.refreshes),
                 (("removed",), peer.removals),
+                (("told_again",), peer.told_again),
             ]
         ),
     ),

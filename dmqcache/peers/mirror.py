@@ -131,12 +131,13 @@ class Mirror(Peer, Generic[K, R]):
 
     # -- giving, and time --------------------------------------------------------------------------------
 
-    def _give(self, node: Node) -> None:
-        """Tell ``node`` everything. One that asks again begins anew: it has been restarted."""
+    def _give(self, node: Node, bodies: Iterator[bytes] | None = None) -> None:
+        """Tell ``node`` everything, or these bodies. One that asks again begins anew: it has been
+        restarted."""
         before = self._givings.get(node.uri)
         if before is not None:
             before.end()
-        giving = self._givings[node.uri] = _Giving(self, node)
+        giving = self._givings[node.uri] = _Giving(self, node, bodies)
         giving.go_on()
 
     def given(self, giving: _Giving) -> None:
@@ -168,12 +169,12 @@ class Mirror(Peer, Generic[K, R]):
 
 
 class _Giving:
-    """Everything for one node, a few messages at a time."""
+    """Everything for one node, or a part of it, a few messages at a time."""
 
-    def __init__(self, mirror: Mirror[Any, Any], node: Node) -> None:
+    def __init__(self, mirror: Mirror[Any, Any], node: Node, bodies: Iterator[bytes] | None) -> None:
         self.node = node
         self._mirror = mirror
-        self._bodies: Iterator[bytes] | None = mirror.bodies(node)
+        self._bodies: Iterator[bytes] | None = mirror.bodies(node) if bodies is None else bodies
         self._under_way = 0
 
     def end(self) -> None:

@@ -1,8 +1,8 @@
 """The ``usrloc`` channel's peer: the contacts of all registrars, as ``--peer usrloc`` has them.
 
-A mirror and a donor: it asks, and tells contacts to who asks. It never makes a contact, refreshes one, or
-removes one that no registrar has removed. What a message means is ``usrloc_wire.py``'s, what becomes of a
-contact, ``contact.py``'s.
+A mirror and a donor: it asks, and tells contacts to who asks or lacks them (``usrloc_healing.py`` says when).
+It never makes a contact, refreshes one, or removes one that no registrar has removed. What a message means
+is ``usrloc_wire.py``'s, what becomes of a contact, ``contact.py``'s.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from dmqcache.bus.node import Node
-from dmqcache.bus.peer import Message, Peer, Reply
+from dmqcache.bus.peer import Message, Peer, Reply, Response
+from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.peers.contact import Contact, key_of, told
 from dmqcache.peers.json_fields import Fields
-from dmqcache.peers.mirror import MAX_GIVEN_BYTES, Mirror
+from dmqcache.peers.mirror import CONTENT_TYPE, MAX_GIVEN_BYTES, Mirror
+from dmqcache.peers.usrloc_healing import UsrlocHealing
 from dmqcache.peers.usrloc_wire import (
     SYNC_BODY,
     UsrlocAction,
@@ -34,7 +36,10 @@ Heard = Callable[[Contact | None, Contact | None], None]
 class UsrlocPeer(Mirror[str, Contact]):
     """The contacts. ``contacts()`` is what is known of now."""
 
-    __slots__ = ("_aors", "_listeners", "_sender", "refreshes", "registrations", "removals")
+    __slots__ = (
+        *("_aors", "_healing", "_listeners", "_sender", "_up"),
+        *("refreshes", "registrations", "removals", "told_again"),
+    )
 
     sync_body = SYNC_BODY
 
@@ -43,7 +48,12 @@ class UsrlocPeer(Mirror[str, Contact]):
         #: Address of record -> the keys of its contacts.
         self._aors: dict[str, dict[str, None]] = {}
         self._listeners: list[Heard] = []
-        self._sender = ""
+        self._sender: Node | None = None
+        self._healing = UsrlocHealing(self)
+        #: Who is there.
+        self._up: dict[NodeURI, Node] = {}
+        #: Contacts, and removals, that nodes were told as they had not heard them.
+        self.told_again = 0
         #: Contacts that were registered, refreshed, and removed by a registrar, since this node runs.
         self.registrations = 0
         self.refreshes = 0
@@ -84,8 +94,25 @@ class UsrlocPeer(Mirror[str, Contact]):
     # -- a mirror's --------------------------------------------------------------------------------------
 
     def handle(self, message: Message) -> Reply:
-        self._sender = "" if message.node is None else str(message.node.uri)
+        self._sender = message.node
         return super().handle(message)
+
+    def on_node_up(self, node: Node) -> None:
+        self._up[node.uri] = node
+        self._healing.up(node)
+        self.ask(node)
+        if node.uri in self._asking:
+            self._asking.discard(node.uri)
+            self._give(node)
+
+    def on_node_down(self, node: Node) -> None:
+        super().on_node_down(node)
+        self._up.pop(node.uri, None)
+        self._healing.down(node)
+
+    def on_node_left(self, node: Node) -> None:
+        super().on_node_left(node)
+        self._healing.left(node)
 
     def hear(self, body: bytes, now: float) -> bool:
         words = read_usrloc(body)
@@ -94,6 +121,8 @@ class UsrlocPeer(Mirror[str, Contact]):
             self.counts.words[word.action.name.lower()] += 1
             if word.action is UsrlocAction.SYNC:
                 asks = True
+                if self._sender is not None:
+                    self._healing.asks(self._sender)
             elif word.action is UsrlocAction.REMOVE:
                 self._remove(word, now)
             else:
@@ -103,8 +132,13 @@ class UsrlocPeer(Mirror[str, Contact]):
     def _update(self, word: UsrlocWord, now: float) -> None:
         key = key_of(word.fields)
         before = self.records.get(key)
-        after = told(before, word, self._sender)
-        if after.over_at <= now or (before is None and self._was_removed(key, after)):
+        after = told(before, word, "" if self._sender is None else str(self._sender.uri))
+        removed = self._removed(key, after) if before is None else None
+        if self._sender is not None and after.over_at > now:
+            modified = word.fields.get("last_modified")
+            assert isinstance(modified, int)
+            self._healing.shows(self._sender.uri, key, modified, removed, after is not before)
+        if after.over_at <= now or removed is not None:
             self.counts.refused["late"] += 1
         elif after is not before:
             self.records.put(key, after, now, after.over_at)
@@ -124,18 +158,66 @@ class UsrlocPeer(Mirror[str, Contact]):
         if self.records.remove(key, word.fields, now) is not None:
             self.removals += 1
 
-    def _was_removed(self, key: str, contact: Contact) -> bool:
+    def _removed(self, key: str, contact: Contact) -> Fields | None:
+        """With which fields a registrar has removed a contact, if that was not before this word of it."""
         removed = self.records.removed(key)
-        modified = removed.get("last_modified") if isinstance(removed, Mapping) else None
-        return isinstance(modified, int) and contact.last_modified <= modified
+        if not isinstance(removed, Mapping):
+            return None
+        modified = removed.get("last_modified")
+        return removed if isinstance(modified, int) and contact.last_modified <= modified else None
+
+    # -- what healing needs ------------------------------------------------------------------------------
+
+    def known(self) -> list[str]:
+        return self.records.listed()
+
+    def contact(self, key: str) -> Contact | None:
+        found = self.records.get(key)
+        return found if found is not None and found.over_at > self.now else None
+
+    def ask(self, node: Node) -> None:
+        def answered(response: Response) -> None:
+            if response.status == 404 or response.local:
+                self._healing.has_no_channel(node)
+
+        if self.bus is not None:
+            self.bus.send_message(self, SYNC_BODY, node.uri, content_type=CONTENT_TYPE, on_response=answered)
+
+    def tell(self, node: Node, keys: list[str]) -> None:
+        if node.uri not in self._givings:  # else it is being told everything
+            self.told_again += len(keys)
+            self._give(node, self._bodies(node, keys))
+
+    def tell_others(self, node: Node, keys: list[str]) -> None:
+        for other in self._up.values():
+            if other.uri != node.uri:
+                self.tell(other, keys)
+
+    def tell_removed(self, node: Node, removed: list[Fields]) -> None:
+        self.told_again += len(removed)
+        self._give(node, (write_contact(fields, UsrlocAction.REMOVE) for fields in removed))
+
+    def follow(self, key: str, node: Node) -> None:
+        found = self.records.remove(key, {}, self.now)
+        if found is None or self.bus is None:
+            return
+        self.records.remove(key, found.fields, self.now)
+        self.removals += 1
+        body = write_contact(found.fields, UsrlocAction.REMOVE)
+        self.bus.bcast_message(self, body, content_type=CONTENT_TYPE, exclude=node.uri)
+
+    # -- what is given -----------------------------------------------------------------------------------
 
     def bodies(self, node: Node) -> Iterator[bytes]:
-        """All contacts, many in a message; those with ``xavps`` by themselves, to who knows such."""
+        return self._bodies(node, self.records.listed())
+
+    def _bodies(self, node: Node, keys: list[str]) -> Iterator[bytes]:
+        """Contacts, many in a message; those with ``xavps`` by themselves, to who knows such."""
         alone = node.ours or bool(_KNOWS_XAVPS.match(node.user_agent))
         kept: list[str] = []
 
         def plain() -> Iterator[Fields]:
-            for contact in self.each_contact():
+            for contact in filter(None, map(self.contact, keys)):
                 if alone and "xavps" in contact.fields:
                     kept.append(key_of(contact.fields))
                     continue

@@ -101,6 +101,7 @@ def test_late_words_change_nothing(stage: Stage, peer: UsrlocPeer) -> None:
 
 
 def test_who_asks_gets_everything_that_lives(stage: Stage, peer: UsrlocPeer) -> None:
+    stage.run(10)  # The Kamailio has been looked at.
     said = [contact(stage, f"user{number}") for number in range(400)]
     for one in said:
         peer.hear(json.dumps(one).encode(), stage.wall)

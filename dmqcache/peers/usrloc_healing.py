@@ -1,0 +1,211 @@
+"""Registrars that were cut off agree again: what one lacks it is told, what was removed is removed there too.
+
+A node that comes up is asked for all its contacts (by the peer), and shows them. When it has fallen silent:
+
+- what it shows though a registrar has removed it, it is told once more that it was removed;
+- what it lacks of its own, though it was not restarted, it has removed while nobody heard it: after a second
+  look has shown the same, that is followed, and told to the others;
+- what else it lacks, or has of before a refresh, it is told, some seconds later: by then removals that others
+  know have come here. Then the others are told what it had of its own that was not known here.
+
+Owns the looks. Which contacts there are, and their messages, are ``usrloc_peer.py``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final, Protocol
+
+from dmqcache.bus.node import Node
+from dmqcache.bus.runtime import Runtime
+from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.peers.contact import Contact
+from dmqcache.peers.json_fields import Fields
+
+#: Seconds of silence after which a node has shown all: a lost message comes again after T1 (0.5 s), and
+#: after 1.5 s.
+QUIET_S: Final = 2.0
+#: Seconds between two glances at whether it is silent.
+GLANCE_S: Final = 0.5
+#: Seconds until a node is told what it lacks.
+TELL_S: Final = 3.0
+#: Contacts that are compared in one step, about a millisecond.
+STEP: Final = 1000
+
+
+class HealedPeer(Protocol):
+    """What the looks need of the peer."""
+
+    @property
+    def runtime(self) -> Runtime | None: ...
+
+    def known(self) -> list[str]:
+        """The keys of all contacts."""
+
+    def contact(self, key: str) -> Contact | None:
+        """One that has not expired."""
+
+    def ask(self, node: Node) -> None:
+        """Ask for all contacts."""
+
+    def tell(self, node: Node, keys: list[str]) -> None:
+        """Tell a node these contacts."""
+
+    def tell_others(self, node: Node, keys: list[str]) -> None:
+        """Tell all nodes but this one these contacts."""
+
+    def tell_removed(self, node: Node, removed: list[Fields]) -> None:
+        """Tell a node that a registrar has removed these."""
+
+    def follow(self, key: str, node: Node) -> None:
+        """A registrar has removed a contact without being heard: it goes, and all other nodes are told."""
+
+
+@dataclass(slots=True)
+class _Look:
+    """What one node shows."""
+
+    node: Node
+    heard: float
+    #: Key -> when that contact was refreshed last, as the node knows it.
+    shown: dict[str, int] = field(default_factory=dict)
+    #: What it shows that was removed.
+    removed: dict[str, Fields] = field(default_factory=dict)
+    #: What it shows that was not known here, or not of that refresh.
+    news: list[str] = field(default_factory=list)
+    #: What it lacked of its own at the first look; None: there was none yet.
+    lacked: set[str] | None = None
+
+
+class UsrlocHealing:
+    """The looks of one peer."""
+
+    def __init__(self, peer: HealedPeer) -> None:
+        self._peer = peer
+        self._looks: dict[NodeURI, _Look] = {}
+        #: Who was there and was lost, and who has begun anew since.
+        self._lost: set[NodeURI] = set()
+        self._anew: set[NodeURI] = set()
+
+    def up(self, node: Node) -> None:
+        """A node was asked for everything."""
+        if self._peer.runtime is not None:
+            look = self._looks[node.uri] = _Look(node, self._peer.runtime.now())
+            self._later(GLANCE_S, look, self._glance)
+
+    def down(self, node: Node) -> None:
+        """A node is lost, or has left."""
+        self._looks.pop(node.uri, None)
+        self._lost.add(node.uri)
+        self._anew.discard(node.uri)
+
+    def has_no_channel(self, node: Node) -> None:
+        """A node cannot be asked."""
+        self._looks.pop(node.uri, None)
+
+    def left(self, node: Node) -> None:
+        """A node is forgotten."""
+        self.down(node)
+        self._lost.discard(node.uri)
+
+    def asks(self, node: Node) -> None:
+        """A node asks for everything, as a Kamailio does when it starts."""
+        self._anew.add(node.uri)
+
+    def shows(self, node: NodeURI, key: str, modified: int, removed: Fields | None, news: bool) -> None:
+        """A node tells a contact. ``removed``: a registrar has removed it, with these fields. ``news``: it
+        was not known here like this."""
+        look = self._looks.get(node)
+        if look is None or self._peer.runtime is None:
+            return
+        look.heard = self._peer.runtime.now()
+        look.shown[key] = modified
+        if removed is not None:
+            look.removed[key] = removed
+        elif news and node in self._lost:
+            look.news.append(key)
+
+    # -- one look ----------------------------------------------------------------------------------------
+
+    def _glance(self, look: _Look) -> None:
+        assert self._peer.runtime is not None
+        if self._peer.runtime.now() - look.heard < QUIET_S:
+            self._later(GLANCE_S, look, self._glance)
+            return
+        if look.removed:
+            self._peer.tell_removed(look.node, list(look.removed.values()))
+            look.removed.clear()
+        self._in_steps(look, self._lacking_of_its_own(look), lambda keys: self._second(look, keys))
+
+    def _lacking_of_its_own(self, look: _Look) -> Iterator[str]:
+        uri = look.node.uri
+        if look.node.ours or uri not in self._lost or uri in self._anew:
+            return
+        for key in self._peer.known():
+            contact = self._peer.contact(key)
+            own = contact is not None and contact.node == str(uri) and key not in look.shown
+            yield key if own else ""
+
+    def _second(self, look: _Look, lacking: list[str]) -> None:
+        """What lacks twice was removed there; what lacks once, is asked for once more."""
+        if look.lacked is None and lacking:
+            look.lacked = set(lacking)
+            assert self._peer.runtime is not None
+            look.heard = self._peer.runtime.now()
+            self._peer.ask(look.node)
+            self._later(GLANCE_S, look, self._glance)
+            return
+        for key in lacking:
+            if look.lacked is not None and key in look.lacked:
+                self._peer.follow(key, look.node)
+        self._later(TELL_S, look, self._tell)
+
+    def _tell(self, look: _Look) -> None:
+        """Who began anew has been told everything, as it asked."""
+        self._lost.discard(look.node.uri)
+        if look.news:
+            self._peer.tell_others(look.node, look.news)
+        if look.node.uri in self._anew:
+            self._anew.discard(look.node.uri)
+            del self._looks[look.node.uri]
+            return
+        if look.removed:
+            self._peer.tell_removed(look.node, list(look.removed.values()))
+        self._in_steps(look, self._older_there(look), lambda keys: self._told(look, keys))
+
+    def _older_there(self, look: _Look) -> Iterator[str]:
+        for key in self._peer.known():
+            contact = self._peer.contact(key)
+            older = contact is not None and look.shown.get(key, -1) < contact.last_modified
+            yield key if older else ""
+
+    def _told(self, look: _Look, keys: list[str]) -> None:
+        if keys:
+            self._peer.tell(look.node, keys)
+        del self._looks[look.node.uri]
+
+    # -- time --------------------------------------------------------------------------------------------
+
+    def _later(self, seconds: float, look: _Look, then: Callable[[_Look], None]) -> None:
+        def go_on() -> None:
+            if self._looks.get(look.node.uri) is look:
+                then(look)
+
+        assert self._peer.runtime is not None
+        self._peer.runtime.call_later(seconds, go_on)
+
+    def _in_steps(self, look: _Look, keys: Iterator[str], then: Callable[[list[str]], None]) -> None:
+        """Collect the keys that are none of "", a bounded number in one step."""
+        found: list[str] = []
+
+        def step(_look: _Look) -> None:
+            some = list(islice(keys, STEP))
+            found.extend(filter(None, some))
+            if some:
+                self._later(0.0, look, step)
+            else:
+                then(found)
+
+        step(look)

@@ -1,0 +1,170 @@
+"""Registrars that were cut off: what each is told, and what is followed, once it is back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dmqcache.bus.node import Node
+from dmqcache.peers.usrloc_peer import UsrlocPeer
+from tests.bus.virtual import kamailio
+from tests.peers.stage import HERE, THERE, Stage
+from tests.peers.test_usrloc_peer import contact
+
+OTHER = "127.0.0.13"
+
+
+class Cut(Stage):
+    """A node, a registrar at THERE that answers questions with ``holds``, and another at OTHER."""
+
+    def __init__(self) -> None:
+        self.contacts = UsrlocPeer()
+        super().__init__(self.contacts)
+        self.other = kamailio(self.cluster, OTHER)
+        self.other.request(HERE, body=f"sip:{OTHER}:5060;status=active\r\n".encode())
+        self.run(10)
+        self.holds: list[dict[str, Any]] = []
+
+    @property
+    def registrar(self) -> Node:
+        return next(node for node in self.bus.list_nodes() if node.uri.host == THERE)
+
+    def comes_back(self, seconds: float = 12) -> list[dict[str, Any]]:
+        """It was lost and is found again, and shows what it holds when it is asked; what it was told."""
+        self.contacts.on_node_down(self.registrar)
+        self.heard()
+        self.other.requests.clear()
+        self.contacts.on_node_up(self.registrar)
+        told, waited = [], 0.0
+        while waited < seconds:
+            self.run(0.25)
+            waited += 0.25
+            for body in self.heard():
+                if body == {"action": 3}:
+                    for one in self.holds:
+                        self.kamailio.request(HERE, "usrloc", _json(one))
+                else:
+                    told += list(body["multi"].values()) if "multi" in body else [body]
+        return told
+
+    def others_heard(self) -> list[dict[str, Any]]:
+        return [_read(request.body) for request in self.other.requests if "usrloc@" in request.uri]
+
+
+def _json(said: dict[str, Any]) -> bytes:
+    return json.dumps(said).encode()
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def from_other(cut: Cut, said: dict[str, Any]) -> None:
+    cut.other.request(HERE, "usrloc", _json(said))
+    cut.run(0.5)
+
+
+@pytest.fixture
+def cut() -> Cut:
+    return Cut()
+
+
+def test_what_it_lacks_and_what_it_has_of_before_it_is_told(cut: Cut) -> None:
+    alice, old = contact(cut), contact(cut, "bob")
+    from_other(cut, alice)
+    cut.run(5)
+    bob = contact(cut, "bob", cseq=2)
+    from_other(cut, bob)
+    cut.holds = [old, contact(cut, "carol")]
+    assert cut.comes_back() == [alice, bob]
+    assert [found.aor for found in cut.contacts.contacts()] == ["alice", "bob", "carol"]
+    assert cut.contacts.told_again == 3  # Carol to the other one.
+
+
+def test_who_holds_the_same_is_told_nothing(cut: Cut) -> None:
+    said = contact(cut)
+    cut.say(said)
+    cut.holds = [said]
+    assert (cut.comes_back(), cut.contacts.told_again) == ([], 0)
+
+
+def test_what_was_removed_elsewhere_is_removed_there_too_and_does_not_come_back(cut: Cut) -> None:
+    said = contact(cut)
+    cut.say(said)
+    from_other(cut, said | {"action": 2})
+    cut.holds = [said]
+    assert cut.comes_back() == [said | {"action": 2}]
+    assert cut.contacts.contacts() == []
+
+
+def test_what_it_removed_while_nobody_heard_it_is_followed_and_told_to_all_others(cut: Cut) -> None:
+    cut.say(contact(cut))
+    said = contact(cut, "bob")
+    cut.say(said)
+    cut.holds = [said]
+    assert cut.comes_back() == []
+    assert [found.aor for found in cut.contacts.contacts()] == ["bob"]
+    (told,) = cut.others_heard()
+    assert (told["action"], told["aor"]) == (2, "alice")
+    assert cut.contacts.removals == 1
+
+
+def test_what_it_shows_at_the_second_look_was_not_removed(cut: Cut, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = contact(cut)
+    cut.say(said)
+    looks = []
+
+    def answer() -> None:
+        looks.append(1)
+        if len(looks) == 2:
+            cut.holds = [said]
+
+    def asked(peer: UsrlocPeer, node: Node, ask: Any = UsrlocPeer.ask) -> None:
+        answer()
+        ask(peer, node)
+
+    monkeypatch.setattr(UsrlocPeer, "ask", asked)
+    assert cut.comes_back() == []
+    assert len(looks) == 2 and len(cut.contacts.contacts()) == 1
+
+
+def test_who_was_restarted_has_removed_nothing_and_gets_all(cut: Cut) -> None:
+    said = contact(cut)
+    cut.say(said)
+    cut.other.requests.clear()
+    cut.contacts.on_node_down(cut.registrar)
+    cut.heard()
+    cut.contacts.on_node_up(cut.registrar)
+    cut.say({"action": 3})
+    cut.run(12)
+    told = [body for body in cut.heard() if "multi" in body]
+    assert [list(body["multi"].values()) for body in told] == [[said]]
+    assert len(cut.contacts.contacts()) == 1 and cut.others_heard() == []
+
+
+def test_a_node_without_the_channel_is_left_alone(cut: Cut) -> None:
+    from_other(cut, contact(cut))
+    cut.answers = False
+    assert cut.comes_back() == []
+
+
+def test_one_that_is_lost_in_the_middle_of_it_is_told_nothing(cut: Cut) -> None:
+    from_other(cut, contact(cut))
+    cut.contacts.on_node_down(cut.registrar)
+    cut.contacts.on_node_up(cut.registrar)
+    cut.run(3)
+    cut.heard()
+    cut.contacts.on_node_left(cut.registrar)
+    cut.run(12)
+    assert cut.heard() == []
+
+
+def test_what_it_had_of_its_own_all_others_are_told(cut: Cut) -> None:
+    cut.say(contact(cut, "same"))
+    cut.holds = [contact(cut, "same"), contact(cut, "new")]
+    assert cut.comes_back() == []
+    (told,) = cut.others_heard()
+    assert [one["aor"] for one in told["multi"].values()] == ["new"]
