@@ -1,5 +1,8 @@
 """Says at the end of a run which cells of the README's matrix ran and passed."""
 
+from dataclasses import astuple
+from typing import Any
+
 import pytest
 
 from tests.interop.matrix import Case, report
@@ -14,6 +17,16 @@ class _Run:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.cases = [case for item in session.items if (case := Case.of(item))]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A worker tells what it collected: all of it, as every other."""
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["cases"] = [astuple(case) for case in self.cases]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        if cases := getattr(node, "workeroutput", {}).get("cases"):
+            self.cases = [Case(*case) for case in cases]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and report.passed:

@@ -34,9 +34,9 @@ class Case:
 
     @classmethod
     def of(cls, item: pytest.Item) -> "Case | None":
-        """None for a test that stands beside no line-up, or is not proven."""
+        """None for a test that stands beside no line-up."""
         parameters = getattr(item, "callspec", None)
-        if parameters is None or item.get_closest_marker("unproven"):
+        if parameters is None:
             return None
         lineup = parameters.params.get("lineup", parameters.params.get("line"))
         function = getattr(item, "originalname", item.name)

@@ -41,6 +41,10 @@ PROMISES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "who is killed comes back whole": ("test_restart::test_killed_and_restarted",),
     "a node that leaves says so": ("test_restart::test_graceful_leave",),
+    "keys that two nodes write at once are soon the same on all": (
+        "test_crossing_writes::test_pairs_do_not_differ",
+        "test_crossing_writes::test_pairs_in_a_large_table_do_not_differ",
+    ),
     "a late copy of an old message brings nothing back": (
         "test_crossing_writes::test_a_late_duplicate_brings_nothing_back",
     ),
@@ -67,9 +71,17 @@ PROMISES: Final[Mapping[str, tuple[str, ...]]] = {
         "test_key::test_a_dmqcache_node_that_starts_anew_holds_all_again",
     ),
     "`htable.flush` is left, refilled or followed": (
-        "test_removals::test_a_flush_on_all_kamailio_nodes_is_left_refilled_or_followed",
+        "test_removals::test_a_flush_is_left_alone",
+        "test_removals::test_a_flush_is_refilled",
+        "test_removals::test_a_flush_is_followed",
+    ),
+    "`htable.reload`, `sht_reset()`, iterators and removals that say nothing are followed": (
+        "test_removals::test_a_reload_brings_the_rows_of_the_database_to_all",
+        "test_removals::test_what_a_script_removes_without_a_word_is_followed",
+        "test_removals::test_what_is_removed_by_the_end_or_a_part_of_its_name_is_followed",
     ),
     "`FLUSHDB` empties all nodes, and nothing that is written later": (
+        "test_removals::test_what_is_written_later_is_there_and_what_is_gone_stays_gone",
         "test_removals::test_a_table_is_emptied_on_all_nodes_by_one_flushdb",
     ),
     "a registrar that joins through dmqcache alone gets all contacts": (

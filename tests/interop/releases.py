@@ -31,16 +31,16 @@ class Release:
     receives_at_most: int | None
     """A longer message is dropped unanswered: it must be below `msg_recv_max_size`. None: no limit."""
     removes_by_end: bool
-    """Its script knows `ew` and `in` (ends with, contains) in sht_rm_name() and sht_rm_value()."""
-    rereads_database: bool
-    """With `db_mode` 1 its module db_text reads a file anew that has changed."""
+    """Its script knows `ew` (ends with) in sht_rm_name() and sht_rm_value()."""
+    removes_by_part: bool
+    """And `in` (contains)."""
 
 
 RELEASES = {
     release.line: release
     for release in (
         Release("5.6", "5.6.3", "bookworm", "pending", None, False, False),
-        Release("6.0", "6.0.1", "trixie", "pending", 32_766, True, True),
+        Release("6.0", "6.0.1", "trixie", "pending", 32_766, True, False),
         Release("6.1", "6.1.5", "forky", "active", 32_766, True, True),
     )
 }

@@ -67,7 +67,6 @@ def _cluster(which: str, lineup: str) -> Cluster:
 
 
 @each_lineup
-@pytest.mark.unproven
 @pytest.mark.parametrize("which", CLUSTERS)
 def test_pairs_do_not_differ(which: str, lineup: str) -> None:
     _, _, (first, second) = CLUSTERS[which]
@@ -89,7 +88,6 @@ def test_pairs_do_not_differ(which: str, lineup: str) -> None:
         assert cluster.wait_equal("users", EQUAL_S) == table
 
 
-@pytest.mark.unproven
 @pytest.mark.parametrize("lineup", [ONE, "mixed"])
 def test_pairs_in_a_large_table_do_not_differ(lineup: str) -> None:
     with _cluster("two dmqcache, Kamailio beside", lineup) as cluster:

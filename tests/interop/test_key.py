@@ -11,12 +11,7 @@ from tests.interop.cluster import Cluster
 from tests.interop.daemon import wait_until
 from tests.interop.lineups import LINEUPS
 
-#: Beside each release alone this has been seen to pass; beside all together it waits for a machine with time.
-_LINEUPS = [
-    pytest.param(line, marks=[pytest.mark.unproven] if len(lineup.releases) > 1 else [])
-    for line, lineup in LINEUPS.items()
-]
-pytestmark = [pytest.mark.interop, pytest.mark.parametrize("lineup", _LINEUPS, scope="module")]
+pytestmark = [pytest.mark.interop, pytest.mark.parametrize("lineup", LINEUPS, scope="module")]
 
 NET = "127.0.38."
 

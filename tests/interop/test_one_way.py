@@ -11,7 +11,6 @@ import pytest
 from tests.interop.daemon import wait_until
 from tests.interop.dmqcache_node import DmqcacheNode
 from tests.interop.kamailio import Kamailio
-from tests.interop.lineups import ONE
 from tests.interop.netns import Network, run
 from tests.interop.releases import RELEASES
 
@@ -100,10 +99,7 @@ def test_a_kamailio_that_sends_from_another_of_its_addresses(network: Network, l
             wait_trouble(node, f"sends from {FURTHER}", "sends_from_elsewhere")
 
 
-#: Beside 6.0 and 6.1 it is noticed; that the whole of this passes waits for a machine with time.
-@pytest.mark.parametrize(
-    "line", [pytest.param(line, marks=[] if line == ONE else [pytest.mark.unproven]) for line in RELEASES]
-)
+@each_release
 def test_a_kamailio_that_holds_us_inactive(network: Network, line: str) -> None:
     """It could not reach us for a while, and does not send before its own next ping is answered."""
     extra = 'modparam("tm","fr_timer",3000)\n'
