@@ -144,7 +144,7 @@ class Shared:
     def __post_init__(self) -> None:
         self.subscriptions = Subscriptions(lambda: self.key_events.look())
         self.key_events = KeyEvents(self.node.tables, self.subscriptions)
-        self.tracking = Tracking(self.node.tables)
+        self.tracking = Tracking(self.node.tables, self.sessions)
         self.pause = Pause(self.clock)
         self.monitors = Monitors(lambda any_: self._look_at_all("monitors", any_))
         self.latency = Latency(self.wall, lambda all_: self._look_at_all("latency", all_))
@@ -194,6 +194,8 @@ class Session:
         "name",
         "patterns",
         "push",
+        "redirect",
+        "redirect_broken",
         "resp3",
         "scripted",
         "shared",
@@ -240,6 +242,8 @@ class Session:
         self.subscribed_bytes = 0
         #: See ``tracking.py``.
         self.tracked: tuple[str, ...] | None = None
+        self.redirect = 0
+        self.redirect_broken = False
         #: By name, what else is told this client; called, it is not any more.
         self.forgets: dict[str, Callable[[], None]] = {}
         self.reset()

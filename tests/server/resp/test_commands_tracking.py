@@ -37,7 +37,6 @@ def test_what_is_not_there_is_said() -> None:
     say(session, "HELLO", "3")
     for word in ("OPTIN", "OPTOUT", "NOLOOP"):
         assert say(session, "CLIENT", "TRACKING", "ON", word).startswith(f"ERR CLIENT TRACKING has no {word}")
-    assert say(session, "CLIENT", "TRACKING", "ON", "REDIRECT", "5").startswith("ERR CLIENT TRACKING has no")
     assert say(session, "CLIENT", "TRACKING", "ON", "PREFIX", "x").startswith(
         "ERR PREFIX option requires BCAST"
     )
@@ -77,6 +76,49 @@ def test_beside_a_real_redis() -> None:
                 assert _unordered(replies[0]) == _unordered(replies[1]), line
         for one in pair:
             one.close()
+
+
+@pytest.mark.interop
+def test_redirection_beside_a_real_redis() -> None:
+    with redis_server() as theirs, serving(FakeNode()) as ours:
+        assert _redirected(ours.address) == _redirected(theirs)
+
+
+def _redirected(address: tuple[str, int]) -> list[object]:
+    """What one server says when a client of RESP2 is told of what another one reads."""
+    reader, writer, ear = (Speaker(address) for _ in range(3))
+    said: list[object] = []
+    id_ = str(ear.say(["CLIENT", "ID"]))
+    ear.say(["SUBSCRIBE", "__redis__:invalidate"])
+    for words in (
+        ["CLIENT", "TRACKING", "ON", "REDIRECT"],
+        ["CLIENT", "TRACKING", "ON", "REDIRECT", "x"],
+        ["CLIENT", "TRACKING", "ON", "REDIRECT", "999999"],
+        ["CLIENT", "TRACKING", "ON", "REDIRECT", id_, "REDIRECT", id_],
+        ["CLIENT", "TRACKING", "ON", "REDIRECT", id_],
+    ):
+        said.append(reader.say(words))
+    said.append(str(reader.say(["CLIENT", "GETREDIR"])) == id_)
+    for words in (["SET", "k", "1"], ["SET", "k", "2"], ["FLUSHDB"]):
+        reader.say(["GET", "k"])
+        writer.say(words)
+        said.append(ear.read())
+    reader.say(["CLIENT", "TRACKING", "OFF"])
+    reader.say(["CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "a", "REDIRECT", id_])
+    writer.say(["SET", "ab", "1"])
+    said.append(ear.read())
+    ear.close()
+
+    def broken() -> bool:
+        writer.say(["SET", "ab", "1"])
+        return b"broken_redirect" in reader.say(["CLIENT", "TRACKINGINFO"])[1]
+
+    wait_until(broken, what="who was told is gone")
+    info = reader.say(["CLIENT", "TRACKINGINFO"])
+    said.append([sorted(info[1]), str(info[3]) == id_, info[4:]])
+    for one in (reader, writer):
+        one.close()
+    return said
 
 
 def _unordered(reply: object) -> object:

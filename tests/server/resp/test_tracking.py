@@ -12,6 +12,10 @@ from tests.server.fakes import FakeNode
 class Reader:
     def __init__(self) -> None:
         self.tracked: tuple[str, ...] | None = None
+        self.redirect = 0
+        self.redirect_broken = False
+        self.resp3 = True
+        self.only_listens = False
         self.got: list[bytes] = []
         #: Tables and keys of whose changes it may not hear.
         self.closed: set[tuple[str, str]] = set()
@@ -31,7 +35,7 @@ class Reader:
 def test_a_key_that_was_read_is_told_once_whatever_happens_to_it() -> None:
     node, reader, other = FakeNode("cache", "more"), Reader(), Reader()
     cache, more = node.tables.values()
-    tracking = Tracking(node.tables)
+    tracking = Tracking(node.tables, {})
     tracking.begin(reader, ())
     tracking.begin(other, ())
     for key in ("a", "b", "c"):
@@ -56,7 +60,7 @@ def test_a_key_that_was_read_is_told_once_whatever_happens_to_it() -> None:
 
 def test_prefixes_are_told_always() -> None:
     node, reader, all_of_them = FakeNode(), Reader(), Reader()
-    tracking = Tracking(node.tables)
+    tracking = Tracking(node.tables, {})
     tracking.begin(reader, ("user:", "x"))
     tracking.begin(all_of_them, ("",))
     for key in ("user:a", "user:a", "other", "xy"):
@@ -67,7 +71,7 @@ def test_prefixes_are_told_always() -> None:
 
 def test_nobody_pays_when_nobody_tracks_and_nothing_stays() -> None:
     node, reader = FakeNode(), Reader()
-    tracking = Tracking(node.tables)
+    tracking = Tracking(node.tables, {})
     tracking.begin(reader, ())
     tracking.read(reader, "a")
     assert node.tables["cache"].is_watched
@@ -79,7 +83,7 @@ def test_nobody_pays_when_nobody_tracks_and_nothing_stays() -> None:
 
 def test_keys_are_bounded_and_what_is_forgotten_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_READS", 2)
-    tracking, reader = Tracking(FakeNode().tables), Reader()
+    tracking, reader = Tracking(FakeNode().tables, {}), Reader()
     tracking.begin(reader, ())
     for key in ("a", "b", "b", "c"):
         tracking.read(reader, key)
@@ -89,7 +93,7 @@ def test_keys_are_bounded_and_what_is_forgotten_is_told(monkeypatch: pytest.Monk
 def test_nobody_is_told_of_what_he_may_not_read() -> None:
     node, reader, watcher, free = FakeNode("cache", "secret"), Reader(), Reader(), Reader()
     cache, secret = node.tables.values()
-    tracking = Tracking(node.tables)
+    tracking = Tracking(node.tables, {})
     tracking.begin(reader, ())
     tracking.begin(watcher, ("",))
     tracking.begin(free, ())
@@ -105,3 +109,43 @@ def test_nobody_is_told_of_what_he_may_not_read() -> None:
     cache.set("a", "x")
     assert (reader.keys(), watcher.keys(), len(free.got)) == (["a"], ["a"], 1)
     assert (tracking._readers, tracking._reads) == ({}, 0)
+
+
+def test_another_client_is_told_if_it_is_there_and_may_hear_it() -> None:
+    node, reader, ear = FakeNode("cache", "secret"), Reader(), Reader()
+    cache, secret = node.tables.values()
+    clients = {7: ear}
+    tracking = Tracking(node.tables, clients)
+    reader.resp3 = ear.resp3 = False
+    tracking.begin(reader, ("a",), 7)
+    cache.set("a", "x")
+    assert ear.got == []  # it subscribes to nothing: a message would be taken for a reply
+    ear.only_listens = True
+    ear.closed = {("secret", "a"), ("secret", "")}
+    for table in (secret, cache):
+        table.set("a", "x")
+        table.flush()
+    message = b"*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n"
+    assert ear.got == [message + b"*1\r\n$1\r\na\r\n", message + b"$-1\r\n"]
+    assert not reader.redirect_broken
+    del clients[7]
+    cache.set("a", "x")
+    assert reader.redirect_broken and reader.got == []
+    reader.resp3 = True
+    cache.set("a", "y")
+    assert reader.got == [b">2\r\n$21\r\ntracking-redir-broken\r\n:7\r\n"]
+    tracking.begin(reader, (), 0)
+    assert not reader.redirect_broken
+
+
+def test_what_is_forgotten_is_told_to_who_may_hear_of_it_in_any_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_READS", 1)
+    reader, ear = Reader(), Reader()
+    tracking = Tracking(FakeNode("cache", "secret").tables, {7: ear})
+    tracking.begin(reader, (), 7)
+    ear.closed = {("secret", "a")}
+    for key in ("a", "b", "c"):
+        tracking.read(reader, key)
+    assert ear.keys() == ["b"]
