@@ -205,7 +205,7 @@ def test_a_node_that_refuses_for_a_week_beside_a_large_table_is_asked_all_the_we
     for number in range(ROUTINE_CELLS + 1):
         side.table[f"k{number}"] = 1
     node = old_kamailio(world)
-    node.answer = lambda sent: Reply(404)
+    node.answer = lambda sent: Reply(500)
     side.meet(node)
     compare = side.store.compare
     compare._later(node.uri, 0.0, -1_030)  # As after four days of pauses of 300 s.
