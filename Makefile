@@ -43,7 +43,7 @@ another-python:
 	else echo "the packages that the tests need are not to be had for $(PYTHON): they do not run on it" >&2; fi
 
 interop: $(VENV)/.installed debian ## with real Kamailio, Redis and network namespaces
-	@$(BIN)/pytest $(OWN_NETWORKS) -m interop
+	@$(BIN)/python -m pytest $(OWN_NETWORKS) -m interop
 
 lint: $(VENV)/.installed
 	@$(BIN)/ruff check .
