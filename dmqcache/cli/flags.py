@@ -24,6 +24,7 @@ _METAVARS = {
     "sources": "ADDRESS",
     "path": "FILE",
     "database": "URL",
+    "size": "SIZE",
     "secret": "FILE",
     "channel": "NAME[=TYPE]",
     "key_events": "LETTERS",

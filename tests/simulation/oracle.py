@@ -44,6 +44,8 @@ class Rules:
     tombstone_limit: int = 100_000
     #: Kamailio nodes are there: what no dmqcache node remembers they give back, with a version of its own.
     kamailios: bool = False
+    #: The network doubles messages, and a Kamailio does again what a late copy says.
+    doubled: bool = False
 
 
 @dataclass(slots=True)

@@ -94,7 +94,10 @@ class Run:
         late = self._stops or not scenario.pure
         usual = checks.STREAM_SLACK_S if scenario.transport == "tcp" else checks.TIME_SLACK_S
         self._slack = checks.LATE_SLACK_S if late else usual
-        rules = Rules(self._slack, scenario.sane, scenario.options.tombstone_limit, not scenario.pure)
+        rules = Rules(
+            *(self._slack, scenario.sane, scenario.options.tombstone_limit, not scenario.pure),
+            doubled=scenario.doubled,
+        )
         self.oracle = Oracle(self.cluster.machines, rules)
         for machine, skew in zip(self.cluster.machines, scenario.skews_ms, strict=True):
             machine.skew_ms = skew
