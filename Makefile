@@ -23,7 +23,7 @@ demo: $(VENV)/.installed        ## three nodes on loopback, until Ctrl-C
 
 # Each test runs once: what fails has failed. The tests with real Kamailio nodes share addresses: side by side
 # they run in networks of their own, which takes root.
-OWN_NETWORKS = $(if $(filter 0,$(shell id -u)),-n $(JOBS) --dist loadfile -p tests.interop.own_network)
+OWN_NETWORKS = $(if $(filter 0,$(shell id -u)),-n $(JOBS) --dist loadfile -p tests.interop.own_network -p tests.interop.matrix_report)
 test: lint unit pythons interop ## everything that CI runs
 
 unit: $(VENV)/.installed debian ## without Kamailio and network namespaces

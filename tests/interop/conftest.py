@@ -1,42 +1,5 @@
-"""Says at the end of a run which cells of the README's matrix ran and passed."""
+"""Has the end of a run say which cells of the README's matrix ran and passed."""
 
-from dataclasses import astuple
-from typing import Any
+from tests.interop.matrix_report import pytest_configure
 
-import pytest
-
-from tests.interop.matrix import Case, report
-
-
-class _Run:
-    """What passed of what was collected."""
-
-    def __init__(self) -> None:
-        self.cases: list[Case] = []
-        self.passed: set[str] = set()
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.cases = [case for item in session.items if (case := Case.of(item))]
-
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """A worker tells what it collected: all of it, as every other."""
-        if hasattr(session.config, "workeroutput"):
-            session.config.workeroutput["cases"] = [astuple(case) for case in self.cases]
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        if cases := getattr(node, "workeroutput", {}).get("cases"):
-            self.cases = [Case(*case) for case in cases]
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" and report.passed:
-            self.passed.add(report.nodeid)
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        for line in report(self.cases, self.passed):
-            terminalreporter.write_line(line)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if not config.pluginmanager.has_plugin("matrix of the README"):
-        config.pluginmanager.register(_Run(), "matrix of the README")
+__all__ = ["pytest_configure"]

@@ -3,10 +3,11 @@
 Two dmqcache nodes always choose the same winner, but two messages may cross on their way to a Kamailio,
 which keeps what came last; and a Kamailio's own write crosses ours. That holds for a write of this node too
 that follows another's at once: the other's may still be on its way. So when such a key has been quiet for a
-moment, the winner's node tells the Kamailio nodes once more; what a Kamailio 6.2 wrote, the designated node
-tells. A winner that has no version of its own (an older Kamailio wrote it), or beside a 6.2 the same one as
-the loser, is written anew with a later version. That waits until nobody writes the key any more, and the
-version is hardly later: a client's write that is still on its way beats it.
+moment, the winner's node tells the Kamailio nodes once more, and so does the loser's, of whose write the
+winner's may never have heard; what a Kamailio 6.2 wrote, the designated node tells. A winner that has no
+version of its own (an older Kamailio wrote it), or beside a 6.2 the same one as the loser, is written anew
+with a later version. That waits until nobody writes the key any more, and the version is hardly later: a
+client's write that is still on its way beats it.
 """
 
 from __future__ import annotations
@@ -124,7 +125,11 @@ class Collisions:
                 # Some node, or a Kamailio 6.2, may hold it with a version up to now.
                 stamp = max(stamp, table.clock.version())
             table.rewrite(cell, stamp)
-        elif kind & Collision.REPEATED or not cell.writer or (designated and self._is_kamailio(cell.writer)):
+        elif (
+            kind & (Collision.REPEATED | Collision.MINE)
+            or not cell.writer
+            or (designated and self._is_kamailio(cell.writer))
+        ):
             self._outboxes.name_keys(table, [cell.key], self._outboxes.of_kamailios())
         return True
 

@@ -12,7 +12,7 @@ from dmqcache.bus.peer import SILENCE, Reply
 from dmqcache.store.kamailio.collisions import MAX_WAITING, SETTLE_S
 from dmqcache.store.kamailio.compare import ROUTINE_S
 from dmqcache.store.table.cell import PROVISIONAL
-from dmqcache.store.table.clock import ms_of
+from dmqcache.store.table.clock import ms_of, version_at
 from dmqcache.store.table.merge import Collision
 from dmqcache.store.table.row import Row
 from tests.store.harness import NEW, OLD, Played, Sent, Side, World, set_body, shown
@@ -121,6 +121,19 @@ def test_a_kamailios_write_that_a_dmqcache_write_follows_at_once(agent: str) -> 
     other.set("a", "of the Kamailio", EARLIER[agent])
     world.run(2)
     assert held(one, two) == [other.cells["a"]] * 2 == ["of two"] * 2
+
+
+@pytest.mark.parametrize("agent", [OLD, NEW])
+def test_a_write_of_which_the_winners_node_never_hears_is_seen_to_by_its_own(agent: str) -> None:
+    """A Kamailio is told of it at once; its row still waits for the other node when that one's row comes."""
+    world, one, two, kamailio = cluster(agent)
+    two.table["a"] = "of two"
+    world.run(0.05)
+    later = two.table.cells["a"].stamp + version_at(2)
+    two.store.arrivals["t"].merge_rows([Row("a", "of one", later)], str(one.uri))
+    two.store.collisions.collect()
+    world.run(2)
+    assert kamailio.cells["a"] == "of one"
 
 
 @pytest.mark.parametrize("agent", [OLD, NEW])
