@@ -89,10 +89,11 @@ class Records(Generic[K, R]):
         self._gone.pop(key, None)
         self._change(key, before, _Kept(record, stale_at, leaves_at, stale_at <= now))
 
-    def remove(self, key: K, identity: object, now: float) -> R | None:
-        """Somebody removed it. ``identity``: what a later record with this key differs in."""
+    def remove(self, key: K, identity: object, now: float, until: float = 0.0) -> R | None:
+        """Somebody removed it. ``identity``: what a later record with this key differs in; it is remembered
+        ``until`` then (0: for :data:`REMEMBERED_S`)."""
         self._gone.pop(key, None)
-        self._gone[key] = identity, now + REMEMBERED_S
+        self._gone[key] = identity, until or now + REMEMBERED_S
         if len(self._gone) > MAX_REMEMBERED:
             del self._gone[next(iter(self._gone))]
         kept = self._kept.get(key)

@@ -4,7 +4,8 @@ A node that comes up is asked for all its contacts (by the peer), and shows them
 
 - what it shows though a registrar has removed it, it is told once more that it was removed;
 - what it lacks of its own, though it was not restarted, it has removed while nobody heard it: after a second
-  look has shown the same, that is followed, and told to the others;
+  look has shown the same, that is followed, and told to the others. Who lacks more than half of its own was
+  restarted, though it has asked nobody;
 - what else it lacks, or has of before a refresh, it is told, some seconds later: by then removals that others
   know have come here. Then the others are told what it had of its own that was not known here.
 
@@ -27,6 +28,8 @@ from dmqcache.peers.json_fields import Fields
 #: Seconds of silence after which a node has shown all: a lost message comes again after T1 (0.5 s), and
 #: after 1.5 s.
 QUIET_S: Final = 2.0
+#: The same before what a node lacks counts as removed there: after 3.5 s too.
+SURELY_QUIET_S: Final = 4.5
 #: Seconds between two glances at whether it is silent.
 GLANCE_S: Final = 0.5
 #: Seconds until a node is told what it lacks.
@@ -69,6 +72,10 @@ class _Look:
 
     node: Node
     heard: float
+    #: How many contacts it has told last, of those that are known here.
+    own: int = 0
+    #: It has answered the question: what it shows is all that it has.
+    answered: bool = False
     #: Key -> when that contact was refreshed last, as the node knows it.
     shown: dict[str, int] = field(default_factory=dict)
     #: What it shows that was removed.
@@ -101,9 +108,13 @@ class UsrlocHealing:
         self._lost.add(node.uri)
         self._anew.discard(node.uri)
 
-    def has_no_channel(self, node: Node) -> None:
-        """A node cannot be asked."""
-        self._looks.pop(node.uri, None)
+    def answered(self, node: Node, status: int) -> None:
+        """A node has answered the question. Of one that refuses it nothing is known."""
+        look = self._looks.get(node.uri)
+        if look is not None and status == 200:
+            look.answered = True
+        elif look is not None:
+            del self._looks[node.uri]
 
     def left(self, node: Node) -> None:
         """A node is forgotten."""
@@ -131,7 +142,8 @@ class UsrlocHealing:
 
     def _glance(self, look: _Look) -> None:
         assert self._peer.runtime is not None
-        if self._peer.runtime.now() - look.heard < QUIET_S:
+        quiet = QUIET_S if look.lacked is None else SURELY_QUIET_S
+        if not look.answered or self._peer.runtime.now() - look.heard < quiet:
             self._later(GLANCE_S, look, self._glance)
             return
         if look.removed:
@@ -143,15 +155,20 @@ class UsrlocHealing:
         uri = look.node.uri
         if look.node.ours or uri not in self._lost or uri in self._anew:
             return
+        look.own = 0
         for key in self._peer.known():
             contact = self._peer.contact(key)
-            own = contact is not None and contact.node == str(uri) and key not in look.shown
-            yield key if own else ""
+            own = contact is not None and contact.node == str(uri)
+            look.own += own
+            yield key if own and key not in look.shown else ""
 
     def _second(self, look: _Look, lacking: list[str]) -> None:
         """What lacks twice was removed there; what lacks once, is asked for once more."""
+        if 2 * len(lacking) > look.own:
+            lacking = []
         if look.lacked is None and lacking:
             look.lacked = set(lacking)
+            look.answered = False
             assert self._peer.runtime is not None
             look.heard = self._peer.runtime.now()
             self._peer.ask(look.node)

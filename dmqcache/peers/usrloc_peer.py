@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from dmqcache.bus.node import Node
 from dmqcache.bus.peer import Message, Peer, Reply, Response
@@ -16,6 +17,7 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.peers.contact import Contact, key_of, told
 from dmqcache.peers.json_fields import Fields
 from dmqcache.peers.mirror import CONTENT_TYPE, MAX_GIVEN_BYTES, Mirror
+from dmqcache.peers.records import REMEMBERED_S
 from dmqcache.peers.usrloc_healing import UsrlocHealing
 from dmqcache.peers.usrloc_wire import (
     SYNC_BODY,
@@ -29,6 +31,8 @@ from dmqcache.peers.usrloc_wire import (
 
 #: Kamailio from 5.8 on reads ``xavps``, and in a message of its own alone.
 _KNOWS_XAVPS = re.compile(r"kamailio \((?:5\.(?:[89]|\d\d)|[6-9]\.|\d\d)", re.IGNORECASE)
+#: Seconds for which a removal is remembered at most: of a contact that never expires.
+MOST_REMEMBERED_S: Final = 7 * 86_400
 #: ``heard(before, after)``: None: it was not known; it is gone.
 Heard = Callable[[Contact | None, Contact | None], None]
 
@@ -155,7 +159,7 @@ class UsrlocPeer(Mirror[str, Contact]):
         if before is not None and isinstance(modified, int) and modified < before.last_modified:
             self.counts.refused["late"] += 1
             return
-        if self.records.remove(key, word.fields, now) is not None:
+        if self.records.remove(key, word.fields, now, _remembered(word.fields, now)) is not None:
             self.removals += 1
 
     def _removed(self, key: str, contact: Contact) -> Fields | None:
@@ -177,8 +181,7 @@ class UsrlocPeer(Mirror[str, Contact]):
 
     def ask(self, node: Node) -> None:
         def answered(response: Response) -> None:
-            if response.status == 404 or response.local:
-                self._healing.has_no_channel(node)
+            self._healing.answered(node, response.status)
 
         if self.bus is not None:
             self.bus.send_message(self, SYNC_BODY, node.uri, content_type=CONTENT_TYPE, on_response=answered)
@@ -201,7 +204,7 @@ class UsrlocPeer(Mirror[str, Contact]):
         found = self.records.remove(key, {}, self.now)
         if found is None or self.bus is None:
             return
-        self.records.remove(key, found.fields, self.now)
+        self.records.remove(key, found.fields, self.now, _remembered(found.fields, self.now))
         self.removals += 1
         body = write_contact(found.fields, UsrlocAction.REMOVE)
         self.bus.bcast_message(self, body, content_type=CONTENT_TYPE, exclude=node.uri)
@@ -259,6 +262,14 @@ class UsrlocPeer(Mirror[str, Contact]):
             self._aors.setdefault(after.aor, {})[key_of(after.fields)] = None
         for heard in list(self._listeners):
             heard(before, after)
+
+
+def _remembered(fields: Fields, now: float) -> float:
+    """Until when a removal is remembered: until the contact would have expired, as somebody who was cut off
+    may show it until then."""
+    expires = fields.get("expires")
+    until = expires if isinstance(expires, int) and expires else now + MOST_REMEMBERED_S
+    return max(now + REMEMBERED_S, min(until, now + MOST_REMEMBERED_S))
 
 
 def usrloc_among(peers: Mapping[str, Peer]) -> UsrlocPeer | None:

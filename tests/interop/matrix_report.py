@@ -1,7 +1,7 @@
 """Says at the end of a run which cells of the README's matrix ran and passed.
 
-A plugin of pytest: ``conftest.py`` loads it; a run with workers names it (``-p tests.interop.matrix_report``),
-as its controller collects nothing and reads no ``conftest.py`` of a folder.
+A plugin of pytest: ``conftest.py`` loads it; a run with workers names it, as its controller collects nothing
+and reads no ``conftest.py`` of a folder (``-p tests.interop.matrix_report``).
 """
 
 from dataclasses import astuple

@@ -31,7 +31,7 @@ class Cut(Stage):
     def registrar(self) -> Node:
         return next(node for node in self.bus.list_nodes() if node.uri.host == THERE)
 
-    def comes_back(self, seconds: float = 12) -> list[dict[str, Any]]:
+    def comes_back(self, seconds: float = 20) -> list[dict[str, Any]]:
         """It was lost and is found again, and shows what it holds when it is asked; what it was told."""
         self.contacts.on_node_down(self.registrar)
         self.heard()
@@ -113,14 +113,16 @@ def test_what_it_removed_while_nobody_heard_it_is_followed_and_told_to_all_other
 
 
 def test_what_it_shows_at_the_second_look_was_not_removed(cut: Cut, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = contact(cut)
-    cut.say(said)
+    said, other = contact(cut), contact(cut, "bob")
+    for one in (said, other):
+        cut.say(one)
+    cut.holds = [other]
     looks = []
 
     def answer() -> None:
         looks.append(1)
         if len(looks) == 2:
-            cut.holds = [said]
+            cut.holds = [said, other]
 
     def asked(peer: UsrlocPeer, node: Node, ask: Any = UsrlocPeer.ask) -> None:
         answer()
@@ -128,7 +130,7 @@ def test_what_it_shows_at_the_second_look_was_not_removed(cut: Cut, monkeypatch:
 
     monkeypatch.setattr(UsrlocPeer, "ask", asked)
     assert cut.comes_back() == []
-    assert len(looks) == 2 and len(cut.contacts.contacts()) == 1
+    assert len(looks) == 2 and len(cut.contacts.contacts()) == 2
 
 
 def test_who_was_restarted_has_removed_nothing_and_gets_all(cut: Cut) -> None:
@@ -168,3 +170,32 @@ def test_what_it_had_of_its_own_all_others_are_told(cut: Cut) -> None:
     assert cut.comes_back() == []
     (told,) = cut.others_heard()
     assert [one["aor"] for one in told["multi"].values()] == ["new"]
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_who_refuses_the_question_has_shown_nothing(cut: Cut, status: int) -> None:
+    cut.say(contact(cut))
+    cut.say(contact(cut, "bob"))
+    answer = cut.kamailio.answer
+    cut.kamailio.answer = lambda request: (status, b"") if "usrloc@" in request.uri else answer(request)
+    assert cut.comes_back() == []
+    assert len(cut.contacts.contacts()) == 2 and cut.others_heard() == []
+
+
+def test_who_comes_back_empty_was_restarted_though_it_asks_nobody(cut: Cut) -> None:
+    said = [contact(cut, user) for user in ("alice", "bob", "carol")]
+    for one in said:
+        cut.say(one)
+    cut.holds = [said[0]]
+    assert cut.comes_back(20) == said[1:]
+    assert len(cut.contacts.contacts()) == 3 and cut.others_heard() == []
+
+
+def test_a_removal_is_remembered_for_as_long_as_the_contact_would_have_lived(cut: Cut) -> None:
+    said = contact(cut, seconds=7200)
+    cut.say(said)
+    from_other(cut, said | {"action": 2})
+    cut.run(1500)
+    cut.holds = [said]
+    assert cut.comes_back() == [said | {"action": 2}]
+    assert cut.contacts.contacts() == []
