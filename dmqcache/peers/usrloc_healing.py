@@ -4,8 +4,8 @@ A node that comes up is asked for all its contacts (by the peer), and shows them
 
 - what it shows though a registrar has removed it, it is told once more that it was removed;
 - what it lacks of its own, though it was not restarted, it has removed while nobody heard it: after a second
-  look has shown the same, that is followed, and told to the others. Who lacks more than half of its own was
-  restarted, though it has asked nobody;
+  look has shown the same, that is followed, and told to the others. Who lacks more
+  of its own than it shows of what was known here was restarted, though it has asked nobody;
 - what else it lacks, or has of before a refresh, it is told, some seconds later: by then removals that others
   know have come here. Then the others are told what it had of its own that was not known here.
 
@@ -72,8 +72,8 @@ class _Look:
 
     node: Node
     heard: float
-    #: How many contacts it has told last, of those that are known here.
-    own: int = 0
+    #: What it shows that was known here.
+    kept: set[str] = field(default_factory=set)
     #: It has answered the question: what it shows is all that it has.
     answered: bool = False
     #: Key -> when that contact was refreshed last, as the node knows it.
@@ -125,14 +125,18 @@ class UsrlocHealing:
         """A node asks for everything, as a Kamailio does when it starts."""
         self._anew.add(node.uri)
 
-    def shows(self, node: NodeURI, key: str, modified: int, removed: Fields | None, news: bool) -> None:
-        """A node tells a contact. ``removed``: a registrar has removed it, with these fields. ``news``: it
-        was not known here like this."""
+    def shows(
+        self, node: NodeURI, key: str, modified: int, removed: Fields | None, *, known: bool, news: bool
+    ) -> None:
+        """A node tells a contact. ``removed``: a registrar has removed it, with these fields. ``known``: it
+        is known here; ``news``: but not like this."""
         look = self._looks.get(node)
         if look is None or self._peer.runtime is None:
             return
         look.heard = self._peer.runtime.now()
         look.shown[key] = modified
+        if known:
+            look.kept.add(key)
         if removed is not None:
             look.removed[key] = removed
         elif news and node in self._lost:
@@ -155,16 +159,14 @@ class UsrlocHealing:
         uri = look.node.uri
         if look.node.ours or uri not in self._lost or uri in self._anew:
             return
-        look.own = 0
         for key in self._peer.known():
             contact = self._peer.contact(key)
-            own = contact is not None and contact.node == str(uri)
-            look.own += own
-            yield key if own and key not in look.shown else ""
+            own = contact is not None and contact.node == str(uri) and key not in look.shown
+            yield key if own else ""
 
     def _second(self, look: _Look, lacking: list[str]) -> None:
         """What lacks twice was removed there; what lacks once, is asked for once more."""
-        if 2 * len(lacking) > look.own:
+        if len(lacking) > len(look.kept):
             lacking = []
         if look.lacked is None and lacking:
             look.lacked = set(lacking)

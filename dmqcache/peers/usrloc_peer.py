@@ -141,7 +141,8 @@ class UsrlocPeer(Mirror[str, Contact]):
         if self._sender is not None and after.over_at > now:
             modified = word.fields.get("last_modified")
             assert isinstance(modified, int)
-            self._healing.shows(self._sender.uri, key, modified, removed, after is not before)
+            known, news = before is not None, after is not before
+            self._healing.shows(self._sender.uri, key, modified, removed, known=known, news=news)
         if after.over_at <= now or removed is not None:
             self.counts.refused["late"] += 1
         elif after is not before:
