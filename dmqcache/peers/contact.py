@@ -67,12 +67,13 @@ def key_of(fields: Fields) -> str:
     return _text(fields, "ruid") or "\0".join(_text(fields, name) for name in ("aor", "c", "callid"))
 
 
-def told(before: Contact | None, word: UsrlocWord, node: str) -> Contact:
+def told(before: Contact | None, word: UsrlocWord, node: str, dated: bool = True) -> Contact:
     """What an UPDATE makes of a contact (None: it is not known). The very same: the word is late, or says
-    what is so. Kamailio 6.2 takes no earlier ``last_modified`` back either; of the same second the last."""
+    what is so. ``dated``: no earlier ``last_modified`` is taken back, and of the same second the last; as
+    6.2 has it. Else what comes last counts, as for the releases before: their clocks may differ."""
     if before is None:
         return Contact(word.fields, node)
-    if _number(word.fields, "last_modified") < before.last_modified:
+    if dated and _number(word.fields, "last_modified") < before.last_modified:
         return before
     fields = dict(word.fields)
     if word.batched and "xavps" in before.fields:

@@ -11,7 +11,6 @@ import heapq
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final, Generic, TypeVar
 
 #: Some 2 kB each.
@@ -58,6 +57,10 @@ class Records(Generic[K, R]):
         self._seconds: list[int] = []
         #: Key -> (what identified it, until when that is remembered), the oldest first.
         self._gone: dict[K, tuple[object, float]] = {}
+        #: When each is forgotten, the next one first; numbered, as keys need not compare.
+        self._forget: list[tuple[float, int]] = []
+        self._numbered: dict[int, K] = {}
+        self._number = 0
         #: Word -> how many records it fits now.
         self.counted: dict[str, int] = {}
 
@@ -94,6 +97,13 @@ class Records(Generic[K, R]):
         ``until`` then (0: for :data:`REMEMBERED_S`)."""
         self._gone.pop(key, None)
         self._gone[key] = identity, until or now + REMEMBERED_S
+        self._number += 1
+        self._numbered[self._number] = key
+        heapq.heappush(self._forget, (self._gone[key][1], self._number))
+        if len(self._forget) > 2 * MAX_REMEMBERED + SWEPT:
+            self._numbered = dict(enumerate(self._gone))
+            self._forget = sorted((self._gone[gone][1], number) for number, gone in self._numbered.items())
+            self._number = len(self._gone)
         if len(self._gone) > MAX_REMEMBERED:
             del self._gone[next(iter(self._gone))]
         kept = self._kept.get(key)
@@ -110,8 +120,13 @@ class Records(Generic[K, R]):
     def sweep(self, now: float) -> list[tuple[K, R]]:
         """Let time pass: those whose time was over, and that are gone therefore; up to :data:`SWEPT` of them,
         then there may be more."""
-        for key in [key for key, (_, until) in islice(self._gone.items(), SWEPT) if until <= now]:
-            del self._gone[key]
+        for _ in range(SWEPT):
+            if not self._forget or self._forget[0][0] > now:
+                break
+            until, number = heapq.heappop(self._forget)
+            key = self._numbered.pop(number)
+            if key in self._gone and self._gone[key][1] == until:
+                del self._gone[key]
         left: list[tuple[K, R]] = []
         seen = 0
         while self._seconds and self._seconds[0] <= now and seen < SWEPT:

@@ -121,6 +121,10 @@ class UsrlocHealing:
         self.down(node)
         self._lost.discard(node.uri)
 
+    def looks_at(self, node: NodeURI) -> bool:
+        """Whether a node is showing what it holds: that may be older than what is known."""
+        return node in self._looks
+
     def asks(self, node: Node) -> None:
         """A node asks for everything, as a Kamailio does when it starts."""
         self._anew.add(node.uri)

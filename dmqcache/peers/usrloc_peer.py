@@ -31,6 +31,8 @@ from dmqcache.peers.usrloc_wire import (
 
 #: Kamailio from 5.8 on reads ``xavps``, and in a message of its own alone.
 _KNOWS_XAVPS = re.compile(r"kamailio \((?:5\.(?:[89]|\d\d)|[6-9]\.|\d\d)", re.IGNORECASE)
+#: Kamailio before 6.2 takes the last word to arrive, whatever it says of its time.
+_COUNTS_ARRIVAL = re.compile(r"kamailio \((?:5\.|6\.[01]\b)", re.IGNORECASE)
 #: Seconds for which a removal is remembered at most: of a contact that never expires.
 MOST_REMEMBERED_S: Final = 7 * 86_400
 #: ``heard(before, after)``: None: it was not known; it is gone.
@@ -136,7 +138,8 @@ class UsrlocPeer(Mirror[str, Contact]):
     def _update(self, word: UsrlocWord, now: float) -> None:
         key = key_of(word.fields)
         before = self.records.get(key)
-        after = told(before, word, "" if self._sender is None else str(self._sender.uri))
+        node = "" if self._sender is None else str(self._sender.uri)
+        after = told(before, word, node, self._is_dated(word))
         removed = self._removed(key, after) if before is None else None
         if self._sender is not None and after.over_at > now:
             modified = word.fields.get("last_modified")
@@ -157,11 +160,19 @@ class UsrlocPeer(Mirror[str, Contact]):
         key = key_of(word.fields)
         before = self.records.get(key)
         modified = word.fields.get("last_modified")
-        if before is not None and isinstance(modified, int) and modified < before.last_modified:
+        earlier = before is not None and isinstance(modified, int) and modified < before.last_modified
+        if earlier and self._is_dated(word):
             self.counts.refused["late"] += 1
             return
         if self.records.remove(key, word.fields, now, _remembered(word.fields, now)) is not None:
             self.removals += 1
+
+    def _is_dated(self, word: UsrlocWord) -> bool:
+        """Whether a word is of the time that it says. A registrar before 6.2 counts what comes last; what is
+        shown as an answer is of any time."""
+        if self._sender is None or word.batched or self._healing.looks_at(self._sender.uri):
+            return True
+        return self._sender.ours or not _COUNTS_ARRIVAL.match(self._sender.user_agent)
 
     def _removed(self, key: str, contact: Contact) -> Fields | None:
         """With which fields a registrar has removed a contact, if that was not before this word of it."""

@@ -95,3 +95,23 @@ def test_many_that_are_over_at_once_leave_step_by_step() -> None:
     assert len(kept.records.sweep(NOW + 60)) == 5
     assert kept.records.sweep(NOW + 60) == []
     assert (kept.counted(), len(kept.records)) == ({}, 0)
+
+
+def test_what_is_remembered_for_long_keeps_nothing_else_from_being_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = Kept()
+    for number in range(SWEPT + 10):
+        kept.records.remove(f"long{number}", "x", NOW, NOW + 10_000)
+    for number in range(50):
+        kept.records.remove(f"short{number}", "x", NOW)
+    kept.records.sweep(NOW + REMEMBERED_S)
+    assert kept.records.removed("short49") is None
+    assert kept.records.removed("long0") == "x"
+    # Removed again and again: each time anew, and only as often as there are keys.
+    monkeypatch.setattr(records, "MAX_REMEMBERED", 20)
+    for number in range(5 * SWEPT):
+        kept.records.remove(f"again{number % 10}", "x", NOW + number)
+    assert len(kept.records._forget) <= 2 * 20 + SWEPT
+    kept.records.sweep(NOW + 5 * SWEPT + REMEMBERED_S)
+    assert kept.records.removed("again3") is None

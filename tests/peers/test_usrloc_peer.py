@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from dmqcache.bus.peer import Peer
-from dmqcache.peers import records
+from dmqcache.peers import records, usrloc_peer
 from dmqcache.peers.contact import Contact
 from dmqcache.peers.mirror import MAX_GIVEN_BYTES
 from dmqcache.peers.usrloc_peer import UsrlocPeer, usrloc_among
@@ -80,7 +81,8 @@ def test_contacts_of_one_address_of_record(stage: Stage, peer: UsrlocPeer) -> No
     assert peer.contacts("alice") == [] and peer.aors() == 1
 
 
-def test_late_words_change_nothing(stage: Stage, peer: UsrlocPeer) -> None:
+def test_late_words_change_nothing(stage: Stage, peer: UsrlocPeer, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_of_6_2(monkeypatch)
     first = contact(stage)
     stage.run(5)
     refreshed = contact(stage, cseq=2)
@@ -98,6 +100,39 @@ def test_late_words_change_nothing(stage: Stage, peer: UsrlocPeer) -> None:
     assert peer.contacts()[0].fields["cseq"] == 3
     stage.say(contact(stage, "old", -5))
     assert peer.contacts("old") == []
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_before_6_2_the_last_word_to_arrive_counts_whatever_its_clock_says(
+    stage: Stage, peer: UsrlocPeer, counts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not counts:
+        as_of_6_2(monkeypatch)
+    stage.run(10)  # The Kamailio has been looked at.
+    said = contact(stage)
+    stage.say(said)
+    behind = {"last_modified": stage.wall - 10}
+    stage.say(said | behind | {"cseq": 2})
+    assert (peer.contacts()[0].fields["cseq"] == 2) == counts
+    stage.say(said | {"last_modified": stage.wall - 11, "action": 2})
+    assert (peer.contacts() == []) == counts
+
+
+def test_which_releases_count_what_comes_last() -> None:
+    last = [f"kamailio ({version} (x86_64/linux))" for version in ("5.6.3", "5.8.0", "6.0.1", "6.1.5")]
+    assert all(map(usrloc_peer._COUNTS_ARRIVAL.match, last))
+    dated = [
+        "kamailio (6.2.0-dev1 (x86_64/linux))",
+        "kamailio (6.10.0 (x86_64/linux))",
+        "dmqcache (0.1.0)",
+        "",
+    ]
+    assert not any(map(usrloc_peer._COUNTS_ARRIVAL.match, dated))
+
+
+def as_of_6_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Kamailio orders words by their times."""
+    monkeypatch.setattr(usrloc_peer, "_COUNTS_ARRIVAL", re.compile("nobody"))
 
 
 def test_who_asks_gets_everything_that_lives(stage: Stage, peer: UsrlocPeer) -> None:
