@@ -131,14 +131,17 @@ class Mirror(Peer, Generic[K, R]):
 
     # -- giving, and time --------------------------------------------------------------------------------
 
-    def _give(self, node: Node, bodies: Iterator[bytes] | None = None) -> None:
-        """Tell ``node`` everything, or these bodies. One that asks again begins anew: it has been
-        restarted."""
+    def _give(self, node: Node) -> None:
+        """Tell ``node`` everything. One that asks again begins anew: it has been restarted."""
         before = self._givings.get(node.uri)
         if before is not None:
             before.end()
-        giving = self._givings[node.uri] = _Giving(self, node, bodies)
+        giving = self._givings[node.uri] = _Giving(self, node, self.bodies(node))
         giving.go_on()
+
+    def _give_some(self, node: Node, bodies: Iterator[bytes]) -> None:
+        """Tell ``node`` these, beside whatever else it is being told."""
+        _Giving(self, node, bodies).go_on()
 
     def given(self, giving: _Giving) -> None:
         """All is told, or the node has gone."""
@@ -171,10 +174,10 @@ class Mirror(Peer, Generic[K, R]):
 class _Giving:
     """Everything for one node, or a part of it, a few messages at a time."""
 
-    def __init__(self, mirror: Mirror[Any, Any], node: Node, bodies: Iterator[bytes] | None) -> None:
+    def __init__(self, mirror: Mirror[Any, Any], node: Node, bodies: Iterator[bytes]) -> None:
         self.node = node
         self._mirror = mirror
-        self._bodies: Iterator[bytes] | None = mirror.bodies(node) if bodies is None else bodies
+        self._bodies: Iterator[bytes] | None = bodies
         self._under_way = 0
 
     def end(self) -> None:

@@ -201,7 +201,7 @@ class UsrlocPeer(Mirror[str, Contact]):
     def tell(self, node: Node, keys: list[str]) -> None:
         if node.uri not in self._givings:  # else it is being told everything
             self.told_again += len(keys)
-            self._give(node, self._bodies(node, keys))
+            self._give_some(node, self._bodies(node, keys))
 
     def tell_others(self, node: Node, keys: list[str]) -> None:
         for other in self._up.values():
@@ -210,7 +210,7 @@ class UsrlocPeer(Mirror[str, Contact]):
 
     def tell_removed(self, node: Node, removed: list[Fields]) -> None:
         self.told_again += len(removed)
-        self._give(node, (write_contact(fields, UsrlocAction.REMOVE) for fields in removed))
+        self._give_some(node, (write_contact(fields, UsrlocAction.REMOVE) for fields in removed))
 
     def follow(self, key: str, node: Node) -> None:
         found = self.records.remove(key, {}, self.now)

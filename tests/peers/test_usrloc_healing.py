@@ -199,3 +199,19 @@ def test_a_removal_is_remembered_for_as_long_as_the_contact_would_have_lived(cut
     cut.holds = [said]
     assert cut.comes_back() == [said | {"action": 2}]
     assert cut.contacts.contacts() == []
+
+
+def test_two_parts_for_one_node_are_both_told(cut: Cut) -> None:
+    first, second = contact(cut), contact(cut, "bob")
+    for one in (first, second):
+        from_other(cut, one)
+    cut.heard()
+    node = cut.registrar
+    cut.contacts.tell(node, ["u-alice"])
+    cut.contacts.tell(node, ["u-bob"])
+    cut.contacts.tell_removed(node, [contact(cut, "carol")])
+    cut.run(1)
+    told = cut.heard()
+    given = [one for body in told if "multi" in body for one in body["multi"].values()]
+    assert sorted(one["aor"] for one in given) == ["alice", "bob"]
+    assert [body["aor"] for body in told if body.get("action")] == ["carol"]
