@@ -5,20 +5,17 @@ Rows as in ``exported.py``, which has them among its own. A node without such a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 from dmqcache.metrics.export import Export
 from dmqcache.metrics.reading import Reading, Samples
-from dmqcache.peers.dialog_peer import DialogPeer, dialog_among
-from dmqcache.peers.mirror import Mirror
-from dmqcache.peers.presence_peer import presence_among
-from dmqcache.peers.usrloc_peer import UsrlocPeer, usrloc_among
+from dmqcache.peers.dialog_peer import DialogPeer
+from dmqcache.peers.mirror import Mirror, among
+from dmqcache.peers.presence_peer import PresencePeer
+from dmqcache.peers.usrloc_peer import UsrlocPeer
 
-
-def _subscriptions(reading: Reading) -> Samples:
-    peer = presence_among(reading.node.peers)
-    return [] if peer is None else [((event,), n) for event, n in peer.subscriptions_by_event().items()]
+M = TypeVar("M", bound=Mirror[Any, Any])
 
 
 def _mirrors(reading: Reading) -> Iterator[Mirror[Any, Any]]:
@@ -31,25 +28,19 @@ def _each(number: Callable[[Mirror[Any, Any]], float]) -> Callable[[Reading], Sa
     return lambda reading: [((mirror.channel,), number(mirror)) for mirror in _mirrors(reading)]
 
 
-def _of_calls(samples: Callable[[DialogPeer], Samples]) -> Callable[[Reading], Samples]:
+def _of(kind: type[M], samples: Callable[[M], Samples]) -> Callable[[Reading], Samples]:
+    """What a node's mirror of this kind has to say; nothing where there is none."""
+
     def read(reading: Reading) -> Samples:
-        peer = dialog_among(reading.node.peers)
+        peer = among(reading.node.peers, kind)
         return [] if peer is None else samples(peer)
 
     return read
 
 
-def _events(reading: Reading) -> Samples:
-    peer = presence_among(reading.node.peers)
-    return [] if peer is None else [((event,), count) for event, count in peer.by_event().items()]
-
-
-def _of_contacts(samples: Callable[[UsrlocPeer], Samples]) -> Callable[[Reading], Samples]:
-    def read(reading: Reading) -> Samples:
-        peer = usrloc_among(reading.node.peers)
-        return [] if peer is None else samples(peer)
-
-    return read
+def _by(name_counts: Mapping[str, int]) -> Samples:
+    """A sample for each name."""
+    return [((name,), count) for name, count in name_counts.items()]
 
 
 PEER_EXPORTS: Final[tuple[Export, ...]] = (
@@ -58,69 +49,70 @@ PEER_EXPORTS: Final[tuple[Export, ...]] = (
         "gauge",
         "Subscriptions to presentities of the Kamailio nodes that have not expired.",
         ("event",),
-        _subscriptions,
+        _of(PresencePeer, lambda peer: _by(peer.subscriptions_by_event())),
     ),
     Export(
         "dmqcache_calls",
         "gauge",
         "Calls of the Kamailio nodes; stale: nobody has removed them in time.",
         ("state",),
-        _of_calls(lambda peer: [((state,), count) for state, count in peer.by_state().items()]),
+        _of(DialogPeer, lambda peer: _by(peer.by_state())),
     ),
     Export(
         "dmqcache_calls_in_profile",
         "gauge",
         "Calls in a profile of module dialog, over all of its values; 100 profiles by name.",
         ("profile",),
-        _of_calls(lambda peer: [((name,), count) for name, count in peer.by_profile().items()]),
+        _of(DialogPeer, lambda peer: _by(peer.by_profile())),
     ),
     Export(
         "dmqcache_call_setups",
         "counter",
         "Calls that began.",
         (),
-        _of_calls(lambda peer: [((), peer.setups)]),
+        _of(DialogPeer, lambda peer: [((), peer.setups)]),
     ),
     Export(
         "dmqcache_call_answers",
         "counter",
         "Calls that were answered.",
         (),
-        _of_calls(lambda peer: [((), peer.answered)]),
+        _of(DialogPeer, lambda peer: [((), peer.answered)]),
     ),
     Export(
         "dmqcache_presentities",
         "gauge",
         "What is published on the Kamailio nodes and has not expired.",
         ("event",),
-        _events,
+        _of(PresencePeer, lambda peer: _by(peer.by_event())),
     ),
     Export(
         "dmqcache_contacts",
         "gauge",
         "Contacts of the registrars that have not expired, by the node that told them last.",
         ("node",),
-        _of_contacts(lambda peer: [((node,), count) for node, count in peer.by_node().items()]),
+        _of(UsrlocPeer, lambda peer: _by(peer.by_node())),
     ),
     Export(
         "dmqcache_aors",
         "gauge",
         "Addresses of record that have a contact.",
         (),
-        _of_contacts(lambda peer: [((), peer.aors())]),
+        _of(UsrlocPeer, lambda peer: [((), peer.aors())]),
     ),
     Export(
         "dmqcache_contact_changes",
         "counter",
         "Contacts that were registered, refreshed, removed, and told again to who had missed it.",
         ("change",),
-        _of_contacts(
+        _of(
+            UsrlocPeer,
             lambda peer: [
                 (("registered",), peer.registrations),
                 (("refreshed",), peer.refreshes),
                 (("removed",), peer.removals),
                 (("told_again",), peer.told_again),
-            ]
+            ],
         ),
     ),
     Export(

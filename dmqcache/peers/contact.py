@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dmqcache.peers.json_fields import Fields
+from dmqcache.peers.json_fields import Fields, integer_in, text_in
 from dmqcache.peers.usrloc_wire import UsrlocWord
 
 #: When a contact leaves that never expires.
@@ -27,21 +27,21 @@ class Contact:
     @property
     def aor(self) -> str:
         """The address of record that it is bound to, as its registrar writes it."""
-        return _text(self.fields, "aor")
+        return text_in(self.fields, "aor")
 
     @property
     def uri(self) -> str:
         """Where it is reached."""
-        return _text(self.fields, "c")
+        return text_in(self.fields, "c")
 
     @property
     def last_modified(self) -> int:
-        return _number(self.fields, "last_modified")
+        return integer_in(self.fields, "last_modified")
 
     @property
     def expires(self) -> int | None:
         """When it expires; None: never."""
-        return _number(self.fields, "expires") or None
+        return integer_in(self.fields, "expires") or None
 
     @property
     def over_at(self) -> int:
@@ -54,9 +54,9 @@ class Contact:
             "aor": self.aor,
             "contact": self.uri,
             "expires_s": None if self.expires is None else max(0, int(self.expires - now)),
-            "user_agent": _text(self.fields, "user_agent"),
-            "received": _text(self.fields, "received"),
-            "path": _text(self.fields, "path"),
+            "user_agent": text_in(self.fields, "user_agent"),
+            "received": text_in(self.fields, "received"),
+            "path": text_in(self.fields, "path"),
             "node": self.node,
             "fields": dict(self.fields),
         }
@@ -64,7 +64,7 @@ class Contact:
 
 def key_of(fields: Fields) -> str:
     """What a contact is known by: its ``ruid``, or where a registrar gives none, what its lookup has."""
-    return _text(fields, "ruid") or "\0".join(_text(fields, name) for name in ("aor", "c", "callid"))
+    return text_in(fields, "ruid") or "\0".join(text_in(fields, name) for name in ("aor", "c", "callid"))
 
 
 def told(before: Contact | None, word: UsrlocWord, node: str, dated: bool = True) -> Contact:
@@ -73,19 +73,9 @@ def told(before: Contact | None, word: UsrlocWord, node: str, dated: bool = True
     6.2 has it. Else what comes last counts, as for the releases before: their clocks may differ."""
     if before is None:
         return Contact(word.fields, node)
-    if dated and _number(word.fields, "last_modified") < before.last_modified:
+    if dated and integer_in(word.fields, "last_modified") < before.last_modified:
         return before
     fields = dict(word.fields)
     if word.batched and "xavps" in before.fields:
         fields.setdefault("xavps", before.fields["xavps"])
     return before if fields == dict(before.fields) else Contact(fields, node)
-
-
-def _text(fields: Fields, name: str) -> str:
-    value = fields.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _number(fields: Fields, name: str) -> int:
-    value = fields.get(name)
-    return value if isinstance(value, int) else 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dmqcache.peers.dialog_wire import DialogAction, DialogKey, DialogState, DialogWord, Profile, profiles_of
-from dmqcache.peers.json_fields import Field, Fields
+from dmqcache.peers.json_fields import Field, Fields, integer_in, text_in
 
 #: Kamailio's ``default_timeout``, for a call whose lifetime is not told yet: 5.6 says none before it rings.
 DEFAULT_LIFETIME_S: Final = 43_200
@@ -49,19 +49,19 @@ class Call:
 
     @property
     def call_id(self) -> str:
-        return self._text("callid")
+        return text_in(self.fields, "callid")
 
     @property
     def from_uri(self) -> str:
-        return self._text("from_uri")
+        return text_in(self.fields, "from_uri")
 
     @property
     def to_uri(self) -> str:
-        return self._text("to_uri")
+        return text_in(self.fields, "to_uri")
 
     @property
     def dialog_state(self) -> DialogState:
-        return DialogState(self._number("state"))
+        return DialogState(integer_in(self.fields, "state"))
 
     @property
     def state(self) -> str:
@@ -75,17 +75,17 @@ class Call:
     @property
     def began(self) -> int:
         """When the INVITE came."""
-        return self._number("init_ts")
+        return integer_in(self.fields, "init_ts")
 
     @property
     def answered(self) -> int | None:
         """When the call was answered; None: it was not."""
-        return self._number("start_ts") or None
+        return integer_in(self.fields, "start_ts") or None
 
     @property
     def lifetime(self) -> int:
         """After so many seconds its Kamailio ends it."""
-        return self._number("lifetime") or DEFAULT_LIFETIME_S
+        return integer_in(self.fields, "lifetime") or DEFAULT_LIFETIME_S
 
     @property
     def profiles(self) -> Sequence[Profile]:
@@ -133,14 +133,6 @@ class Call:
             "dialog": f"{self.key.h_entry}:{self.key.h_id}",
             "fields": dict(self.fields),
         }
-
-    def _text(self, name: str) -> str:
-        value = self.fields.get(name)
-        return value if isinstance(value, str) else ""
-
-    def _number(self, name: str) -> int:
-        value = self.fields.get(name)
-        return value if isinstance(value, int) else 0
 
 
 def told(call: Call | None, word: DialogWord) -> Call | None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from dmqcache.bus.node import Node
-from dmqcache.bus.peer import Peer
 from dmqcache.peers.dialog_call import CALL_STATES, ENDED_S, Call, told
 from dmqcache.peers.dialog_wire import (
     SYNC_BODY,
@@ -130,9 +129,3 @@ class DialogPeer(Mirror[DialogKey, Call]):
     def over(self, key: DialogKey, record: Call, now: float) -> None:
         """So that nobody who tells it once more brings it back."""
         self.records.remove(key, record.call_id, now)
-
-
-def dialog_among(peers: Mapping[str, Peer]) -> DialogPeer | None:
-    """The one among a node's peers, if it has it."""
-    peer = peers.get("dialog")
-    return peer if isinstance(peer, DialogPeer) else None

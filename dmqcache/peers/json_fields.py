@@ -163,6 +163,18 @@ def integer_of(fields: Fields, name: str, least: int, most: int) -> int:
     return value
 
 
+def text_in(fields: Fields, name: str) -> str:
+    """A text; empty where there is none."""
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def integer_in(fields: Fields, name: str) -> int:
+    """An integer; 0 where there is none."""
+    value = fields.get(name)
+    return value if isinstance(value, int) else 0
+
+
 def check_types(fields: Fields, kinds: Mapping[str, type]) -> None:
     """Each known field that is there has its type: ``str``, ``int`` or ``dict``. BodyRefused."""
     for name, kind in kinds.items():

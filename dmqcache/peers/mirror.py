@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
@@ -31,6 +31,7 @@ MAX_GIVEN_BYTES: Final = 31_000
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
+M = TypeVar("M", bound="Mirror[Any, Any]")
 
 
 @dataclass(slots=True)
@@ -113,9 +114,13 @@ class Mirror(Peer, Generic[K, R]):
             self._asking.add(message.node.uri)
         return Reply(200)
 
-    def on_node_up(self, node: Node) -> None:
+    def ask(self, node: Node) -> None:
+        """Ask for everything."""
         if self.bus is not None:
             self.bus.send_message(self, self.sync_body, node.uri, content_type=CONTENT_TYPE)
+
+    def on_node_up(self, node: Node) -> None:
+        self.ask(node)
         if node.uri in self._asking:
             self._asking.discard(node.uri)
             self._give(node)
@@ -207,3 +212,8 @@ class _Giving:
         elif response.local or response.status == 404:
             self.end()
         self.go_on()
+
+
+def among(peers: Mapping[str, Peer], kind: type[M]) -> M | None:
+    """The mirror of this kind among a node's peers; None: it was not loaded."""
+    return next((peer for peer in peers.values() if isinstance(peer, kind)), None)

@@ -7,11 +7,11 @@ them: to others the word is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TypeAlias
 
 from dmqcache.bus.node import Node
-from dmqcache.bus.peer import Message, Peer, Reply
+from dmqcache.bus.peer import Message, Reply
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.peers.mirror import CONTENT_TYPE, Mirror
 from dmqcache.peers.presence_wire import (
@@ -155,9 +155,3 @@ class PresencePeer(Mirror[Key, Record]):
     def on_node_left(self, node: Node) -> None:
         Mirror.on_node_left(self, node)
         self._speak_of_subscriptions.discard(node.uri)
-
-
-def presence_among(peers: Mapping[str, Peer]) -> PresencePeer | None:
-    """The one among a node's peers, if it has it."""
-    peer = peers.get("presence")
-    return peer if isinstance(peer, PresencePeer) else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from dmqcache.peers.json_fields import Field, Fields
+from dmqcache.peers.json_fields import Field, Fields, integer_in, text_in
 from dmqcache.peers.presence_wire import PresenceWord, write_presentity
 
 
@@ -32,26 +32,26 @@ class Presentity:
 
     @property
     def uri(self) -> str:
-        return f"sip:{_text(self.presentity, 'user')}@{_text(self.presentity, 'domain')}"
+        return f"sip:{text_in(self.presentity, 'user')}@{text_in(self.presentity, 'domain')}"
 
     @property
     def event(self) -> str:
-        return _text(self.presentity, "event")
+        return text_in(self.presentity, "event")
 
     @property
     def etag(self) -> str:
         """The entity tag that the next PUBLISH has to name: the new one, if the last one brought one."""
-        return _text(self.fields, "cur_etag") or _text(self.presentity, "etag")
+        return text_in(self.fields, "cur_etag") or text_in(self.presentity, "etag")
 
     @property
     def document(self) -> str:
         """What was published, a PIDF for example."""
-        return _text(self.fields, "body")
+        return text_in(self.fields, "body")
 
     @property
     def over_at(self) -> int:
         """When it expires: it is told in seconds from its receipt."""
-        return _number(self.presentity, "recv") + _number(self.presentity, "expires")
+        return integer_in(self.presentity, "recv") + integer_in(self.presentity, "expires")
 
     def has(self, text: str) -> bool:
         """Whether its presentity's URI contains ``text``."""
@@ -81,14 +81,16 @@ class Presentity:
 
 def keys_of(word: PresenceWord) -> tuple[PublicationKey, PublicationKey]:
     """The publication that a word speaks of: by the tag that it had before, and by the one of now."""
-    user, domain, event, etag = (_text(word.presentity, name) for name in ("user", "domain", "event", "etag"))
-    newest = _text(word.fields, "cur_etag") or etag
+    user, domain, event, etag = (
+        text_in(word.presentity, name) for name in ("user", "domain", "event", "etag")
+    )
+    newest = text_in(word.fields, "cur_etag") or etag
     return PublicationKey(user, domain, event, etag), PublicationKey(user, domain, event, newest)
 
 
 def published(before: Presentity | None, word: PresenceWord) -> Presentity | None:
     """What a word makes of a publication; None: it is over. The very same: the word is late."""
-    if before is not None and _number(word.presentity, "recv") < _number(before.presentity, "recv"):
+    if before is not None and integer_in(word.presentity, "recv") < integer_in(before.presentity, "recv"):
         return before
     if word.removes:
         return None
@@ -96,13 +98,3 @@ def published(before: Presentity | None, word: PresenceWord) -> Presentity | Non
     if not fields.get("body") and before is not None:
         fields["body"] = before.document
     return Presentity(word.presentity, fields)
-
-
-def _text(fields: Fields, name: str) -> str:
-    value = fields.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _number(fields: Fields, name: str) -> int:
-    value = fields.get(name)
-    return value if isinstance(value, int) else 0

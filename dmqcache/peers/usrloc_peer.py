@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from dmqcache.bus.node import Node
-from dmqcache.bus.peer import Message, Peer, Reply, Response
+from dmqcache.bus.peer import Message, Reply, Response
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.peers.contact import Contact, key_of, told
 from dmqcache.peers.json_fields import Fields
@@ -106,10 +106,7 @@ class UsrlocPeer(Mirror[str, Contact]):
     def on_node_up(self, node: Node) -> None:
         self._up[node.uri] = node
         self._healing.up(node)
-        self.ask(node)
-        if node.uri in self._asking:
-            self._asking.discard(node.uri)
-            self._give(node)
+        super().on_node_up(node)
 
     def on_node_down(self, node: Node) -> None:
         super().on_node_down(node)
@@ -282,9 +279,3 @@ def _remembered(fields: Fields, now: float) -> float:
     expires = fields.get("expires")
     until = expires if isinstance(expires, int) and expires else now + MOST_REMEMBERED_S
     return max(now + REMEMBERED_S, min(until, now + MOST_REMEMBERED_S))
-
-
-def usrloc_among(peers: Mapping[str, Peer]) -> UsrlocPeer | None:
-    """The one among a node's peers, if it has it."""
-    peer = peers.get("usrloc")
-    return peer if isinstance(peer, UsrlocPeer) else None

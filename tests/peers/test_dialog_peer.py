@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.peer import Peer
 from dmqcache.peers import dialog_peer
 from dmqcache.peers.dialog_call import ENDED_S, STALE_S
-from dmqcache.peers.dialog_peer import OTHER_PROFILES, DialogPeer, dialog_among
+from dmqcache.peers.dialog_peer import OTHER_PROFILES, DialogPeer
 from dmqcache.peers.dialog_wire import DialogAction, read_dialog
 from tests.bus.virtual import kamailio
 from tests.peers.recordings import DIALOG, bodies
@@ -275,10 +274,3 @@ def test_every_recorded_update_is_given_back_as_it_was_said() -> None:
                 peer.hear(body, now=float(json.loads(body)["init_ts"]))
                 node = stage.bus.active_nodes()[0]
                 assert peer.body_of(word.key, node, json.loads(body)["init_ts"]) == body
-
-
-def test_it_is_found_among_a_nodes_peers() -> None:
-    peer = DialogPeer()
-    assert dialog_among({"dialog": peer}) is peer
-    assert dialog_among({}) is None
-    assert dialog_among({"dialog": Peer("dialog")}) is None

@@ -7,9 +7,10 @@ import json
 import pytest
 
 from dmqcache.bus.node import Node
+from dmqcache.bus.peer import Peer
 from dmqcache.peers import mirror, records
 from dmqcache.peers.json_fields import integer_of, read_fields, text_of
-from dmqcache.peers.mirror import Mirror
+from dmqcache.peers.mirror import Mirror, among
 from tests.bus.virtual import kamailio
 from tests.peers.stage import HERE, THERE, Stage
 
@@ -139,3 +140,9 @@ def test_who_asks_before_it_is_known_is_answered_once_it_is(words: Words) -> Non
     words.on_node_left(node)
     assert words._asking == set()
     assert node.uri.host == THERE
+
+
+def test_a_mirror_is_found_among_a_nodes_peers(words: Words) -> None:
+    assert among({"words": words}, Words) is words
+    assert among({"words": Peer("words")}, Words) is None
+    assert among({}, Words) is None

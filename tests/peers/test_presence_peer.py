@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.peer import Peer
-from dmqcache.peers.presence_peer import PresencePeer, presence_among
+from dmqcache.peers.presence_peer import PresencePeer
 from dmqcache.peers.presence_wire import read_presence
 from tests.peers.recordings import PRESENCE, PRESENCE_IN_MEMORY, bodies
 from tests.peers.stage import Stage
@@ -163,9 +162,3 @@ def test_what_no_kamailio_says_is_answered_and_changes_nothing(stage: Stage, pee
     assert stage.say({"action": 4}) == 200
     assert [stage.say({"action": number}) for number in (3, 5)] == [400, 400]
     assert (peer.presentities(), stage.heard()) == ([], [])
-
-
-def test_it_is_found_among_a_nodes_peers(peer: PresencePeer) -> None:
-    assert presence_among({"presence": peer}) is peer
-    assert presence_among({"presence": Peer("presence")}) is None
-    assert presence_among({}) is None

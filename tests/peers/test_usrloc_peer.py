@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.peer import Peer
 from dmqcache.peers import records, usrloc_peer
 from dmqcache.peers.contact import Contact
 from dmqcache.peers.mirror import MAX_GIVEN_BYTES
-from dmqcache.peers.usrloc_peer import UsrlocPeer, usrloc_among
+from dmqcache.peers.usrloc_peer import UsrlocPeer
 from tests.peers.recordings import USRLOC, bodies
 from tests.peers.stage import THERE, Stage
 
@@ -195,9 +194,3 @@ def test_who_listens_hears_each_change(stage: Stage, peer: UsrlocPeer) -> None:
     stage.say(contact(stage, "bob"))
     assert heard == [("", "alice"), ("alice", "alice"), ("alice", "")]
     forget()
-
-
-def test_it_is_found_among_peers(peer: UsrlocPeer) -> None:
-    assert usrloc_among({"usrloc": peer}) is peer
-    assert usrloc_among({"usrloc": Peer("usrloc")}) is None
-    assert usrloc_among({}) is None

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from itertools import islice
 
 from dmqcache.bus.peer import Peer
-from dmqcache.peers.dialog_peer import DialogPeer, dialog_among
+from dmqcache.peers.dialog_peer import DialogPeer
+from dmqcache.peers.mirror import among
 from dmqcache.server.http.page_parts import (
     MAX_ROWS,
     NONE,
@@ -24,7 +25,7 @@ _COLOURS: Mapping[str, str] = {"talking": "ok", "answered": "ok", "ringing": "wa
 def calls(peers: Mapping[str, Peer], wall: float) -> str:
     """How many calls are in which state and profile, and the calls that were heard of first. Empty on a node
     that does not follow them."""
-    peer = dialog_among(peers)
+    peer = among(peers, DialogPeer)
     if peer is None:
         return ""
     states = [(_state(word), number(count)) for word, count in peer.by_state().items() if word != "ended"]

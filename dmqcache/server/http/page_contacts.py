@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from itertools import islice
 
 from dmqcache.bus.peer import Peer
-from dmqcache.peers.usrloc_peer import UsrlocPeer, usrloc_among
+from dmqcache.peers.mirror import among
+from dmqcache.peers.usrloc_peer import UsrlocPeer
 from dmqcache.server.http.page_parts import MAX_ROWS, NONE, duration, number, section, side_by_side, text
 
 
 def contacts(peers: Mapping[str, Peer], wall: float) -> str:
     """The contacts that were heard of first, and how many each registrar told. Empty on a node that does not
     follow them."""
-    peer = usrloc_among(peers)
+    peer = among(peers, UsrlocPeer)
     if peer is None:
         return ""
     by_node = sorted(peer.by_node().items(), key=lambda pair: (-pair[1], pair[0]))

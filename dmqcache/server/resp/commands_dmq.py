@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 import msgspec
 
-from dmqcache.peers.dialog_peer import dialog_among
-from dmqcache.peers.presence_peer import presence_among
+from dmqcache.peers.dialog_peer import DialogPeer
+from dmqcache.peers.mirror import among
+from dmqcache.peers.presence_peer import PresencePeer
 from dmqcache.peers.presentity import Presentity
 from dmqcache.peers.subscription import Subscription
-from dmqcache.peers.usrloc_peer import usrloc_among
+from dmqcache.peers.usrloc_peer import UsrlocPeer
 from dmqcache.server.resp.command import ONE_KEY, Command, Options
 from dmqcache.server.resp.commands_scan import Walk
 from dmqcache.server.resp.info import node_rows, sections, table_rows
@@ -61,7 +62,7 @@ def stats(session: Session, args: list[str]) -> bytes:
 def calls(session: Session, args: list[str]) -> Answer:
     """DMQ.CALLS [TEXT]: the calls of the Kamailio nodes, each as a JSON object."""
     text = _text(args)
-    peer = dialog_among(session.shared.node.peers)
+    peer = among(session.shared.node.peers, DialogPeer)
     if peer is None:
         raise CommandError("ERR this node does not follow calls: it runs without --peer dialog")
     return in_steps(session, _rows(session, peer.each_call(), lambda call: call.has(text)))
@@ -78,7 +79,7 @@ def watchers(session: Session, args: list[str]) -> Answer:
 
 
 def _of_presence(session: Session, text: str, kind: type[Presentity | Subscription]) -> Answer:
-    peer = presence_among(session.shared.node.peers)
+    peer = among(session.shared.node.peers, PresencePeer)
     if peer is None:
         raise CommandError("ERR this node does not follow presence: it runs without --peer presence")
 
@@ -99,7 +100,7 @@ def contacts(session: Session, args: list[str]) -> Answer:
     object."""
     if len(args) > 2:
         raise wrong_arity("dmq.contacts")
-    peer = usrloc_among(session.shared.node.peers)
+    peer = among(session.shared.node.peers, UsrlocPeer)
     if peer is None:
         raise CommandError("ERR this node does not follow registrations: it runs without --peer usrloc")
     return in_steps(session, _rows(session, peer.each_contact(args[1] if len(args) > 1 else "")))

@@ -13,8 +13,6 @@ from tests.server.fakes import FakeNode, make_session
 from tests.server.resp.saying import OK, say
 from tests.server.serving import serving
 
-pytest.importorskip("lupa")
-
 
 def test_scripts_read_and_write() -> None:
     session = make_session()

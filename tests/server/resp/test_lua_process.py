@@ -17,8 +17,6 @@ from dmqcache.server.resp.lua_process import Lost, LuaProcess
 from dmqcache.server.resp.reply import CommandError
 from tests.waiting import wait_until
 
-pytest.importorskip("lupa")
-
 SPAWN = """
 import sys, time
 from dmqcache.server.resp.lua_process import LuaProcess

@@ -13,8 +13,6 @@ from dmqcache.server.resp import lua_sandbox as module
 from dmqcache.server.resp.lua_sandbox import Interpreter
 from dmqcache.server.resp.reply import CommandError
 
-pytest.importorskip("lupa")
-
 
 def called(words: tuple[Any, ...]) -> tuple[bool, Any]:
     """A server of a few words."""

@@ -12,8 +12,6 @@ from dmqcache.server.resp import lua_sandbox
 from dmqcache.server.resp.lua_wire import Wire
 from dmqcache.server.resp.lua_worker import LuaWorker
 
-pytest.importorskip("lupa")
-
 
 @pytest.fixture
 def node() -> Iterator[Wire]:

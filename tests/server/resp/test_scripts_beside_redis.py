@@ -15,7 +15,6 @@ from tests.server.resp.test_like_redis import RealTime
 from tests.server.serving import serving
 
 pytestmark = pytest.mark.interop
-pytest.importorskip("lupa")
 
 PIECES = [
     "redis.call('SET', KEYS[1], ARGV[1])",
