@@ -317,6 +317,8 @@ class Connection(asyncio.Protocol):
     def _wait_for(self, reply: Coroutine[Any, Any, bytes]) -> None:
         self._session.waiting = True
         self._waiting = self._loop.create_task(self._finish(reply))
+        # Of a client that leaves at once nothing has begun.
+        self._waiting.add_done_callback(lambda _: reply.close())
 
     async def _finish(self, reply: Coroutine[Any, Any, bytes]) -> None:
         with contextlib.suppress(asyncio.CancelledError):

@@ -6,7 +6,7 @@ wants to know of all (``Shared.looked_at``).
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final
 
 from dmqcache.server.resp.command import Command, Handler
@@ -41,18 +41,36 @@ def timed(command: Command) -> Handler:
                 _took(session, command, begun, args)
         if isinstance(answer, bytes) or "blocking" in command.flags:
             return answer  # who waits does nothing
-        return _to_its_end(session, command, begun, args, answer)
+        return _ToItsEnd(answer, lambda: _took(session, command, begun, args))
 
     return handler if command.name in _UNTIMED else run
 
 
-async def _to_its_end(
-    session: Session, command: Command, begun: float, args: list[str], answer: Coroutine[Any, Any, bytes]
-) -> bytes:
-    """A command in steps: it takes as long as its client waits for it."""
-    reply = await answer
-    _took(session, command, begun, args)
-    return reply
+class _ToItsEnd(Coroutine[Any, Any, bytes]):
+    """A command in steps: it takes as long as its client waits for it. Closed before it began, it closes what
+    it would have waited for."""
+
+    def __init__(self, answer: Coroutine[Any, Any, bytes], ended: Callable[[], None]) -> None:
+        self._answer = answer
+        self._ended = ended
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        reply = yield from self._answer.__await__()
+        self._ended()
+        return reply
+
+    def send(self, value: Any) -> Any:
+        try:
+            return self._answer.send(value)
+        except StopIteration:
+            self._ended()
+            raise
+
+    def throw(self, *error: Any) -> Any:
+        return self._answer.throw(*error)
+
+    def close(self) -> None:
+        self._answer.close()
 
 
 def _took(session: Session, command: Command, begun: float, args: list[str]) -> None:

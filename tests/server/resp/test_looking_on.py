@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
 from dmqcache.server.resp.acl import Users
+from dmqcache.server.resp.command import Command
 from dmqcache.server.resp.command_table import COMMANDS
-from dmqcache.server.resp.looking_on import is_quick
+from dmqcache.server.resp.looking_on import is_quick, timed
 from dmqcache.server.resp.session import Session
 from dmqcache.server.resp.users import make_users
 from tests.server.fakes import FakeNode, make_session, stay_open
@@ -94,3 +98,25 @@ def test_a_user_is_told_what_he_might_run(session: Session) -> None:
     for words in (["SET", "a", "1"], ["SET", "b", "1"], ["GET", "b"], ["MGET", "a", "b"], ["GET", "a"]):
         say(session, *words)
     assert [one.partition(b"] ")[2] for one in told] == [b'"SET" "a" "1"\r\n', b'"GET" "a"\r\n']
+
+
+def test_one_in_steps_is_timed_at_its_end_and_leaves_nothing_if_it_never_begins(
+    session: Session, recwarn: pytest.WarningsRecorder
+) -> None:
+    async def steps() -> bytes:
+        return b"+OK\r\n"
+
+    run = timed(Command("X", lambda session, args: steps(), 1, "", "A command in steps."))
+    session.shared.slow_log.slower_than = 0
+    begun, never = run(session, ["X"]), run(session, ["X", "never"])
+    assert not isinstance(begun, bytes) and not isinstance(never, bytes)
+    assert asyncio.run(_reply(begun)) == b"+OK\r\n"
+    never.close()
+    del never
+    gc.collect()
+    assert ["X"] in slow(session) and ["X", "never"] not in slow(session)
+    assert not [warning for warning in recwarn if "never awaited" in str(warning.message)]
+
+
+async def _reply(answer: Coroutine[Any, Any, bytes]) -> bytes:
+    return await answer
