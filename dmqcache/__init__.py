@@ -6,7 +6,7 @@ a Kamailio server, whose ``htable`` tables are then the same as ours.
 The map, from the top down; each folder says in its ``__init__`` what it owns and which file to read first
     ``cli``          the commands; ``python -m dmqcache`` is ``dmqcache``
     ``adapters``     a table as Django's cache, and as aiocache's
-    ``sync_node``    a node for programs without an event loop
+    ``sync_node``    a node for programs without an event loop; its tables: ``sync_table``
     ``cache_node``   :class:`CacheNode`: builds all that follows, starts and stops it
     ``server``       the Redis protocol (``resp``); HTTP with JSON-RPC and the status page (``http``)
     ``metrics``      what a node shows of itself, and how Prometheus reads it
@@ -74,7 +74,8 @@ if TYPE_CHECKING:
     from dmqcache.store.table.patterns import MatchKind, MatchOn
     from dmqcache.store.table.settings import TableSettings
     from dmqcache.store.table.table import Table
-    from dmqcache.sync_node import SyncCacheNode, SyncTable
+    from dmqcache.sync_node import SyncCacheNode
+    from dmqcache.sync_table import SyncTable
 
     __version__: str
 
@@ -97,7 +98,7 @@ _HOMES: Final[Mapping[str, str]] = {
     "Reply": "dmqcache.bus.peer",
     "Response": "dmqcache.bus.peer",
     "SyncCacheNode": "dmqcache.sync_node",
-    "SyncTable": "dmqcache.sync_node",
+    "SyncTable": "dmqcache.sync_table",
     "Table": "dmqcache.store.table.table",
     "TableSettings": "dmqcache.store.table.settings",
     "URIError": "dmqcache.bus.sip.uri",

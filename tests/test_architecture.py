@@ -89,6 +89,7 @@ SHELL = frozenset(
         "dmqcache.disk.writer",
         "dmqcache.process_end",
         "dmqcache.sync_node",
+        "dmqcache.sync_table",
         "dmqcache.watch",
         "dmqcache.served_tls",
         "dmqcache.socket_bus",
@@ -169,11 +170,13 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "node_servers": "client_doors server.http server.resp config release",
         "cache_node": "table_database node_channels node_servers watch process_end socket_bus "
         "metrics disk config store store.table bus bus.net bus.ground bus.sip release",
-        "sync_node": "cache_node process_end config store.table",
+        "sync_table": "store.table",
+        "sync_node": "sync_table cache_node process_end config store.table",
         "adapters": "sync_node store.table",
         "cli": "cache_node server.resp config bus.net bus.trust release defaults",
         "__main__": "cli",
-        "": "sync_node cache_node socket_bus config database store.table bus bus.ground bus.sip release",
+        "": "sync_node sync_table cache_node socket_bus config database store.table bus bus.ground bus.sip "
+        "release",
     }.items()
 }
 #: The files that do not stand in their folder's room.

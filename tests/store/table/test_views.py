@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 import pytest
 
 from dmqcache.store.table.views import API
-from dmqcache.sync_node import SyncTable
+from dmqcache.sync_table import SyncTable
 from tests.store.fixtures import make_table
 
 
