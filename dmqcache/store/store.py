@@ -39,7 +39,7 @@ from dmqcache.store.native.replica import Replica
 from dmqcache.store.native.with_node import Ways
 from dmqcache.store.outbox.burials import Burials
 from dmqcache.store.outbox.emptying import Emptying
-from dmqcache.store.outbox.eviction import Memory
+from dmqcache.store.outbox.memory_bound import Memory
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import Cell

@@ -2,7 +2,7 @@
 
 Evicting is forgetting: no delete, so nobody is told, and other nodes keep the cell. From then on the table is
 ``partial``: what it lacks says nothing. What follows from that for comparisons, docs/architecture.md says;
-when something is evicted, ``outbox/eviction.py``.
+when something is evicted, ``outbox/memory_bound.py``.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from dmqcache.store.outbox.eviction import LOOK_S
+from dmqcache.store.outbox.memory_bound import LOOK_S
 from dmqcache.store.table.evicting import Policy, used_by
 from tests.store.harness import Played, Side, World, set_body, with_kamailio
 
