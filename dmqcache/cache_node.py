@@ -245,10 +245,11 @@ class CacheNode:
         return {peer.channel: peer for _, peer in self._peers}
 
     def peer(self, channel: str) -> Any:
-        """The peer that was loaded for a channel: with ``dialog``, for example, a
+        """The peer that was loaded for a channel, or by a name: with ``dialog``, for example, a
         :class:`~dmqcache.peers.dialog_peer.DialogPeer`. KeyError names those that there are."""
+        found: dict[str, Peer] = {**dict(self._peers), **self.peers}
         try:
-            return self.peers[channel]
+            return found[channel]
         except KeyError:
             known = ", ".join(self.peers) or "none"
             raise KeyError(f"no peer {channel!r} was loaded; there are: {known}") from None

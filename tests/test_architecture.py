@@ -83,6 +83,7 @@ SHELL = frozenset(
         "dmqcache.config.logs",
         "dmqcache.cache_node",
         "dmqcache.node_channels",
+        "dmqcache.peers.record_changes",
         "dmqcache.database.db_worker",
         "dmqcache.database.node_database",
         "dmqcache.disk.node_disk",

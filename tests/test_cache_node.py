@@ -154,6 +154,18 @@ def test_a_peer_by_its_channel_and_the_channels_for_who_asks_for_another() -> No
         node.peer("usrloc")
     with pytest.raises(KeyError, match="there are: none"):
         node_of("127.0.0.94").peer("dialog")
+    elsewhere = node_of("127.0.0.94", peer=["usrloc=registrations"])
+    assert elsewhere.peer("usrloc") is elsewhere.peer("registrations")
+
+
+def test_who_iterates_over_a_mirrors_changes_is_at_the_end_when_the_node_stops() -> None:
+    async def scenario() -> list[object]:
+        async with node_of("127.0.0.94", peer=["usrloc"]) as node:
+            changes = node.peer("usrloc").changes()
+        async with asyncio.timeout(10):
+            return [change async for change in changes]
+
+    assert asyncio.run(scenario()) == []
 
 
 def test_a_write_is_waited_for_on_as_many_nodes_as_are_wanted() -> None:

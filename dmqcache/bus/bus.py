@@ -140,6 +140,7 @@ class Bus:
             self._housekeeping.cancel()
         self._transactions.cancel_all()
         self._dispatcher.close()
+        self._directory.events.stop()
 
     # -- peers
 

@@ -185,3 +185,6 @@ class Peer:
 
     def on_node_left(self, node: Node) -> None:
         """``node`` said goodbye, or was removed from the list."""
+
+    def on_stop(self) -> None:
+        """Once, when this node has left the bus: nothing can be sent any more, and nothing comes."""

@@ -197,7 +197,8 @@ OPTIONS: tuple[Option, ...] = (
         "peer",
         "word",
         "",
-        "A further consumer on the bus: dialog, presence, or one of your own as module:Class.",
+        "A further consumer on the bus: usrloc, dialog, presence, or one of your own as module:Class; "
+        "usrloc=CHANNEL where dmq_peer_id of module dmq_usrloc names another channel.",
         field="peers",
         repeat=True,
     ),

@@ -1,5 +1,5 @@
 """Peers by name, as ``--peer`` has them: ``dialog`` and others that are a part of dmqcache, ``module:Class``,
-or the name of an installed package's entry point.
+or the name of an installed package's entry point. ``usrloc=CHANNEL``: it is on another channel there.
 
 Whatever goes wrong in somebody's module is a ConfigError that names the peer: one line, before the node has
 opened anything.
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.peer import Peer
+from dmqcache.channels.naming import checked_name
 from dmqcache.config.options import ConfigError
 
 #: The group of entry points under which packages offer peers to ``--peer NAME``.
@@ -24,13 +25,18 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "presence": "dmqcache.peers.presence_peer:PresencePeer",
     "usrloc": "dmqcache.peers.usrloc_peer:UsrlocPeer",
 }
+#: The one whose channel Kamailio nodes may call otherwise: ``dmq_peer_id`` of module dmq_usrloc, from 6.2 on.
+RENAMED: Final = "usrloc"
 
 
 def load_peers(names: Sequence[str]) -> list[tuple[str, Peer]]:
     """Each peer beside the name that it was asked for by. ConfigError."""
     peers: list[tuple[str, Peer]] = []
-    for name in names:
-        peer = _loaded(name)
+    for asked in names:
+        name, renamed, channel = asked.partition("=")
+        peer = _loaded(name, _checked(name, channel) if renamed else None)
+        if any(one == name for one, _ in peers):
+            raise ConfigError(f"peer {name!r} is there twice")
         other = next((one for one, known in peers if known.channel == peer.channel), None)
         if other is not None:
             raise ConfigError(f"peers {other!r} and {name!r} have the same channel, {peer.channel!r}")
@@ -47,10 +53,20 @@ def register_peers(bus: Bus, peers: Sequence[tuple[str, Peer]]) -> None:
             raise ConfigError(f"peer {name!r}: {error}") from error
 
 
-def _loaded(name: str) -> Peer:
+def _checked(name: str, channel: str) -> str:
+    """The channel that a peer of ours is to be on."""
+    if name != RENAMED:
+        raise ConfigError(f"peer {name!r}: only the channel of {RENAMED} can be named, as {RENAMED}=CHANNEL")
+    try:
+        return checked_name(channel)
+    except ValueError as error:
+        raise ConfigError(f"peer {name!r}: {channel!r} {error}") from None
+
+
+def _loaded(name: str, channel: str | None) -> Peer:
     try:
         found = _found(name)
-        peer = found() if isinstance(found, type) else found
+        peer = found(*filter(None, [channel])) if isinstance(found, type) else found
     except (ConfigError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a script that ends itself (SystemExit) is no module, and no end of ours

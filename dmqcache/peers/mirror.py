@@ -3,14 +3,15 @@
 Owns the life of such a peer: it asks each node that comes up for all that it has, hears what is said, lets
 what is over leave in silence, and answers who asks for all, a restarted Kamailio or another dmqcache node. It
 says nothing else on the bus: the records are others'. A subclass says what a body means (``dialog_peer.py``,
-``presence_peer.py``).
+``presence_peer.py``). Whoever wants to know what becomes of the records is told here.
 """
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
@@ -19,7 +20,10 @@ from dmqcache.bus.node import Node
 from dmqcache.bus.peer import Message, Peer, Reply, Response
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.peers.json_fields import BodyRefused
+from dmqcache.peers.record_changes import RecordChange, RecordChanges
 from dmqcache.peers.records import Records, RecordsFull
+
+log = logging.getLogger("dmqcache.peers.mirror")
 
 CONTENT_TYPE: Final = "application/json"
 #: Seconds between two looks at whose time is over.
@@ -51,7 +55,10 @@ class MirrorCounts:
 class Mirror(Peer, Generic[K, R]):
     """What all mirrors have in common."""
 
-    __slots__ = ("_asking", "_givings", "_sweeping", "counts", "records")
+    __slots__ = (
+        *("_asking", "_givings", "_iterated", "_leaving", "_listeners", "_sweeping"),
+        *("counts", "records"),
+    )
 
     #: The body that asks for everything.
     sync_body: bytes
@@ -59,7 +66,12 @@ class Mirror(Peer, Generic[K, R]):
     def __init__(self, channel: str) -> None:
         super().__init__(channel=channel)
         self.counts = MirrorCounts()
-        self.records: Records[K, R] = Records(self.word_of, self.changed)
+        self.records: Records[K, R] = Records(self.word_of, self._changed)
+        self._listeners: list[Callable[[RecordChange[R]], object]] = []
+        #: Those that :meth:`changes` has given and that have not ended.
+        self._iterated: list[RecordChanges[R]] = []
+        #: What goes now goes as its time is over.
+        self._leaving = False
         self._givings: dict[NodeURI, _Giving] = {}
         #: Nodes that have asked before they were known to be at their address.
         self._asking: set[NodeURI] = set()
@@ -88,6 +100,44 @@ class Mirror(Peer, Generic[K, R]):
 
     def over(self, key: K, record: R, now: float) -> None:
         """A record has left because its time was over."""
+
+    # -- who wants to know -------------------------------------------------------------------------------
+
+    def tell_changes(self, told: Callable[[RecordChange[R]], object]) -> Callable[[], None]:
+        """From now on ``told`` is told each change as it happens, on the thread of the bus; what is returned
+        ends that."""
+        self._listeners.append(told)
+
+        def forget() -> None:
+            if told in self._listeners:
+                self._listeners.remove(told)
+
+        return forget
+
+    def listen(self, heard: Callable[[R | None, R | None], object]) -> Callable[[], None]:
+        """The same: ``heard`` is told a record before and after the change, None where there is none."""
+        return self.tell_changes(lambda change: heard(change.before, change.after))
+
+    def changes(self) -> RecordChanges[R]:
+        """``async for change in peer.changes()``: each change from now on, see :class:`RecordChanges`. Ends
+        when the node stops."""
+        found: RecordChanges[R] = RecordChanges(self.tell_changes, self._iterated.remove)
+        self._iterated.append(found)
+        return found
+
+    def on_stop(self) -> None:
+        for one in list(self._iterated):
+            one.close()
+
+    def _changed(self, before: R | None, after: R | None) -> None:
+        self.changed(before, after)
+        if self._listeners:
+            change = RecordChange(before, after, expired=self._leaving)
+            for told in list(self._listeners):
+                try:
+                    told(change)
+                except Exception:
+                    log.exception("a callback of the changes on channel %s failed", self.channel)
 
     # -- the bus -----------------------------------------------------------------------------------------
 
@@ -170,7 +220,12 @@ class Mirror(Peer, Generic[K, R]):
     def _sweep(self) -> None:
         self._sweeping = False
         now = self.now
-        for key, record in self.records.sweep(now):
+        self._leaving = True
+        try:
+            left = self.records.sweep(now)
+        finally:
+            self._leaving = False
+        for key, record in left:
             self.counts.left += 1
             self.over(key, record, now)
         self._let_time_pass()

@@ -58,8 +58,13 @@ class PresencePeer(Mirror[Key, Record]):
     def subscriptions(self, text: str = "") -> list[Subscription]:
         """The subscriptions that have not expired; with ``text``, those with it in the URI of who watches, or
         who is watched."""
-        found = (record for record in self.each_record() if isinstance(record, Subscription))
-        return [record for record in found if record.has(text)]
+        return list(self.each_subscription(text))
+
+    def each_subscription(self, text: str = "") -> Iterator[Subscription]:
+        """The same, one by one; those that go meanwhile are left out."""
+        for record in self.each_record():
+            if isinstance(record, Subscription) and record.has(text):
+                yield record
 
     def by_event(self) -> dict[str, int]:
         """How many publications each event package has."""

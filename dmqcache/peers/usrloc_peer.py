@@ -8,7 +8,7 @@ is ``usrloc_wire.py``'s, what becomes of a contact, ``contact.py``'s.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from dmqcache.bus.node import Node
@@ -35,25 +35,23 @@ _KNOWS_XAVPS = re.compile(r"kamailio \((?:5\.(?:[89]|\d\d)|[6-9]\.|\d\d)", re.IG
 _COUNTS_ARRIVAL = re.compile(r"kamailio \((?:5\.|6\.[01]\b)", re.IGNORECASE)
 #: Seconds for which a removal is remembered at most: of a contact that never expires.
 MOST_REMEMBERED_S: Final = 7 * 86_400
-#: ``heard(before, after)``: None: it was not known; it is gone.
-Heard = Callable[[Contact | None, Contact | None], None]
 
 
 class UsrlocPeer(Mirror[str, Contact]):
     """The contacts. ``contacts()`` is what is known of now."""
 
     __slots__ = (
-        *("_aors", "_healing", "_listeners", "_sender", "_up"),
+        *("_aors", "_healing", "_sender", "_up"),
         *("refreshes", "registrations", "removals", "told_again"),
     )
 
     sync_body = SYNC_BODY
 
-    def __init__(self) -> None:
-        super().__init__("usrloc")
+    def __init__(self, channel: str = "usrloc") -> None:
+        """``channel``: what ``dmq_peer_id`` of module dmq_usrloc names (6.2 and later)."""
+        super().__init__(channel)
         #: Address of record -> the keys of its contacts.
         self._aors: dict[str, dict[str, None]] = {}
-        self._listeners: list[Heard] = []
         self._sender: Node | None = None
         self._healing = UsrlocHealing(self)
         #: Who is there.
@@ -85,17 +83,6 @@ class UsrlocPeer(Mirror[str, Contact]):
     def by_node(self) -> dict[str, int]:
         """How many contacts each node has told last."""
         return {node: count for node, count in self.records.counted.items() if count}
-
-    def listen(self, heard: Heard) -> Callable[[], None]:
-        """From now on ``heard`` is told each contact before and after a change, on the thread of the bus;
-        what is returned ends that."""
-        self._listeners.append(heard)
-
-        def forget() -> None:
-            if heard in self._listeners:
-                self._listeners.remove(heard)
-
-        return forget
 
     # -- a mirror's --------------------------------------------------------------------------------------
 
@@ -269,8 +256,6 @@ class UsrlocPeer(Mirror[str, Contact]):
                 del self._aors[before.aor]
         if after is not None and (before is None or after.aor != before.aor):
             self._aors.setdefault(after.aor, {})[key_of(after.fields)] = None
-        for heard in list(self._listeners):
-            heard(before, after)
 
 
 def _remembered(fields: Fields, now: float) -> float:

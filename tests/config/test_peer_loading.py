@@ -117,3 +117,23 @@ def test_those_that_are_a_part_of_dmqcache_are_there_by_their_names() -> None:
     assert [type(peer) for _, peer in loaded] == [DialogPeer, PresencePeer, UsrlocPeer]
     with pytest.raises(ConfigError, match="write module:Class, dialog or presence or usrloc, or install"):
         load_peers(["dialogue"])
+
+
+def test_the_registrars_channel_may_have_another_name() -> None:
+    ((name, peer),) = load_peers(["usrloc=registrations"])
+    assert (name, type(peer), peer.channel) == ("usrloc", UsrlocPeer, "registrations")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["usrloc="], "peer 'usrloc': '' is no channel"),
+        (["usrloc=a b"], "peer 'usrloc': 'a b' is no channel"),
+        (["dialog=calls"], "peer 'dialog': only the channel of usrloc can be named, as usrloc=CHANNEL"),
+        (["usrloc", "usrloc=other"], "peer 'usrloc' is there twice"),
+    ],
+)
+def test_channels_that_cannot_be_had_are_one_line(names: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_peers(names)
+    assert str(caught.value).startswith(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -146,3 +147,37 @@ def test_a_mirror_is_found_among_a_nodes_peers(words: Words) -> None:
     assert among({"words": words}, Words) is words
     assert among({"words": Peer("words")}, Words) is None
     assert among({}, Words) is None
+
+
+def test_changes_are_told_with_the_reason_and_one_who_fails_disturbs_nobody(
+    stage: Stage, words: Words
+) -> None:
+    heard: list[tuple[str, str | None, str | None]] = []
+
+    def fail(_: object) -> None:
+        raise RuntimeError("failed")
+
+    words.tell_changes(fail)
+    forget = words.tell_changes(lambda change: heard.append((change.kind, change.before, change.after)))
+    assert stage.say({"word": "a", "until": stage.wall + 60}) == 200
+    words.records.remove("a", "a", words.now)
+    stage.run(700)  # so long it is remembered that it was removed
+    stage.say({"word": "a", "until": stage.wall + 60})
+    stage.run(70)
+    assert heard == [("new", None, "a"), ("removed", "a", None), ("new", None, "a"), ("expired", "a", None)]
+    forget()
+    forget()
+    stage.say({"word": "b", "until": stage.wall + 60})
+    assert len(heard) == 4
+
+
+def test_changes_may_be_iterated_over_until_the_node_stops(stage: Stage, words: Words) -> None:
+    async def scenario() -> None:
+        given_up, changes = words.changes(), words.changes()
+        given_up.close()
+        stage.say({"word": "a", "until": stage.wall + 60})
+        stage.bus.close()
+        assert [change.after async for change in changes] == ["a"]
+        assert words._iterated == []
+
+    asyncio.run(scenario())

@@ -50,6 +50,12 @@ class Events:
             self._later(self._deliver)
         self._queue.append((happening, node))
 
+    def stop(self) -> None:
+        """The bus is closed: all peers hear it, and nothing after it."""
+        peers, self._peers = self._peers, []
+        for peer in peers:
+            self._guard(peer, peer.on_stop)
+
     def _later(self, what: Callable[[], None]) -> None:
         self._runtime.call_later(0.0, what)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dmqcache.metrics.node_view import NodeView
 from dmqcache.metrics.rates import Rates
-from dmqcache.server.http import page_calls, page_contacts, page_figures, page_nodes
+from dmqcache.server.http import page_calls, page_contacts, page_figures, page_nodes, page_presence
 from dmqcache.server.http.page_assets import SCRIPT, STYLE
 from dmqcache.server.http.page_parts import duration, number, pill, section, text
 from dmqcache.server.http.recent_warnings import Line
@@ -56,6 +56,7 @@ def render(node: NodeView, moment: Moment) -> str:
         f"{_warnings(moment)}"
         f"{page_contacts.contacts(node.peers, moment.wall)}"
         f"{page_calls.calls(node.peers, moment.wall)}"
+        f"{page_presence.presence(node.peers, moment.wall)}"
         f"{page_figures.tables(node.tables, moment.rates)}"
         f"{page_figures.traffic(node.bus.counters)}{page_figures.losses(node.counters)}</main>"
         "<footer>Refreshed every 3 seconds; rates are those of the last minute. "

@@ -31,6 +31,9 @@ class Listener(Peer):
     def on_node_left(self, node: Node) -> None:
         self.heard.append(f"left {node.uri.host}")
 
+    def on_stop(self) -> None:
+        self.heard.append("stop")
+
 
 class Broken(Listener):
     def on_init(self) -> None:
@@ -142,3 +145,20 @@ def test_a_late_peer_hears_once_of_what_happens_while_it_catches_up() -> None:
     events.post(Happening.UP, second)
     clock.run(0)
     assert sorted(late.heard) == ["init", "up 127.0.0.12", "up 127.0.0.13"] and late.heard[0] == "init"
+
+
+def test_the_end_is_heard_once_by_all_and_nothing_after_it() -> None:
+    class Ending(Listener):
+        def on_stop(self) -> None:
+            raise RuntimeError("stop")
+
+    clock, events, counters = bench()
+    listener = Listener()
+    events.add_peer(Ending("ending"), list)
+    events.add_peer(listener, list)
+    events.post(Happening.UP, NODE)
+    events.stop()
+    events.stop()
+    clock.run(0)
+    assert listener.heard == ["stop"]
+    assert dict(counters.handler_errors) == {"ending": 1}
