@@ -64,6 +64,8 @@ class KamailioCompare:
         self._due: dict[NodeURI, tuple[int, float]] = {}
         #: Who did not agree after all rounds, and until when it is left alone (monotonic seconds).
         self._rests: dict[NodeURI, float] = {}
+        #: Who was told after a pause what it lacks, and is asked once more whether it took that.
+        self._told: set[NodeURI] = set()
         self._routine = False
         #: Monotonic seconds when all were last to be compared with.
         self._last_all = 0.0
@@ -121,6 +123,7 @@ class KamailioCompare:
         """A node is gone."""
         self._due.pop(node, None)
         self._rests.pop(node, None)
+        self._told.discard(node)
         self._inquirer.forget(node)
 
     def stop(self) -> None:
@@ -218,6 +221,7 @@ class KamailioCompare:
         if outbox is None or not outbox.open:
             return
         if clean:
+            self._told.discard(inquiry.node)
             outbox.mended()
         elif inquiry.cut_short:
             self._later(inquiry.node, SETTLE_S, rounds)
@@ -231,6 +235,12 @@ class KamailioCompare:
         now = self._ground.clock.now()
         if self._rests.get(inquiry.node, 0.0) <= now:
             self._rests[inquiry.node] = now + DEAF_MOST_S
+        if inquiry.answered and outbox.overflowed and inquiry.node not in self._told:
+            # The link may be well again, and all may agree now.
+            self._told.add(inquiry.node)
+            self._later(inquiry.node, SETTLE_S, rounds)
+            return
+        self._told.discard(inquiry.node)
         if not inquiry.answered or outbox.overflowed:
             # Its doublings count down from one round, for as long as the node stays as it is: bounded, as no
             # number holds what they come to after days.

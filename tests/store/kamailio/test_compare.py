@@ -170,11 +170,17 @@ def test_a_node_whose_outbox_overflowed_is_asked_with_growing_pauses_until_it_ag
     side.table["same"] = "ours"
     side.outbox(holder.node).overflowed = True
     side.meet(holder.node)
-    world.run(250)
-    pauses = [later - earlier for earlier, later in pairwise(holder.asked)][-2:]
+    world.run(200)
+    between = [later - earlier for earlier, later in pairwise(holder.asked)]
+    pauses = [pause for pause in between if pause > 2 * SETTLE_S][-2:]
     assert pauses[0] >= DEAF_S and pauses[1] >= 2 * DEAF_S
+    # After each pause it is told what it lacks, and asked once more whether it took that.
+    assert len(between) <= 2 * (ROUNDS + len(pauses) + 1)
     wrong = False
-    world.run(DEAF_MOST_S + ROUTINE_S + 10)
+    asked, deadline = len(holder.asked), world.clock.time + DEAF_MOST_S + ROUTINE_S
+    while len(holder.asked) == asked and world.clock.time < deadline:
+        world.run(1)
+    world.run(2 * (SETTLE_S + QUIET_S))
     assert not side.outbox(holder.node).overflowed
     assert holder.cells == shown(side)
 
