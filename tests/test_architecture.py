@@ -74,6 +74,7 @@ SHELL = frozenset(
         "dmqcache.server.resp.pause",
         "dmqcache.server.resp.server",
         "dmqcache.server.http.rpc_methods",
+        "dmqcache.server.http.rpc_mirrors",
         "dmqcache.__main__",
         "dmqcache.cli.backup",
         "dmqcache.cli.client",

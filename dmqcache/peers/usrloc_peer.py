@@ -76,6 +76,11 @@ class UsrlocPeer(Mirror[str, Contact]):
             if found is not None and found.over_at > self.now:
                 yield found
 
+    def each_aor(self) -> Iterator[str]:
+        """The addresses of record, in the order in which they were heard of; those that go meanwhile are left
+        out."""
+        return (aor for aor in list(self._aors) if aor in self._aors)
+
     def aors(self) -> int:
         """How many addresses of record have a contact."""
         return len(self._aors)

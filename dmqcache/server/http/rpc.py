@@ -41,9 +41,16 @@ class RpcError(Exception):
         return self.code if self.code > 0 else NOT_FOUND if self.code == METHOD_NOT_FOUND else 400
 
 
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The JSON of a result that is too long to build at once, and is no list."""
+
+    texts: AsyncIterator[str]
+
+
 #: A method's answer: a value, what a coroutine returns in the end, or the items of a list that is too long to
 #: build at once.
-Result = Any | AsyncIterator[Any]
+Result = Any | AsyncIterator[Any] | Pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,5 +214,10 @@ async def _written(request_id: object, result: Result | RpcError) -> AsyncIterat
             yield separator + json.dumps(item)
             separator = ","
         yield "]" + tail
+    elif isinstance(result, Pieces):
+        yield '{"jsonrpc":"2.0","result":'
+        async for text in result.texts:
+            yield text
+        yield tail
     else:
         yield f'{{"jsonrpc":"2.0","result":{json.dumps(result)}{tail}'

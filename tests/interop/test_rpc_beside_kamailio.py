@@ -1,0 +1,133 @@
+"""What JSON-RPC says of contacts and calls, beside a Kamailio 5.6.3 that was told of the same on the bus."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.interop.daemon import wait_until
+from tests.interop.dmqcache_node import DmqcacheNode
+from tests.interop.kamailio import Kamailio
+from tests.interop.kamailio_calls import CALLS_ROUTE, calls_cfg
+from tests.interop.phones import Call, Phones
+
+pytestmark = pytest.mark.interop
+
+NET = "127.0.58."
+TOLD_TIMEOUT_S = 20.0
+#: Of a Kamailio's own memory: how often something is held, how it came there, and its hash table.
+OWN = {"ref", "dflags", "sflags", "HashID", "Size", "Max-Slots"}
+#: Seconds, which may differ by one.
+SECONDS = {"Expires", "duration", "timeout"}
+
+
+class Beside:
+    """A Kamailio with registrar and proxy, and two who hear of it: a Kamailio and a dmqcache node."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        def kamailio(number: int, *seeds: str) -> Kamailio:
+            more = {"registrar": True, "extra_cfg": calls_cfg(), "requests": CALLS_ROUTE}
+            return stack.enter_context(Kamailio(f"{NET}{number}", seeds=seeds, ping_interval=20, **more))
+
+        self.one = kamailio(12)
+        self.told = kamailio(13, self.one.uri)
+        peers = ["--peer", "usrloc", "--peer", "dialog"]
+        self.node = stack.enter_context(DmqcacheNode(f"{NET}11", seeds=[self.one.uri], extra=peers))
+        for each in (self.told, self.node):
+            each.wait_nodes([self.one.uri, self.told.uri, self.node.uri], TOLD_TIMEOUT_S)
+        for user, expires in (("alice", 3600), ("bob", 600)):
+            self.one.register(user, expires)
+        phones = stack.enter_context(Phones(f"{NET}20", (self.one.host, self.one.port)))
+        self.talking, self.ringing = phones.ring(1), phones.ring(2)
+        phones.answer(self.talking)
+        for method in ("dlg.list", "ul.dump"):
+            wait_until(
+                lambda asked=method: _close(*self.answers(asked)),  # type: ignore[misc]
+                TOLD_TIMEOUT_S,
+                lambda asked=method: f"{self.answers(asked)}",  # type: ignore[misc]
+            )
+
+    def answers(self, method: str, *params: object) -> tuple[Any, Any]:
+        """The Kamailio's and the node's, the status of HTTP too."""
+        there = _answer(f"http://{self.told.host}:{self.told.port}/rpc", method, *params)
+        return there, _answer(f"http://{self.node.host}:9180/rpc", method, *params)
+
+
+def _answer(url: str, method: str, *params: object) -> Any:
+    body = json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": 1}).encode()
+    try:
+        with urllib.request.urlopen(url, body, timeout=10) as answer:
+            return answer.status, _sorted(json.load(answer))
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.load(refused)
+
+
+def _sorted(value: Any) -> Any:
+    """Without what is each one's own; lists have no order in Kamailio."""
+    if isinstance(value, dict):
+        return {name: _sorted(one) for name, one in value.items() if name not in OWN}
+    if isinstance(value, list):
+        return sorted(map(_sorted, value), key=lambda one: json.dumps(one, sort_keys=True))
+    return value
+
+
+def _close(there: Any, here: Any) -> bool:
+    if isinstance(there, dict) and isinstance(here, dict):
+        return there.keys() == here.keys() and all(
+            abs(there[name] - here[name]) <= 1 if name in SECONDS else _close(there[name], here[name])
+            for name in there
+        )
+    if isinstance(there, list | tuple) and isinstance(here, list | tuple):
+        return len(there) == len(here) and all(map(_close, there, here))
+    return bool(there == here)
+
+
+@pytest.fixture(scope="module")
+def beside() -> Iterator[Beside]:
+    with ExitStack() as stack:
+        yield Beside(stack)
+
+
+def _of(call: Call) -> tuple[str, str, str]:
+    return call.call_id, call.caller_tag, call.callee_tag
+
+
+CASES: dict[str, Callable[[Beside], tuple[str, ...]]] = {
+    "all contacts": lambda beside: ("ul.dump",),
+    "all addresses of record": lambda beside: ("ul.dump", "brief"),
+    "one": lambda beside: ("ul.lookup", "location", "alice"),
+    "none": lambda beside: ("ul.lookup", "location", "nobody"),
+    "no such table": lambda beside: ("ul.lookup", "nothing", "alice"),
+    "all calls": lambda beside: ("dlg.list",),
+    "one call": lambda beside: ("dlg.dlg_list", beside.talking.call_id),
+    "one call by its tag": lambda beside: ("dlg.dlg_list", *_of(beside.ringing)[:2]),
+    "no such call": lambda beside: ("dlg.dlg_list", "nobody's"),
+    "how many": lambda beside: ("dlg.stats_active",),
+    "alive": lambda beside: ("dlg.is_alive", *_of(beside.talking)),
+    "not answered": lambda beside: ("dlg.is_alive", *_of(beside.ringing)),
+    "a wrong tag": lambda beside: ("dlg.is_alive", *_of(beside.talking)[:2], "x"),
+    "a regular expression": lambda beside: ("dlg.list_match", "furi", "re", "^sip:.l"),
+    "its case": lambda beside: ("dlg.list_match", "furi", "re", "^SIP:"),
+    "a beginning": lambda beside: ("dlg.list_match", "turi", "sw", "sip:bob"),
+    "a Call-ID": lambda beside: ("dlg.list_match", "callid", "eq", beside.ringing.call_id),
+    "a Request-URI": lambda beside: ("dlg.list_match", "ruri", "re", "."),
+    "no match": lambda beside: ("dlg.list_match", "ruri", "eq", "x"),
+    "a strange key": lambda beside: ("dlg.list_match", "from", "re", "."),
+    "a strange operator": lambda beside: ("dlg.list_match", "furi", "xx", "."),
+    "no regular expression": lambda beside: ("dlg.list_match", "furi", "re", "["),
+    "the size of a profile": lambda beside: ("dlg.profile_get_size", "caller"),
+    "of one value": lambda beside: ("dlg.profile_get_size", "caller", "nobody"),
+    "a profile": lambda beside: ("dlg.profile_list", "outbound"),
+    "an empty one": lambda beside: ("dlg.profile_list", "caller", "nobody"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_answers_as_a_kamailio_that_was_told_the_same(beside: Beside, case: str) -> None:
+    method, *params = CASES[case](beside)
+    there, here = beside.answers(method, *params)
+    assert _close(there, here), (there, here)
