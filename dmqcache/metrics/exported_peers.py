@@ -116,6 +116,13 @@ PEER_EXPORTS: Final[tuple[Export, ...]] = (
         ),
     ),
     Export(
+        "dmqcache_mirror_bytes",
+        "gauge",
+        "Memory that what is mirrored takes, about.",
+        ("channel",),
+        _each(lambda mirror: mirror.records.bytes),
+    ),
+    Export(
         "dmqcache_mirror_words",
         "counter",
         "What was said on a channel that is mirrored, by its action.",

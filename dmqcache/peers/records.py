@@ -1,8 +1,9 @@
-"""Records that somebody else owns, as a mirror keeps them: by key, each for its time, a bounded number.
+"""Records that somebody else owns, as a mirror keeps them: by key, each for its time, bounded by number and
+by bytes.
 
 Pure: time is handed in, Unix seconds. Owns when a record is stale and when it leaves, and that what was
-removed is remembered for a while, so that a late message does not bring it back. What a record is, and why it
-changes, is its peer's business.
+removed is remembered for a while (``remembered.py``), so that a late message does not bring it back. What a
+record is, and why it changes, is its peer's business; what it weighs, ``weight.py``'s.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
-#: Some 2 kB each.
+from dmqcache.peers.remembered import REMEMBERED_S, Remembered
+from dmqcache.peers.weight import weight
+
 MAX_RECORDS: Final = 200_000
-#: How long a removal is remembered: longer than any message is on its way, and any donor takes.
-REMEMBERED_S: Final = 600
-MAX_REMEMBERED: Final = 200_000
+#: Bytes of all together, as :func:`weight` counts them: as many records of some 3 kB.
+MAX_BYTES: Final = 600_000_000
+#: Bytes that keeping a record takes beside the record and its key.
+KEEPING: Final = 400
 #: Records whose time has come that are looked at in one step: some milliseconds.
 SWEPT: Final = 1000
 
@@ -31,6 +35,8 @@ class _Kept(Generic[R]):
     stale_at: float
     leaves_at: float
     stale: bool
+    #: What it and its key take, bytes.
+    weight: int
 
     @property
     def due(self) -> int:
@@ -39,7 +45,7 @@ class _Kept(Generic[R]):
 
 
 class RecordsFull(Exception):
-    """There are :data:`MAX_RECORDS` already."""
+    """There are :data:`MAX_RECORDS`, or :data:`MAX_BYTES`, already."""
 
 
 class Records(Generic[K, R]):
@@ -55,12 +61,9 @@ class Records(Generic[K, R]):
         #: Second -> whose time it is then; and these seconds, the next one first.
         self._due: dict[int, set[K]] = {}
         self._seconds: list[int] = []
-        #: Key -> (what identified it, until when that is remembered), the oldest first.
-        self._gone: dict[K, tuple[object, float]] = {}
-        #: When each is forgotten, the next one first; numbered, as keys need not compare.
-        self._forget: list[tuple[float, int]] = []
-        self._numbered: dict[int, K] = {}
-        self._number = 0
+        self._gone: Remembered[K] = Remembered()
+        #: What all that is kept takes, bytes.
+        self.bytes = 0
         #: Word -> how many records it fits now.
         self.counted: dict[str, int] = {}
 
@@ -82,30 +85,24 @@ class Records(Generic[K, R]):
     @property
     def idle(self) -> bool:
         """Whether no time has to pass: nothing is kept or remembered."""
-        return not self._kept and not self._gone
+        return not self._kept and not len(self._gone)
 
     def put(self, key: K, record: R, now: float, leaves_at: float, stale_at: float = math.inf) -> None:
-        """Keep a record, in the place of the one before. RecordsFull."""
+        """Keep a record, in the place of the one before. RecordsFull; the one before stays then."""
         before = self._kept.get(key)
+        takes = KEEPING + weight(key) + weight(record)
+        grows = takes - (0 if before is None else before.weight)
         if before is None and len(self._kept) >= MAX_RECORDS:
             raise RecordsFull
-        self._gone.pop(key, None)
-        self._change(key, before, _Kept(record, stale_at, leaves_at, stale_at <= now))
+        if grows > 0 and self.bytes + grows > MAX_BYTES:
+            raise RecordsFull
+        self._gone.forget(key)
+        self._change(key, before, _Kept(record, stale_at, leaves_at, stale_at <= now, takes))
 
     def remove(self, key: K, identity: object, now: float, until: float = 0.0) -> R | None:
-        """Somebody removed it. ``identity``: what a later record with this key differs in; it is remembered
-        ``until`` then (0: for :data:`REMEMBERED_S`)."""
-        self._gone.pop(key, None)
-        self._gone[key] = identity, until or now + REMEMBERED_S
-        self._number += 1
-        self._numbered[self._number] = key
-        heapq.heappush(self._forget, (self._gone[key][1], self._number))
-        if len(self._forget) > 2 * MAX_REMEMBERED + SWEPT:
-            self._numbered = dict(enumerate(self._gone))
-            self._forget = sorted((self._gone[gone][1], number) for number, gone in self._numbered.items())
-            self._number = len(self._gone)
-        if len(self._gone) > MAX_REMEMBERED:
-            del self._gone[next(iter(self._gone))]
+        """Somebody removed it. ``identity``: what a later record with this key differs in, something
+        small; it is remembered ``until`` then (0: for :data:`REMEMBERED_S`)."""
+        self._gone.add(key, identity, until or now + REMEMBERED_S)
         kept = self._kept.get(key)
         if kept is None:
             return None
@@ -114,19 +111,12 @@ class Records(Generic[K, R]):
 
     def removed(self, key: K) -> object | None:
         """What identified the record that was removed under this key not long ago."""
-        gone = self._gone.get(key)
-        return None if gone is None else gone[0]
+        return self._gone.get(key)
 
     def sweep(self, now: float) -> list[tuple[K, R]]:
         """Let time pass: those whose time was over, and that are gone therefore; up to :data:`SWEPT` of them,
         then there may be more."""
-        for _ in range(SWEPT):
-            if not self._forget or self._forget[0][0] > now:
-                break
-            until, number = heapq.heappop(self._forget)
-            key = self._numbered.pop(number)
-            if key in self._gone and self._gone[key][1] == until:
-                del self._gone[key]
+        self._gone.sweep(now, SWEPT)
         left: list[tuple[K, R]] = []
         seen = 0
         while self._seconds and self._seconds[0] <= now and seen < SWEPT:
@@ -141,18 +131,20 @@ class Records(Generic[K, R]):
                 self._change(key, kept, None)
                 left.append((key, kept.record))
             else:
-                self._change(key, kept, _Kept(kept.record, kept.stale_at, kept.leaves_at, True))
+                self._change(key, kept, replace(kept, stale=True))
         return left
 
     def _change(self, key: K, before: _Kept[R] | None, after: _Kept[R] | None) -> None:
         if before is not None:
             self._due[before.due].discard(key)
             self._count(before, -1)
+            self.bytes -= before.weight
         if after is None:
             del self._kept[key]
         else:
             self._kept[key] = after
             self._count(after, 1)
+            self.bytes += after.weight
             keys = self._due.get(after.due)
             if keys is None:
                 keys = self._due[after.due] = set()

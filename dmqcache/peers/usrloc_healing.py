@@ -23,7 +23,7 @@ from dmqcache.bus.node import Node
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.peers.contact import Contact
-from dmqcache.peers.json_fields import Fields
+from dmqcache.peers.json_fields import Fields, integer_in
 
 #: Seconds of silence after which a node has shown all: a lost message comes again after T1 (0.5 s), and
 #: after 1.5 s.
@@ -130,19 +130,19 @@ class UsrlocHealing:
         self._anew.add(node.uri)
 
     def shows(
-        self, node: NodeURI, key: str, modified: int, removed: Fields | None, *, known: bool, news: bool
+        self, node: NodeURI, key: str, fields: Fields, removed: int | None, *, known: bool, news: bool
     ) -> None:
-        """A node tells a contact. ``removed``: a registrar has removed it, with these fields. ``known``: it
-        is known here; ``news``: but not like this."""
+        """A node tells a contact with these fields. ``removed``: a registrar has removed it, as of this
+        refresh (``last_modified``). ``known``: it is known here; ``news``: but not like this."""
         look = self._looks.get(node)
         if look is None or self._peer.runtime is None:
             return
         look.heard = self._peer.runtime.now()
-        look.shown[key] = modified
+        look.shown[key] = integer_in(fields, "last_modified")
         if known:
             look.kept.add(key)
         if removed is not None:
-            look.removed[key] = removed
+            look.removed[key] = {**fields, "last_modified": removed}
         elif news and node in self._lost:
             look.news.append(key)
 

@@ -8,7 +8,7 @@ is ``usrloc_wire.py``'s, what becomes of a contact, ``contact.py``'s.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from dmqcache.bus.node import Node
@@ -17,7 +17,7 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.peers.contact import Contact, key_of, told
 from dmqcache.peers.json_fields import Fields
 from dmqcache.peers.mirror import CONTENT_TYPE, MAX_GIVEN_BYTES, Mirror
-from dmqcache.peers.records import REMEMBERED_S
+from dmqcache.peers.remembered import REMEMBERED_S
 from dmqcache.peers.usrloc_healing import UsrlocHealing
 from dmqcache.peers.usrloc_wire import (
     SYNC_BODY,
@@ -130,11 +130,6 @@ class UsrlocPeer(Mirror[str, Contact]):
         node = "" if self._sender is None else str(self._sender.uri)
         after = told(before, word, node, self._is_dated(word))
         removed = self._removed(key, after) if before is None else None
-        if self._sender is not None and after.over_at > now:
-            modified = word.fields.get("last_modified")
-            assert isinstance(modified, int)
-            known, news = before is not None, after is not before
-            self._healing.shows(self._sender.uri, key, modified, removed, known=known, news=news)
         if after.over_at <= now or removed is not None:
             self.counts.refused["late"] += 1
         elif after is not before:
@@ -143,6 +138,9 @@ class UsrlocPeer(Mirror[str, Contact]):
                 self.registrations += 1
             else:
                 self.refreshes += 1
+        if self._sender is not None and after.over_at > now:
+            known, news = before is not None, after is not before
+            self._healing.shows(self._sender.uri, key, word.fields, removed, known=known, news=news)
 
     def _remove(self, word: UsrlocWord, now: float) -> None:
         """A registrar says all fields of what it removes, those of its last refresh."""
@@ -153,8 +151,14 @@ class UsrlocPeer(Mirror[str, Contact]):
         if earlier and self._is_dated(word):
             self.counts.refused["late"] += 1
             return
-        if self.records.remove(key, word.fields, now, _remembered(word.fields, now)) is not None:
+        if self._forget(key, word.fields, now) is not None:
             self.removals += 1
+
+    def _forget(self, key: str, fields: Fields, now: float) -> Contact | None:
+        """A registrar has removed a contact. Of the removal only its time is kept, -1 where it has none."""
+        modified = fields.get("last_modified")
+        identity = modified if isinstance(modified, int) else -1
+        return self.records.remove(key, identity, now, _remembered(fields, now))
 
     def _is_dated(self, word: UsrlocWord) -> bool:
         """Whether a word is of the time that it says. A registrar before 6.2 counts what comes last; what is
@@ -163,13 +167,11 @@ class UsrlocPeer(Mirror[str, Contact]):
             return True
         return self._sender.ours or not _COUNTS_ARRIVAL.match(self._sender.user_agent)
 
-    def _removed(self, key: str, contact: Contact) -> Fields | None:
-        """With which fields a registrar has removed a contact, if that was not before this word of it."""
+    def _removed(self, key: str, contact: Contact) -> int | None:
+        """When a contact that a registrar has removed was refreshed last, if that was not before this word of
+        it."""
         removed = self.records.removed(key)
-        if not isinstance(removed, Mapping):
-            return None
-        modified = removed.get("last_modified")
-        return removed if isinstance(modified, int) and contact.last_modified <= modified else None
+        return removed if isinstance(removed, int) and contact.last_modified <= removed else None
 
     # -- what healing needs ------------------------------------------------------------------------------
 
@@ -199,16 +201,26 @@ class UsrlocPeer(Mirror[str, Contact]):
 
     def tell_removed(self, node: Node, removed: list[Fields]) -> None:
         self.told_again += len(removed)
-        self._give_some(node, (write_contact(fields, UsrlocAction.REMOVE) for fields in removed))
+        self._give_some(node, (body for fields in removed if (body := self._removal(fields)) is not None))
 
     def follow(self, key: str, node: Node) -> None:
-        found = self.records.remove(key, {}, self.now)
+        found = self.records.get(key)
         if found is None or self.bus is None:
             return
-        self.records.remove(key, found.fields, self.now, _remembered(found.fields, self.now))
+        self._forget(key, found.fields, self.now)
         self.removals += 1
-        body = write_contact(found.fields, UsrlocAction.REMOVE)
-        self.bus.bcast_message(self, body, content_type=CONTENT_TYPE, exclude=node.uri)
+        body = self._removal(found.fields)
+        if body is not None:
+            self.bus.bcast_message(self, body, content_type=CONTENT_TYPE, exclude=node.uri)
+
+    def _removal(self, fields: Fields) -> bytes | None:
+        """The body that says that a contact with these fields was removed."""
+        said = {name: value for name, value in fields.items() if name != "xavps"}
+        body = write_contact(said, UsrlocAction.REMOVE)
+        if len(body) <= MAX_GIVEN_BYTES:
+            return body
+        self.counts.refused["too_large_to_give"] += 1
+        return None
 
     # -- what is given -----------------------------------------------------------------------------------
 

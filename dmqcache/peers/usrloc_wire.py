@@ -41,6 +41,8 @@ _KINDS: Final[Mapping[str, type]] = {
     **dict.fromkeys(_NUMBERS, int),
     "xavps": dict,
 }
+#: Names of fields are kept once, and not once for each contact.
+_SHARED: Final[Mapping[str, str]] = {name: name for name in _KINDS}
 
 
 class UsrlocAction(IntEnum):
@@ -83,7 +85,7 @@ def _object(value: object) -> dict[str, Any]:
 
 def _word(fields: dict[str, Any], *, batched: bool) -> UsrlocWord:
     action = action_of(fields, UsrlocAction)
-    fields = {name: value for name, value in fields.items() if name != "action"}
+    fields = {_SHARED.get(name, name): value for name, value in fields.items() if name != "action"}
     if action is UsrlocAction.SYNC:
         return UsrlocWord(action, {}, batched)
     check_types(fields, _KINDS)

@@ -63,4 +63,5 @@ def test_contacts_by_node_and_what_became_of_them() -> None:
     assert found["dmqcache_aors", ()] == peer.aors()
     assert found["dmqcache_contact_changes_total", ("registered",)] == peer.registrations > 0
     assert found["dmqcache_contact_changes_total", ("removed",)] == peer.removals > 0
+    assert found["dmqcache_mirror_bytes", ("usrloc",)] > 1000
     assert found["dmqcache_mirror_words_total", ("usrloc", "sync")] == 5

@@ -9,7 +9,7 @@ import pytest
 
 from dmqcache.bus.node import Node
 from dmqcache.bus.peer import Peer
-from dmqcache.peers import mirror, records
+from dmqcache.peers import mirror, records, remembered
 from dmqcache.peers.json_fields import integer_of, read_fields, text_of
 from dmqcache.peers.mirror import Mirror, among
 from tests.bus.virtual import kamailio
@@ -84,7 +84,7 @@ def test_no_timer_runs_for_a_mirror_that_keeps_nothing(words: Words) -> None:
     before = stage.cluster.clock.pending
     stage.say({"word": "a", "until": stage.wall + 3})
     assert stage.cluster.clock.pending > before
-    stage.run(records.REMEMBERED_S + 10)
+    stage.run(remembered.REMEMBERED_S + 10)
     assert words.records.idle
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.peers import records
-from dmqcache.peers.records import REMEMBERED_S, SWEPT, Records, RecordsFull
+from dmqcache.peers import records, remembered
+from dmqcache.peers.records import SWEPT, Records, RecordsFull
+from dmqcache.peers.remembered import REMEMBERED_S
 
 NOW = 1000.0
 
@@ -75,7 +76,7 @@ def test_what_was_removed_is_remembered_for_a_while() -> None:
 
 def test_their_number_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "MAX_RECORDS", 2)
-    monkeypatch.setattr(records, "MAX_REMEMBERED", 2)
+    monkeypatch.setattr(remembered, "MAX_REMEMBERED", 2)
     kept = Kept()
     for key in "ab":
         kept.records.put(key, "one", NOW, NOW + 60)
@@ -97,9 +98,33 @@ def test_many_that_are_over_at_once_leave_step_by_step() -> None:
     assert (kept.counted(), len(kept.records)) == ({}, 0)
 
 
-def test_what_is_remembered_for_long_keeps_nothing_else_from_being_forgotten(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_their_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_BYTES", 30_000)
+    kept = Kept()
+    for key in "ab":
+        kept.records.put(key, key * 10_000, NOW, NOW + 60)
+    before = kept.records.bytes
+    assert 20_000 < before <= 30_000
+    for key in "ca":  # A new one, and one that would grow.
+        with pytest.raises(RecordsFull):
+            kept.records.put(key, "c" * 20_000, NOW, NOW + 60)
+    assert (kept.records.listed(), kept.records.bytes) == (["a", "b"], before)
+    kept.records.put("a", "less", NOW, NOW + 60)
+    kept.records.put("c", "c" * 9_000, NOW, NOW + 60)
+    kept.records.remove("b", 1, NOW)
+    kept.records.sweep(NOW + 60)
+    assert (len(kept.records), kept.records.bytes) == (0, 0)
+
+
+def test_what_does_not_grow_is_kept_though_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept()
+    kept.records.put("a", "one", NOW, NOW + 60)
+    monkeypatch.setattr(records, "MAX_BYTES", 10)
+    kept.records.put("a", "two", NOW, NOW + 60)
+    assert kept.records.get("a") == "two"
+
+
+def test_what_is_remembered_for_long_keeps_nothing_else_from_being_forgotten() -> None:
     kept = Kept()
     for number in range(SWEPT + 10):
         kept.records.remove(f"long{number}", "x", NOW, NOW + 10_000)
@@ -108,10 +133,3 @@ def test_what_is_remembered_for_long_keeps_nothing_else_from_being_forgotten(
     kept.records.sweep(NOW + REMEMBERED_S)
     assert kept.records.removed("short49") is None
     assert kept.records.removed("long0") == "x"
-    # Removed again and again: each time anew, and only as often as there are keys.
-    monkeypatch.setattr(records, "MAX_REMEMBERED", 20)
-    for number in range(5 * SWEPT):
-        kept.records.remove(f"again{number % 10}", "x", NOW + number)
-    assert len(kept.records._forget) <= 2 * 20 + SWEPT
-    kept.records.sweep(NOW + 5 * SWEPT + REMEMBERED_S)
-    assert kept.records.removed("again3") is None

@@ -100,6 +100,26 @@ def test_what_was_removed_elsewhere_is_removed_there_too_and_does_not_come_back(
     assert cut.contacts.contacts() == []
 
 
+def test_of_a_removal_its_time_alone_is_kept_and_told_with_what_the_registrar_shows(cut: Cut) -> None:
+    said = contact(cut, path="p" * 5000)
+    cut.say(said)
+    cut.run(5)
+    from_other(cut, said | {"action": 2, "last_modified": said["last_modified"] + 3})
+    assert cut.contacts.records.removed("u-alice") == said["last_modified"] + 3
+    assert cut.contacts.records.bytes == 0
+    cut.holds = [said | {"xavps": {"a": {"b": 1}}}]
+    assert cut.comes_back() == [said | {"action": 2, "last_modified": said["last_modified"] + 3}]
+
+
+def test_a_removal_that_is_too_long_is_not_told_and_counted(cut: Cut) -> None:
+    said = contact(cut, path="p" * 40_000)
+    cut.say(said)
+    from_other(cut, said | {"action": 2})
+    cut.holds = [said]
+    assert cut.comes_back() == []
+    assert cut.contacts.counts.refused["too_large_to_give"] == 1
+
+
 def test_what_it_removed_while_nobody_heard_it_is_followed_and_told_to_all_others(cut: Cut) -> None:
     cut.say(contact(cut))
     said = contact(cut, "bob")
