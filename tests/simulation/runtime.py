@@ -62,6 +62,12 @@ class World:
         """Call after ``delay`` seconds, whatever the nodes do."""
         return self.call_at(self.now + delay, callback)
 
+    def call_again(self, timer: VirtualTimer) -> None:
+        """Call at this moment what has come due before, unless it was or is cancelled."""
+        if timer.callback is not None:
+            self._count += 1
+            heappush(self._heap, (self.now, self._count, timer))
+
     def note(self, node: str, text: str) -> None:
         """A line of the transcript."""
         if self.transcript is not None:
@@ -148,10 +154,8 @@ class VirtualRuntime:
 
     def thaw(self, read: Callable[[], None]) -> None:
         """The process goes on: as an event loop does, it reads (``read``) what waits in its socket, then what
-        came due meanwhile fires, in order."""
+        came due meanwhile fires, in order. What it reads may still cancel any of that."""
         due, self.frozen = self.frozen or [], None
         read()
         for timer in due:
-            if timer.callback is not None:
-                callback, timer.callback = timer.callback, None
-                self.world.call_at(self.world.now, callback, self)
+            self.world.call_again(timer)

@@ -12,6 +12,7 @@ from dmqcache.bus.sip.uri import Endpoint
 from dmqcache.store.table.settings import TableSettings
 from tests.simulation.kamailio_htable import KamailioHtable
 from tests.simulation.kamailio_sip import (
+    FR_TIMER,
     T1,
     Address,
     Calls,
@@ -160,6 +161,25 @@ def test_a_request_is_repeated_until_its_reply_and_ends_with_a_408() -> None:
     world.run(60)
     assert [round(moment, 6) for moment in sent] == [0, 0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5]
     assert [(round(moment, 6), status) for moment, status in ends] == [(0.25, 200), (30, 408)]
+
+
+def test_a_reply_that_waits_for_a_stopped_process_is_read_before_its_timers_fire() -> None:
+    """As an event loop does: what it reads first cancels what was due."""
+    world = World(1)
+    runtime = VirtualRuntime(world, "k", 1)
+    sent: list[bytes] = []
+    ends: list[int] = []
+    calls = Calls(runtime, lambda data, to: sent.append(data))
+    calls.start(b"asked", "b", SOURCE, lambda status, _: ends.append(status))
+    runtime.freeze()
+    world.run(FR_TIMER + 1)
+    answer = Response(
+        *(200, "OK", "SIP/2.0/UDP x;branch=b", Address("a", "x", ""), Address("a", "x", "")),
+        *("10 KDMQ", "1", "", "", b""),
+    )
+    runtime.thaw(lambda: world.call_at(world.now, lambda: calls.answered(answer), runtime))
+    world.run(FR_TIMER)
+    assert (sent, ends) == ([b"asked"], [200])
 
 
 def test_short_names_of_headers_are_read_as_the_long_ones() -> None:
