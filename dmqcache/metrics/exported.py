@@ -277,6 +277,13 @@ EXPORTS: Final[tuple[Export, ...]] = (
         lambda r: r.each_table(lambda table: table.counters.evictions),
     ),
     Export(
+        "dmqcache_table_partial",
+        "gauge",
+        "1 from the first cell that was evicted until the table is whole again, as after a flush.",
+        _TABLE,
+        lambda r: r.each_table(lambda table: table.partial),
+    ),
+    Export(
         "dmqcache_table_tombstones",
         "gauge",
         "Deletes and expiries that are remembered.",

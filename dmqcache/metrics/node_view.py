@@ -52,11 +52,13 @@ class NodeRow:
     unanswered: int = 0
     #: What is wrong with it one way, though it answers: kind -> words.
     troubles: Mapping[Trouble, str] = field(default_factory=dict)
+    #: What is to be said of its memory, of this node alone: others do not tell.
+    memory: str = ""
 
     @property
     def trouble(self) -> str:
         """All of that in words; empty: nothing."""
-        return "; ".join(self.troubles.values())
+        return "; ".join(filter(None, [*self.troubles.values(), self.memory]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,10 @@ class MemoryView(Protocol):
     @property
     def used(self) -> int:
         """Bytes that all cells take."""
+
+    @property
+    def words(self) -> str:
+        """What an operator must know of it; empty: nothing."""
 
     def listen(self, told: Callable[[], None]) -> None:
         """Call this whenever ``full`` has changed."""
@@ -176,6 +182,7 @@ def _row(store: Store, node: Node, software: str, lost_at: float | None) -> Node
         otherwise=len(store.compare.otherwise(node.uri)),
         unanswered=node.unanswered,
         troubles=dict(node.trouble),
+        memory=store.memory.words if node.local else "",
         key=store.bus.key_standing(node),
     )
 

@@ -46,7 +46,10 @@ def shown(
     compare = SimpleNamespace(
         left=lambda uri: {"users": 7}, otherwise=lambda uri: {"calls": "no dmqreplicate there"}
     )
-    store: Any = SimpleNamespace(bus=bus, outboxes={}, clock=clock, held_back=held_back, compare=compare)
+    memory = SimpleNamespace(words="memory is full")
+    store: Any = SimpleNamespace(
+        bus=bus, outboxes={}, clock=clock, held_back=held_back, compare=compare, memory=memory
+    )
     return node_rows(store, "dmqcache (0.1.0)")
 
 
@@ -60,6 +63,13 @@ def test_what_is_wrong_with_it_one_way_is_shown_with_it() -> None:
     shown = row(trouble={Trouble.UNLISTED: "leaves this node out", Trouble.REFUSES_LIST: "answers 405"})
     assert shown.trouble == "leaves this node out; answers 405" and row().trouble == ""
     assert set(shown.troubles) == {"unlisted", "refuses_list"}
+
+
+def test_of_its_own_memory_alone_a_node_says_that_it_is_full() -> None:
+    own = Node(NodeURI.parse("sip:127.0.0.11:5060"), NodeStatus.ACTIVE, local=True)
+    rows = shown([own, Node(NodeURI.parse("sip:127.0.0.12:5060"))], [])
+    assert [row.trouble for row in rows] == ["memory is full", ""]
+    assert not rows[0].troubles
 
 
 @pytest.mark.parametrize("status", [NodeStatus.TIMEOUT, NodeStatus.PENDING])

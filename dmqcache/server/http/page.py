@@ -68,7 +68,7 @@ def render(node: NodeView, moment: Moment) -> str:
 def _header(node: NodeView, own: str, alarmed: bool) -> str:
     """Who this is, and whether it is ready: in green only if nothing speaks against it."""
     if node.ready:
-        state = pill("idle" if alarmed else "ok", "ready")
+        state = pill("idle" if alarmed or node.memory.full else "ok", "ready")
     else:
         sync = node.sync_progress()
         donor = f" from {text(sync.donor)}" if sync.donor else ""
@@ -76,6 +76,8 @@ def _header(node: NodeView, own: str, alarmed: bool) -> str:
         state = f"{pill('warn', 'not ready')}<p>{text(sync.state)}{donor}{cells}</p>"
     if node.disk is not None and node.disk.fault:
         state += f"{pill('bad', 'disk')}<p>{text(node.disk.fault)}</p>"
+    if node.memory.words:
+        state += f"{pill('bad', 'full')}<p>{text(node.memory.words)}</p>"
     return f'<header><h1>{text(own)}</h1><div id="state">{state}</div></header>'
 
 

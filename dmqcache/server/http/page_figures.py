@@ -55,6 +55,9 @@ def figures(node: NodeView, rows: Sequence[NodeRow], rates: Rates, memory: int |
         "Replication, 99%": at_most(delays, 0.99),
         "Drops to look at": number(faults),
     }
+    if node.memory.limit:
+        shown["Cells take"] = f"{size(node.memory.used)} of {size(node.memory.limit)}"
+        shown["Evicted"] = number(sum(table.counters.evictions for table in node.tables.values()))
     if node.disk is not None:
         shown["On disk"] = size(node.disk.bytes)
     tiles = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown.items())

@@ -60,6 +60,7 @@ _EFFECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "MOVE": ("rw",),
     "OBJECT|ENCODING": ("",),
     "OBJECT|FREQ": ("",),
+    "OBJECT|IDLETIME": ("",),
     "OBJECT|REFCOUNT": ("",),
     "RENAME": ("rw", "w"),
     "RENAMENX": ("rw", "w"),

@@ -22,8 +22,10 @@ from dmqcache.server.resp import (
     commands_expiry,
     commands_key,
     commands_lcs,
+    commands_memory,
     commands_monitor,
     commands_number,
+    commands_object,
     commands_pubsub,
     commands_scan,
     commands_script,
@@ -53,12 +55,12 @@ MAX_SHOWN = 128
 GROUPS: Final = (
     ("string", (commands_string, commands_number, commands_bytes, commands_lcs)),
     ("bitmap", (commands_bits, commands_bitfield)),
-    ("generic", (commands_key, commands_expiry, commands_scan, commands_dump)),
+    ("generic", (commands_key, commands_object, commands_expiry, commands_scan, commands_dump)),
     ("connection", (commands_connection, commands_client)),
     ("pubsub", (commands_pubsub, commands_channel)),
     ("scripting", (commands_script,)),
     ("transactions", (commands_transaction,)),
-    ("server", (commands_server, commands_config, commands_dmq, commands_monitor)),
+    ("server", (commands_server, commands_memory, commands_config, commands_dmq, commands_monitor)),
 )
 
 

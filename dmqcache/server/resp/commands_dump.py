@@ -10,6 +10,7 @@ from dmqcache.server.resp.rdb_string import dump, is_whole, load
 from dmqcache.server.resp.reply import OK, CommandError, error, null, syntax_error, to_bytes
 from dmqcache.server.resp.session import Answer, Session
 from dmqcache.server.resp.steps import Steps, in_steps
+from dmqcache.store.table.use import set_idle
 
 _BUSY: Final = "BUSYKEY Target key name already exists."
 _DAMAGED: Final = "ERR DUMP payload version or checksum are wrong"
@@ -18,6 +19,8 @@ _DAMAGED: Final = "ERR DUMP payload version or checksum are wrong"
 class _Wanted(NamedTuple):
     replace: bool = False
     absolute: bool = False
+    #: Seconds for which the key was not used.
+    idle: int = 0
 
 
 def dump_(session: Session, args: list[str]) -> Answer:
@@ -43,11 +46,11 @@ def restore(session: Session, args: list[str]) -> Answer:
     if wanted.absolute and milliseconds:
         # Never 0, which would mean for ever.
         seconds = (seconds - session.shared.wall()) or -1.0
-    return in_steps(session, _restore(session, args[1], to_bytes(args[3]), seconds, wanted.replace))
+    return in_steps(session, _restore(session, args[1], to_bytes(args[3]), seconds, wanted))
 
 
 def _options(args: list[str]) -> _Wanted:
-    """How long a key was not used, and how often it was, is not kept here."""
+    """How often a key was used is not kept here."""
     wanted, about = _Wanted(), ""
     for word in (options := Options(args, 4)):
         if word == "REPLACE":
@@ -57,8 +60,10 @@ def _options(args: list[str]) -> _Wanted:
         elif word in ("IDLETIME", "FREQ") and options.has_more() and about in ("", word):
             about = word
             number = options.integer()
-            if word == "IDLETIME" and number < 0:
-                raise CommandError("ERR Invalid IDLETIME value, must be >= 0")
+            if word == "IDLETIME":
+                if number < 0:
+                    raise CommandError("ERR Invalid IDLETIME value, must be >= 0")
+                wanted = wanted._replace(idle=number)
             if word == "FREQ" and not 0 <= number <= 255:
                 raise CommandError("ERR Invalid FREQ value, must be >= 0 and <= 255")
         else:
@@ -66,17 +71,18 @@ def _options(args: list[str]) -> _Wanted:
     return wanted
 
 
-def _restore(session: Session, key: str, payload: bytes, seconds: float, replace: bool) -> Steps:
+def _restore(session: Session, key: str, payload: bytes, seconds: float, wanted: _Wanted) -> Steps:
     table = session.table
     if not (yield from is_whole(payload)):
         return _failed(session, _DAMAGED)
     value = yield from load(payload, table.max_value_bytes)
-    if not replace and key in table:
+    if not wanted.replace and key in table:
         return _failed(session, _BUSY)
     if seconds < 0:
         table.delete(key)
     else:
         table.set(key, value.decode("utf-8", "surrogateescape"), seconds)
+        set_idle(table, table.cells[key], wanted.idle)
     return OK
 
 

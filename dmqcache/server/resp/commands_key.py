@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from dmqcache.server.resp.command import ALL_KEYS, ONE_KEY, Command, Options, container, parse_integer
-from dmqcache.server.resp.reply import OK, CommandError, bulk, integer, null, simple, syntax_error, to_bytes
+from dmqcache.server.resp.command import ALL_KEYS, ONE_KEY, Command, Options, parse_integer
+from dmqcache.server.resp.reply import OK, CommandError, integer, simple, syntax_error
 from dmqcache.server.resp.session import Session
 from dmqcache.store.table.table import Table
-
-#: Bytes of a text that Redis keeps in one piece with its head.
-EMBEDDED_BYTES = 44
-#: Integers from 0 on that Redis shares, and how many references it says that they have.
-SHARED_INTEGERS = 10_000
-MAX_REFERENCES = (1 << 31) - 1
 
 
 def delete(session: Session, args: list[str]) -> bytes:
@@ -21,6 +15,11 @@ def delete(session: Session, args: list[str]) -> bytes:
 
 def exists(session: Session, args: list[str]) -> bytes:
     return integer(sum(key in session.table for key in args[1:]))
+
+
+def touch(session: Session, args: list[str]) -> bytes:
+    """As EXISTS, and it counts as a use of the keys."""
+    return integer(sum(session.table.live_cell(key) is not None for key in args[1:]))
 
 
 def type_(session: Session, args: list[str]) -> bytes:
@@ -89,54 +88,14 @@ def renamenx(session: Session, args: list[str]) -> bytes:
     return integer(_rename(session, args, False))
 
 
-def _encoding(session: Session, args: list[str]) -> bytes:
-    cell = session.table.live_cell(args[2])
-    if cell is None or cell.value is None:
-        return null(session.resp3)
-    text = str(cell.value)
-    try:
-        parse_integer(text)
-    except CommandError:
-        return bulk("embstr" if len(to_bytes(text)) <= EMBEDDED_BYTES else "raw")
-    return bulk("int")
-
-
-def _references(session: Session, args: list[str]) -> bytes:
-    """Redis keeps each of the first integers once, for all keys."""
-    cell = session.table.live_cell(args[2])
-    if cell is None or cell.value is None:
-        return null(session.resp3)
-    try:
-        shared = 0 <= parse_integer(str(cell.value)) < SHARED_INTEGERS
-    except CommandError:
-        shared = False
-    return integer(MAX_REFERENCES if shared else 1)
-
-
-def _frequency(session: Session, args: list[str]) -> bytes:
-    raise CommandError(
-        "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when "
-        "switching between policies at runtime LRU and LFU data will take some time to adjust."
-    )
-
-
 COMMANDS = (
     Command("DEL", delete, -2, "write", "Deletes keys.", ALL_KEYS),
     Command("UNLINK", delete, -2, "write fast", "Deletes keys.", ALL_KEYS),
     Command("EXISTS", exists, -2, "readonly fast", "Counts which keys exist.", ALL_KEYS),
     Command("TYPE", type_, 2, "readonly fast", "Returns the type: string or none.", ONE_KEY),
-    Command("TOUCH", exists, -2, "readonly fast", "Counts which keys exist.", ALL_KEYS),
+    Command("TOUCH", touch, -2, "readonly fast", "Counts which keys exist, and uses them.", ALL_KEYS),
     Command("COPY", copy, -3, "write", "Copies a value, also to another table.", (1, 2, 1)),
     Command("MOVE", move, 3, "write fast", "Moves a key to another table.", ONE_KEY),
     Command("RENAME", rename, 3, "write", "Gives a value another key.", (1, 2, 1)),
     Command("RENAMENX", renamenx, 3, "write fast", "The same, if that key is free.", (1, 2, 1)),
-    container(
-        "OBJECT",
-        "Tells how Redis would keep a value.",
-        (
-            Command("OBJECT|ENCODING", _encoding, 3, "readonly", "int, embstr or raw.", (2, 2, 1)),
-            Command("OBJECT|REFCOUNT", _references, 3, "readonly", "How often it is kept.", (2, 2, 1)),
-            Command("OBJECT|FREQ", _frequency, 3, "readonly", "Is not counted.", (2, 2, 1)),
-        ),
-    ),
 )

@@ -62,6 +62,16 @@ class Scripts:
             self._sources[name] = code
         return name
 
+    @property
+    def count(self) -> int:
+        """How many scripts are remembered."""
+        return len(self._sources)
+
+    @property
+    def size(self) -> int:
+        """Bytes of their text."""
+        return sum(map(len, self._sources.values()))
+
     def knows(self, name: str) -> bool:
         """Whether a script of this name is remembered."""
         return name.lower() in self._sources

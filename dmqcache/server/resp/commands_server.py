@@ -1,17 +1,11 @@
-"""Commands about the server: INFO, WAIT, ROLE, MEMORY. Settings: ``commands_config.py``."""
+"""Commands about the server: INFO, WAIT, ROLE. Settings: ``commands_config.py``."""
 
 from __future__ import annotations
 
-from sys import getsizeof
-from typing import Final
-
-from dmqcache.server.resp.command import Command, Options, container, parse_integer
+from dmqcache.server.resp.command import Command, parse_integer
 from dmqcache.server.resp.info import REDIS_VERSION, sections
-from dmqcache.server.resp.reply import CommandError, bulk, encode, integer, null, syntax_error, verbatim
+from dmqcache.server.resp.reply import CommandError, bulk, encode, integer, verbatim
 from dmqcache.server.resp.session import Answer, Session
-
-#: A cell with its places in dictionaries and in the order of keys, beside its key and value.
-CELL_BYTES: Final = 250
 
 
 def info(session: Session, args: list[str]) -> bytes:
@@ -84,27 +78,11 @@ def lastsave(session: Session, args: list[str]) -> bytes:
     return integer(max(started, flushed))
 
 
-def _usage(session: Session, args: list[str]) -> bytes:
-    """About what a key takes in this process."""
-    for word in (options := Options(args, 3)):
-        if word != "SAMPLES" or not options.has_more() or options.integer() < 0:
-            raise syntax_error()
-    cell = session.table.live_cell(args[2])
-    if cell is None:
-        return null(session.resp3)
-    return integer(CELL_BYTES + getsizeof(cell.key) + getsizeof(cell.value))
-
-
 COMMANDS = (
     Command("INFO", info, -1, "", "Returns figures of the node, by section."),
     Command("LOLWUT", lolwut, -1, "readonly fast", "Says what this is."),
     Command("LASTSAVE", lastsave, 1, "admin fast", "Returns the Unix time of what is on disk."),
     Command("ROLE", role, 1, "fast", "Returns master."),
-    container(
-        "MEMORY",
-        "Tells of memory.",
-        (Command("MEMORY|USAGE", _usage, -3, "readonly", "About what a key takes.", (2, 2, 1)),),
-    ),
     Command("WAIT", wait, 3, "blocking", "Waits until other nodes have acknowledged the writes."),
     Command("WAITAOF", waitaof, 4, "blocking", "Waits until the writes are on this node's disk."),
 )

@@ -6,11 +6,11 @@ import os
 import platform
 import resource
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from dmqcache.metrics.node_view import TURNED_AWAY
 from dmqcache.release import VERSION
+from dmqcache.server.resp.memory_figures import memory_figures
 from dmqcache.server.resp.session import Shared
 
 #: What is told to clients that ask which Redis this is: the protocol as of this version.
@@ -68,32 +68,27 @@ def _clients(shared: Shared) -> Section:
 
 
 def _memory(shared: Shared) -> Section:
-    """The process', as the system counts it: Python's own allocations cannot be told from the cells'."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    peak = usage.ru_maxrss * 1024
-    used = _resident_bytes() or peak
+    found, bound = memory_figures(shared), shared.node.memory
     return {
-        "used_memory": used,
-        "used_memory_human": human(used),
-        "used_memory_rss": used,
-        "used_memory_peak": max(used, peak),
-        "used_memory_dataset": sum(table.characters for table in shared.node.tables.values()),
-        "used_memory_cells": shared.node.memory.used,
-        "maxmemory": shared.node.memory.limit,
-        "maxmemory_human": human(shared.node.memory.limit),
-        "maxmemory_policy": str(shared.node.memory.policy),
-        "maxmemory_full": int(shared.node.memory.full),
+        "used_memory": found.total,
+        "used_memory_human": human(found.total),
+        "used_memory_rss": found.total,
+        "used_memory_peak": found.peak,
+        "used_memory_peak_human": human(found.peak),
+        "used_memory_overhead": found.overhead,
+        "used_memory_startup": found.startup,
+        "used_memory_dataset": found.dataset,
+        "used_memory_dataset_perc": f"{found.dataset_percentage:.2f}%",
+        "used_memory_scripts": found.scripts,
+        "number_of_cached_scripts": found.script_count,
+        "used_memory_cells": bound.used,
+        "maxmemory": bound.limit,
+        "maxmemory_human": human(bound.limit),
+        "maxmemory_policy": str(bound.policy),
+        "maxmemory_full": int(bound.full),
         "mem_fragmentation_ratio": "1.00",
+        "mem_clients_normal": found.clients,
     }
-
-
-def _resident_bytes() -> int:
-    """What the process holds now; 0 where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    except OSError:
-        return 0
-    return pages * resource.getpagesize()
 
 
 def human(size: int) -> str:

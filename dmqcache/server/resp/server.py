@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from dmqcache.metrics.memory import resident_bytes
 from dmqcache.server.resp import local_socket, permission
 from dmqcache.server.resp.acl import Users
 from dmqcache.server.resp.clients import MAX_CLIENTS, Clients
@@ -90,6 +91,7 @@ class RespServer:
             max_clients=max_clients,
             room=max_clients,
             started=time.monotonic(),
+            startup_bytes=resident_bytes() or 0,
             protected=self._doors.protected,
             load_users=self.reload if self._doors.from_file else None,
         )

@@ -30,6 +30,14 @@ Answer = bytes | Coroutine[Any, Any, bytes]
 class Scripts(Protocol):
     """What ``commands_script.py`` keeps for a server."""
 
+    @property
+    def count(self) -> int:
+        """How many scripts are remembered."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of their text."""
+
     def close(self) -> None:
         """The server closes."""
 
@@ -115,6 +123,8 @@ class Shared:
     #: Bytes of all clients' unfinished commands, commands that wait, and replies that were not taken.
     held: int = 0
     started: float = 0.0
+    #: What the process took then.
+    startup_bytes: int = 0
     counters: RespCounters = field(default_factory=RespCounters)
     #: Who may do what; without any, everybody may do everything.
     users: Users = field(default_factory=Users)

@@ -1,8 +1,8 @@
 """A bound on what all cells of a node take together, held by evicting or by refusing clients' writes.
 
-Owns when it is looked (ten times a second, in steps of two milliseconds), which cells must stay, and saying
-that the node is full. Which cells go first is ``table/evicting.py``'s. Writes of other nodes are never
-refused: a full node is still one of the cluster.
+Owns when it is looked (ten times a second, in steps of two milliseconds), which cells must stay, saying
+that the node is full, and the tick by which tables say when a cell was used. Which cells go first is
+``table/evicting.py``'s. Writes of other nodes are never refused: a full node is still one of the cluster.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from dmqcache.store.ground import Ground
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.evicting import TAKEN, Policy, candidates, evict, may_evict, used_by
 from dmqcache.store.table.table import Table
+from dmqcache.store.table.use import TICKS_S
 
 log = logging.getLogger("dmqcache.store")
 
 #: Seconds between two looks. What is written meanwhile may pass the limit.
 LOOK_S: Final = 0.1
+#: The same where there is no bound: as exact as the seconds are for which a cell was not used.
+TICK_S: Final = 1.0
 #: Seconds of the loop that a step takes.
 STEP_S: Final = 0.002
 #: Samples without a cell that may go after which there is none.
@@ -30,7 +33,7 @@ SAY_S: Final = 60.0
 
 
 class Memory:
-    """The bound of one node; 0: there is none, and nothing is looked at."""
+    """The bound of one node; 0: there is none, and only the tick is moved."""
 
     def __init__(self, ground: Ground, outboxes: Outboxes) -> None:
         self._ground = ground
@@ -49,6 +52,16 @@ class Memory:
         """Bytes that all cells and tombstones take."""
         return sum(map(used_by, self._ground.tables.values()))
 
+    @property
+    def words(self) -> str:
+        """What an operator must know of it; empty: nothing."""
+        if not self.full:
+            return ""
+        return (
+            f"memory is full: cells take {self.used} of {self.limit} bytes, by {self.policy} none may go; "
+            "clients' writes are refused"
+        )
+
     def listen(self, told: Callable[[], None]) -> None:
         """Call this whenever :attr:`full` has changed."""
         self._told.append(told)
@@ -63,13 +76,17 @@ class Memory:
 
     def _look(self) -> None:
         self._timer = None
-        if self._ground.stopped or not self.limit:
+        if self._ground.stopped:
             self._set_full(False)
             return
         # One number for all that is used until the next look.
-        tick = int(self._ground.clock.now() * 10)
+        tick = int(self._ground.clock.now() * TICKS_S)
         for table in self._ground.tables.values():
             table.tick = tick
+        if not self.limit:
+            self._set_full(False)
+            self._timer = self._ground.runtime.call_later(TICK_S, self._look)
+            return
         self._timer = self._ground.runtime.call_later(0.0 if self._evict_some() else LOOK_S, self._look)
 
     def _evict_some(self) -> bool:
@@ -120,13 +137,10 @@ class Memory:
         return any(outbox.open and outbox.names(table, key) for outbox in self._outboxes.values())
 
     def _set_full(self, full: bool) -> None:
+        changed, self.full = full != self.full, full
         if full and self._ground.clock.now() - self._said >= SAY_S:
             self._said = self._ground.clock.now()
-            log.warning(
-                "memory is full: cells take %d of %d bytes, by %s none may go; clients' writes are refused",
-                self.used, self.limit, self.policy,
-            )  # fmt: skip
-        if full != self.full:
-            self.full = full
+            log.warning("%s", self.words)
+        if changed:
             for told in self._told:
                 told()

@@ -174,7 +174,7 @@ class Cells:
         digest = plain_digest(hashed, value, stamp, ttl, flags)
         if len(self.cells) >= self._roomy:
             self._deepen()
-        self.cells[key] = Cell(key, hashed, value, stamp, ttl, expires, flags, None, "", digest)
+        self.cells[key] = Cell(key, hashed, value, stamp, ttl, expires, flags, None, "", digest, self.tick)
         self.live += 1
         self.characters += len(key) + (len(value) if value.__class__ is str else 8)
         self.order.add(key)

@@ -65,6 +65,11 @@ def used_by(table: Cells) -> int:
     return table.characters + CELL_BYTES * len(table.cells)
 
 
+def taken_by(cell: Cell) -> int:
+    """Bytes that a live cell is counted with."""
+    return CELL_BYTES + len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8)
+
+
 def may_evict(table: Cells) -> bool:
     """Whether cells of it may go at all: a table of a database would be stored there without them."""
     return table.settings.db is None

@@ -159,7 +159,7 @@ def _enter_plain(table: Cells, rows: Iterable[KeptRow]) -> list[KeptRow]:
     does for one cell is done here in line: a million of them shall take seconds. The digest has room for
     all."""
     cells, floor = table.cells, table.floor
-    shift, leaves, horizon = table._shift, table._leaves, table._horizon
+    shift, leaves, horizon, tick = table._shift, table._leaves, table._horizon, table.tick
     born: list[str] = []
     others: list[KeptRow] = []
     characters = 0
@@ -183,7 +183,7 @@ def _enter_plain(table: Cells, rows: Iterable[KeptRow]) -> list[KeptRow]:
         except UnicodeEncodeError:
             others.append(row)
             continue
-        cells[key] = Cell(key, hashed, value, version, 0, NEVER, 0, None, "", digest)
+        cells[key] = Cell(key, hashed, value, version, 0, NEVER, 0, None, "", digest, tick)
         leaf = hashed >> shift
         leaves[leaf] = (leaves[leaf] + digest) & MASK
         born.append(key)

@@ -29,6 +29,7 @@ from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
 from dmqcache.store.table.read_through import Seconds, in_seconds
 from dmqcache.store.table.settings import TableSettings
+from dmqcache.store.table.use import peek
 from dmqcache.store.table.views import MappedCells
 
 #: Milliseconds by which nodes' versions of one write of a Kamailio's may differ: its way to one of them
@@ -86,7 +87,7 @@ class Table(MappedCells):
         return value
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self.live_cell(key) is not None
+        return isinstance(key, str) and peek(self, key) is not None
 
     def __len__(self) -> int:
         """Cells, among them those that expired within the last second and that nobody has read since."""
@@ -98,7 +99,7 @@ class Table(MappedCells):
 
     def ttl(self, key: str) -> float | None:
         """Seconds left, None if it never expires. KeyError where there is no such key."""
-        cell = self.live_cell(key)
+        cell = peek(self, key)
         if cell is None:
             raise KeyError(key)
         return None if cell.expires == NEVER else cell.expires - self.clock.now()

@@ -42,6 +42,15 @@ def test_ready_is_green_as_long_as_no_node_is_lost() -> None:
     assert page.text.startswith("! sip:127.0.0.11:5060")
 
 
+def test_a_full_node_says_so() -> None:
+    node = ServedNode()
+    assert "full" not in outline(node).by_id["state"]
+    node.memory.full, node.memory.words = True, "memory is full: clients' writes are refused"
+    page = outline(node)
+    assert page.classes["state"] == {"pill", "idle", "bad"}
+    assert "memory is full: clients' writes are refused" in page.by_id["state"]
+
+
 def test_syncing_says_from_whom_and_how_far() -> None:
     node = ServedNode()
     node.ready, node.progress = False, Progress("receiving", 1200, "sip:127.0.0.12:5060")

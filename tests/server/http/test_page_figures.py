@@ -42,6 +42,14 @@ def test_drops_that_need_somebody_come_first_and_are_counted_on_top() -> None:
     assert "undeliverable node is down 400" in listed
 
 
+def test_what_cells_take_is_shown_where_they_have_a_bound() -> None:
+    node = ServedNode()
+    assert "Cells take" not in outline(node).text
+    node.memory.limit, node.memory.used = 512 << 20, 100 << 20
+    node.tables["users"].counters.evictions = 1234
+    assert "Cells take 100 MiB of 512 MiB Evicted 1\u202f234" in outline(node).text
+
+
 def test_counters_that_stand_at_0_are_not_listed() -> None:
     node = ServedNode()
     node.bus.counters.serve_channel("htable")

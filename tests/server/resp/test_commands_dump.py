@@ -39,6 +39,12 @@ def test_times_to_live(session: Session) -> None:
         assert say(session, "GET", "a") is None
 
 
+def test_how_long_it_was_not_used_is_given_back(session: Session) -> None:
+    payload = dumped(session, "x")
+    assert say(session, "RESTORE", "a", "0", payload, "IDLETIME", "70") == OK
+    assert say(session, "OBJECT", "IDLETIME", "a") == 70
+
+
 def test_refusals(session: Session) -> None:
     payload = dumped(session, "x")
     session.table.set("a", "1")

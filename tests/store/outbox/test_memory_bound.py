@@ -8,6 +8,7 @@ import pytest
 
 from dmqcache.store.outbox.memory_bound import LOOK_S
 from dmqcache.store.table.evicting import Policy, used_by
+from dmqcache.store.table.use import idle_s
 from tests.store.harness import Played, Side, World, set_body, with_kamailio
 
 LIMIT = 20_000
@@ -112,12 +113,26 @@ def test_a_node_that_may_evict_nothing_says_that_it_is_full(caplog: pytest.LogCa
         memory.bound(LIMIT, Policy.NOEVICTION)
         world.run(1)
         assert (len(side.table), told, memory.used) == (100, [True], used_by(side.table))
-    assert len([one for one in caplog.records if "memory is full" in one.getMessage()]) == 1
+    assert [one.getMessage() for one in caplog.records if "memory" in one.getMessage()] == [memory.words]
+    assert memory.words.startswith(
+        f"memory is full: cells take {memory.used} of {LIMIT} bytes, by noeviction"
+    )
     for number in range(90):
         side.table.delete(f"k{number:03}")
     side.table.collect(1000, False)
     memory.bound(0, Policy.NOEVICTION)
-    assert told == [True, False] and memory.limit == 0
+    assert told == [True, False] and memory.limit == 0 and memory.words == ""
+
+
+def test_without_a_bound_it_is_told_all_the_same_when_a_cell_was_used() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    side.store.memory.bound(0, Policy.NOEVICTION)
+    side.table.set("a", "x")
+    world.run(75)
+    assert 73 <= idle_s(side.table, side.table.cells["a"]) <= 76
+    side.table.get("a")
+    assert idle_s(side.table, side.table.cells["a"]) == 0
 
 
 def test_what_a_kamailio_shows_of_a_cell_that_was_evicted_is_no_news() -> None:

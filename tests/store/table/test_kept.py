@@ -138,6 +138,19 @@ def test_what_is_over_meanwhile_comes_back_as_that() -> None:
     assert 49.9 <= (other.ttl("long") or 0) <= 50
 
 
+def test_what_was_read_is_as_if_it_were_used_now() -> None:
+    """Else it would be the first to be evicted, before what nobody has wanted since."""
+    table, hands = make_table()
+    table.set("plain", "x")
+    table.set("timed", "x", 100)
+    table.set("number", 5)
+    rows = [kept_row(table, cell, hands.now(), TIME_MS) for cell in table.cells.values()]
+    other, _ = make_table("t", hands)
+    other.tick = 777
+    restore(other, rows, hands.now(), TIME_MS, TIME_MS)
+    assert {key: cell.used for key, cell in other.cells.items()} == dict.fromkeys(table, 777)
+
+
 def test_what_a_flush_has_killed_and_what_is_there_already_is_not_brought_back() -> None:
     table, hands = make_table()
     table.set("a", "old")
