@@ -1,13 +1,20 @@
 """Registrars that were cut off agree again: what one lacks it is told, what was removed is removed there too.
 
-A node that comes up is asked for all its contacts (by the peer), and shows them. When it has fallen silent:
+A node that comes up is asked for all its contacts (by the peer), and shows them. It is looked at twice.
+
+When it has fallen silent for a moment:
 
 - what it shows though a registrar has removed it, it is told once more that it was removed;
-- what it lacks of its own, though it was not restarted, it has removed while nobody heard it: after a second
-  look has shown the same, that is followed, and told to the others. Who lacks more
-  of its own than it shows of what was known here was restarted, though it has asked nobody;
-- what else it lacks, or has of before a refresh, it is told, some seconds later: by then removals that others
-  know have come here. Then the others are told what it had of its own that was not known here.
+- what it had of its own that was not known here, all others are told;
+- if it lacks some of its own, it is asked once more.
+
+When it has been silent for so long that a message which was lost four times would have come:
+
+- what it lacks of its own, though it was not restarted, it has removed while nobody heard it: if both looks
+  have shown that, it is followed, and told to the others. Who lacks more of its own than it shows of what was
+  known here was restarted, though it has asked nobody;
+- what else it lacks, or has of before a refresh, it is told. If others that were lost are being looked at
+  too, that waits for them: they may have removed some of it.
 
 Owns the looks. Which contacts there are, and their messages, are ``usrloc_peer.py``'s.
 """
@@ -25,15 +32,18 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.peers.contact import Contact
 from dmqcache.peers.json_fields import Fields, integer_in
 
-#: Seconds of silence after which a node has shown all: a lost message comes again after T1 (0.5 s), and
-#: after 1.5 s.
-QUIET_S: Final = 2.0
-#: The same before what a node lacks counts as removed there: after 3.5 s too.
-SURELY_QUIET_S: Final = 4.5
+#: Seconds of silence after which a node has shown all that was not lost: a message that was comes again after
+#: T1 (0.5 s), and 1.5 s.
+QUIET_S: Final = 1.0
+#: The same before what a node lacks counts as removed there, or as not known: after 3.5 s too.
+SURELY_QUIET_S: Final = 4.0
+#: Seconds more for a Kamailio that does not fall silent, as phones register there all the time. It has sent
+#: everything once before it answers the question.
+BUSY_S: Final = 3.0
 #: Seconds between two glances at whether it is silent.
-GLANCE_S: Final = 0.5
-#: Seconds until a node is told what it lacks.
-TELL_S: Final = 3.0
+GLANCE_S: Final = 0.25
+#: Seconds for which what a node lacks waits for looks at others at most.
+AWAIT_S: Final = 3.0
 #: Contacts that are compared in one step, about a millisecond.
 STEP: Final = 1000
 
@@ -74,16 +84,18 @@ class _Look:
     heard: float
     #: What it shows that was known here.
     kept: set[str] = field(default_factory=set)
-    #: It has answered the question: what it shows is all that it has.
-    answered: bool = False
+    #: When it has answered the question: what it shows is all that it has. None: not yet.
+    answered_at: float | None = None
     #: Key -> when that contact was refreshed last, as the node knows it.
     shown: dict[str, int] = field(default_factory=dict)
     #: What it shows that was removed.
     removed: dict[str, Fields] = field(default_factory=dict)
     #: What it shows that was not known here, or not of that refresh.
     news: list[str] = field(default_factory=list)
-    #: What it lacked of its own at the first look; None: there was none yet.
+    #: What it lacked of its own at the first look; None: that is not over yet.
     lacked: set[str] | None = None
+    #: When the second look was over.
+    settled_at: float | None = None
 
 
 class UsrlocHealing:
@@ -112,7 +124,7 @@ class UsrlocHealing:
         """A node has answered the question. Of one that refuses it nothing is known."""
         look = self._looks.get(node.uri)
         if look is not None and status == 200:
-            look.answered = True
+            look.answered_at = self._now()
         elif look is not None:
             del self._looks[node.uri]
 
@@ -149,15 +161,27 @@ class UsrlocHealing:
     # -- one look ----------------------------------------------------------------------------------------
 
     def _glance(self, look: _Look) -> None:
-        assert self._peer.runtime is not None
-        quiet = QUIET_S if look.lacked is None else SURELY_QUIET_S
-        if not look.answered or self._peer.runtime.now() - look.heard < quiet:
+        if not self._is_silent(look, QUIET_S if look.lacked is None else SURELY_QUIET_S):
             self._later(GLANCE_S, look, self._glance)
             return
+        self._say_what_it_has(look)
+        after = self._first if look.lacked is None else self._second
+        self._in_steps(look, self._lacking_of_its_own(look), lambda keys: after(look, keys))
+
+    def _is_silent(self, look: _Look, seconds: float) -> bool:
+        if look.answered_at is None:
+            return False
+        silent, answered = (self._now() - since for since in (look.heard, look.answered_at))
+        return silent >= seconds or (answered >= seconds + BUSY_S and not look.node.ours)
+
+    def _say_what_it_has(self, look: _Look) -> None:
+        """What it has too much, to itself; what it alone had, to the others."""
         if look.removed:
             self._peer.tell_removed(look.node, list(look.removed.values()))
             look.removed.clear()
-        self._in_steps(look, self._lacking_of_its_own(look), lambda keys: self._second(look, keys))
+        if look.news:
+            self._peer.tell_others(look.node, look.news)
+            look.news = []
 
     def _lacking_of_its_own(self, look: _Look) -> Iterator[str]:
         uri = look.node.uri
@@ -168,34 +192,37 @@ class UsrlocHealing:
             own = contact is not None and contact.node == str(uri) and key not in look.shown
             yield key if own else ""
 
-    def _second(self, look: _Look, lacking: list[str]) -> None:
-        """What lacks twice was removed there; what lacks once, is asked for once more."""
-        if len(lacking) > len(look.kept):
-            lacking = []
-        if look.lacked is None and lacking:
-            look.lacked = set(lacking)
-            look.answered = False
-            assert self._peer.runtime is not None
-            look.heard = self._peer.runtime.now()
+    def _first(self, look: _Look, lacking: list[str]) -> None:
+        """Of what it lacks, nothing is sure yet."""
+        look.lacked = set(lacking) if len(lacking) <= len(look.kept) else set()
+        if look.lacked:
+            look.answered_at = None
+            look.heard = self._now()
             self._peer.ask(look.node)
-            self._later(GLANCE_S, look, self._glance)
-            return
-        for key in lacking:
-            if look.lacked is not None and key in look.lacked:
-                self._peer.follow(key, look.node)
-        self._later(TELL_S, look, self._tell)
+        self._later(GLANCE_S, look, self._glance)
 
-    def _tell(self, look: _Look) -> None:
-        """Who began anew has been told everything, as it asked."""
+    def _second(self, look: _Look, lacking: list[str]) -> None:
+        """What lacks twice was removed there."""
+        if len(lacking) <= len(look.kept):
+            for key in lacking:
+                if look.lacked and key in look.lacked:
+                    self._peer.follow(key, look.node)
+        look.settled_at = self._now()
+        self._await_others(look)
+
+    def _await_others(self, look: _Look) -> None:
+        assert look.settled_at is not None
+        others = (other for other in self._looks.values() if other.node.uri in self._lost)
+        waits = any(other.settled_at is None for other in others)
+        if waits and self._now() - look.settled_at < AWAIT_S:
+            self._later(GLANCE_S, look, self._await_others)
+            return
+        self._say_what_it_has(look)
         self._lost.discard(look.node.uri)
-        if look.news:
-            self._peer.tell_others(look.node, look.news)
-        if look.node.uri in self._anew:
+        if look.node.uri in self._anew:  # It has been told everything, as it asked.
             self._anew.discard(look.node.uri)
             del self._looks[look.node.uri]
             return
-        if look.removed:
-            self._peer.tell_removed(look.node, list(look.removed.values()))
         self._in_steps(look, self._older_there(look), lambda keys: self._told(look, keys))
 
     def _older_there(self, look: _Look) -> Iterator[str]:
@@ -210,6 +237,10 @@ class UsrlocHealing:
         del self._looks[look.node.uri]
 
     # -- time --------------------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        assert self._peer.runtime is not None
+        return self._peer.runtime.now()
 
     def _later(self, seconds: float, look: _Look, then: Callable[[_Look], None]) -> None:
         def go_on() -> None:

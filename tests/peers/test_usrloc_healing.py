@@ -235,3 +235,60 @@ def test_two_parts_for_one_node_are_both_told(cut: Cut) -> None:
     given = [one for body in told if "multi" in body for one in body["multi"].values()]
     assert sorted(one["aor"] for one in given) == ["alice", "bob"]
     assert [body["aor"] for body in told if body.get("action")] == ["carol"]
+
+
+@pytest.mark.parametrize(("lacks", "seconds"), [(False, 5), (True, 6.5)])
+def test_after_seconds_it_has_been_told(cut: Cut, lacks: bool, seconds: float) -> None:
+    own, other = contact(cut), contact(cut, "bob")
+    cut.say(own)
+    removed = contact(cut, "carol")
+    cut.say(removed)
+    from_other(cut, other)
+    cut.holds = [own] if lacks else [own, removed]
+    assert cut.comes_back(seconds) == [other]
+    assert len(cut.contacts.contacts()) == (2 if lacks else 3)
+
+
+def test_who_is_told_registrations_all_the_time_is_looked_at_all_the_same(cut: Cut) -> None:
+    other = contact(cut, "other")
+    from_other(cut, other)
+    cut.contacts.on_node_down(cut.registrar)
+    cut.heard()
+    cut.contacts.on_node_up(cut.registrar)
+    for number in range(20):
+        cut.say(contact(cut, f"busy{number}"))
+    told = [body for body in cut.heard() if "multi" in body]
+    assert [list(body["multi"].values()) for body in told] == [[other]]
+
+
+def test_what_another_that_was_cut_off_has_removed_is_not_told(cut: Cut) -> None:
+    kept = contact(cut, "bob")
+    for said in (contact(cut), kept):
+        from_other(cut, said)
+    cut.other.answer = lambda request: (200, b"")
+    other = next(node for node in cut.bus.list_nodes() if node.uri.host == OTHER)
+    for node in (other, cut.registrar):
+        cut.contacts.on_node_down(node)
+    cut.heard()
+    cut.other.requests.clear()
+    cut.contacts.on_node_up(cut.registrar)
+    cut.run(1)
+    cut.contacts.on_node_up(other)
+    looks = 0
+    for _ in range(80):
+        cut.run(0.25)
+        asked = sum(request.body == b'{"action":3}' for request in cut.other.requests)
+        if asked > looks:
+            looks = asked
+            from_other(cut, kept)
+    told = [one for body in cut.heard() if "multi" in body for one in body["multi"].values()]
+    assert looks == 2 and [found.aor for found in cut.contacts.contacts()] == ["bob"]
+    assert [one["aor"] for one in told] == ["bob"]
+
+
+def test_who_is_never_done_with_its_look_holds_nobody_up(cut: Cut) -> None:
+    from_other(cut, contact(cut))
+    other = next(node for node in cut.bus.list_nodes() if node.uri.host == OTHER)
+    cut.contacts.on_node_down(other)
+    cut.contacts._healing.up(other)  # Its answer to the question does not come.
+    assert [one["aor"] for one in cut.comes_back(9)] == ["alice"]
