@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.node import OWN_TAG, Node, NodeList, NodeStatus
-from dmqcache.bus.peer import SILENCE, Message, OnResponse, Peer, Reply, Response
+from dmqcache.bus.peer import SILENCE, Later, Message, OnResponse, Peer, Reply, Response
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.store.native.native_message import NativeMessage, decode
 from dmqcache.store.outbox.outbox import Outbox
@@ -249,13 +249,18 @@ class World:
                 ended[0] = True
                 answered(status, reply)
 
+        def give(reply: Reply) -> None:
+            if (sent.to, source) not in self.cuts:
+                self.clock.call_later(DELAY, lambda: end(reply.status, reply))
+
         def arrive(pause: float = 0.5) -> None:
             if sent.cancelled or ended[0]:
                 return
             reply = self._take(source, sent)
-            if reply is not None and reply.status != SILENCE:
-                if (sent.to, source) not in self.cuts:
-                    self.clock.call_later(DELAY, lambda: end(reply.status, reply))
+            if isinstance(reply, Later):
+                reply.then(give)
+            elif reply is not None and reply.status != SILENCE:
+                give(reply)
             elif sent.repeat and reply is not None:
                 self.clock.call_later(pause, lambda: arrive(min(4.0, pause * 2)))
 
@@ -263,7 +268,7 @@ class World:
             self.clock.call_later(DELAY, arrive)
         self.clock.call_later(sent.timeout, lambda: end(408))
 
-    def _take(self, source: NodeURI, sent: Sent) -> Reply | None:
+    def _take(self, source: NodeURI, sent: Sent) -> Reply | Later | None:
         played = self.played.get(sent.to)
         if played is not None:
             return played.take(sent)
@@ -285,7 +290,7 @@ class World:
             supported=frozenset({OWN_TAG}),
         )
         reply = peer.handle(message)
-        assert isinstance(reply, Reply)
+        assert isinstance(reply, Reply | Later)
         return reply
 
     def kill(self, side: Side) -> None:

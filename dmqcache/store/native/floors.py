@@ -3,7 +3,9 @@ found by every comparison."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Final
 
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
@@ -11,6 +13,9 @@ from dmqcache.store.native.answer_reader import AnswerReader
 from dmqcache.store.native.native_message import NativeMessage, encode
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.table import Table
+
+#: Seconds of the loop that a step takes, but for its last piece.
+STEP_S: Final = 0.002
 
 
 class Floors:
@@ -21,6 +26,8 @@ class Floors:
         self._outboxes = outboxes
         self._channel = channel
         self._answers = answers
+        #: By table: who waits until a flush that came late has happened.
+        self._waiting: dict[str, list[Callable[[], None]]] = {}
 
     def of(self, names: Iterable[str]) -> dict[str, int]:
         """The floors of those tables that have one."""
@@ -36,6 +43,38 @@ class Floors:
             return False
         self._ground.tables[name].raise_floor(floor)
         return True
+
+    def when_ready(self, floors: Mapping[str, int], then: Callable[[], None]) -> None:
+        """Call ``then`` when each of these floors can be heard in a moment: at once, as nearly always, or
+        when large tables have been looked through, in steps. Those that came late have been heard then."""
+        for name, floor in floors.items():
+            if self._is_late(name, floor):
+                again = partial(self.when_ready, floors, then)
+                if name in self._waiting:
+                    self._waiting[name].append(again)
+                else:
+                    self._waiting[name] = [again]
+                    self._go_on(name, floor, self._ground.tables[name].prepare(floor))
+                return
+        then()
+
+    def _is_late(self, name: str, floor: int) -> bool:
+        ground = self._ground
+        is_heard = ground.is_replicated(name) and floor <= ground.clock.limit()
+        return is_heard and ground.tables[name].is_late(floor)
+
+    def _go_on(self, name: str, floor: int, steps: Iterator[None]) -> None:
+        runtime = self._ground.runtime
+        until = runtime.now() + STEP_S
+        for _ in steps:
+            if self._ground.stopped:
+                return
+            if runtime.now() >= until:
+                runtime.call_later(0.0, partial(self._go_on, name, floor, steps))
+                return
+        self.hear(name, floor)
+        for then in self._waiting.pop(name):
+            then()
 
     def tell(self, table: Table, node: NodeURI) -> None:
         """Tell a dmqcache node of a flush. Lost, it is found again by the next comparison."""

@@ -143,9 +143,16 @@ class Session:
 
     def _look(self) -> None:
         if not self.ended:
-            self._ask({table.name: [] for table in self._ground.replicated()}, self._compare_roots)
+            self._ask({table.name: [] for table in self._ground.replicated()}, self._heard_roots)
+
+    def _heard_roots(self, answer: Answer) -> None:
+        floors = {name: theirs.floor for name, theirs in (answer.sums or {}).items()}
+        self._with.floors.when_ready(floors, lambda: self._compare_roots(answer))
 
     def _compare_roots(self, answer: Answer) -> None:
+        if self.ended:
+            return
+        self.heard()
         self._theirs = answer.sums or {}
         self.donor_ready = answer.ready
         if self._initial and not self._tombstones_wanted:

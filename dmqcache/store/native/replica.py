@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Final, Protocol
 
 from dmqcache.bus.node import OWN_TAG, Node, other_wire
-from dmqcache.bus.peer import Message, Peer, Reply
+from dmqcache.bus.peer import Later, Message, Peer, Reply
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import CONTENT_TYPE, Ground
 from dmqcache.store.native.donor import Donor
@@ -89,7 +89,7 @@ class Replica(Peer):
     def on_node_left(self, node: Node) -> None:
         self._nodes.node_left(node)
 
-    def handle(self, message: Message) -> Reply:
+    def handle(self, message: Message) -> Reply | Later:
         """Merge, answer, or pass on to the repair what a dmqcache node says. Strangers get a 403."""
         refused = self._ground.counters.refused
         if other_wire(message.supported):
@@ -103,7 +103,20 @@ class Replica(Peer):
         except RowError as error:
             refused["", error.reason] += 1
             return Reply(400)
-        return self._take(message.node.uri, came)
+        if not came.floors:
+            return self._take(message.node.uri, came)
+        return self._take_after_floors(message.node.uri, came)
+
+    def _take_after_floors(self, node: NodeURI, came: NativeMessage) -> Reply | Later:
+        """The same, when what it says of flushes can be heard without holding anybody up."""
+        later, replies = Later(), list[Reply]()
+
+        def take() -> None:
+            replies.append(self._take(node, came))
+            later.give(replies[0])
+
+        self._floors.when_ready(came.floors, take)
+        return replies[0] if replies else later
 
     def _take(self, node: NodeURI, came: NativeMessage) -> Reply:
         if came.repair or came.done is not None:

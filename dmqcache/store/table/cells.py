@@ -6,7 +6,8 @@ cells. Who may change what, and with which version, is decided above, in ``table
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from dmqcache.store.table.cell import (
@@ -15,18 +16,18 @@ from dmqcache.store.table.cell import (
     NEVER,
     Cell,
     Value,
-    cell_digest,
     counter_digest,
     key_hash,
     plain_digest,
 )
 from dmqcache.store.table.clock import Clock
-from dmqcache.store.table.counts import dated
 from dmqcache.store.table.digest import Digest
 from dmqcache.store.table.expiry import ExpiryIndex
 from dmqcache.store.table.flushing import APART, Recent, take_apart
 from dmqcache.store.table.happenings import FLUSHED, GONE, NOTHING, OVER, Events, Telling, of_write
+from dmqcache.store.table.late_flush import LateFlush
 from dmqcache.store.table.listener import TableLimits, TableListener
+from dmqcache.store.table.new_books import NewBooks
 from dmqcache.store.table.order import KeyOrder
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import TableCounters
@@ -37,6 +38,8 @@ from dmqcache.store.table.tombstones import Tombstones
 BEHIND_FACTOR: Final = 10
 #: Where a flush leaves less than one cell in so many, the table's books are made anew.
 FEW_KEPT: Final = 4
+#: Cells that a flush may look at, or leave, at once: some milliseconds.
+AT_ONCE: Final = 1_000
 
 
 class Cells:
@@ -72,6 +75,7 @@ class Cells:
         self.listener: Final = listener or TableListener()
         #: What a flush may leave.
         self._recent = Recent(clock.version())
+        self._late: LateFlush | None = None
         self._use_recent()
         #: A flush has emptied the table: what is on disk of it is to be written anew as a whole.
         self.emptied = False
@@ -188,13 +192,22 @@ class Cells:
             self.touched[key] = None
 
     def note(self, key: str, stamp: int) -> None:
-        """A cell got this version."""
+        """A cell got this version; 0: it is no more."""
         if stamp > self._horizon:
             self._fresh[key] = stamp
 
     def _use_recent(self) -> None:
         """Hold at hand what every write needs to note its version."""
-        self._fresh, self._horizon = self._recent.keys, self._recent.horizon
+        if self._late is not None:
+            self._fresh, self._horizon = self._late.changed, -1
+        else:
+            self._fresh, self._horizon = self._recent.keys, self._recent.horizon
+
+    def note_all(self, changed: dict[str, int]) -> None:
+        """What was noted for a flush that is prepared is noted for others too."""
+        recent = self._recent
+        recent.keys.update((key, stamp) for key, stamp in changed.items() if stamp > recent.horizon)
+        self._use_recent()
 
     def _delete_cell(self, cell: Cell, stamp: int | None = None, flags: int = 0) -> None:
         """Make a tombstone of a cell; without a version given, with one above all it has had."""
@@ -240,6 +253,19 @@ class Cells:
         if self._on_touch is not None:
             self._on_touch(key, events)
 
+    def is_late(self, floor: int) -> bool:
+        """Whether :meth:`raise_floor` would take long now, so that :meth:`prepare` is to come before."""
+        if floor <= self.floor or len(self.cells) <= AT_ONCE:
+            return False
+        return floor < self._recent.horizon or len(self._recent.noted_above(floor)) > AT_ONCE
+
+    def prepare(self, floor: int) -> Iterator[None]:
+        """Who runs through this, some pieces at a time, and then calls :meth:`raise_floor` in the same turn
+        of the loop, holds nobody up. Until then nothing is flushed. One at a time."""
+        self._late = LateFlush(self, floor)
+        self._use_recent()
+        return self._late.steps()
+
     def raise_floor(self, floor: int) -> int:
         """Everything with a version up to ``floor`` is dead, tombstones too; returns how many cells died."""
         count, apart = self._sink(floor)
@@ -249,63 +275,60 @@ class Cells:
     def _sink(self, floor: int) -> tuple[int, Iterator[list[str]]]:
         """The same. What died is hidden from everybody at once; who runs through the iterator takes it apart,
         tells those who watch, and gets the keys, some at a time."""
+        late = self._late
+        if late is not None:
+            late.catch_up()
+            late.over, self._late = True, None
+            self._use_recent()
         if floor <= self.floor:
             return 0, iter(())
         self.floor = floor
-        kept = self._recent.above(floor, self.cells)
-        if len(kept) * FEW_KEPT <= len(self.cells):
-            count, apart = self._begin_anew(kept)
+        if late is not None and late.ready and late.floor == floor:
+            memory = late.emptied(APART)
+            count, apart = (
+                self._kill(late.dead, memory) if late.books is None else self._adopt(late.books, memory)
+            )
         else:
-            keys = self._kill([cell for cell in self.cells.values() if cell.stamp <= floor])
-            count, apart = len(keys), iter([keys])
+            kept = self._recent.above(floor, self.cells)
+            if len(kept) * FEW_KEPT <= len(self.cells):
+                count, apart = self._adopt(NewBooks(self.digest.depth).with_all(kept, self.tombstones))
+            else:
+                count, apart = self._kill(list(self.cells))
         self.listener.floor_raised(floor)
         if self._on_touch is not None:
             self._on_touch("", FLUSHED)
         return count, apart
 
-    def _kill(self, dead: list[Cell]) -> list[str]:
-        """Forget these cells one by one; returns the keys of those that lived."""
+    def _kill(self, keys: Iterable[str], *memory: Iterator[None]) -> tuple[int, Iterator[list[str]]]:
+        """Forget those cells of these keys that a flush killed, one by one; returns how many lived, and their
+        keys."""
         lived: list[str] = []
-        for cell in dead:
+        for key in keys:
+            cell = self.cells.get(key)
+            if cell is None or cell.stamp > self.floor:
+                continue
             if cell.value is not None:
-                lived.append(cell.key)
+                lived.append(key)
                 self._to_tombstone(cell, NOTHING)
-            self.tombstones.remove(cell.key)
-            del self.cells[cell.key]
-        return lived
+            self.tombstones.remove(key)
+            del self.cells[key]
+        return len(lived), chain([lived], take_apart({}, self.floor, self._tell_end, *memory))
 
-    def _begin_anew(self, kept: list[Cell]) -> tuple[int, Iterator[list[str]]]:
-        """Forget all cells but these, with new books: that takes no longer the more there are. Returns how
-        many lived, and who takes them apart."""
-        former, tombstones, lived = self.cells, self.tombstones, self.live
-        for cell in kept:
-            del former[cell.key]
-        books = self.order.emptied(APART), self.expiry.emptied(APART)
+    def _adopt(self, books: NewBooks, *memory: Iterator[None]) -> tuple[int, Iterator[list[str]]]:
+        """Forget all cells but those in new books: that takes no longer the more there are. Returns how many
+        lived, and who takes them apart."""
+        former, lived = self.cells, self.live
+        emptied = self.order.emptied(APART), self.expiry.emptied(APART), self.digest.emptied(APART)
         self.emptied, self.partial = True, False
-        self.cells, self.live, self.characters = {}, 0, 0
-        self.order, self.expiry, self.tombstones = KeyOrder(), ExpiryIndex(), Tombstones()
-        self.digest = Digest(self.digest.depth)
+        self.cells, self.live, self.characters = books.cells, books.live, books.characters
+        self.order, self.expiry, self.tombstones = books.order, books.expiry, books.tombstones
+        self.digest = books.digest
         self._use_digest()
-        for cell in kept:
-            self._take_over(cell, tombstones)
-        return lived - self.live, take_apart(former, self._tell_end, *books)
+        return lived - self.live, take_apart(former, self.floor, self._tell_end, *emptied, *memory)
 
     def _tell_end(self, key: str) -> None:
         if self._on_touch is not None:
             self._on_touch(key, NOTHING)
-
-    def _take_over(self, cell: Cell, former: Tombstones) -> None:
-        """Enter a cell into new books."""
-        self.cells[cell.key] = cell
-        self.digest.change(cell.hash, 0, cell.digest)
-        if cell.expires != NEVER:
-            self.expiry.move(cell.key, NEVER, cell.expires)
-        if cell.value is not None:
-            self.live += 1
-            self.characters += len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8)
-            self.order.add(cell.key)
-        elif (died := former.died_at(cell.key)) is not None:
-            self.tombstones.add(cell.key, died, bool(cell.flags & EXPIRED))
 
     def sweep(self, limit: int) -> int:
         """Make tombstones of up to ``limit`` expired cells; returns how many."""
@@ -330,6 +353,7 @@ class Cells:
         for key in forgotten:
             self.tombstones.remove(key)
             cell = self.cells.pop(key)
+            self.note(key, 0)
             if not cell.flags & EXPIRED:
                 self.forgot = max(self.forgot, cell.stamp)
             if self.touched is not None:
@@ -351,28 +375,6 @@ class Cells:
             self._to_tombstone(cell, events)
             self.tombstones.remove(cell.key)
             del self.cells[cell.key]
-
-    def pull_back(self, limit: int) -> list[Cell]:
-        """Give what has a version above ``limit`` that of now, the floor too; returns the cells."""
-        now = self.clock.version()
-        if self.floor > limit:
-            self.floor = now - 1
-        # A cell always stands above the floor.
-        now = max(now, self.floor + 1)
-        late: list[Cell] = []
-        for cell in self.cells.values():
-            if cell.last_modified() <= limit:
-                continue
-            late.append(cell)
-            self.touch(cell.key)
-            if cell.counts is not None:
-                cell.counts.shares = dated(cell.counts.shares, limit, now)
-            if cell.stamp > limit:
-                cell.stamp = now
-            if cell.value is not None:
-                before, cell.digest = cell.digest, cell_digest(cell)
-                self.digest.change(cell.hash, before, cell.digest)
-        return late
 
     def _use_digest(self) -> None:
         """Hold what every write needs of the digest at hand."""

@@ -6,6 +6,8 @@ equal tables of a million cells are compared by one number. The tree above the l
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from dmqcache.store.table.cell import MASK
 
 #: Children of a tree node: four bits of the key's hash a level.
@@ -29,6 +31,12 @@ class Digest:
         """A cell's number changed. The table's hot paths do the same in line."""
         leaf = key_hash >> self.shift
         self.leaves[leaf] = (self.leaves[leaf] + after - before) & MASK
+
+    def emptied(self, count: int) -> Iterator[None]:
+        """Give the memory back, ``count`` leaves at a time: nobody asks for sums any more."""
+        while self.leaves:
+            del self.leaves[-count:]
+            yield
 
     def roomy(self) -> float:
         """Up to how many cells these leaves are enough."""

@@ -1,8 +1,8 @@
 """A flush that takes no longer the more cells there are: what it leaves, and taking apart what it kills.
 
 A flush is about a moment, and nearly all cells of a table are older. Their keys need not be looked through to
-find the few that are not: ``Recent`` notes what was written within the last second or so. Of a moment that
-lies further back, as after a partition, nobody knows here, and the whole table is looked through.
+find the few that are not: ``Recent`` notes what was written within the last second or so. For a moment that
+lies further back, as after a partition, the table is looked through in steps beforehand: ``late_flush.py``.
 """
 
 from __future__ import annotations
@@ -52,21 +52,27 @@ class Recent:
         """The cells with a version above this one."""
         if version < self.horizon:
             return [cell for cell in cells.values() if cell.stamp > version]
-        # For speed: of many keys nearly all are told by what was noted of them.
-        found = {key for _, keys in self._parts for key, stamp in keys.items() if stamp > version}
-        noted = (cells.get(key) for key in found)
+        noted = (cells.get(key) for key in self.noted_above(version))
         return [cell for cell in noted if cell is not None and cell.stamp > version]
+
+    def noted_above(self, version: int) -> set[str]:
+        """The keys that were noted with a version above this one."""
+        # For speed: of many keys nearly all are told by what was noted of them.
+        return {key for _, keys in self._parts for key, stamp in keys.items() if stamp > version}
 
 
 def take_apart(
-    dead: dict[str, Cell], told: Callable[[str], None], *books: Iterator[None]
+    former: dict[str, Cell], floor: int, told: Callable[[str], None], *books: Iterator[None]
 ) -> Iterator[list[str]]:
-    """Give back the memory of cells that a flush killed: all at once would take tenths of a second. Yields
-    the keys of those that lived, some at a time; ``told`` is told of each. ``books`` on them go then."""
-    while dead:
+    """Give back the memory of the cells up to version ``floor``, which a flush killed: all at once would take
+    tenths of a second. Yields the keys of those that lived, some at a time; ``told`` is told of each.
+    ``books`` on them go then."""
+    while former:
         lived: list[str] = []
-        for _ in range(min(APART, len(dead))):
-            key, cell = dead.popitem()
+        for _ in range(min(APART, len(former))):
+            key, cell = former.popitem()
+            if cell.stamp > floor:
+                continue
             if cell.value is not None:
                 lived.append(key)
                 told(key)

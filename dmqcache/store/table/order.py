@@ -6,6 +6,7 @@ Most tables are written far more often than they are listed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from sortedcontainers import SortedList
@@ -82,6 +83,24 @@ class KeyOrder:
         if place < 0:
             return self._born[place]
         return self._sorted[place] if place < len(self._sorted) else None
+
+    def walk(self, count: int) -> Iterator[list[str]]:
+        """The keys in no order, unsorted, ``count`` at a time: each that lives all the while, some of them
+        twice, and some that do not. Anything may change between two steps."""
+        # What is sorted in meanwhile is found below; nothing else moves but when the dead are forgotten.
+        born, place, end = self._born, 0, len(self._born)
+        while True:
+            if self._born is not born:
+                born, place, end = self._born, 0, len(self._born)
+            if place >= min(end, len(born)):
+                break
+            yield born[place : min(place + count, end)]
+            place += count
+        some = list(islice(self._sorted, count))
+        while some:
+            yield some
+            start = self._sorted.bisect_right(some[-1])
+            some = list(self._sorted.islice(start, start + count))
 
     def emptied(self, count: int) -> Iterator[None]:
         """Give the memory back, ``count`` keys at a time: nobody lists them any more."""

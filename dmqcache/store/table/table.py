@@ -28,6 +28,7 @@ from dmqcache.store.table.happenings import Telling
 from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
 from dmqcache.store.table.read_through import Seconds, in_seconds
+from dmqcache.store.table.redating import pull_back
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.use import peek
 from dmqcache.store.table.views import MappedCells
@@ -241,7 +242,7 @@ class Table(MappedCells):
         """Date what lies further ahead than may be as written now: other nodes refused it, as our clock was
         wrong. Returns how many cells; all nodes are told of them."""
         floor = self.floor
-        late = self.pull_back(self.clock.limit())
+        late = pull_back(self, self.clock.limit())
         for cell in late:
             cell.writer = ""
             self._changed(cell)

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
+
+from dmqcache.bus.peer import Later, Reply
+from dmqcache.store.native import floors
 from dmqcache.store.native.native_message import decode_answer
-from tests.store.harness import shown
-from tests.store.native.native_hosts import with_node
+from dmqcache.store.table import cells, late_flush
+from tests.store.harness import Played, Side, World, shown
+from tests.store.native.native_hosts import cut_while, pair, rejoin, with_node
+
+
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty cells are many."""
+    monkeypatch.setattr(floors, "STEP_S", 0.0)
+    monkeypatch.setattr(cells, "AT_ONCE", 10)
+    monkeypatch.setattr(late_flush, "LOOKED_AT", 3)
+    monkeypatch.setattr(late_flush, "FEW_DEAD", 3)
 
 
 def test_a_flush_travels_with_everything_sent_after_it() -> None:
@@ -30,3 +44,64 @@ def test_a_flush_of_another_node_is_heard_but_not_one_from_the_future() -> None:
     assert (side.table.floor, side.store.counters.refused["t", "future"]) == (floor, 1)
     side.table["b"] = "still possible"
     assert shown(side) == {"b": "still possible"}
+
+
+def of_long_ago(world: World, side: Side) -> int:
+    """Fill a table; returns the version of a moment between two writes, of which only the second is later."""
+    for number in range(20):
+        side.table.set(f"k{number:02}", "x")
+    world.run(1)
+    floor = side.store.clock.version()
+    world.run(1)
+    side.table["later"] = "y"
+    world.run(5)
+    return floor
+
+
+def hear(side: Side, other: Played, **fields: object) -> list[Reply]:
+    """What is answered, as soon as it is."""
+    replies: list[Reply] = []
+    message = other.message(side, fields, "dmqcache")
+    later = side.bus.peers["dmqcache"].handle(message)
+    assert isinstance(later, Later)
+    later.then(replies.append)
+    return replies
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_a_flush_that_comes_late_has_its_turns_and_is_answered_when_all_is_gone() -> None:
+    world, side, other = with_node()
+    floor = of_long_ago(world, side)
+    stamp = side.store.clock.version()
+    one = hear(side, other, floors={"t": floor}, rows={"t": [["row", "z", stamp, 0, 0, 0]]})
+    two = hear(side, other, floors={"t": floor + 1})
+    assert len(shown(side)) == 21 and not one and not two
+    side.table["meanwhile"] = "m"
+    world.run(0.1)
+    assert shown(side) == {"later": "y", "meanwhile": "m", "row": "z"}
+    assert (side.table.floor, [reply.status for reply in one + two]) == (floor + 1, [200, 200])
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_a_flush_of_which_a_comparison_tells_late_is_followed_in_turns_too() -> None:
+    world, one, two = pair()
+    cut_while(world, one, two)
+    for side in (one, two):
+        of_long_ago(world, side)
+    one.table.flush()
+    world.run(2)
+    two.table["after"] = "z"
+    world.run(5)
+    assert two.table.is_late(one.table.floor)
+    rejoin(world, one, two)
+    assert shown(one) == shown(two) == {"after": "z"}
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_who_stops_looks_for_nothing_more() -> None:
+    world, side, other = with_node()
+    floor = of_long_ago(world, side)
+    replies = hear(side, other, floors={"t": floor})
+    side.store.stop()
+    world.run(1)
+    assert not replies and len(side.table) == 21

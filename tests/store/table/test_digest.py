@@ -44,3 +44,8 @@ def test_a_table_that_outgrew_its_leaves_has_the_same_sum_in_deeper_ones() -> No
     for key in list(table):
         del table[key]
     assert not any(table.digest.leaves)
+
+
+def test_the_memory_of_the_leaves_is_given_back_some_at_a_time() -> None:
+    digest = Digest()
+    assert [len(digest.leaves) for _ in digest.emptied(100)] == [156, 56, 0]

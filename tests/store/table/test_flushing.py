@@ -56,10 +56,13 @@ def test_turns_that_come_too_soon_are_none_and_what_is_gone_is_forgotten() -> No
 def test_the_dead_are_taken_apart_some_at_a_time() -> None:
     held = [Cell(f"k{number}", 0, "x" if number % 2 else None, 7, digest=9) for number in range(APART + 10)]
     dead, told = {cell.key: cell for cell in held}, list[str]()
-    apart = take_apart(dead, told.append)
+    later = Cell("later", 0, "x", 8)
+    dead = {"later": later, **dead}
+    apart = take_apart(dead, 7, told.append)
     assert len(next(apart)) == APART // 2
-    assert len(dead) == 10
+    assert len(dead) == 11
     assert sorted(next(apart)) == sorted(cell.key for cell in held[:10] if int(cell.key[1:]) % 2)
     assert list(apart) == [] and not dead
     assert len(told) == (APART + 10) // 2
     assert all(cell.value is None and cell.digest == 0 for cell in held)
+    assert later.value == "x"

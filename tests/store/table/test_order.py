@@ -31,6 +31,38 @@ def test_the_order_is_that_of_a_sorted_set(steps: list[tuple[str, str]]) -> None
     assert list(order.after("aa", "a")) == sorted(key for key in alive if key.startswith("a") and key > "aa")
 
 
+@given(steps, steps, st.integers(1, 4))
+def test_a_walk_comes_by_each_key_that_lives_all_the_while(
+    before: list[tuple[str, str]], meanwhile: list[tuple[str, str]], count: int
+) -> None:
+    order, alive = KeyOrder(), set[str]()
+
+    def do(step: str, key: str) -> None:
+        if step == "list":
+            list(order.after(None))
+        elif step == "some":
+            order.settle_some(1)
+            order._tidy()
+        elif key in alive:
+            alive.discard(key)
+            order.discard(key)
+        else:
+            alive.add(key)
+            order.add(key)
+
+    for one in before:
+        do(*one)
+    stayed, found = set(alive), set[str]()
+    to_do = iter(meanwhile)
+    for keys in order.walk(count):
+        assert len(keys) <= count
+        found.update(keys)
+        if one_more := next(to_do, None):
+            do(*one_more)
+            stayed &= alive
+    assert stayed <= found
+
+
 def test_many_keys_are_sorted_in_by_and_by() -> None:
     order = KeyOrder()
     for number in range(10):
