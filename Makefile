@@ -16,7 +16,7 @@ TOOLS  := kamailio pg_createcluster mariadbd redis-server redis-cli redis-benchm
           zsh fish
 
 .NOTPARALLEL:
-.PHONY: demo test unit pythons another-python interop lint bench simulate fuzz debian clean
+.PHONY: demo test unit pythons another-python interop lint bench simulate fuzz debian node clean
 
 demo: $(VENV)/.installed        ## three nodes on loopback, until Ctrl-C
 	@$(BIN)/dmqcache demo
@@ -42,7 +42,7 @@ another-python:
 	  $(BIN)/pytest -n $(JOBS) --dist loadscope -m 'not interop' --ignore tests/simulation -p no:cacheprovider; \
 	else echo "the packages that the tests need are not to be had for $(PYTHON): they do not run on it" >&2; fi
 
-interop: $(VENV)/.installed debian ## with real Kamailio, Redis and network namespaces
+interop: $(VENV)/.installed debian node ## with real Kamailio, Redis and network namespaces
 	@$(BIN)/python -m pytest $(OWN_NETWORKS) -m interop
 
 lint: $(VENV)/.installed
@@ -77,6 +77,10 @@ debian:
 	      apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; \
 	  else echo "missing:$$missing - install the packages $(DEBIAN)"; exit 1; fi; fi
 	@$(PYTHON) -m tests.interop.install_kamailio
+
+# Without them the tests that want them are skipped.
+node: $(VENV)/.installed        ## Node's libraries that have a Redis beneath them
+	@$(BIN)/python -m tests.interop.install_node
 
 clean:
 	rm -rf $(VENV) .venvs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -56,10 +56,10 @@ class Program:
     modules: Path
 
 
-def cache_folder() -> Path:
-    """Where install_kamailio.py keeps the releases that are not this machine's own."""
+def cache_folder(of: str = "kamailio") -> Path:
+    """Where install_kamailio.py keeps the releases that this machine has not, and install_node.py Node."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "dmqcache" / "kamailio"
+    return Path(base) / "dmqcache" / of
 
 
 def find(release: Release) -> Program:
