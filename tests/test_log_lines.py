@@ -15,7 +15,7 @@ FIELD = re.compile(r"%[-.\d]*[sdrfg]|\0")
 #: Characters of a piece that says what line it is.
 WORDS = 8
 #: These mean something to all callers of theirs, not to an operator; a traceback follows.
-OF_PROGRAMS = re.compile(r"^(and a message on|telling that|on_response of|a callback of a table)")
+OF_PROGRAMS = re.compile(r"^(and a message on|telling that|on_response of|a callback of (a table|the ))")
 
 
 def page() -> str:

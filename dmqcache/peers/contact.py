@@ -50,10 +50,17 @@ class Contact:
 
     def shown(self, now: float) -> dict[str, Any]:
         """As lists have it: the words, and everything that was told."""
+        return self._shown("expires_s", None if self.expires is None else max(0, int(self.expires - now)))
+
+    def lasting(self) -> dict[str, Any]:
+        """The same, as it is until something changes: with the Unix time of its end in ``expires``."""
+        return self._shown("expires", self.expires)
+
+    def _shown(self, name: str, end: int | None) -> dict[str, Any]:
         return {
             "aor": self.aor,
             "contact": self.uri,
-            "expires_s": None if self.expires is None else max(0, int(self.expires - now)),
+            name: end,
             "user_agent": text_in(self.fields, "user_agent"),
             "received": text_in(self.fields, "received"),
             "path": text_in(self.fields, "path"),

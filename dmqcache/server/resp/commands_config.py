@@ -38,7 +38,7 @@ _LEVELS: Final = {
 def _settings(shared: Shared) -> dict[str, str]:
     level = logging.getLogger("dmqcache").getEffectiveLevel()
     return _FIXED | {
-        "databases": str(len(shared.node.tables)),
+        "databases": str(len(shared.tables)),
         "port": str(shared.port),
         "maxclients": str(shared.max_clients),
         "maxmemory": str(shared.node.memory.limit),

@@ -81,7 +81,7 @@ def select(session: Session, args: list[str]) -> bytes:
     """By the table's name, or by its place in the order of declaration."""
     if session.select(args[1]):
         return OK
-    names = ", ".join(session.shared.node.tables)
+    names = ", ".join(session.shared.tables)
     if args[1].lstrip("+-").isdigit():
         parse_integer(args[1])
         raise CommandError(f"ERR DB index is out of range, the tables are {names}")

@@ -43,7 +43,7 @@ def copy(session: Session, args: list[str]) -> bytes:
 
 def _table(session: Session, text: str) -> Table:
     """Another table, by its name or its number."""
-    tables = session.shared.node.tables
+    tables = session.shared.tables
     if text in tables:
         return tables[text]
     number = parse_integer(text)

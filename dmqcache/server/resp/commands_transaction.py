@@ -75,7 +75,7 @@ def _seen(table: Table, key: str) -> tuple[bool, int]:
 
 
 def _is_touched(session: Session) -> bool:
-    tables = session.shared.node.tables
+    tables = session.shared.tables
     return any(_seen(tables[name], key) != seen for (name, key), seen in session.watched.items())
 
 

@@ -134,7 +134,7 @@ def reset_stats(shared: Shared) -> None:
 
 def _counts(shared: Shared) -> dict[str, int]:
     counters = shared.counters
-    tables = [table.counters for table in shared.node.tables.values()]
+    tables = [table.counters for table in shared.tables.values()]
     return {
         "total_connections_received": counters.connections,
         "total_commands_processed": counters.commands,
@@ -200,7 +200,7 @@ def _tables(shared: Shared) -> Section:
 def _keyspace(shared: Shared) -> Section:
     """Only what Redis says there, as exporters read nothing else; like Redis, no line for an empty table."""
     found: Section = {}
-    for index, table in enumerate(shared.node.tables.values()):
+    for index, table in enumerate(shared.tables.values()):
         if len(table):
             expires, left = table.expiry.about(table.clock.now())
             found[f"db{index}"] = f"keys={len(table)},expires={expires},avg_ttl={round(left * 1000)}"

@@ -21,6 +21,7 @@ from dmqcache.server.resp.access import (
 from dmqcache.server.resp.acl import DEFAULT, Refusal, User, Users, Wanted
 from dmqcache.server.resp.acl_log import Entry
 from dmqcache.server.resp.command import Command
+from dmqcache.server.resp.contact_keys import READ_ONLY
 from dmqcache.server.resp.pause import changes
 from dmqcache.server.resp.reply import CommandError, Rejected
 from dmqcache.server.resp.session import Session, Shared
@@ -73,6 +74,8 @@ def check(session: Session, command: Command, args: list[str]) -> None:
         raise Rejected(NO_AUTH)
     refusal = None if session.is_free else refused(session, session.user, command, args)
     if refusal is None:
+        if session.only_reads and _writes_here(command):
+            raise Rejected(READ_ONLY)
         if session.tracked == () and "readonly" in command.flags:
             for key, _ in keys_of(command, args):
                 session.shared.tracking.read(session, key)
@@ -88,6 +91,12 @@ def check(session: Session, command: Command, args: list[str]) -> None:
     if session.executing:
         raise Rejected(_CHANGED + _CHANGED_WORDS[refusal.reason])
     raise Rejected(f"NOPERM {_WORDS[refusal.reason].format(refusal.object)}")
+
+
+def _writes_here(command: Command) -> bool:
+    """Whether a command writes to the table that is selected. COPY may write to another one; that which can
+    only be read refuses by itself."""
+    return "write" in command.flags and is_of_table(command) and command.name != "COPY"
 
 
 def _is_about_keys(command: Command) -> bool:

@@ -171,6 +171,8 @@ class RespServer:
 
     async def close(self) -> None:
         """Stop listening and close every connection once its replies are out."""
+        for keys in self.shared.read_only.values():
+            keys.close()
         if not self._servers:
             return
         for server in self._servers:

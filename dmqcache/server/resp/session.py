@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from dmqcache.metrics.node_view import NodeView
 from dmqcache.server.resp.acl import User, Users
 from dmqcache.server.resp.acl_log import AclLog
+from dmqcache.server.resp.contact_keys import ContactKeys, read_only_tables
 from dmqcache.server.resp.cursors import Cursors
 from dmqcache.server.resp.key_events import KeyEvents
 from dmqcache.server.resp.latency import Latency
@@ -21,6 +22,7 @@ from dmqcache.server.resp.pause import Pause
 from dmqcache.server.resp.slow_log import SlowLog
 from dmqcache.server.resp.subscriptions import Subscriptions
 from dmqcache.server.resp.tracking import Tracking
+from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.table import Table
 
 #: A reply that is there, or one to wait for.
@@ -138,6 +140,9 @@ class Shared:
     next_id: int = 1
     #: What ``commands_script.py`` keeps, from the first script on.
     scripts: Scripts | None = None
+    #: What SELECT finds: the node's tables, and behind them what can only be read.
+    tables: Mapping[str, Table] = field(init=False)
+    read_only: Mapping[str, ContactKeys] = field(init=False)
     subscriptions: Subscriptions = field(init=False)
     #: What is told of keys to those who subscribe.
     key_events: KeyEvents = field(init=False)
@@ -152,9 +157,12 @@ class Shared:
     looked_at: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        clock = Clock(self.clock, lambda: round(self.wall() * 1000))
+        self.read_only = read_only_tables(self.node.tables, self.node.peers, clock, self.wall)
+        self.tables = {**self.node.tables, **self.read_only}
         self.subscriptions = Subscriptions(lambda: self.key_events.look())
-        self.key_events = KeyEvents(self.node.tables, self.subscriptions)
-        self.tracking = Tracking(self.node.tables, self.sessions)
+        self.key_events = KeyEvents(self.tables, self.subscriptions)
+        self.tracking = Tracking(self.tables, self.sessions)
         self.pause = Pause(self.clock)
         self.monitors = Monitors(lambda any_: self._look_at_all("monitors", any_))
         self.latency = Latency(self.wall, lambda all_: self._look_at_all("latency", all_))
@@ -273,8 +281,8 @@ class Session:
         self.watched_bytes = 0
         #: Replies that are not to be sent (CLIENT REPLY).
         self.skipped = 0
-        self.table_name: str = next(iter(self.shared.node.tables), "")
-        self.table: Table = self.shared.node.tables[self.table_name]
+        self.table_name: str = next(iter(self.shared.tables), "")
+        self.table: Table = self.shared.tables[self.table_name]
         self.become(self.shared.users.default, self.shared.users.open)
 
     def become(self, user: User, authenticated: bool = True) -> None:
@@ -288,7 +296,11 @@ class Session:
     def restrict(self) -> None:
         """Decide anew whether each command must be looked at, as some are refused."""
         self.limited = (
-            self.only_listens or self.tracked == () or not self.is_free or bool(self.shared.looked_at)
+            self.only_listens
+            or self.tracked == ()
+            or not self.is_free
+            or bool(self.shared.looked_at)
+            or self.only_reads
         )
 
     @property
@@ -299,6 +311,11 @@ class Session:
     def may_hear(self, table: str, key: str) -> bool:
         """Whether the client may be told that a key (empty: all keys) of a table changed."""
         return self.hears_all or (self.authenticated and self.user.may_hear(table, key))
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether the database that is selected can only be read."""
+        return self.table_name in self.shared.read_only
 
     @property
     def only_listens(self) -> bool:
@@ -335,12 +352,13 @@ class Session:
         found = self.find_table(name)
         if found is None:
             return False
-        self.table_name, self.table = found, self.shared.node.tables[found]
+        self.table_name, self.table = found, self.shared.tables[found]
+        self.restrict()
         return True
 
     def find_table(self, name: str) -> str | None:
         """The name of a table, by that or by its place."""
-        tables = self.shared.node.tables
+        tables = self.shared.tables
         if name in tables:
             return name
         return next((one for place, one in enumerate(tables) if name == str(place)), None)
@@ -358,4 +376,4 @@ class Session:
     @property
     def index(self) -> int:
         """The table's place in the order of declaration: Redis' database number."""
-        return list(self.shared.node.tables).index(self.table_name)
+        return list(self.shared.tables).index(self.table_name)
