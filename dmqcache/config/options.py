@@ -307,7 +307,8 @@ OPTIONS: tuple[Option, ...] = (
         "flush_interval",
         "seconds",
         "1",
-        "How far the disk may be behind: what is lost at most when a node is killed and no other is there. "
+        "How far the disk may be behind: what is lost at most when a node is killed and no other is there "
+        "(two flushes, if one takes longer than half of this). "
         "Higher: fewer writes to the disk where the same keys change often. A stop writes everything.",
         unit="seconds",
         minimum=0.1,

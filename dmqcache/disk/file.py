@@ -33,7 +33,10 @@ FORM: Final = 1
 #: Rows fetched at once when the file is read: some 5 ms until they are in a table.
 READ_ROWS: Final = 2_000
 #: Rows of one statement. Each size is a statement that is kept prepared.
-SIZES: Final = (4_000, 1_500, 500, 50, 5, 1)
+SIZES: Final = (4_000, 1_500, 500, 200, 50, 15, 5, 1)
+#: So few rows are one statement, of the next larger size, the last row several times: to write it again takes
+#: some microseconds, another statement several milliseconds if the thread must wait for its turn after it.
+FEW: Final = 200
 #: Values of one statement at most; SQLite takes 32,766. While Python hands them over, the event loop waits: a
 #: millisecond, and as long again for its turn on a busy machine, so seldom is better than little.
 MAX_VALUES: Final = 12_000
@@ -164,15 +167,16 @@ class DiskFile:
 
     def _many(self, statement: str, place: str, width: int, table: str, values: Sequence[Any]) -> None:
         """``values``: of all rows, ``width`` each, one after the other."""
-        done = 0
-        for size in SIZES:
-            step = size * width
-            if step > MAX_VALUES or done + step > len(values):
-                continue
-            text = statement.format(", ".join([place] * size))
-            while done + step <= len(values):
-                self._connection.execute(text, (table, *values[done : done + step]))
-                done += step
+        done, fitting = 0, [size for size in SIZES if size * width <= MAX_VALUES]
+        while (left := (len(values) - done) // width) > 0:
+            if left <= FEW:
+                size = min(size for size in fitting if size >= left)
+            else:
+                size = max(size for size in fitting if size <= left)
+            some = [*values[done : done + size * width]]
+            some += some[-width:] * (size - left)
+            self._connection.execute(statement.format(", ".join([place] * size)), (table, *some))
+            done += size * width
 
     def drop_up_to(self, table: str, floor: int) -> None:
         """Keep nothing that a flush has killed."""

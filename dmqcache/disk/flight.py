@@ -6,7 +6,7 @@ follows from how it ended, is ``keeper.py``'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Final
@@ -18,12 +18,15 @@ from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.kept import KeptPart
 
-#: Cells looked at in one turn of the loop: a quarter of a millisecond.
-STEP: Final = 500
-#: Cells handed over at once. Each time the writer's thread comes and goes, the loop may have to wait for its
-#: turn; so that is seldom.
+#: Cells looked at in one turn of the loop: half a millisecond.
+STEP: Final = 1_000
+#: And as many more for each second since the last turn, a tenth of that time: where the loop is busy and its
+#: turns are long, a flush shall not take many of them.
+PER_SECOND: Final = 200_000
+#: Cells handed over at once. Each time the writer's thread comes and goes, it and the loop may have to wait
+#: for their turn, some 5 ms in a busy program; so that is seldom.
 PART: Final = 8_000
-#: Parts that may wait for the disk.
+#: Handovers that may wait for the disk.
 WINDOW: Final = 2
 
 #: What is kept of the tables and of the time: asked for last, when all cells are handed over.
@@ -58,6 +61,10 @@ class Flight:
         self._names = ((name, iter(names)) for name, names in list(changed.items()))
         self._table: tuple[str, Iterator[str]] | None = None
         self._part = KeptPart()
+        #: Gathered to be handed over at once, and how many cells that is.
+        self._works: list[Work] = []
+        self._gathered = 0
+        self._turn = 0.0
         self._on_way = 0
         self._paused = False
         self._error: Exception | None = None
@@ -67,16 +74,11 @@ class Flight:
     def begin(self, landed: Done, notes: Notes) -> None:
         """Hand everything over; call ``landed`` once, when it is on disk or has failed as a whole."""
         self._landed, self._notes = landed, notes
-        self._do(DiskFile.begin)
-        for name in self.anew:
-            self._do(partial(_drop_all, name))
-        for name, floor in self.floors.items():
-            self._do(partial(_drop_up_to, name, floor))
+        self._works.append(DiskFile.begin)
+        self._works += [partial(_drop_all, name) for name in self.anew]
+        self._works += [partial(_drop_up_to, name, floor) for name, floor in self.floors.items()]
+        self._turn = self._clock.now()
         self._step()
-
-    def _do(self, work: Work) -> None:
-        self._on_way += 1
-        self._submit(work, self._done)
 
     def _done(self, error: Exception | None) -> None:
         self._on_way -= 1
@@ -92,21 +94,40 @@ class Flight:
         if self._on_way >= WINDOW:
             self._paused = True
             return
-        if self._table is None:
-            self._table = next(self._names, None)
-        if self._table is None:
-            self._submit(partial(self._finish, *self._notes()), self._finished)
-            return
-        name, keys = self._table
-        some = list(islice(keys, STEP))
+        now = self._clock.now()
+        room = min(STEP + int((now - self._turn) * PER_SECOND), PART - self._gathered)
+        self._turn = now
+        while room > 0:
+            if self._table is None:
+                self._table = next(self._names, None)
+            if self._table is None:
+                self._works.append(partial(self._finish, *self._notes()))
+                self._submit(partial(_all, self._works), self._finished)
+                return
+            room -= self._gather(*self._table, room)
+        if self._gathered >= PART:
+            self._hand_over()
+        self._runtime.call_later(0, self._step)
+
+    def _gather(self, name: str, keys: Iterator[str], room: int) -> int:
+        """Look at up to ``room`` cells of one table; returns at how many."""
+        some = list(islice(keys, room))
         self._part.add(self._tables[name], some, self._clock.now(), self._time_ms())
-        if len(some) < STEP:
+        self._gathered += len(some)
+        if len(some) < room:
             self._table = None
-        if len(self._part) >= (PART if self._table is not None else 1):
+        if self._table is None or self._gathered >= PART:
             part, self._part = self._part, KeptPart()
             self.count += len(part)
-            self._do(partial(_put, name, part))
-        self._runtime.call_later(0, self._step)
+            if len(part):
+                self._works.append(partial(_put, name, part))
+        return len(some)
+
+    def _hand_over(self) -> None:
+        works, self._works = self._works, []
+        self._gathered = 0
+        self._on_way += 1
+        self._submit(partial(_all, works), self._done)
 
     def _finish(self, states: dict[str, TableState], numbers: dict[str, int], file: DiskFile) -> None:
         """On the writer's thread: note the rest, and make it last. Nothing of a transaction that has failed
@@ -121,6 +142,11 @@ class Flight:
             self._submit(DiskFile.roll_back, lambda failed: self._landed(self._error))
         else:
             self._landed(None)
+
+
+def _all(works: Sequence[Work], file: DiskFile) -> None:
+    for work in works:
+        work(file)
 
 
 def _put(name: str, part: KeptPart, file: DiskFile) -> None:

@@ -2,8 +2,9 @@
 
 A table names the cells that changed; at each flush their present state is handed to the writer in small
 parts, as one transaction. A flush that fails is tried again with what has changed since: nothing is queued
-but names. The clock of kept times goes on from one process to the next: while this node runs it is the
-monotonic clock, and in between the wall clock, but never backwards, so no jump of it prolongs a life.
+but names. How old the oldest change is that is not on disk is known at any moment (:meth:`Keeper.behind`).
+The clock of kept times goes on from one process to the next: while this node runs it is the monotonic clock,
+and in between the wall clock, but never backwards, so no jump of it prolongs a life.
 
 Knows no thread, no file and no loop: the writer is given, and so is the runtime.
 """
@@ -27,8 +28,9 @@ from dmqcache.store.table.kept import restore
 
 log = logging.getLogger("dmqcache.disk")
 
-#: A flush begins so much earlier than it must: it takes time itself.
-HEAD_START: Final = 0.5
+#: Of the interval, between the beginnings of two flushes. What is written just after a flush began is on disk
+#: when the next one ends: within the interval, if that takes less than half of it. The rest: timers are late.
+PACE: Final = 0.4
 #: Seconds between two notes of the time where nothing changes.
 IDLE_S: Final = 10.0
 #: Seconds between two lines in the log while the disk fails.
@@ -57,6 +59,9 @@ class DiskStatus:
 
     #: The folder.
     folder: str
+    #: Seconds by which the disk may be behind, as it was asked for, and by how many it is now at most.
+    interval: float
+    behind: Callable[[], float]
     #: Unix seconds of the last flush that succeeded; 0: there was none.
     flushed_at: float = 0.0
     #: Bytes of the file.
@@ -79,14 +84,14 @@ class Keeper:
         clock: Clock,
         runtime: Runtime,
         interval: float,
-        status: DiskStatus,
+        folder: str,
     ) -> None:
-        """``interval``: seconds by which the disk may be behind."""
+        """``interval``: seconds by which the disk may be behind. ``folder``: named in the log."""
         self._tables = tables
         self._clock = clock
         self._runtime = runtime
         self._interval = interval
-        self.status = status
+        self.status = DiskStatus(folder, interval, self.behind)
         #: Milliseconds from the monotonic clock to the clock of what is kept.
         self._offset = 0.0
         #: The same clock when what was read was written.
@@ -102,6 +107,11 @@ class Keeper:
         self._waiting: deque[Callable[[bool], None]] = deque()
         self._next: deque[Callable[[bool], None]] = deque()
         self._noted = 0.0
+        #: What changed before this moment is on disk; what the flush under way holds changed before that one.
+        self._safe = 0.0
+        self._taken = 0.0
+        #: There is no disk, and will be none.
+        self._without = False
         #: The time for the next flush came while one was under way.
         self._due = False
         self._said = float("-inf")
@@ -112,6 +122,21 @@ class Keeper:
     def time_ms(self) -> int:
         """The clock of what is kept, Unix ms."""
         return int(self._offset + self._clock.now() * 1000)
+
+    def behind(self) -> float:
+        """Seconds since the oldest change that is not on disk, at most; 0: there is none."""
+        waiting = self._flight is not None or any(
+            table.touched or table.emptied for table in self._tables.values()
+        )
+        is_behind = self._without or (waiting and self._writer is not None)
+        return self._clock.now() - self._safe if is_behind else 0.0
+
+    def go_without(self, why: str) -> None:
+        """In place of :meth:`start`: the folder cannot be used, and nothing is kept from now on."""
+        self.status.errors += 1
+        self.status.fault = why
+        self._safe = self._clock.now()
+        self._without = True
 
     # -- reading back ------------------------------------------------------------------------------------
 
@@ -169,6 +194,7 @@ class Keeper:
         for table in self._tables.values():
             table.touched = {}
             table.emptied = False
+        self._safe = self._clock.now()
         self._tick()
 
     def _tick(self) -> None:
@@ -176,7 +202,7 @@ class Keeper:
             # A disk that is slower than that gets the next flush as soon as it is done.
             self._due = self._flight is not None
             self._flush()
-            self._timer = self._runtime.call_later(self._interval * HEAD_START, self._tick)
+            self._timer = self._runtime.call_later(self._interval * PACE, self._tick)
 
     def flush(self, then: Callable[[bool], None]) -> Callable[[], object]:
         """Call ``then`` once all that is in the tables now is on disk, or has failed to get there (False).
@@ -205,10 +231,13 @@ class Keeper:
         writer = self._writer
         if writer is None or self._flight is not None:
             return
-        changed = {name: self._taken(name, table) for name, table in self._tables.items()}
+        changed = {name: self._take(name, table) for name, table in self._tables.items()}
         floors = {name: table.floor for name, table in self._tables.items()}
         now = self._clock.now()
         idle = not any(changed.values()) and floors == self._floors and not self._anew
+        self._taken = now
+        if idle:
+            self._safe = now
         if idle and not self._next and self._closing is None and now - self._noted < IDLE_S:
             return
         self._waiting, self._next = self._next, deque()
@@ -221,7 +250,7 @@ class Keeper:
         self._noted = now
         self._flight.begin(partial(self._landed, floors), self._notes)
 
-    def _taken(self, name: str, table: Cells) -> dict[str, None]:
+    def _take(self, name: str, table: Cells) -> dict[str, None]:
         """The names of what changed, and from now on of what changes next."""
         touched, table.touched = table.touched or {}, {}
         if table.emptied or len(touched) > len(table.cells) + MAX_GONE:
@@ -242,6 +271,7 @@ class Keeper:
         assert flight is not None
         if error is None:
             self._floors = floors
+            self._safe = self._taken
             self.status.written += flight.count
             self.status.bytes = flight.bytes
             self.status.flushed_at = self._runtime.wall_ms() / 1000

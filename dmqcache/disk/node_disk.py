@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dmqcache.bus.runtime import Runtime
 from dmqcache.disk.file import DiskError, DiskFile, begin_anew, open_file, verify
-from dmqcache.disk.keeper import DiskStatus, Keeper
+from dmqcache.disk.keeper import Keeper
 from dmqcache.disk.writer import DiskWriter
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.clock import Clock
@@ -32,8 +32,8 @@ class NodeDisk:
         self, folder: Path, interval: float, tables: Mapping[str, Cells], clock: Clock, runtime: Runtime
     ) -> None:
         self._folder = folder
-        self.status = DiskStatus(str(folder))
-        self._keeper = Keeper(tables, clock, runtime, interval, self.status)
+        self._keeper = Keeper(tables, clock, runtime, interval, str(folder))
+        self.status = self._keeper.status
         self._open = False
 
     async def open(self) -> int | None:
@@ -43,8 +43,7 @@ class NodeDisk:
         try:
             file = await self._read()
         except (DiskError, sqlite3.Error, OSError) as error:
-            self.status.errors += 1
-            self.status.fault = str(error)
+            self._keeper.go_without(str(error))
             log.error("%s: nothing is kept on disk, the node goes on without", error)
             return None
         loop = asyncio.get_running_loop()

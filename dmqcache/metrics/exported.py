@@ -333,6 +333,20 @@ EXPORTS: Final[tuple[Export, ...]] = (
         lambda r: r.disk(lambda disk: disk.flushed_at),
     ),
     Export(
+        "dmqcache_disk_behind_seconds",
+        "gauge",
+        "Age of the oldest change that is not on disk, at most; 0: all is. None without data_dir.",
+        (),
+        lambda r: r.disk(lambda disk: disk.behind()),
+    ),
+    Export(
+        "dmqcache_disk_flush_interval_seconds",
+        "gauge",
+        "The option flush_interval: how far the disk may be behind. None without data_dir.",
+        (),
+        lambda r: r.disk(lambda disk: disk.interval),
+    ),
+    Export(
         "dmqcache_disk_size_bytes",
         "gauge",
         "Bytes of the file on disk. None without data_dir.",

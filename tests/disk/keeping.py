@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dmqcache.defaults import TOMBSTONE_LIMIT
-from dmqcache.disk.keeper import DiskStatus, Keeper
+from dmqcache.disk.keeper import Keeper
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.listener import TableLimits
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.table import Table
 from tests.disk.shelf import Shelf, VirtualWriter
-from tests.simulation.runtime import VirtualRuntime, World
+from tests.simulation.runtime import VirtualRuntime, VirtualTimer, World
+
+
+class BusyRuntime(VirtualRuntime):
+    """A process whose loop has other things to do."""
+
+    turn = 0.0
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> VirtualTimer:
+        return super().call_later(max(delay, self.turn), callback)
 
 
 class Process:
@@ -26,18 +35,20 @@ class Process:
         skew_ms: int = 0,
         interval: float = 1.0,
         tombstone_limit: int = TOMBSTONE_LIMIT,
+        turn: float = 0.0,
     ) -> None:
-        """``skew_ms``: by how much its wall clock is ahead."""
+        """``skew_ms``: by how much its wall clock is ahead. ``turn``: seconds of each turn of its loop."""
         self.world = world
         self.shelf = shelf
-        self.runtime = VirtualRuntime(world, "node", life, skew_ms)
+        self.runtime = BusyRuntime(world, "node", life, skew_ms)
+        self.runtime.turn = turn
         self.clock = Clock(self.runtime.now, self.runtime.wall_ms)
         settings = [TableSettings.parse(text) for text in declared or ("t",)]
         identity = f"node#{life}"
         limits = TableLimits(tombstone_limit=tombstone_limit)
         self.tables = {one.name: Table(one, self.clock, identity=identity, limits=limits) for one in settings}
-        self.status = DiskStatus("/data")
-        self.keeper = Keeper(self.tables, self.clock, self.runtime, interval, self.status)
+        self.keeper = Keeper(self.tables, self.clock, self.runtime, interval, "/data")
+        self.status = self.keeper.status
         shelf.closed = False
         for _ in self.keeper.load(shelf.file):
             pass

@@ -1,8 +1,9 @@
 """``kill -9`` at random moments of a node that is written to as fast as it goes: is all there that must be?
 
 ``python -m tests.disk.kills --kills 500`` prints what it found. One process after the other has the same
-folder. Each says on a pipe how far its writes have come, and how far the disk has; what the disk had must be
-there after the kill, and nothing that nobody wrote. How old the oldest write was that is missing is a figure.
+folder. Each says on a pipe how far its writes have come, how far the disk has, and by how much that is
+behind; what the disk had, and what is older than it was behind, must be there after the kill, and nothing
+that nobody wrote. How old the oldest write was that is missing is a figure.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ async def write(folder: Path, interval: float, first: int) -> None:
     )
     async with node:
         table = node.table("t")
+        assert node.disk is not None
         say("read", int(table.get("last", 0) or 0))
         asyncio.get_running_loop().create_task(_say_what_is_on_disk(node))
         number = first
@@ -54,7 +56,8 @@ async def write(folder: Path, interval: float, first: int) -> None:
                 table.incr("count")
                 table.set("last", number)
             number += 1
-            say("wrote", number - 1)
+            now = time.monotonic()
+            say("wrote", number - 1, now, now - node.disk.behind())
             await asyncio.sleep(0)
 
 
@@ -65,9 +68,9 @@ async def _say_what_is_on_disk(node: CacheNode) -> None:
             say("on disk", number)
 
 
-def say(what: str, number: int) -> None:
+def say(what: str, number: int, *times: float) -> None:
     """In one write: a kill cuts no line in two that is shorter than a pipe's atom."""
-    os.write(1, f"{what}:{number}\n".encode())
+    os.write(1, ":".join([what, *map(str, (number, *times))]).encode() + b"\n")
 
 
 @dataclass(slots=True)
@@ -88,8 +91,10 @@ class _Life:
 
     first: int
     on_disk: int = 0
-    #: When the parent heard how far the writes had come.
+    #: When it said how far the writes had come.
     heard: list[tuple[float, int]] = field(default_factory=list)
+    #: The moment of which it said that all that was written before is on disk.
+    safe: float = 0.0
 
 
 def series(kills: int, folder: Path, interval: float, seed: int) -> Report:
@@ -132,9 +137,12 @@ def _hear(pipe: IO[bytes], life: _Life) -> bool:
     line = pipe.readline()
     if not line.endswith(b"\n"):
         return False
-    what, _, number = line.decode().partition(":")
+    what, number, *times = str(line, "utf-8").split(":")
     if what == "wrote":
-        life.heard.append((time.monotonic(), int(number)))
+        # The clock is the machine's: all processes have the same.
+        at, safe = map(float, times)
+        life.heard.append((at, int(number)))
+        life.safe = max(life.safe, safe)
     elif what == "on disk":
         life.on_disk = max(life.on_disk, int(number))
     return True
@@ -150,6 +158,11 @@ def _judge(folder: Path, life: _Life, counted: int, report: Report) -> tuple[int
     last = int(rows["last"][1] or 0) if "last" in rows else 0
     if last < life.on_disk:
         report.problems.append(f"{life.on_disk} was said to be on disk, and {last} is")
+    promised = max([number for at, number in life.heard if at <= life.safe], default=0)
+    if last < promised:
+        report.problems.append(
+            f"{promised} is older than the disk was said to be behind, and {last} is on it"
+        )
     for number in range(max(life.first, life.on_disk - KEYS + 1), life.on_disk + 1):
         row = rows.get(f"k{number % KEYS}")
         if row is None or not isinstance(row[1], int) or row[1] < number or row[1] % KEYS != number % KEYS:

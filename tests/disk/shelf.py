@@ -9,6 +9,7 @@ from typing import cast
 
 from dmqcache.bus.runtime import Runtime
 from dmqcache.disk.file import DiskFile, TableState
+from dmqcache.disk.flight import _all
 from dmqcache.disk.writer import Done, Work
 from dmqcache.store.table.kept import KeptPart, KeptRow, rows_of
 
@@ -132,5 +133,8 @@ def _named(work: Callable[..., object], shelf: Shelf) -> None:
     name = getattr(work, "__qualname__", "")
     if name.startswith("DiskFile."):
         getattr(shelf, name.removeprefix("DiskFile."))()
+    elif name == "" and work.func is _all:  # type: ignore[attr-defined]
+        for one in work.args[0]:  # type: ignore[attr-defined]
+            _named(one, shelf)
     else:
         work(shelf)

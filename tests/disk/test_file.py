@@ -73,6 +73,23 @@ def test_what_is_noted_of_tables_and_times_is_there_too(tmp_path: Path) -> None:
         assert file.notes() == {"time_ms": 18}
 
 
+@pytest.mark.parametrize("number", [0, 1, 4, 49, 199, 201, 5_751])
+def test_any_number_of_rows_goes_out_and_in_with_few_statements(tmp_path: Path, number: int) -> None:
+    """After each the thread may have to wait for its turn."""
+    keys = [f"key{one}" for one in range(number)]
+    with closing(opened(tmp_path)) as file:
+        statements: list[str] = []
+        file._connection.set_trace_callback(lambda text: statements.append(str(text)[:6]))
+        file.begin()
+        file.put("a", KeptPart(plain=[value for key in keys for value in (key, "x", 7)]))
+        file.commit()
+        file._connection.set_trace_callback(None)
+        assert statements.count("INSERT") <= 6
+        assert everything(file, "a") == dict.fromkeys(keys, "x")
+        write(file, "a", gone=keys[1:])
+        assert list(everything(file, "a")) == keys[:1]
+
+
 @pytest.mark.parametrize("number", [0, 1, 4, 49, 555, 1_234, 5_000])
 def test_any_number_of_rows_goes_in_and_out(tmp_path: Path, number: int) -> None:
     with closing(opened(tmp_path)) as file:

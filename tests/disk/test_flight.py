@@ -8,8 +8,10 @@ from collections import deque
 from dmqcache.disk.file import TableState
 from dmqcache.disk.flight import PART, WINDOW, Flight
 from dmqcache.disk.writer import Done, Work
+from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.table import Table
+from tests.disk.keeping import BusyRuntime
 from tests.disk.shelf import Shelf, _named
 from tests.simulation.runtime import VirtualRuntime, World
 from tests.store.fixtures import make_table
@@ -65,6 +67,46 @@ def test_only_a_few_parts_are_on_their_way() -> None:
     assert flight.count == 10 * PART
     assert flight.bytes > 0
     assert disk.shelf.states() == {"t": TableState(0, 0, 7)}
+
+
+def test_a_small_flush_of_many_tables_is_one_piece_of_work() -> None:
+    """Each piece costs a busy loop a turn and the writer's thread two waits for its own."""
+    world, disk, table = World(1), Disk(), table_of(30)
+    tables = {f"t{number}": table for number in range(100)}
+    changed = {name: dict.fromkeys(table.cells) for name in tables}
+    changed["t5"] = {}
+    runtime = VirtualRuntime(world, "node", 1)
+    flight = Flight(tables, changed, lambda: 1_000, table.clock, runtime, disk.submit)
+    landed: list[Exception | None] = []
+    flight.begin(landed.append, lambda: ({}, {}))
+    world.run(0.01)
+    assert len(disk.work) == 1
+    disk.do_one()
+    assert landed == [None]
+    assert [len(disk.shelf.cells(name)) for name in tables] == [0 if name == "t5" else 30 for name in tables]
+    assert flight.count == 99 * 30
+
+
+def test_a_loop_that_is_busy_is_asked_for_few_turns() -> None:
+    world, disk, table = World(1), Disk(), table_of(2 * PART)
+    runtime = BusyRuntime(world, "node", 1)
+    turns: list[float] = []
+    runtime.turn = 0.05
+
+    def now() -> float:
+        turns.append(world.now)
+        return world.now
+
+    clock = Clock(now, runtime.wall_ms)
+    flight = Flight({"t": table}, {"t": dict.fromkeys(table.cells)}, lambda: 1, clock, runtime, disk.submit)
+    landed: list[Exception | None] = []
+    flight.begin(landed.append, lambda: ({}, {}))
+    while not landed:
+        world.run(0.01)
+        if disk.work:
+            disk.do_one()
+    assert len(set(turns)) <= 5
+    assert flight.count == 2 * PART
 
 
 def test_a_part_that_fails_takes_the_whole_flush_back() -> None:

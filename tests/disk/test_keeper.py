@@ -40,6 +40,47 @@ def test_what_was_written_is_on_disk_within_the_interval(world: World, shelf: Sh
     assert len(second.table) > 300
 
 
+@pytest.mark.parametrize(("turn", "interval"), [(0.0, 0.1), (0.03, 0.2), (0.12, 1.0), (0.3, 0.2), (0.3, 1.0)])
+@pytest.mark.parametrize("names", [("t",), tuple("abcdefgh")])
+def test_nothing_is_missing_that_is_older_than_the_node_says(
+    world: World, shelf: Shelf, turn: float, interval: float, names: tuple[str, ...]
+) -> None:
+    """That is the interval, or two flushes where one takes more than half of it. A flush takes two turns of a
+    busy loop, one to hand everything over and one until its end is known, however many tables there are."""
+    first = Process(world, shelf, *names, interval=interval, turn=turn)
+    rng, written, said = random.Random(7), [0.0], []
+    tables = list(first.tables.values())
+
+    while world.now < 10 * max(interval, turn):
+        for number in range(20):
+            rng.choice(tables).set(f"k{rng.randrange(2_000)}", number)
+        tables[-1].set("last", len(written))
+        written.append(world.now)
+        world.run(rng.random() * interval / 20)
+        last = shelf.cells(names[-1]).get("last")
+        missing = written[(int(last.value or 0) if last is not None else 0) + 1 :]
+        said.append(first.keeper.behind())
+        assert all(world.now - at <= said[-1] + 1e-9 for at in missing[:1])
+    assert max(said) <= max(interval, 4 * turn) + turn + 0.01
+    world.run(interval + 4 * turn)
+    assert first.keeper.behind() == 0
+    first.stop()
+    assert first.keeper.behind() == 0
+
+
+def test_a_disk_that_fails_is_further_and_further_behind(world: World, shelf: Shelf) -> None:
+    first = Process(world, shelf)
+    world.run(10)
+    first.table.set("a", "x")
+    assert first.keeper.behind() <= 0.5
+    shelf.full = True
+    world.run(30)
+    assert 30 <= first.keeper.behind() <= 30.5
+    shelf.full = False
+    first.flush()
+    assert first.keeper.behind() == 0
+
+
 def test_a_clean_stop_leaves_nothing_out(world: World, shelf: Shelf) -> None:
     first = Process(world, shelf)
     first.keeper.flush(lambda good: None)

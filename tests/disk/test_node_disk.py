@@ -129,6 +129,7 @@ def test_a_node_without_a_folder_it_may_use_waits_for_no_disk(
         node = Node(tmp_path / "file" / "data")
         assert await node.disk.open() is None
         assert not await node.disk.flush()
+        assert node.disk.status.behind() > 0
         await node.disk.close()
 
     live(scenario)

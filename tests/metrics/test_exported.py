@@ -69,6 +69,8 @@ def test_labels_are_those_of_the_table() -> None:
         ("dmqcache_table_deletes_total", ("users",), 1),
         ("dmqcache_disk_flush_timestamp_seconds", (), 1_767_323_040),
         ("dmqcache_disk_size_bytes", (), 81_920),
+        ("dmqcache_disk_behind_seconds", (), 0.25),
+        ("dmqcache_disk_flush_interval_seconds", (), 1),
         ("dmqcache_disk_errors_total", (), 1),
         ("dmqcache_sync_cells_total", ("in",), 500),
         ("dmqcache_repairs_total", ("equal",), 7),

@@ -156,7 +156,9 @@ def busy_node() -> ServedNode:
     node.rows.append(Row("sip:127.0.0.16:5060", "disabled", troubles={Trouble.UNLISTED: "leaves <us> out"}))
     node.rows.append(Row("sip:127.0.0.15:5060", "timeout", lost_s=90, in_sync="behind", backlog=7, key="no"))
     node.bus.counters.certificate_expires = 1_900_000_000.0
-    node.disk = DiskStatus("/var/lib/dmqcache", flushed_at=1_767_323_040.0, bytes=81_920, errors=1)
+    node.disk = DiskStatus(
+        "/var/lib/dmqcache", 1.0, lambda: 0.25, flushed_at=1_767_323_040.0, bytes=81_920, errors=1
+    )
     users = node.tables["users"]
     users.set("alice", "x")
     users.set("n", 5)

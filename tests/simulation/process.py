@@ -9,7 +9,7 @@ from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.peer import SILENCE, Message, Peer, Reply
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.bus.trust.guard import KeyPolicy
-from dmqcache.disk.keeper import DiskStatus, Keeper
+from dmqcache.disk.keeper import Keeper
 from dmqcache.store.kamailio.htable import CHANNEL as HTABLE
 from dmqcache.store.kamailio.htable import Htable
 from dmqcache.store.native.replica import CHANNEL as NATIVE
@@ -109,7 +109,7 @@ class CacheProcess(_OnBus):
     def _read(self, shelf: Shelf) -> Keeper:
         """Have back what an earlier process kept, as ``NodeDisk`` does on a real disk."""
         store = self.store
-        keeper = Keeper(store.tables, store.clock, self.runtime, FLUSH_INTERVAL_S, DiskStatus("shelf"))
+        keeper = Keeper(store.tables, store.clock, self.runtime, FLUSH_INTERVAL_S, "shelf")
         for _ in keeper.load(shelf.file):
             pass
         saved_ms = keeper.saved_ms()
