@@ -6,12 +6,16 @@ First with a stand-in node whose state a test chooses, then with real nodes of w
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from dmqcache.peers.presence_peer import PresencePeer
+from dmqcache.peers.usrloc_peer import UsrlocPeer
 from dmqcache.server.http.routes import HttpServer
 from tests.interop.browser import Browser
 from tests.interop.daemon import wait_until
@@ -122,6 +126,24 @@ def test_it_fits_and_can_be_read(
     assert browser.ask(CONTRAST.replace("LIMIT", str(READABLE))) == []
     light = browser.style("body", "backgroundColor") == "rgb(246, 247, 249)"
     assert light is not dark
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_long_names_of_contacts_and_publications_are_broken(browser: Browser, page: Page, width: int) -> None:
+    name, now = "x" * 200, int(time.time())
+    contact = {"action": 1, "aor": name, "ruid": "u", "c": f"sip:{name}@h", "last_modified": now}
+    presentity = {"domain": "h", "user": name, "etag": name, "event": name, "expires": 600, "recv": now}
+    for channel, said in (
+        ("usrloc", contact | {"expires": now + 600}),
+        ("presence", {"action": 1, "presentity": presentity, "body": "<presence/>"}),
+    ):
+        peer = page.node.peers[channel]
+        assert isinstance(peer, UsrlocPeer | PresencePeer)
+        peer.hear(json.dumps(said).encode(), now)
+    browser.show(page.url, width)
+    wider = "[...document.querySelectorAll('#ID .box')].filter(e => e.scrollWidth > e.clientWidth).length"
+    assert [browser.ask(wider.replace("ID", one)) for one in ("contacts", "presence")] == [0, 0]
+    assert browser.text("#presence").count(name) == 4 and browser.text("#contacts").count(name) == 2
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -80,6 +80,18 @@ def test_contacts_of_one_address_of_record(stage: Stage, peer: UsrlocPeer) -> No
     assert peer.contacts("alice") == [] and peer.aors() == 1
 
 
+def test_on_a_channel_of_another_name_everything_is_said_and_heard_there() -> None:
+    peer = UsrlocPeer("registrations")
+    stage = Stage(peer)
+    assert stage.heard() == [{"action": 3}]
+    assert stage.say(contact(stage)) == 200
+    stage.say({"action": 3})
+    stage.run(2)
+    (told,) = stage.heard()
+    assert told["multi"]["1"]["aor"] == "alice"
+    assert (peer.channel, len(peer.contacts())) == ("registrations", 1)
+
+
 def test_late_words_change_nothing(stage: Stage, peer: UsrlocPeer, monkeypatch: pytest.MonkeyPatch) -> None:
     as_of_6_2(monkeypatch)
     first = contact(stage)

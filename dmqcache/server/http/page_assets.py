@@ -51,7 +51,8 @@ overflow-wrap:anywhere}
 #warnings td{white-space:normal;vertical-align:top}
 #warnings td:last-child{width:100%;overflow-wrap:anywhere}
 #warnings td:first-child{white-space:nowrap}
-#calls .stack td:nth-child(n+5){white-space:normal;overflow-wrap:anywhere}
+#calls .stack td:nth-child(n+5),#contacts td:not(.n),#presence td:not(.n){white-space:normal;
+overflow-wrap:anywhere}
 /* The figures are old: no colour may say that all is well. */
 .old main{filter:grayscale(1);opacity:.6}
 .old .pill{background:var(--idlebg);color:var(--soft)}
@@ -63,7 +64,8 @@ a{color:inherit}
 .stack tr{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:.1rem .8rem;padding:.6rem .8rem;
 border-bottom:1px solid var(--line)}
 .stack tr:last-child{border-bottom:0}
-.stack td{border:0;padding:.05rem 0;text-align:left;white-space:normal;overflow-wrap:anywhere}
+.stack td{border:0;padding:.05rem 0;text-align:left;white-space:normal;overflow-wrap:anywhere;
+text-wrap:balance}
 .stack td:first-child{grid-column:1/-1;font-weight:600}
 #warnings td:last-child,.stack td.wide{grid-column:1/-1}
 #calls .stack td:nth-child(2),#calls .stack td:nth-child(n+5){grid-column:1/-1}
