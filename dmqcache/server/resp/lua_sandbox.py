@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from dmqcache.server.resp.lua_bit import BIT
+from dmqcache.server.resp.lua_cjson import CJSON
 from dmqcache.server.resp.reply import NULL_2, CommandError, error, integer, simple
 
 #: Seconds of processor time and instructions of one script: until it ends nobody else is served.
@@ -31,12 +33,20 @@ MAX_REPLY_BYTES: Final = 64 << 20
 #: What a script's ``redis.call`` runs: words to (whether it failed, the value for Lua).
 Call = Callable[[tuple[Any, ...]], tuple[bool, Any]]
 
+#: Redis' is a pointer to nowhere.
+_NULL: Final = """
+local null = newproxy(true)
+local own = getmetatable(null)
+own.__tostring, own.__metatable = function() return "userdata: (nil)" end, false
+return null
+"""
+
 _PRELUDE: Final = """
-local host, max_seconds, max_instructions, look, max_steps, sha1hex = ...
+local host, max_seconds, max_instructions, look, max_steps, sha1hex, cjson, bit = ...
 local sethook, clock = debug.sethook, os.clock
 local error, pcall, loadstring, setfenv = error, pcall, loadstring, setfenv
 local setmetatable, type, select, tonumber = setmetatable, type, select, tonumber
-local rep, insert = string.rep, table.insert
+local rep, insert, sub, find = string.rep, table.insert, string.sub, string.find
 local gsub, floor, getinfo = string.gsub, math.floor, debug.getinfo
 
 local function readonly(table)
@@ -96,6 +106,12 @@ local function call(...)
   return value
 end
 
+local function raise(text) error({err = text}, 0) end
+
+local function only_text(...)
+  return select("#", ...) == 1 and type((...)) == "string" and (...) or nil
+end
+
 local redis = {
   call = call,
   pcall = function(...)
@@ -103,26 +119,38 @@ local redis = {
     if failed then return {err = value} end
     return value
   end,
-  error_reply = function(text)
-    if type(text) ~= "string" then return {err = "ERR wrong number or type of arguments"} end
-    if text:sub(1, 1) == "-" then text = text:sub(2)
-    elseif not text:find(" ", 1, true) then text = "ERR " .. text end
+  error_reply = function(...)
+    local text = only_text(...)
+    if not text then return {err = "ERR wrong number or type of arguments"} end
+    if sub(text, 1, 1) == "-" then text = sub(text, 2) end
+    if not find(text, " ", 1, true) then text = "ERR " .. text end
     return {err = text}
   end,
-  status_reply = function(text) return {ok = text} end,
+  status_reply = function(...)
+    local text = only_text(...)
+    if not text then return {err = "ERR wrong number or type of arguments"} end
+    return {ok = text}
+  end,
   sha1hex = function(...)
-    if select("#", ...) ~= 1 then error("wrong number of arguments", 0) end
+    if select("#", ...) ~= 1 then raise("ERR wrong number of arguments") end
     local text = ...
     return sha1hex((type(text) == "string" or type(text) == "number") and text .. "" or "")
   end,
-  log = function() end,
+  log = function(...)
+    local level = ...
+    if select("#", ...) < 2 then raise("ERR redis.log() requires two arguments or more.") end
+    if type(level) ~= "number" then raise("ERR First argument must be a number (log level).") end
+    if level < 0 or level >= 4 then raise("ERR Invalid debug level.") end
+  end,
+  breakpoint = function() return false end,
+  debug = function() end,
   replicate_commands = function() return true end,
   LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
 }
 
 local offered = {
   redis = readonly(redis), string = readonly(strings), table = readonly(tables), math = readonly(math),
-  os = readonly({clock = clock}), _VERSION = _VERSION,
+  os = readonly({clock = clock}), cjson = readonly(cjson), bit = readonly(bit), _VERSION = _VERSION,
   assert = assert, error = error, getmetatable = getmetatable, ipairs = ipairs, next = next, pairs = pairs,
   pcall = pcall, rawequal = rawequal, rawget = rawget, select = select, setmetatable = setmetatable,
   tonumber = tonumber, tostring = tostring, type = type, unpack = unpack,
@@ -195,8 +223,13 @@ class Interpreter:
             attribute_filter=_nothing,
             max_memory=MAX_MEMORY,
         )
+        limits = MAX_SECONDS, MAX_INSTRUCTIONS, LOOK, MAX_PATTERN_STEPS
+        libraries = (
+            runtime.execute(CJSON.encode(), runtime.execute(_NULL.encode())),
+            runtime.execute(BIT.encode()),
+        )
         self._compile, self._run, self._get, self._collect = runtime.execute(
-            _PRELUDE.encode(), self._host, MAX_SECONDS, MAX_INSTRUCTIONS, LOOK, MAX_PATTERN_STEPS, sha1hex
+            _PRELUDE.encode(), self._host, *limits, sha1hex, *libraries
         )
 
     def compile(self, code: bytes) -> Any:
