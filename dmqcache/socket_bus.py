@@ -168,7 +168,7 @@ class OpenBus:
             self._certificate_read(contexts)
         return TransportOptions(
             udp=UdpOptions(allow=allow),
-            tcp=TcpOptions(is_node=bus.is_from_node, names=bus.names_at, allow=allow),
+            tcp=TcpOptions(is_node=bus.is_from_node, names=bus.names_at, has_left=bus.has_left, allow=allow),
             tls=contexts,
         )
 

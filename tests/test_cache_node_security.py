@@ -75,6 +75,30 @@ def test_nodes_over_tls_share_their_tables(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_of_a_node_that_left_no_line_says_that_it_takes_no_connections(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was one for each attempt to reach it, four in the first second."""
+    site = Site(tmp_path)
+    first = {"server_address": site.uri("127.0.0.11"), **site.files("127.0.0.11")}
+    second = {
+        "server_address": site.uri("127.0.0.12"),
+        "notification_address": site.uri("127.0.0.11"),
+        **site.files("127.0.0.12"),
+    }
+
+    async def main() -> None:
+        async with nodes(first) as (one,):
+            async with nodes(second) as (two,):
+                await until(lambda: one.bus.active_nodes() and two.bus.active_nodes())
+            with caplog.at_level("INFO", "dmqcache"):
+                refused = one.bus.counters.drops["tcp_refused"]
+                await until(lambda: one.bus.counters.drops["tcp_refused"] > refused + 1)
+
+    asyncio.run(main())
+    assert [line for line in caplog.messages if "no connection to" in line] == []
+
+
 def test_who_calls_itself_by_a_host_that_is_not_in_its_certificate_is_no_node(tmp_path: Path) -> None:
     site = Site(tmp_path)
 

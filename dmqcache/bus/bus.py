@@ -225,6 +225,10 @@ class Bus:
         source = origin.source if isinstance(origin, Message) else origin
         return any(node.confirmed for node in self.nodes.on_host(source.host))
 
+    def has_left(self, endpoint: Endpoint) -> bool:
+        """Whether a node at an endpoint said goodbye, or was disabled here."""
+        return any(node.status is NodeStatus.DISABLED for node in self.nodes if node.endpoint == endpoint)
+
     def names_at(self, endpoint: Endpoint) -> list[str]:
         """The hosts by which the nodes at an endpoint are known, names and addresses."""
         return [

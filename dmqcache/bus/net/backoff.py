@@ -32,6 +32,11 @@ class Backoff:
         rest = self._rests.get(endpoint)
         return rest.reason if rest is not None and now < rest.until else ""
 
+    def reason(self, endpoint: Endpoint) -> str:
+        """Why the last attempt was in vain; an empty text where it was not, or there was none."""
+        rest = self._rests.get(endpoint)
+        return rest.reason if rest is not None else ""
+
     def failed(self, endpoint: Endpoint, reason: str, now: float) -> None:
         """Another attempt was in vain: the next rest is twice as long."""
         before = self._rests.get(endpoint)

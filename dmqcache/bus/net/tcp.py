@@ -194,8 +194,12 @@ class TcpTransport:
             connection.not_made(SHUT)
             raise
         except OSError as error:
-            log.info("no connection to %s port %d: %s", to.host, to.port, error)
-            connection.not_made(reason_of(error))
+            reason = reason_of(error)
+            # Said once, until it works or fails for another reason.
+            is_news = self._backoff.reason(to) != reason and not self._context.options.has_left(to)
+            level = logging.INFO if is_news else logging.DEBUG
+            log.log(level, "no connection to %s port %d: %s", to.host, to.port, error)
+            connection.not_made(reason)
         except Exception:
             log.exception("connecting to %s port %d failed", to.host, to.port)
             connection.not_made(ERROR)

@@ -81,6 +81,8 @@ class TcpOptions:
     is_node: Callable[[Endpoint], bool] = lambda endpoint: True
     #: Names by which an endpoint's node is known, beside its address; its certificate must speak for one.
     names: Callable[[Endpoint], Iterable[str]] = lambda endpoint: ()
+    #: Whether the node at an endpoint said that it goes: that it takes no connections is nothing to tell.
+    has_left: Callable[[Endpoint], bool] = lambda endpoint: False
     #: Whose connections are taken at all.
     allow: AllowList = field(default_factory=AllowList)
 

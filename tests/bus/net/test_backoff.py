@@ -30,6 +30,12 @@ def test_the_reason_is_the_last_one_and_others_are_free() -> None:
     backoff.failed(ONE, "refused", 0.0)
     backoff.failed(ONE, "timeout", 0.0)
     assert backoff.blocks(ONE, 0.1) == "timeout"
+    assert (backoff.reason(ONE), backoff.reason(TWO)) == ("timeout", "")
+    backoff.forget(ONE)
+    backoff.failed(TWO, "refused", 0.0)
+    backoff.blocks(TWO, 100.0)
+    assert (backoff.reason(ONE), backoff.reason(TWO)) == ("", "refused")
+    backoff.failed(ONE, "timeout", 0.0)
     assert backoff.blocks(TWO, 0.1) == ""
 
 

@@ -60,6 +60,29 @@ def test_a_refusal_is_told_at_once_and_again_while_the_endpoint_rests(loop: Loop
     run(loop, main())
 
 
+def test_that_there_is_no_connection_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A node that is away is tried every second or so, and each attempt was a line."""
+    dead, gone = unused(), unused("127.0.0.15")
+
+    async def main() -> None:
+        options = TcpOptions(has_left=lambda endpoint: endpoint == gone)
+        async with sides("127.0.0.11", options=options) as [(side, _)]:
+            for endpoint in (dead, gone):
+                before = side.counters.drops["tcp_refused"]
+
+                def refused(endpoint: Endpoint = endpoint, before: int = before) -> bool:
+                    side.transport.send(sip(b"1"), endpoint)
+                    return side.counters.drops["tcp_refused"] >= before + 2
+
+                await until(refused)
+
+    with caplog.at_level("INFO", "dmqcache.bus.net"):
+        asyncio.run(main())
+    assert [line.split(":")[0] for line in caplog.messages] == [
+        f"no connection to {dead.host} port {dead.port}"
+    ]
+
+
 @both_loops
 def test_an_endpoint_that_is_back_is_reached_after_its_rest(loop: Loop) -> None:
     async def main() -> None:
