@@ -42,6 +42,7 @@ from dmqcache.store.outbox.emptying import Emptying
 from dmqcache.store.outbox.memory_bound import Memory
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
+from dmqcache.store.sweeping import Sweeping
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.changes import Home
 from dmqcache.store.table.clock import Clock
@@ -56,11 +57,6 @@ log = logging.getLogger("dmqcache.store")
 #: Bytes of a value in JSON that fit one datagram (65,507) with a key and the SIP head. A larger one is
 #: refused when it is written, not lost on its way; over TCP the operator's limit counts.
 MAX_UDP_VALUE_BYTES: Final = 56_000
-#: Seconds between two sweeps, and cells of one: at most 50,000 expirations a second, 1 ms of work at once.
-SWEEP_S: Final = 0.1
-SWEEP_CELLS: Final = 5_000
-#: Sweeps between two looks for tombstones to forget, while there are no more of them than one sweep takes.
-COLLECT_EVERY: Final = 5
 #: Seconds until a Kamailio that is back is told what changed: dmqcache nodes merge within that time.
 RETURN_PAUSE_S: Final = 1.0
 #: Milliseconds before its last answer in which a node may already have missed what others told it.
@@ -110,7 +106,7 @@ class Store:
         self.emptying = Emptying(self._ground, self.outboxes)
         self._burials = Burials(self._ground, self.outboxes)
         self.memory = Memory(self._ground, self.outboxes)
-        self._until_collect = 0
+        self._sweeping = Sweeping(self._ground, self.outboxes)
         for settings in tables:
             self._add_table(settings, home)
         self._build_kamailio()
@@ -234,7 +230,7 @@ class Store:
     def start(self, seeds: bool) -> None:
         """Begin to sweep and to repair. ``seeds``: there are nodes to get the state from."""
         self.initial_sync.start(seeds)
-        self._sweep()
+        self._sweeping.sweep()
         self.repair.start()
 
     def restored(self, saved_ms: int) -> None:
@@ -248,20 +244,6 @@ class Store:
         self.repair.stop()
         self.htable.stop()
         self.waiters.stop()
-
-    def _sweep(self) -> None:
-        if self._ground.stopped:
-            return
-        self.clock.correct()
-        self.outboxes.note_time()
-        for table in self.tables.values():
-            table.sweep(SWEEP_CELLS)
-        self._until_collect -= 1
-        if self._until_collect <= 0:
-            held, behind = self.outboxes.hold_tombstones()
-            collected = [table.collect(SWEEP_CELLS, held, behind) for table in self.tables.values()]
-            self._until_collect = 0 if SWEEP_CELLS in collected else COLLECT_EVERY
-        self.runtime.call_later(SWEEP_S, self._sweep)
 
     # -- what happens in the tables ----------------------------------------------------------------------
 

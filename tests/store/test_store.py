@@ -8,7 +8,8 @@ import pytest
 
 from dmqcache.bus.node import OWN_TAG
 from dmqcache.bus.peer import Reply
-from dmqcache.store.store import MAX_UDP_VALUE_BYTES, SWEEP_S
+from dmqcache.store.store import MAX_UDP_VALUE_BYTES
+from dmqcache.store.sweeping import SWEEP_S
 from tests.store.harness import NEW, Played, World, cells_body, equal, old_kamailio, set_body, shown
 
 

@@ -73,7 +73,7 @@ class Handshakes:
     def listen(
         self,
         sock: socket.socket,
-        factory: Callable[[], asyncio.Protocol],
+        factory: Callable[[], asyncio.BaseProtocol],
         refused: Callable[[str], None],
     ) -> Listener:
         """Accept connections of a socket that is bound, and hand those whose handshake is done to protocols
@@ -93,7 +93,7 @@ class Handshakes:
 
     def _take(
         self,
-        factory: Callable[[], asyncio.Protocol],
+        factory: Callable[[], asyncio.BaseProtocol],
         refused: Callable[[str], None],
         sock: socket.socket,
         address: Any,
@@ -128,7 +128,7 @@ class Handshakes:
         self,
         shake: _Shake,
         sock: socket.socket,
-        factory: Callable[[], asyncio.Protocol],
+        factory: Callable[[], asyncio.BaseProtocol],
         refused: Callable[[str], None],
     ) -> None:
         loop = asyncio.get_running_loop()

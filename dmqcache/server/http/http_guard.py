@@ -43,7 +43,7 @@ class TlsDoor(Protocol):
     """Takes connections once their handshakes are done, within its bounds."""
 
     def listen(
-        self, sock: socket.socket, factory: Callable[[], asyncio.Protocol], refused: Callable[[str], None]
+        self, sock: socket.socket, factory: Callable[[], asyncio.BaseProtocol], refused: Callable[[str], None]
     ) -> Any:
         """On a socket that is bound; ``refused`` is told why a connection is not taken. Returns what is to be
         closed."""

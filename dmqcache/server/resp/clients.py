@@ -18,6 +18,9 @@ MAX_CLIENTS: Final = 10_000
 #: Bytes of all clients' unfinished commands, commands that wait (for EXEC too), watched keys, and replies
 #: that were not taken.
 MAX_HELD_BYTES: Final = 256 << 20
+#: Bytes of one read (as Redis): what of a client is run before others have their turn, of short commands
+#: some hundreds.
+READ_BYTES: Final = 16 << 10
 
 
 class Client(Protocol):
@@ -39,6 +42,8 @@ class Clients:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._clients: set[Client] = set()
+        #: Where every read of every client goes: it is taken out before the next one.
+        self.buffer: Final = memoryview(bytearray(READ_BYTES))
 
     def __len__(self) -> int:
         return len(self._clients)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from dmqcache.server.resp.command import ALL_KEYS, ONE_KEY, Command, Options, parse_integer
 from dmqcache.server.resp.reply import OK, CommandError, integer, simple, syntax_error
-from dmqcache.server.resp.session import Session
+from dmqcache.server.resp.session import Answer, Session
+from dmqcache.server.resp.steps import for_each
 from dmqcache.store.table.table import Table
 
 
-def delete(session: Session, args: list[str]) -> bytes:
-    remove = session.table.delete
-    return integer(sum(remove(key) for key in args[1:]))
+def delete(session: Session, args: list[str]) -> Answer:
+    return for_each(session, args[1:], session.table.delete)
 
 
-def exists(session: Session, args: list[str]) -> bytes:
-    return integer(sum(key in session.table for key in args[1:]))
+def exists(session: Session, args: list[str]) -> Answer:
+    return for_each(session, args[1:], session.table.__contains__)
 
 
-def touch(session: Session, args: list[str]) -> bytes:
+def touch(session: Session, args: list[str]) -> Answer:
     """As EXISTS, and it counts as a use of the keys."""
-    return integer(sum(session.table.live_cell(key) is not None for key in args[1:]))
+    table = session.table
+    return for_each(session, args[1:], lambda key: table.live_cell(key) is not None)
 
 
 def type_(session: Session, args: list[str]) -> bytes:

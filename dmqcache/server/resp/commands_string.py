@@ -16,7 +16,9 @@ from dmqcache.server.resp.reply import (
     syntax_error,
     wrong_arity,
 )
-from dmqcache.server.resp.session import Session
+from dmqcache.server.resp.session import Answer, Session
+from dmqcache.server.resp.steps import MANY, STEP_CHANGES, STEP_KEYS, Steps, in_steps, to_the_end
+from dmqcache.store.table.table import Table
 
 _TIMES = frozenset({"EX", "PX", "EXAT", "PXAT"})
 
@@ -137,30 +139,56 @@ def getex(session: Session, args: list[str]) -> bytes:
     return value
 
 
-def mget(session: Session, args: list[str]) -> bytes:
-    return encode([_as_text(session.table.get(key)) for key in args[1:]], session.resp3)
+def mget(session: Session, args: list[str]) -> Answer:
+    if len(args) <= MANY:
+        return encode([_as_text(session.table.get(key)) for key in args[1:]], session.resp3)
+    return in_steps(session, _mget(session.table, args, session.resp3))
+
+
+def _mget(table: Table, args: list[str], resp3: bool) -> Steps:
+    pieces = [b"*%d\r\n" % (len(args) - 1)]
+    for start in range(1, len(args), STEP_KEYS):
+        some = args[start : start + STEP_KEYS]
+        pieces.append(b"".join([encode(_as_text(table.get(key)), resp3) for key in some]))
+        yield
+    return b"".join(pieces)
 
 
 def _as_text(value: str | int | None) -> str | None:
     return str(value) if isinstance(value, int) else value
 
 
-def mset(session: Session, args: list[str]) -> bytes:
+def mset(session: Session, args: list[str]) -> Answer:
     if len(args) % 2 == 0:
         raise wrong_arity(args[0])
-    table = session.table
+    if len(args) > MANY:
+        return in_steps(session, to_the_end(_mset(session.table, args)))
+    for _ in _mset(session.table, args):
+        pass
+    return OK
+
+
+def _mset(table: Table, args: list[str]) -> Steps:
     # All or nothing: what the table does not hold is refused before anything is written.
-    for position in range(1, len(args), 2):
-        table.check(args[position], args[position + 1])
-    for position in range(1, len(args), 2):
-        table.set(args[position], args[position + 1])
+    for start in range(1, len(args), STEP_KEYS):
+        for position in range(start, min(start + STEP_KEYS, len(args)), 2):
+            table.check(args[position], args[position + 1])
+        yield
+    for start in range(1, len(args), 2 * STEP_CHANGES):
+        for position in range(start, min(start + 2 * STEP_CHANGES, len(args)), 2):
+            table.set(args[position], args[position + 1])
+        yield
     return OK
 
 
 def msetnx(session: Session, args: list[str]) -> bytes:
-    if len(args) % 2 and any(key in session.table for key in args[1::2]):
+    """In one moment, however many there are: nothing may come between the look and the writes."""
+    if len(args) % 2 == 0:
+        raise wrong_arity(args[0])
+    if any(key in session.table for key in args[1::2]):
         return ZERO
-    mset(session, args)
+    for _ in _mset(session.table, args):
+        pass
     return ONE
 
 

@@ -62,7 +62,7 @@ PUSHED_SOFT_S: Final = 60.0
 CONGESTION_PAUSE_S: Final = 0.001
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One client. ``_commands[_next:]`` is what it asked for and was not done yet."""
 
     __slots__ = (
@@ -149,9 +149,13 @@ class Connection(asyncio.Protocol):
         self._shared.sessions.pop(self._session.id, None)
         self._clients.forget(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._clients.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._session.closing or self._parser.failed:
             return
+        data = bytes(self._clients.buffer[:nbytes])
         self._shared.counters.bytes_in += len(data)
         if not self._session.authenticated and self._next >= len(self._commands):
             data = self._greet(data)

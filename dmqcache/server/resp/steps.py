@@ -7,10 +7,11 @@ transaction it runs to its end at once, as nothing may come between.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import coroutine
 from typing import Final
 
+from dmqcache.server.resp.reply import integer
 from dmqcache.server.resp.session import Answer, Session
 from dmqcache.store.table.table import Table
 
@@ -20,6 +21,8 @@ STEP_S: Final = 0.002
 STEP_KEYS: Final = 250
 STEP_CHANGES: Final = 50
 STEP_SORTED: Final = 100
+#: Keys that a command may name to be done at once, before anybody else has a turn: a millisecond or two.
+MANY: Final = 250
 
 Steps = Generator[None, None, bytes]
 
@@ -33,6 +36,36 @@ def in_steps(session: Session, steps: Steps) -> Answer:
     except StopIteration as end:
         return bytes(end.value)
     return _go_on(session, steps)
+
+
+def for_each(session: Session, keys: list[str], do: Callable[[str], int]) -> Answer:
+    """The reply to a command that does something with each of its keys: the sum. Of many, in steps, and to
+    the end also for a client that leaves."""
+    if len(keys) <= MANY:
+        return integer(sum(map(do, keys)))
+    return in_steps(session, to_the_end(_sum(keys, do)))
+
+
+def _sum(keys: list[str], do: Callable[[str], int]) -> Steps:
+    total = 0
+    for start in range(0, len(keys), STEP_CHANGES):
+        total += sum(map(do, keys[start : start + STEP_CHANGES]))
+        yield
+    return integer(total)
+
+
+def to_the_end(steps: Steps) -> Steps:
+    """The same; what is left is done at once if the client leaves meanwhile."""
+    try:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return bytes(end.value)
+            yield
+    finally:
+        for _ in steps:
+            pass
 
 
 def key_steps(table: Table, prefix: str = "", count: int = STEP_KEYS) -> Iterator[list[str]]:

@@ -69,11 +69,18 @@ class KeyOrder:
         self._died.clear()
 
     def settle_some(self, count: int) -> bool:
-        """Sort in up to ``count`` of the waiting keys; False: no more than that wait for the next listing."""
-        if len(self._born) <= count:
+        """Sort in up to ``count`` of the waiting keys, or take out so many dead ones; False: no more than
+        that wait for the next listing."""
+        if len(self._born) > count:
+            self._sorted.update(self._born[-count:])
+            del self._born[-count:]
+            return True
+        if len(self._died) <= count:
             return False
-        self._sorted.update(self._born[-count:])
-        del self._born[-count:]
+        self._sorted.update(self._born)
+        self._born.clear()
+        for _ in range(count):
+            self._sorted.remove(self._died.popitem()[0])
         return True
 
     def sample(self, chance: float) -> str | None:

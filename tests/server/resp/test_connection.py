@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from dmqcache.server.resp import connection as resp
+from dmqcache.server.resp.clients import READ_BYTES
 from dmqcache.server.resp.info import sections
 from dmqcache.server.resp.server import Doors, RespServer
 from dmqcache.server.resp.users import make_users
@@ -56,6 +57,24 @@ def test_a_long_pipeline_is_answered_whole(node: FakeNode) -> None:
         connection.sendall(b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n" * count)
         expected = b"".join(b":%d\r\n" % number for number in range(1, count + 1))
         assert read(connection, len(expected)) == expected
+
+
+def test_what_comes_at_once_is_taken_in_reads_between_which_others_have_their_turns(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+
+    class Noting(resp.Connection):
+        def buffer_updated(self, nbytes: int) -> None:
+            taken.append(nbytes)
+            super().buffer_updated(nbytes)
+
+    monkeypatch.setattr("dmqcache.server.resp.server.Connection", Noting)
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$200000\r\n" + b"x" * 200_000 + b"\r\nGET b\r\n")
+        assert read(connection, 10) == b"+OK\r\n$-1\r\n"
+        assert len(taken) > 200_000 // READ_BYTES and max(taken) <= READ_BYTES
+        assert node.tables["cache"]["a"] == "x" * 200_000
 
 
 def test_bytes_that_are_no_command_end_the_connection_after_what_came_before(node: FakeNode) -> None:

@@ -113,6 +113,69 @@ def test_within_a_transaction_nothing_comes_between(session: Session) -> None:
     assert len(session.table) == 0
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three keys of a command are many, and two are a piece."""
+    for name in ("steps", "commands_string"):
+        monkeypatch.setattr(f"dmqcache.server.resp.{name}.MANY", 3)
+        monkeypatch.setattr(f"dmqcache.server.resp.{name}.STEP_CHANGES", 2)
+    monkeypatch.setattr("dmqcache.server.resp.commands_string.STEP_KEYS", 2)
+
+
+NAMES = [f"k{number}" for number in range(8)]
+PAIRS = [word for name in NAMES for word in (name, "new")]
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize(
+    ("command", "answer", "count"),
+    [
+        (["MGET", *NAMES, "none"], [*(f"v{number}" for number in range(8)), None], 5),
+        (["EXISTS", *NAMES, "k1", "none"], 9, 5),
+        (["TOUCH", *NAMES], 8, 4),
+        (["DEL", *NAMES, "none"], 8, 5),
+        (["UNLINK", *NAMES], 8, 4),
+        (["MSET", *PAIRS], "OK", 12),
+        (["MGET", "k1", "k2"], ["v1", "v2"], 0),
+        (["DEL", "k1", "k2"], 2, 0),
+        (["MSET", "k1", "v"], "OK", 0),
+        (["MSETNX", *[word + "0" for word in PAIRS]], 1, 0),
+    ],
+)
+def test_a_command_that_names_many_keys_is_done_in_steps(
+    session: Session, command: list[str], answer: object, count: int
+) -> None:
+    assert turns(session, *command) == count
+    for number in range(10):
+        session.table.set(f"k{number}", f"v{number}")
+        session.table.delete(f"k{number}0")
+    assert say(session, *command) == answer
+    if command[0] == "MSET":
+        assert session.table["k1"] == command[2]
+
+
+@pytest.mark.usefixtures("few")
+def test_many_writes_of_which_one_is_refused_are_none() -> None:
+    session = make_session()
+    assert "ERR" in str(say(session, "MSET", *PAIRS, "", "empty"))
+    assert len(session.table) == 0
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("command", [["DEL", *NAMES], ["MSET", *[word + "0" for word in PAIRS]]])
+@pytest.mark.parametrize("when", [0, 1, 3])
+def test_what_a_client_has_sent_is_done_to_the_end_though_it_leaves(
+    session: Session, command: list[str], when: int
+) -> None:
+    reply = execute(session, list(command))
+    assert not isinstance(reply, bytes)
+    for _ in range(when):
+        reply.send(None)
+    reply.close()
+    del reply
+    assert len(session.table) == (2 if command[0] == "DEL" else 18)
+
+
 def test_writes_between_two_steps_hide_and_double_no_key(session: Session) -> None:
     def write(turn: int) -> None:
         session.table.set(f"a{turn}", "x")

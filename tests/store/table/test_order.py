@@ -72,6 +72,19 @@ def test_many_keys_are_sorted_in_by_and_by() -> None:
     assert list(order.after(None)) == [f"k{number}" for number in range(10)]
 
 
+def test_many_dead_keys_are_taken_out_by_and_by() -> None:
+    order = KeyOrder()
+    for number in range(10):
+        order.add(f"k{number}")
+    list(order.after(None))
+    order.add("new")
+    for number in range(8):
+        order.discard(f"k{number}")
+    assert [order.settle_some(3) for _ in range(3)] == [True, True, False]
+    assert len(order._died) == 2
+    assert list(order.after(None)) == ["k8", "k9", "new"]
+
+
 def test_a_key_that_dies_and_comes_again_without_being_listed_waits_once() -> None:
     order = KeyOrder()
     order.add("a")
