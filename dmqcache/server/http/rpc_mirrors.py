@@ -141,13 +141,13 @@ def _contact(contact: Contact, now: float) -> dict[str, Any]:
 
 
 def _call_methods(peer: DialogPeer) -> dict[str, Method]:
-    def one(callid: str, ftag: str | None) -> dict[str, Any]:
-        call = peer.call(callid)
+    async def one(callid: str, ftag: str | None) -> dict[str, Any]:
+        call = await _named(peer, callid)
         known = call is not None and ftag in (None, text_in(call.fields, "tag1"))
         return _call(call, time.time()) if call is not None and known else {}
 
-    def alive(callid: str, from_tag: str, to_tag: str) -> str:
-        call = peer.call(callid)
+    async def alive(callid: str, from_tag: str, to_tag: str) -> str:
+        call = await _named(peer, callid)
         if call is None or text_in(call.fields, "tag1") != from_tag:
             raise RpcError(NOT_FOUND, "Dialog not found")
         if text_in(call.fields, "tag2") not in ("", to_tag):
@@ -182,6 +182,13 @@ def _call_methods(peer: DialogPeer) -> dict[str, Method]:
         "dlg.profile_get_size": Method(size, ("profile", "value"), 1),
         "dlg.profile_list": Method(in_profile, ("profile", "value"), 1),
     }
+
+
+async def _named(peer: DialogPeer, call_id: str) -> Call | None:
+    async for call in _taking_turns(peer.each_call()):
+        if call.call_id == call_id:
+            return call
+    return None
 
 
 def _in_profile(peer: DialogPeer, name: str, value: str | None) -> Iterator[Call]:
