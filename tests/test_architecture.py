@@ -73,6 +73,7 @@ SHELL = frozenset(
         "dmqcache.server.resp.lua_worker",
         "dmqcache.server.resp.pause",
         "dmqcache.server.resp.server",
+        "dmqcache.server.http.rpc_core",
         "dmqcache.server.http.rpc_methods",
         "dmqcache.server.http.rpc_mirrors",
         "dmqcache.__main__",

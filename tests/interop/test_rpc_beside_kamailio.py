@@ -137,6 +137,51 @@ def test_it_answers_as_a_kamailio_that_was_told_the_same(beside: Beside, case: s
     assert _close(there, here), (there, here)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("core.echo", "a", "b"),
+        ("stats.get_statistics",),
+        ("stats.get_statistics", "nope"),
+        ("stats.get_statistics", "nope:"),
+        ("stats.fetch",),
+        ("stats.fetch", "nope"),
+        ("stats.fetchn", "nope:"),
+    ],
+)
+def test_what_says_nothing_of_the_node_itself_is_the_same(beside: Beside, words: tuple[str, ...]) -> None:
+    there, here = beside.answers(*words)
+    assert there == here
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("core.uptime",),
+        ("core.info",),
+        ("stats.get_statistics", "rcv_requests"),
+        ("stats.get_statistics", "rcv_replies", "rcv_replies_2xx"),
+        ("stats.fetch", "rcv_requests"),
+        ("stats.fetchn", "rcv_replies_4xx", "rcv_requests"),
+        ("core.version",),
+        ("htable.listTables",),
+        ("htable.stats",),
+    ],
+)
+def test_what_kamcli_asks_has_the_form_that_it_has_there(beside: Beside, words: tuple[str, ...]) -> None:
+    there, here = beside.answers(*words)
+    assert _form(there) == _form(here), (there, here)
+
+
+def _form(value: Any) -> Any:
+    """Names and kinds; of a text that ends in a number what stands before."""
+    if isinstance(value, dict):
+        return {name: _form(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_form(one) for one in value]
+    return value.partition(" = ")[0] if " = " in str(value) else type(value)
+
+
 def test_contacts_are_keys_of_any_redis_client_and_their_changes_events(beside: Beside) -> None:
     tables = len(beside.node.rpc("htable.listTables"))
     options = {"host": beside.node.host, "port": beside.node.client_port, "db": tables}

@@ -1,5 +1,5 @@
 """The JSON-RPC methods: htable's and dmq's of Kamailio 5.6.3, and what dmqcache adds to them. Those that look
-at registrations and calls are ``rpc_mirrors.py``'s.
+at registrations and calls are ``rpc_mirrors.py``'s, those about the process ``rpc_core.py``'s.
 
 Names, parameters, results and error texts are Kamailio's where it has the method (``htable.get`` of a key
 that is not there answers 500, ``htable.delete`` 404). What differs, on purpose: a number given as a text is
@@ -18,6 +18,7 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.database.link import DatabaseError
 from dmqcache.metrics.node_view import TURNED_AWAY, BusView, NodeRow, NodeView
 from dmqcache.server.http.rpc import FAILED, NOT_FOUND, Method, RpcError
+from dmqcache.server.http.rpc_core import core_methods
 from dmqcache.server.http.rpc_mirrors import mirror_methods
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.table import Table
@@ -70,9 +71,9 @@ class ServedNode(NodeView, Protocol):
 
 
 def methods_of(node: ServedNode, version: str) -> Mapping[str, Method]:
-    """All methods, by name."""
+    """All methods, by name. The node has begun now, as far as they tell."""
     found = {**_table_methods(node), **_bus_methods(node), **mirror_methods(node.peers)}
-    found["core.version"] = Method(lambda: f"dmqcache {version}")
+    found |= core_methods(node, version, time.time())
     found["system.listMethods"] = Method(lambda: sorted(found))
     return found
 
