@@ -8,6 +8,7 @@ next release may add one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final, NoReturn, TypeAlias
@@ -69,13 +70,7 @@ def read_object(body: bytes, depth: int) -> dict[str, Any]:
     if len(body) > MAX_BODY_BYTES:
         raise BodyRefused(Refusal.BODY_TOO_LONG, f"{len(body)} bytes, at most {MAX_BODY_BYTES}")
     try:
-        read = json.loads(
-            body.decode("utf-8", "surrogateescape"),
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_float=_no_number,
-            parse_constant=_no_number,
-        )
+        read = (_ANY if _LONG_NUMBER.search(body) else _SHORT).decode(body.decode("utf-8", "surrogateescape"))
     except BodyRefused:
         raise
     except RecursionError:
@@ -84,13 +79,18 @@ def read_object(body: bytes, depth: int) -> dict[str, Any]:
         raise BodyRefused(Refusal.MALFORMED_JSON, str(error)) from None
     if not isinstance(read, dict):
         raise BodyRefused(Refusal.NOT_AN_OBJECT)
+    plain = body.isascii() and b"\\u" not in body  # So no text in it can be half of a pair.
     for name, value in read.items():
-        _check(name, value, depth)
+        if not (plain and (type(value) is str or type(value) is int)):
+            _check(name, value, depth)
     return read
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    found = dict(pairs)
+    if len(found) == len(pairs) <= MAX_FIELDS:
+        return found
+    found.clear()
     for name, value in pairs:
         if name in found and found[name] != value:
             raise BodyRefused(Refusal.DUPLICATE_KEY, name[:40])
@@ -110,6 +110,14 @@ def _integer(digits: str) -> int:
 
 def _no_number(_text: str) -> NoReturn:
     raise BodyRefused(Refusal.WRONG_TYPE, "a number that is no integer")
+
+
+#: A number that may be out of range. Calling back for each number costs more than looking for such.
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
+_SHORT: Final = json.JSONDecoder(object_pairs_hook=_object, parse_float=_no_number, parse_constant=_no_number)
+_ANY: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_no_number, parse_constant=_no_number
+)
 
 
 def _check(name: str, value: object, depth: int) -> None:

@@ -40,6 +40,11 @@ SURELY_QUIET_S: Final = 4.0
 #: Seconds more for a Kamailio that does not fall silent, as phones register there all the time. It has sent
 #: everything once before it answers the question.
 BUSY_S: Final = 3.0
+#: Seconds of silence after which one that has not answered is asked again: the question was lost. Each time
+#: twice as long.
+ASK_AGAIN_S: Final = 2.0
+#: How often it is asked at most.
+TRIES: Final = 5
 #: Seconds between two glances at whether it is silent.
 GLANCE_S: Final = 0.25
 #: Seconds for which what a node lacks waits for looks at others at most.
@@ -82,6 +87,9 @@ class _Look:
 
     node: Node
     heard: float
+    #: How often it was asked, and when the last time.
+    tries: int = 1
+    asked: float = 0.0
     #: What it shows that was known here.
     kept: set[str] = field(default_factory=set)
     #: When it has answered the question: what it shows is all that it has. None: not yet.
@@ -111,7 +119,8 @@ class UsrlocHealing:
     def up(self, node: Node) -> None:
         """A node was asked for everything."""
         if self._peer.runtime is not None:
-            look = self._looks[node.uri] = _Look(node, self._peer.runtime.now())
+            now = self._now()
+            look = self._looks[node.uri] = _Look(node, now, asked=now)
             self._later(GLANCE_S, look, self._glance)
 
     def down(self, node: Node) -> None:
@@ -161,6 +170,9 @@ class UsrlocHealing:
     # -- one look ----------------------------------------------------------------------------------------
 
     def _glance(self, look: _Look) -> None:
+        if look.answered_at is None:
+            self._ask_again(look)
+            return
         if not self._is_silent(look, QUIET_S if look.lacked is None else SURELY_QUIET_S):
             self._later(GLANCE_S, look, self._glance)
             return
@@ -168,9 +180,22 @@ class UsrlocHealing:
         after = self._first if look.lacked is None else self._second
         self._in_steps(look, self._lacking_of_its_own(look), lambda keys: after(look, keys))
 
+    def _ask_again(self, look: _Look) -> None:
+        """It has not answered: neither with a word, nor with a 200 after all of them."""
+        if self._now() - max(look.heard, look.asked) >= ASK_AGAIN_S * 2 ** (look.tries - 1):
+            if look.tries >= TRIES:
+                del self._looks[look.node.uri]
+                return
+            look.tries += 1
+            self._ask(look)
+        self._later(GLANCE_S, look, self._glance)
+
+    def _ask(self, look: _Look) -> None:
+        look.asked = look.heard = self._now()
+        self._peer.ask(look.node)
+
     def _is_silent(self, look: _Look, seconds: float) -> bool:
-        if look.answered_at is None:
-            return False
+        assert look.answered_at is not None
         silent, answered = (self._now() - since for since in (look.heard, look.answered_at))
         return silent >= seconds or (answered >= seconds + BUSY_S and not look.node.ours)
 
@@ -196,9 +221,8 @@ class UsrlocHealing:
         """Of what it lacks, nothing is sure yet."""
         look.lacked = set(lacking) if len(lacking) <= len(look.kept) else set()
         if look.lacked:
-            look.answered_at = None
-            look.heard = self._now()
-            self._peer.ask(look.node)
+            look.answered_at, look.tries = None, 1
+            self._ask(look)
         self._later(GLANCE_S, look, self._glance)
 
     def _second(self, look: _Look, lacking: list[str]) -> None:

@@ -183,11 +183,22 @@ class UsrlocPeer(Mirror[str, Contact]):
         return found if found is not None and found.over_at > self.now else None
 
     def ask(self, node: Node) -> None:
+        """Once: a Kamailio gives everything anew to each copy of the question. ``usrloc_healing.py`` has it
+        asked again if it says nothing."""
+
         def answered(response: Response) -> None:
-            self._healing.answered(node, response.status)
+            if not response.local:
+                self._healing.answered(node, response.status)
 
         if self.bus is not None:
-            self.bus.send_message(self, SYNC_BODY, node.uri, content_type=CONTENT_TYPE, on_response=answered)
+            self.bus.send_message(
+                self,
+                SYNC_BODY,
+                node.uri,
+                content_type=CONTENT_TYPE,
+                on_response=answered,
+                repeat=False,
+            )
 
     def tell(self, node: Node, keys: list[str]) -> None:
         if node.uri not in self._givings:  # else it is being told everything

@@ -57,6 +57,12 @@ def test_an_object_has_a_bounded_number_of_fields() -> None:
         read_fields(("{" + ",".join(names) + "}").encode())
 
 
+@pytest.mark.parametrize("other", ["", ',"b":"\u00fc"', ',"b":{"c":1}'])
+def test_numbers_of_every_length_are_read_alike(other: str) -> None:
+    for number in (-(2**63), -(10**17), 0, 10**18, 2**63 - 1):
+        assert read_fields(f'{{"a":{number}{other}}}'.encode())["a"] == number
+
+
 def test_a_key_may_be_there_twice_if_it_says_the_same() -> None:
     assert read_fields(b'{"tag1":"a","state":2,"tag1":"a"}') == {"tag1": "a", "state": 2}
 

@@ -292,3 +292,42 @@ def test_who_is_never_done_with_its_look_holds_nobody_up(cut: Cut) -> None:
     cut.contacts.on_node_down(other)
     cut.contacts._healing.up(other)  # Its answer to the question does not come.
     assert [one["aor"] for one in cut.comes_back(9)] == ["alice"]
+
+
+def asked(cut: Cut, seconds: float) -> int:
+    """How often the registrar is asked in these seconds."""
+    cut.kamailio.requests.clear()
+    cut.run(seconds)
+    return sum(request.body == b'{"action":3}' for request in cut.kamailio.requests)
+
+
+def test_it_is_asked_once_as_it_gives_everything_anew_to_each_copy_of_the_question(cut: Cut) -> None:
+    cut.kamailio.answer = lambda request: None
+    cut.contacts.on_node_down(cut.registrar)
+    cut.contacts.on_node_up(cut.registrar)
+    assert asked(cut, 1.9) == 1
+    # It is busy giving, and answers when it has given all.
+    for number in range(8):
+        cut.kamailio.request(HERE, "usrloc", _json(contact(cut, f"user{number}")))
+        assert asked(cut, 1) == 0
+
+
+def test_it_is_asked_again_if_it_says_nothing_but_not_for_ever(cut: Cut) -> None:
+    other = contact(cut)
+    from_other(cut, other)
+    node, answer = cut.registrar, cut.kamailio.answer
+    cut.kamailio.answer = lambda request: None
+    cut.contacts.on_node_down(node)
+    cut.contacts.on_node_up(node)
+    assert asked(cut, 3) == 2
+    cut.kamailio.answer = answer
+    assert asked(cut, 4) == 1
+    cut.run(5)
+    assert [one["aor"] for body in cut.heard() if "multi" in body for one in body["multi"].values()] == [
+        "alice"
+    ]
+    cut.contacts.on_node_down(node)
+    cut.kamailio.answer = lambda request: None if "usrloc@" in request.uri else answer(request)
+    cut.contacts.on_node_up(node)
+    assert asked(cut, 120) == 5
+    assert not cut.contacts._healing.looks_at(node.uri)
