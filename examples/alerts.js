@@ -51,7 +51,10 @@ socket.on("data", (bytes) => {
   }
 });
 
-socket.on("error", (problem) => {
-  console.error(problem.message);
+function end(problem) {
+  console.error(`alerts: ${problem}`);
   process.exit(1);
-});
+}
+
+socket.on("error", (problem) => end(problem.message));
+socket.on("end", () => end("the node has closed the connection"));

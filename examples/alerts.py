@@ -27,4 +27,9 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "redis://127.0.0.1:6380")
+    try:
+        main(sys.argv[1] if len(sys.argv) > 1 else "redis://127.0.0.1:6380")
+    except redis.RedisError as problem:
+        sys.exit(f"alerts: {problem}")
+    except KeyboardInterrupt:
+        sys.exit(130)

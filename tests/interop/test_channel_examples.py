@@ -60,10 +60,6 @@ class Bus:
     kamailios: dict[str, Party]
     """By their addresses."""
 
-    @property
-    def client_url(self) -> str:
-        return f"redis://{self.node.host}:{self.node.client_port}"
-
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
@@ -108,13 +104,12 @@ def bus(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]
         yield Bus(node, kamailios)
 
 
-def _python() -> list[str]:
-    return [sys.executable, str(EXAMPLES / "alerts.py")]
-
-
-def _node() -> list[str]:
+def _example(language: str, node: DmqcacheNode) -> list[str]:
+    """The words that run the program in a language beside a node."""
+    if language == "Python":
+        return [sys.executable, str(EXAMPLES / "alerts.py"), f"redis://{node.host}:{node.client_port}"]
     try:
-        return [node_program(), str(EXAMPLES / "alerts.js")]
+        return [node_program(), str(EXAMPLES / "alerts.js"), node.host, str(node.client_port)]
     except NotInstalled as missing:
         pytest.skip(str(missing))
 
@@ -123,10 +118,9 @@ def _redis_cli(bus: Bus, *words: str) -> list[str]:
     return ["redis-cli", "-h", bus.node.host, "-p", str(bus.node.client_port), *words]
 
 
-@pytest.mark.parametrize(("language", "words"), [("Python", _python), ("Node", _node)])
-def test_all_hear_each_other(bus: Bus, start: Start, language: str, words: Callable[[], list[str]]) -> None:
-    address = bus.client_url if language == "Python" else f"{bus.node.host} {bus.node.client_port}"
-    command = [*words(), *address.split()]
+@pytest.mark.parametrize("language", ["Python", "Node"])
+def test_all_hear_each_other(bus: Bus, start: Start, language: str) -> None:
+    command = _example(language, bus.node)
     shell = start("redis-cli", *_redis_cli(bus, "SUBSCRIBE", "dmq:alerts"))
     shell.wait_for("subscribe")
     program = start(language, *command)
@@ -145,6 +139,18 @@ def test_all_hear_each_other(bus: Bus, start: Start, language: str, words: Calla
     program.wait_for(f"{bus.node.uri} says: goodbye, {language}")
     for party in (shell, *bus.kamailios.values()):
         party.wait_for(f"goodbye, {language}")
+
+
+@pytest.mark.parametrize("language", ["Python", "Node"])
+def test_who_loses_its_node_says_so_in_a_line(start: Start, language: str) -> None:
+    with DmqcacheNode("127.0.88.15", extra=("--channel", "alerts")) as node:
+        program = start(language, *_example(language, node))
+        wait_until(lambda: node.call("users", "PUBSUB", "NUMSUB", "dmq:alerts")[1] == 1, PATIENCE_S)
+        node.call("users", "PUBLISH", "dmq:alerts", "hello")
+        program.wait_for("says: hello\n")
+    assert program.daemon.process.wait(PATIENCE_S) == 1
+    *_, last = program.daemon.tail().splitlines()
+    assert last.startswith("alerts: ") and "Traceback" not in program.daemon.tail()
 
 
 def _tell(host: str, body: str) -> None:

@@ -9,7 +9,8 @@ const { withRedis, withSite } = require("./usual.js");
 const withStore = (use, options = {}) =>
   withRedis((client) => use(new RedisStore({ client, prefix: "shop:", ...options }), client));
 
-const COOKIE = { originalMaxAge: 60_000, expires: new Date(Date.now() + 60_000).toISOString() };
+const HOUR_MS = 3_600_000;
+const COOKIE = { originalMaxAge: HOUR_MS, expires: new Date(Date.now() + HOUR_MS).toISOString() };
 
 exports.connect_redis_a_visit = withStore(async (store, client) => {
   const sessions = session({ store, secret: "of the site", resave: false, saveUninitialized: false });
