@@ -74,15 +74,18 @@ def key_of(fields: Fields) -> str:
     return text_in(fields, "ruid") or "\0".join(text_in(fields, name) for name in ("aor", "c", "callid"))
 
 
-def told(before: Contact | None, word: UsrlocWord, node: str, dated: bool = True) -> Contact:
+def told(
+    before: Contact | None, word: UsrlocWord, node: str, dated: bool = True, knows_xavps: bool = True
+) -> Contact:
     """What an UPDATE makes of a contact (None: it is not known). The very same: the word is late, or says
     what is so. ``dated``: no earlier ``last_modified`` is taken back, and of the same second the last; as
-    6.2 has it. Else what comes last counts, as for the releases before: their clocks may differ."""
+    6.2 has it. Else what comes last counts, as for the releases before: their clocks may differ.
+    ``knows_xavps``: else the teller has not removed them by leaving them out."""
     if before is None:
         return Contact(word.fields, node)
     if dated and integer_in(word.fields, "last_modified") < before.last_modified:
         return before
     fields = dict(word.fields)
-    if word.batched and "xavps" in before.fields:
+    if (word.batched or not knows_xavps) and "xavps" in before.fields:
         fields.setdefault("xavps", before.fields["xavps"])
     return before if fields == dict(before.fields) else Contact(fields, node)

@@ -128,7 +128,8 @@ class UsrlocPeer(Mirror[str, Contact]):
         key = key_of(word.fields)
         before = self.records.get(key)
         node = "" if self._sender is None else str(self._sender.uri)
-        after = told(before, word, node, self._is_dated(word))
+        knows_xavps = self._sender is None or _knows_xavps(self._sender)
+        after = told(before, word, node, self._is_dated(word), knows_xavps)
         removed = self._removed(key, after) if before is None else None
         if after.over_at <= now or removed is not None:
             self.counts.refused["late"] += 1
@@ -240,7 +241,7 @@ class UsrlocPeer(Mirror[str, Contact]):
 
     def _bodies(self, node: Node, keys: list[str]) -> Iterator[bytes]:
         """Contacts, many in a message; those with ``xavps`` by themselves, to who knows such."""
-        alone = node.ours or bool(_KNOWS_XAVPS.match(node.user_agent))
+        alone = _knows_xavps(node)
         kept: list[str] = []
 
         def plain() -> Iterator[Fields]:
@@ -284,6 +285,10 @@ class UsrlocPeer(Mirror[str, Contact]):
                 del self._aors[before.aor]
         if after is not None and (before is None or after.aor != before.aor):
             self._aors.setdefault(after.aor, {})[key_of(after.fields)] = None
+
+
+def _knows_xavps(node: Node) -> bool:
+    return node.ours or bool(_KNOWS_XAVPS.match(node.user_agent))
 
 
 def _remembered(fields: Fields, now: float) -> float:

@@ -173,6 +173,19 @@ def test_xavps_go_to_who_knows_them(stage: Stage, peer: UsrlocPeer, agent: str, 
     assert ("xavps" in json.dumps(found)) == told
 
 
+@pytest.mark.parametrize(("agent", "kept"), [("5.6.3", True), ("6.1.5", False)])
+def test_who_cannot_say_xavps_has_not_removed_them(
+    stage: Stage, peer: UsrlocPeer, agent: str, kept: bool
+) -> None:
+    said = contact(stage)
+    peer.hear(json.dumps(said | {"xavps": {"ulattrs": {"limit": 5}}}).encode(), stage.wall)
+    node = next(node for node in stage.bus.list_nodes() if not node.local)
+    node.user_agent = f"kamailio ({agent} (x86_64/linux))"
+    peer._sender = node
+    peer.hear(json.dumps(said).encode(), stage.wall)
+    assert ("xavps" in peer.contacts()[0].fields) == kept
+
+
 def test_a_stranger_and_nonsense_are_refused_and_counted(
     stage: Stage, peer: UsrlocPeer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
