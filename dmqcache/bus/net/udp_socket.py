@@ -16,6 +16,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 
 from dmqcache.bus.allow import AllowList
 from dmqcache.bus.bus_counters import BusCounters
@@ -32,6 +33,8 @@ DATAGRAM_BYTES = 65_535
 #: Datagrams read or written in one wake-up before everybody else gets a turn: at 100 us each for the bus's
 #: own work this holds the loop for 6 ms.
 DATAGRAMS_PER_WAKEUP = 64
+#: Seconds after which no further one is read: those of a sync take milliseconds each.
+READ_SECONDS = 0.002
 #: Kamailio's initial sync sends a table at once: 8 MiB hold about 130 of its 60 kB datagrams.
 SOCKET_BUFFER_BYTES = 8 * 1024 * 1024
 #: What may wait for a full socket buffer. SIP sends again what is dropped.
@@ -194,6 +197,7 @@ class UdpSocket:
     def _read(self) -> None:
         """Read until the socket is empty, but no more than the turn's share."""
         recvfrom = self._sock.recvfrom
+        until = monotonic() + READ_SECONDS
         for count in range(DATAGRAMS_PER_WAKEUP):
             try:
                 # Measured: cheaper than recv_into one buffer and a copy out of it, at every size.
@@ -211,6 +215,8 @@ class UdpSocket:
                 self._read_errors()
             else:
                 self._got(data, address)
+                if monotonic() > until:
+                    return
 
     def _got(self, data: bytes, address: Address) -> None:
         self._counters.bytes["in"] += len(data)

@@ -7,7 +7,8 @@ question; when it has answered that, it gets the cells, and its next copy only t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Final
 
 from dmqcache.bus.bounded import Bounded
@@ -16,11 +17,16 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
 from dmqcache.store.outbox.outbox import Outbox, Transfer
 from dmqcache.store.outbox.outboxes import Outboxes
+from dmqcache.store.table.cell import Cell
+from dmqcache.store.table.table import Table
 
 #: Seconds between a question for all cells and its next copy, at most: RFC 3261's T2.
 COPY_S: Final = 4.0
 #: Nodes remembered that asked for cells before they had answered us; anybody can claim to be one.
 MAX_UNPROVEN: Final = 64
+#: Keys of one piece, and seconds of the loop that a step takes, but for its last piece.
+PIECE: Final = 500
+STEP_S: Final = 0.002
 
 
 class SyncRequests:
@@ -33,6 +39,8 @@ class SyncRequests:
         self._unproven: Bounded[NodeURI, str | None] = Bounded(MAX_UNPROVEN)
         #: When those were served whose question got no answer at first: monotonic seconds.
         self._served: dict[NodeURI, float] = {}
+        #: Whose cells of which table are being gathered.
+        self._gathering: set[tuple[NodeURI, str]] = set()
 
     def asked(self, message: Message, only: str | None) -> Reply:
         """A Kamailio asks for one table, or for all: 200 at once, then the cells, to nobody but the asker."""
@@ -76,9 +84,24 @@ class SyncRequests:
         """Put all cells of one table, or of all, into a node's outbox; not twice at once."""
         under_way = {transfer.table.name for transfer in outbox.transfers}
         for table in self._ground.replicated():
-            if only in (None, table.name) and table.name not in under_way:
-                cells = deque(cell for cell in table.cells.values() if cell.value is not None)
-                if cells:
-                    self._ground.counters.sync_cells["out"] += len(cells)
-                    outbox.add_transfer(Transfer(table, cells, lambda: None))
+            place = outbox.node, table.name
+            if only in (None, table.name) and table.name not in under_way and place not in self._gathering:
+                self._gathering.add(place)
+                self._gather(outbox, table, table.order.walk(PIECE), deque())
+
+    def _gather(self, outbox: Outbox, table: Table, keys: Iterator[list[str]], cells: deque[Cell]) -> None:
+        runtime = self._ground.runtime
+        until = runtime.now() + STEP_S
+        for some in keys:
+            found = (table.cells.get(key) for key in some)
+            cells.extend(cell for cell in found if cell is not None and cell.value is not None)
+            if runtime.now() >= until:
+                runtime.call_later(0.0, partial(self._gather, outbox, table, keys, cells))
+                return
+        self._gathering.discard((outbox.node, table.name))
+        if self._ground.stopped or self._outboxes.get(outbox.node) is not outbox:
+            return
+        if cells:
+            self._ground.counters.sync_cells["out"] += len(cells)
+            outbox.add_transfer(Transfer(table, cells, lambda: None))
         self._outboxes.pump(outbox)

@@ -7,12 +7,14 @@ asks for what, and how much at a time, is the asker's business (``repair_session
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final
 
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
-from dmqcache.store.native.native_message import Done, NativeMessage, Part, Want, encode
+from dmqcache.store.native.native_message import Done, NativeMessage, Want, encode
 from dmqcache.store.outbox.outbox import Transfer
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import EXPIRED, Cell
@@ -21,8 +23,11 @@ from dmqcache.store.table.table import Table
 
 #: Wants of one node that are served at once; an asker of ours has four.
 MAX_TRANSFERS: Final = 16
-#: Cells looked at for one want: some 20 ms. Parts beyond are left for the asker's next round.
+#: Cells looked at for one want. Parts beyond are left for the asker's next round.
 MAX_LOOKED: Final = 100_000
+#: Cells of one piece, and seconds of the loop that a step takes, but for its last piece.
+PIECE: Final = 500
+STEP_S: Final = 0.002
 
 
 class Donor:
@@ -52,23 +57,28 @@ class Donor:
         return True
 
     def _give(self, node: NodeURI, table: Table, want: Want, index: LeafIndex) -> None:
+        cells: deque[Cell] = deque()
+        lack: list[int] = []
+        self._go_on(
+            _sort_out(table, want, index, cells, lack), lambda: self._send(node, table, want, cells, lack)
+        )
+
+    def _go_on(self, pieces: Iterator[None], then: Callable[[], None]) -> None:
+        runtime = self._ground.runtime
+        until = runtime.now() + STEP_S
+        for _ in pieces:
+            if runtime.now() >= until:
+                runtime.call_later(0.0, partial(self._go_on, pieces, then))
+                return
+        then()
+
+    def _send(self, node: NodeURI, table: Table, want: Want, cells: deque[Cell], lack: list[int]) -> None:
         self._indexing[node] -= 1
         if not self._indexing[node]:
             del self._indexing[node]
         outbox = self._outboxes.get(node)
-        if outbox is None:
+        if outbox is None or self._ground.stopped:
             return
-        cells: deque[Cell] = deque()
-        lack: list[int] = []
-        parts = {(part.depth, part.index): part for part in want.parts}
-        looked = 0
-        for part in parts.values():
-            looked += self._compare(part, index, cells, lack)
-            if looked > MAX_LOOKED:
-                break
-
-        if want.tombstones:
-            cells.extend(worth_telling(table))
 
         def finish() -> None:
             self._ground.counters.sync_cells["out"] += count
@@ -81,20 +91,6 @@ class Donor:
         outbox.add_transfer(Transfer(table, cells, finish))
         self._outboxes.pump(outbox)
 
-    @staticmethod
-    def _compare(part: Part, index: LeafIndex, cells: deque[Cell], lack: list[int]) -> int:
-        """Sort out what to send and what they have and we lack; returns how many cells it looked at."""
-        theirs = set(part.held)
-        looked = 0
-        for cell in index.below(part.depth, part.index):
-            looked += 1
-            if cell.digest in theirs:
-                theirs.discard(cell.digest)
-            else:
-                cells.append(cell)
-        lack.extend(theirs)
-        return looked
-
     def _say_done(self, node: NodeURI, done: Done, tries: int = 3) -> None:
         def answered(response: Response) -> None:
             if response.status != 200 and tries > 1 and node in self._outboxes:
@@ -104,9 +100,35 @@ class Donor:
         self._channel.send(node, body, answered, timeout=5.0, fast=True)
 
 
-def worth_telling(table: Table) -> list[Cell]:
-    """The tombstones that a starting node must know. Where all cells have times, those that nobody deleted
-    die on every node by themselves."""
+def _sort_out(
+    table: Table, want: Want, index: LeafIndex, cells: deque[Cell], lack: list[int]
+) -> Iterator[None]:
+    """Find what to send and what they have and we lack, piece by piece."""
+    parts = {(part.depth, part.index): part for part in want.parts}
+    looked = 0
+    for part in parts.values():
+        theirs = set(part.held)
+        for cell in index.below(part.depth, part.index):
+            looked += 1
+            if cell.digest in theirs:
+                theirs.discard(cell.digest)
+            else:
+                cells.append(cell)
+            if looked % PIECE == 0:
+                yield
+        lack.extend(theirs)
+        if looked > MAX_LOOKED:
+            break
+    if want.tombstones:
+        dead = list(table.tombstones)
+        for start in range(0, len(dead), PIECE):
+            cells.extend(worth_telling(table, dead[start : start + PIECE]))
+            yield
+
+
+def worth_telling(table: Table, keys: Iterable[str]) -> list[Cell]:
+    """Which of these tombstones a starting node must know. Where all cells have times, those that nobody
+    deleted die on every node by themselves."""
     everything = not table.settings.autoexpire
-    dead = (table.cells[key] for key in table.tombstones)
+    dead = [cell for key in keys if (cell := table.cells.get(key)) is not None and cell.value is None]
     return [cell for cell in dead if everything or not cell.flags & EXPIRED]

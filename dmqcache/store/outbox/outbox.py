@@ -32,6 +32,9 @@ MIN_CELL_BYTES: Final = 32
 WINDOW: Final = 4
 #: Seconds before a batch that failed is tried again; doubles up to the second number.
 RETRY_S: Final = (0.2, 1.0)
+#: Seconds of the loop in which batches are written, but for the last one, and of the pause for others then.
+STEP_S: Final = 0.002
+TURN_S: Final = 0.0002
 #: What is named for a flush, as no key is empty: a batch of a table's names carries how far it was flushed.
 FLUSH: Final = ""
 #: Each so many-th batch is of a transfer, if there is one, whatever else is waiting.
@@ -233,7 +236,7 @@ class Outbox:
             self._since = self._now()
         if not self.open or self.ready_in() > 0:
             return
-        most = self._courier.most_cells
+        most, until = self._courier.most_cells, self._now() + STEP_S
         while len(self.flying) < self.window:
             batch = self._take(most)
             if batch is None:
@@ -244,6 +247,9 @@ class Outbox:
             if not carried:
                 self.failed(batch, wait=False)
                 most = max(1, batch.count // 2)
+            elif self._now() > until:
+                self._retry_at = max(self._retry_at, self._now() + TURN_S)
+                return
 
     def _check_limit(self) -> None:
         """Forget the names if there are too many."""

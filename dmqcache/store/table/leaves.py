@@ -6,7 +6,8 @@ so that a million cells never hold the loop, and kept for a few seconds as repai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from dmqcache.bus.runtime import Runtime
@@ -14,8 +15,10 @@ from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.digest import FANOUT_BITS
 
-#: Cells sorted in at once: about 3 ms.
-STEP: Final = 20_000
+#: Cells sorted in at once: a millisecond or two.
+STEP: Final = 2_000
+#: Cells born since, above which an index is made anew.
+BORN: Final = 20_000
 #: Seconds for which an index is kept.
 KEPT_S: Final = 15.0
 
@@ -28,21 +31,18 @@ class LeafIndex:
         self.depth = table.digest.depth
         self._shift = table.digest.shift
         self._leaves: list[list[Cell]] = [[] for _ in table.digest.leaves]
-        self._cells = list(table.cells.values())
-        self._newest = self._cells[-1] if self._cells else None
-        self._done = 0
+        self._newest = next(reversed(table.cells.values()), None)
+        self._keys = chain(table.order.walk(STEP), _parts(list(table.tombstones)))
 
     def step(self) -> bool:
         """Sort in some more cells; True when all are in."""
-        leaves, shift = self._leaves, self._shift
-        end = self._done + STEP
-        for cell in self._cells[self._done : end]:
-            leaves[cell.hash >> shift].append(cell)
-        self._done = end
-        if end < len(self._cells):
-            return False
-        self._cells = []
-        return True
+        leaves, shift, cells = self._leaves, self._shift, self._table.cells
+        keys = next(self._keys, None)
+        for key in keys or ():
+            cell = cells.get(key)
+            if cell is not None:
+                leaves[cell.hash >> shift].append(cell)
+        return keys is None
 
     def catch_up(self) -> bool:
         """Sort in the cells born since; False if they are so many that the index is to be made anew."""
@@ -52,7 +52,7 @@ class LeafIndex:
             if cell is self._newest:
                 break
             born.append(cell)
-            if len(born) > STEP:
+            if len(born) > BORN:
                 return False
         else:
             if self._newest is not None:
@@ -70,15 +70,24 @@ class LeafIndex:
         if depth > self.depth:
             shift = 64 - FANOUT_BITS * depth
             leaf = index >> FANOUT_BITS * (depth - self.depth)
-            for cell in self._leaves[leaf]:
+            for cell in self._in(leaf):
                 if cell.value is not None and cell.stamp > floor and cell.hash >> shift == index:
                     yield cell
             return
         width = 1 << FANOUT_BITS * (self.depth - depth)
         for leaf in range(index * width, (index + 1) * width):
-            for cell in self._leaves[leaf]:
+            for cell in self._in(leaf):
                 if cell.value is not None and cell.stamp > floor:
                     yield cell
+
+    def _in(self, leaf: int) -> Iterable[Cell]:
+        # A walk may come by a key twice.
+        return {id(cell): cell for cell in self._leaves[leaf]}.values()
+
+
+def _parts(keys: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(keys), STEP):
+        yield keys[start : start + STEP]
 
 
 class LeafIndexes:
@@ -103,10 +112,11 @@ class LeafIndexes:
 
     def _build(self, table: Cells, index: LeafIndex) -> None:
         if not index.step():
+            index.catch_up()
             self._runtime.call_later(0, lambda: self._build(table, index))
             return
-        index.catch_up()
-        self._ready[table.name] = index
+        if index.catch_up():
+            self._ready[table.name] = index
         self._runtime.call_later(KEPT_S, lambda: self._drop(table.name, index))
         for then in self._waiting.pop(table.name):
             then(index)

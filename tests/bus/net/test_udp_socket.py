@@ -35,7 +35,13 @@ def test_any_bytes_up_to_the_protocols_limit_arrive_whole(loop: Loop) -> None:
 
 
 @both_loops
-def test_a_burst_arrives_whole_and_gives_the_loop_its_turns(loop: Loop) -> None:
+@pytest.mark.parametrize(("seconds", "most"), [(9.0, DATAGRAMS_PER_WAKEUP), (-1.0, 1)])
+def test_a_burst_arrives_whole_and_gives_the_loop_its_turns(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, seconds: float, most: int
+) -> None:
+    """However many there are, and however long each takes."""
+    monkeypatch.setattr(udp_socket, "READ_SECONDS", seconds)
+
     async def main() -> None:
         side = Side("127.0.0.11")
         turn, by_turn = 0, dict[int, int]()
@@ -54,7 +60,7 @@ def test_a_burst_arrives_whole_and_gives_the_loop_its_turns(loop: Loop) -> None:
                 await asyncio.sleep(0)
                 turn += 1
         assert side.bodies == [b"message %d" % number for number in range(burst)]
-        assert max(by_turn.values()) <= DATAGRAMS_PER_WAKEUP
+        assert max(by_turn.values()) <= most
         side.transport.close()
 
     run(loop, main())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dmqcache.bus.peer import SILENCE
+from dmqcache.store.kamailio import sync_requests
 from dmqcache.store.kamailio.sync_requests import COPY_S
 from tests.store.harness import (
     Played,
@@ -44,6 +47,30 @@ def test_a_node_that_asks_twice_while_it_is_served_gets_one_stream() -> None:
     kamailio.say(side, {"action": 1, "htname": "t"})
     world.run(3)
     assert len(all_cells(kamailio)) == 6_000
+
+
+def test_the_cells_are_gathered_in_pieces_and_not_twice_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_requests, "STEP_S", 0.0)
+    monkeypatch.setattr(sync_requests, "PIECE", 20)
+    world, side, kamailio = with_kamailio()
+    for number in range(300):
+        side.table[f"k{number}"] = "x"
+    world.run(10)
+    kamailio.got.clear()
+    kamailio.say(side, {"action": 1})
+    kamailio.say(side, {"action": 1, "htname": "t"})
+    assert not side.store.outboxes[kamailio.uri].transfers
+    side.table["meanwhile"] = "y"
+    side.table.delete("k7")
+    world.run(3)
+    shown = [cell["cname"] for cell in all_cells(kamailio)]
+    assert {f"k{number}" for number in range(300)} - {"k7"} <= set(shown)
+    assert len(shown) <= 301
+    kamailio.say(side, {"action": 1})
+    world.clock.call_later(0.0, side.store.stop)
+    kamailio.got.clear()
+    world.run(3)
+    assert all_cells(kamailio) == []
 
 
 def test_a_stranger_gets_silence_and_when_it_has_answered_its_cells_once() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from dmqcache.bus.peer import Reply
-from dmqcache.store.native.donor import MAX_TRANSFERS
+from dmqcache.store.native import donor
+from dmqcache.store.native.donor import MAX_TRANSFERS, Donor
 from dmqcache.store.native.native_message import MAX_PARTS
 from tests.store.harness import Played, Sent, Side, World
 
@@ -42,6 +45,42 @@ def test_all_of_a_part_is_given_to_one_who_has_nothing_and_then_the_end() -> Non
     assert ends(asker) == [{"id": 7}]
     assert "done" in asker.seen()[-1]
     assert all(body.get("repair") for body in asker.seen()[:-1])
+
+
+def test_who_asks_for_all_is_answered_in_pieces_between_which_others_have_their_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(donor, "STEP_S", 0.0)
+    monkeypatch.setattr(donor, "PIECE", 20)
+    world, side, asker = with_asker(300)
+    for number in range(50):
+        side.table.set(f"dead{number}", "x")
+        side.table.delete(f"dead{number}")
+    world.run(1)
+    asker.got.clear()
+    turns: list[int] = []
+    go_on = Donor._go_on
+
+    def noting(self: Donor, pieces: Any, then: Any) -> None:
+        turns.append(len(asker.got))
+        go_on(self, pieces, then)
+
+    monkeypatch.setattr(Donor, "_go_on", noting)
+    asker.tell(side, want={"id": 3, "table": "t", "parts": [[0, 0, []]], "tombstones": True})
+    world.run(2)
+    assert len(turns) > (300 + 50) // 20 and not any(turns)
+    assert sorted(given(asker)) == sorted([*side.table, *(f"dead{number}" for number in range(50))])
+    assert ends(asker) == [{"id": 3}]
+
+
+def test_a_node_that_goes_while_its_cells_are_sought_is_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(donor, "STEP_S", 0.0)
+    monkeypatch.setattr(donor, "PIECE", 20)
+    world, side, asker = with_asker(300)
+    want(asker, side, [0, 0, []])
+    world.clock.call_later(0.0, lambda: side.part(asker))
+    world.run(2)
+    assert given(asker) == [] and ends(asker) == []
 
 
 def test_what_the_asker_has_is_not_sent_and_what_only_it_has_is_named() -> None:

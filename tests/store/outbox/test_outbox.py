@@ -7,7 +7,7 @@ import operator
 from collections import deque
 
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.store.outbox.outbox import Batch, Outbox, Transfer
+from dmqcache.store.outbox.outbox import STEP_S, Batch, Outbox, Transfer
 from dmqcache.store.table.listener import TableListener
 from dmqcache.store.table.table import Table
 from tests.store.fixtures import Hands, make_table
@@ -57,6 +57,25 @@ def test_a_change_replaces_an_unsent_older_one_of_its_key() -> None:
     assert outbox.waiting() == 2
     outbox.delivered(carrier.taken[0])
     assert outbox.waiting() == 0
+
+
+def test_where_a_batch_takes_long_to_write_others_have_their_turns_before_the_next() -> None:
+    outbox, carrier, table, hands = make_outbox(budget=1)
+    for key in "abc":
+        table[key] = "x"
+    carry = carrier.carry
+
+    def slowly(outbox: Outbox, batch: Batch) -> bool:
+        hands.seconds += STEP_S * 2
+        return carry(outbox, batch)
+
+    carrier.carry = slowly  # type: ignore[method-assign]
+    for count in (1, 2, 3):
+        outbox.pump()
+        outbox.pump()
+        assert len(carrier.taken) == count and outbox.ready_in() > 0
+        hands.seconds += outbox.ready_in()
+    assert outbox.backlog() == 0
 
 
 def test_a_key_on_its_way_waits_others_do_not() -> None:

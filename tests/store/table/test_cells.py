@@ -124,7 +124,7 @@ def test_a_starting_node_is_told_of_tombstones_that_do_not_come_by_themselves(
     table.delete("deleted")
     hands.seconds += 5
     table.sweep(10)
-    assert sorted(cell.key for cell in worth_telling(table)) == told
+    assert sorted(cell.key for cell in worth_telling(table, table.tombstones)) == told
 
 
 def test_a_key_that_was_deleted_begins_above_its_past_and_a_new_one_above_the_floor() -> None:

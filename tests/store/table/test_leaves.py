@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dmqcache.store.table.leaves import KEPT_S, STEP, LeafIndex, LeafIndexes
+from dmqcache.store.table.leaves import BORN, KEPT_S, STEP, LeafIndex, LeafIndexes
 from dmqcache.store.table.table import Table
 from tests.bus.virtual import Clock, VirtualRuntime
 from tests.store.fixtures import make_table
@@ -67,6 +67,20 @@ def test_what_was_born_since_is_there_and_what_died_is_not() -> None:
     assert keys(take(indexes, table, clock)) == ["a", "b", "c"]
 
 
+def test_what_is_listed_born_or_lives_again_while_an_index_is_made_stands_there_once() -> None:
+    table, indexes, clock = setup()
+    for number in range(3 * STEP):
+        table[f"k{number:05}"] = number
+    del table["k00007"]
+    got: list[LeafIndex] = []
+    indexes.get(table, got.append)
+    table.scan()
+    table["k00007"] = 7
+    table["born"] = 1
+    clock.run(0.1)
+    assert keys(got[0]) == table.scan() and len(table) == 3 * STEP + 1
+
+
 def test_an_index_of_an_empty_table_catches_up() -> None:
     table, indexes, clock = setup()
     assert keys(take(indexes, table, clock)) == []
@@ -83,11 +97,11 @@ def test_the_index_is_made_anew_after_a_flush_or_very_many_births() -> None:
     second = take(indexes, table, clock)
     assert second is not first
     assert keys(second) == ["b"]
-    for number in range(STEP + 1):
+    for number in range(BORN + 1):
         table[f"k{number}"] = number
     third = take(indexes, table, clock)
     assert third is not second
-    assert len(keys(third)) == STEP + 2
+    assert len(keys(third)) == BORN + 2
 
 
 def test_an_index_is_forgotten_after_a_while() -> None:
