@@ -50,6 +50,7 @@ def node(host: str, seeds: list[str], **options: object) -> CacheNode:
 async def _serve(host: str, seeds: list[str], client: str, folder: str) -> None:
     options = {"client_address": client, "data_dir": folder}
     async with node(host, seeds, **{name: value for name, value in options.items() if value}) as served:
+        print("serving", flush=True)
         await served.wait_ready(60)
         print("ready", flush=True)
         reader = asyncio.StreamReader()
@@ -77,10 +78,19 @@ class Process:
     def pid(self) -> int:
         return self._process.pid
 
+    def wait_serving(self) -> None:
+        """Until it answers clients with what it had on disk."""
+        self._expect("serving")
+
     def wait_ready(self) -> None:
+        """Until it has all that others have as well; a node that is alone waits three seconds for others."""
+        self._expect("ready")
+
+    def _expect(self, word: str) -> None:
         assert self._process.stdout is not None
-        if self._process.stdout.readline().strip() != "ready":
-            raise RuntimeError("a benchmark node did not start")
+        while (line := self._process.stdout.readline().strip()) != word:
+            if line != "serving":
+                raise RuntimeError("a benchmark node did not start")
 
     def count(self) -> int:
         """How many cells it holds."""

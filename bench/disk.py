@@ -17,7 +17,7 @@ RUNS = 5
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """``cells`` were there ``seconds`` after the start of a node that had them on disk."""
+    """``cells`` were served to clients ``seconds`` after the start of a node that had them on disk."""
 
     cells: int
     seconds: float
@@ -50,8 +50,9 @@ def load(cells: int = 1_000_000) -> Load:
         began = time.perf_counter()
         process = Process(HOSTS[0], [], folder=folder)
         try:
-            process.wait_ready()
+            process.wait_serving()
             seconds = time.perf_counter() - began
+            process.wait_ready()
             found = process.count()
         finally:
             process.stop()

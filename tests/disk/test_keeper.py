@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -248,6 +249,26 @@ def test_large_tables_go_in_parts_and_the_loop_has_its_turn(world: World, shelf:
     assert shelf.commits == commits + 1
     assert len(turns) > 5
     assert len(shelf.cells("t")) == 5 * PART + 1
+
+
+def test_the_names_of_a_large_flush_are_let_go_a_few_at_a_time(world: World, shelf: Shelf) -> None:
+    """Freed at once, a million of them held the loop for 200 ms."""
+    first = Process(world, shelf, turn=0.001)
+    first.flush()
+    for number in range(4 * module.LET_GO):
+        first.table.set(f"k{number}", number)
+    first.keeper.flush(lambda good: None)
+    flight = first.keeper._flight
+    assert flight is not None
+    names = flight.changed["t"]
+    assert len(names) == 4 * module.LET_GO
+    while first.keeper._flight is flight:
+        world.run(0.0005)
+    sizes = [4 * module.LET_GO, len(names)]
+    while names:
+        world.run(0.001)
+        sizes.append(len(names))
+    assert max(before - after for before, after in pairwise(sizes)) == module.LET_GO
 
 
 def test_an_idle_node_writes_the_time_now_and_then_and_nothing_else(world: World, shelf: Shelf) -> None:
