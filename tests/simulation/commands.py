@@ -15,7 +15,7 @@ from tests.simulation.cluster import Machine
 def run_commands(machine: Machine, commands: Sequence[list[str]]) -> list[bytes]:
     """The answers, on a connection of their own."""
     store, runtime = machine.store, machine.cache.runtime
-    node: Any = SimpleNamespace(tables=store.tables, memory=store.memory)
+    node: Any = SimpleNamespace(tables=store.tables, memory=store.memory, peers={})
     shared = Shared(node, lambda: runtime.wall_ms() / 1000, runtime.now, Cursors(), execute)
     session = Session(shared, machine.host, lambda: None, lambda data: None)
     replies: list[bytes] = []
