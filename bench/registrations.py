@@ -23,7 +23,9 @@ HOSTS = ("127.0.0.91", "127.0.0.92", "127.0.0.93")
 CONTACTS = 50_000
 REGISTRATIONS = 1000
 RUNS = 5
-POLL_S = 0.01
+#: Seconds between two looks at how many there are: each takes some milliseconds of who is asked.
+POLL_S = 0.02
+LONG_POLL_S = 0.25
 JOIN_TIMEOUT_S = 10.0
 TIMEOUT_S = 120.0
 #: What lets a registrar tell many contacts in one message; without it, it sends a message for each. Longer
@@ -67,10 +69,10 @@ def held(registrar: Kamailio) -> int:
         return 0
 
 
-def arrival(count: Callable[[], int], wanted: int, began: float, timeout: float = TIMEOUT_S) -> Arrival:
+def arrival(count: Callable[[], int], wanted: int, began: float, poll: float = LONG_POLL_S) -> Arrival:
     """Wait until there are so many, or as many as come."""
     with suppress(NotReady):
-        wait_until(lambda: count() >= wanted, timeout, "all contacts", poll=POLL_S)
+        wait_until(lambda: count() >= wanted, TIMEOUT_S, "all contacts", poll=poll)
     seconds = time.monotonic() - began
     return Arrival(wanted, count(), seconds)
 
@@ -105,7 +107,7 @@ def spread(release: Release, count: int = REGISTRATIONS, runs: int = RUNS) -> li
             here, there = both if run % 2 else both[::-1]
             last = register_many(here, users(count, f"run{run}-"))
             wanted = (run + 1) * count
-            found = arrival(lambda there=there: min(held(there), known(node)), wanted, last)  # type: ignore[misc]
+            found = arrival(lambda there=there: min(held(there), known(node)), wanted, last, POLL_S)  # type: ignore[misc]
             if found.arrived != wanted:
                 raise NotReady(f"{found.arrived} of {wanted} contacts arrived")
             seconds.append(found.seconds)

@@ -30,6 +30,9 @@ CONTENT_TYPE: Final = "application/json"
 SWEEP_S: Final = 1.0
 #: Messages to one asker that are not answered yet. A Kamailio's workers take several at once.
 IN_FLIGHT: Final = 16
+#: Bytes of them. A Kamailio reads from a buffer of 256 KiB (``maxbuffer``); what finds no room there comes
+#: again after half a second at the earliest.
+IN_FLIGHT_BYTES: Final = 100_000
 #: A Kamailio from 5.8 on drops messages above 32,767 bytes; the head takes some hundred.
 MAX_GIVEN_BYTES: Final = 31_000
 
@@ -239,6 +242,7 @@ class _Giving:
         self._mirror = mirror
         self._bodies: Iterator[bytes] | None = bodies
         self._under_way = 0
+        self._bytes = 0
 
     def end(self) -> None:
         """Say no more."""
@@ -246,22 +250,26 @@ class _Giving:
 
     def go_on(self) -> None:
         bus = self._mirror.bus
-        while self._bodies is not None and bus is not None and self._under_way < IN_FLIGHT:
+        while self._bodies is not None and bus is not None and self._has_room():
             body = next(self._bodies, None)
             if body is None:
                 self.end()
                 break
             self._under_way += 1
-            records = self._mirror.records_in(body)
-            answered = partial(self._answered, records)
+            self._bytes += len(body)
+            answered = partial(self._answered, self._mirror.records_in(body), len(body))
             bus.send_message(
                 self._mirror, body, self.node.uri, content_type=CONTENT_TYPE, on_response=answered
             )
         if self._bodies is None and not self._under_way:
             self._mirror.given(self)
 
-    def _answered(self, records: int, response: Response) -> None:
+    def _has_room(self) -> bool:
+        return self._under_way < IN_FLIGHT and self._bytes < IN_FLIGHT_BYTES
+
+    def _answered(self, records: int, size: int, response: Response) -> None:
         self._under_way -= 1
+        self._bytes -= size
         if response.status == 200:
             self._mirror.counts.given += records
         elif response.local or response.status == 404:

@@ -88,6 +88,20 @@ def test_no_timer_runs_for_a_mirror_that_keeps_nothing(words: Words) -> None:
     assert words.records.idle
 
 
+def test_large_messages_are_few_under_way(stage: Stage, words: Words) -> None:
+    for number in range(20):
+        words.records.put(f"{number}{'x' * 30_000}", "", stage.wall, 1 << 40)
+    answer = stage.kamailio.answer
+    stage.kamailio.answer = lambda request: None if "words@" in request.uri else answer(request)
+    stage.kamailio.requests.clear()
+    stage.kamailio.request(HERE, "words", b'{"all":1}')
+    stage.run(0.3)
+    assert len(stage.heard()) == 4
+    stage.kamailio.answer = answer
+    stage.run(10)
+    assert words.counts.given == 20
+
+
 def test_what_is_kept_back_or_too_large_is_not_given(stage: Stage, words: Words) -> None:
     for word in ("secret", "x" * mirror.MAX_GIVEN_BYTES, "a"):
         words.records.put(word, word, stage.wall, 1 << 40)
