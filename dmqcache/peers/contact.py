@@ -6,6 +6,7 @@ a later ``last_modified``. Times are Unix seconds.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from dmqcache.peers.usrloc_wire import UsrlocWord
 
 #: When a contact leaves that never expires.
 FOR_EVER: Final = 253_402_300_799
+#: An address of record that nobody remembers.
+UNKNOWN: Final = "?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,16 @@ class Contact:
 def key_of(fields: Fields) -> str:
     """What a contact is known by: its ``ruid``, or where a registrar gives none, what its lookup has."""
     return text_in(fields, "ruid") or "\0".join(text_in(fields, name) for name in ("aor", "c", "callid"))
+
+
+def removed_fields(key: str, modified: object, until: float) -> Fields:
+    """The fields of a removal of which no more is known than the contact's key, when it was refreshed last
+    (-1: never), and until when the removal counts."""
+    aor, _, rest = key.partition("\0")
+    uri, _, callid = rest.partition("\0")
+    lookup = {"aor": aor, "ruid": "", "c": uri, "callid": callid} if rest else {"aor": UNKNOWN, "ruid": key}
+    refreshed = {"last_modified": modified} if isinstance(modified, int) and modified >= 0 else {}
+    return {**lookup, "expires": math.ceil(until), **refreshed}
 
 
 def told(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
@@ -112,6 +112,10 @@ class Records(Generic[K, R]):
     def removed(self, key: K) -> object | None:
         """What identified the record that was removed under this key not long ago."""
         return self._gone.get(key)
+
+    def remembered(self) -> Iterator[tuple[K, object, float]]:
+        """What was removed not long ago: each key, what identified it, until when that is remembered."""
+        return self._gone.listed()
 
     def sweep(self, now: float) -> list[tuple[K, R]]:
         """Let time pass: those whose time was over, and that are gone therefore; up to :data:`SWEPT` of them,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -54,6 +54,14 @@ class Remembered(Generic[K]):
         """What was remembered of this key."""
         gone = self._gone.get(key)
         return None if gone is None else gone.identity
+
+    def listed(self) -> Iterator[tuple[K, object, float]]:
+        """The removals of now: keys, what was remembered, until when; those that are forgotten meanwhile are
+        left out."""
+        for key in list(self._gone):
+            gone = self._gone.get(key)
+            if gone is not None:
+                yield key, gone.identity, gone.until
 
     def add(self, key: K, identity: object, until: float) -> None:
         """Remember it, as the newest."""

@@ -1,6 +1,7 @@
 """Registrars that were cut off agree again: what one lacks it is told, what was removed is removed there too.
 
-A node that comes up is asked for all its contacts (by the peer), and shows them. It is looked at twice.
+A node that comes up is asked for all its contacts (by the peer), and shows them. It is looked at twice. So is
+one that is asked once more: ``usrloc_occasions.py`` says when.
 
 When it has fallen silent for a moment:
 
@@ -31,6 +32,7 @@ from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.peers.contact import Contact
 from dmqcache.peers.json_fields import Fields, integer_in
+from dmqcache.peers.usrloc_occasions import Occasions, leaves_out
 
 #: Seconds of silence after which a node has shown all that was not lost: a message that was comes again after
 #: T1 (0.5 s), and 1.5 s.
@@ -86,10 +88,15 @@ class _Look:
     """What one node shows."""
 
     node: Node
+    began: float
     heard: float
     #: How often it was asked, and when the last time.
     tries: int = 1
     asked: float = 0.0
+    #: What was written there may not have come here: what it lacks of its own it may have removed.
+    missed: bool = False
+    #: The others may not have heard what is new of it.
+    spreads: bool = False
     #: What it shows that was known here.
     kept: set[str] = field(default_factory=set)
     #: When it has answered the question: what it shows is all that it has. None: not yet.
@@ -115,17 +122,36 @@ class UsrlocHealing:
         #: Who was there and was lost, and who has begun anew since.
         self._lost: set[NodeURI] = set()
         self._anew: set[NodeURI] = set()
+        self._occasions = Occasions(self.again)
 
     def up(self, node: Node) -> None:
         """A node was asked for everything."""
-        if self._peer.runtime is not None:
-            now = self._now()
-            look = self._looks[node.uri] = _Look(node, now, asked=now)
-            self._later(GLANCE_S, look, self._glance)
+        runtime = self._peer.runtime
+        if runtime is not None:
+            lost = node.uri in self._lost
+            self._begin(node, missed=lost, spreads=lost or self._occasions.is_grown(runtime))
+            self._occasions.up(node, runtime)
+
+    def again(self, node: Node, missed: bool) -> None:
+        """Ask a node once more that was there all the time. ``missed``: what was written there may not have
+        come here."""
+        look = self._looks.get(node.uri)
+        if look is not None:
+            look.missed |= missed
+            look.spreads = True
+        else:
+            self._begin(node, missed=missed, spreads=True)
+            self._peer.ask(node)
+
+    def _begin(self, node: Node, *, missed: bool, spreads: bool) -> None:
+        now = self._now()
+        look = self._looks[node.uri] = _Look(node, now, now, asked=now, missed=missed, spreads=spreads)
+        self._later(GLANCE_S, look, self._glance)
 
     def down(self, node: Node) -> None:
         """A node is lost, or has left."""
         self._looks.pop(node.uri, None)
+        self._occasions.down(node)
         self._lost.add(node.uri)
         self._anew.discard(node.uri)
 
@@ -164,7 +190,7 @@ class UsrlocHealing:
             look.kept.add(key)
         if removed is not None:
             look.removed[key] = {**fields, "last_modified": removed}
-        elif news and node in self._lost:
+        elif news and look.spreads:
             look.news.append(key)
 
     # -- one look ----------------------------------------------------------------------------------------
@@ -210,7 +236,7 @@ class UsrlocHealing:
 
     def _lacking_of_its_own(self, look: _Look) -> Iterator[str]:
         uri = look.node.uri
-        if look.node.ours or uri not in self._lost or uri in self._anew:
+        if look.node.ours or not look.missed or uri in self._anew:
             return
         for key in self._peer.known():
             contact = self._peer.contact(key)
@@ -236,14 +262,15 @@ class UsrlocHealing:
 
     def _await_others(self, look: _Look) -> None:
         assert look.settled_at is not None
-        others = (other for other in self._looks.values() if other.node.uri in self._lost)
-        waits = any(other.settled_at is None for other in others)
+        waits = any(other.settled_at is None for other in self._looks.values() if other.missed)
         if waits and self._now() - look.settled_at < AWAIT_S:
             self._later(GLANCE_S, look, self._await_others)
             return
         self._say_what_it_has(look)
         self._lost.discard(look.node.uri)
-        if look.node.uri in self._anew:  # It has been told everything, as it asked.
+        if look.node.uri in self._anew or leaves_out(look.node, look.began):
+            # It has been told everything, as it asked; or what is written there does not come here: it may
+            # know better, and what comes last counts there. It is asked once more when that is over.
             self._anew.discard(look.node.uri)
             del self._looks[look.node.uri]
             return

@@ -14,7 +14,7 @@ from typing import Final
 from dmqcache.bus.node import Node
 from dmqcache.bus.peer import Message, Reply, Response
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.peers.contact import Contact, key_of, told
+from dmqcache.peers.contact import Contact, key_of, removed_fields, told
 from dmqcache.peers.json_fields import Fields
 from dmqcache.peers.mirror import CONTENT_TYPE, MAX_GIVEN_BYTES, Mirror
 from dmqcache.peers.remembered import REMEMBERED_S
@@ -131,7 +131,8 @@ class UsrlocPeer(Mirror[str, Contact]):
         knows_xavps = self._sender is None or _knows_xavps(self._sender)
         after = told(before, word, node, self._is_dated(word), knows_xavps)
         removed = self._removed(key, after) if before is None else None
-        if after.over_at <= now or removed is not None:
+        # The last word on a contact may be that its time is over by now.
+        if removed is not None or (before in (None, after) and after.over_at <= now):
             self.counts.refused["late"] += 1
         elif after is not before:
             self.records.put(key, after, now, after.over_at)
@@ -149,16 +150,20 @@ class UsrlocPeer(Mirror[str, Contact]):
         before = self.records.get(key)
         modified = word.fields.get("last_modified")
         earlier = before is not None and isinstance(modified, int) and modified < before.last_modified
-        if earlier and self._is_dated(word):
+        # Nobody shows a removal as an answer but a dmqcache node.
+        if earlier and (word.batched or self._counts_times()):
             self.counts.refused["late"] += 1
             return
         if self._forget(key, word.fields, now) is not None:
             self.removals += 1
 
     def _forget(self, key: str, fields: Fields, now: float) -> Contact | None:
-        """A registrar has removed a contact. Of the removal only its time is kept, -1 where it has none."""
+        """A registrar has removed a contact. Of the removal only its time is kept, -1 where it has none: that
+        of the last refresh, of which the registrar may not have heard."""
+        before = self.records.get(key)
         modified = fields.get("last_modified")
         identity = modified if isinstance(modified, int) else -1
+        identity = max(identity, -1 if before is None else before.last_modified)
         return self.records.remove(key, identity, now, _remembered(fields, now))
 
     def _is_dated(self, word: UsrlocWord) -> bool:
@@ -166,7 +171,11 @@ class UsrlocPeer(Mirror[str, Contact]):
         shown as an answer is of any time."""
         if self._sender is None or word.batched or self._healing.looks_at(self._sender.uri):
             return True
-        return self._sender.ours or not _COUNTS_ARRIVAL.match(self._sender.user_agent)
+        return self._counts_times()
+
+    def _counts_times(self) -> bool:
+        sender = self._sender
+        return sender is None or sender.ours or not _COUNTS_ARRIVAL.match(sender.user_agent)
 
     def _removed(self, key: str, contact: Contact) -> int | None:
         """When a contact that a registrar has removed was refreshed last, if that was not before this word of
@@ -237,7 +246,12 @@ class UsrlocPeer(Mirror[str, Contact]):
     # -- what is given -----------------------------------------------------------------------------------
 
     def bodies(self, node: Node) -> Iterator[bytes]:
-        return self._bodies(node, self.records.listed())
+        """A dmqcache node is told what was removed too, and until when that counts: it may meet a registrar
+        that has not heard of it."""
+        yield from self._bodies(node, self.records.listed())
+        if node.ours:
+            removed = (removed_fields(*one) for one in self.records.remembered())
+            yield from write_batches(removed, MAX_GIVEN_BYTES, UsrlocAction.REMOVE)
 
     def _bodies(self, node: Node, keys: list[str]) -> Iterator[bytes]:
         """Contacts, many in a message; those with ``xavps`` by themselves, to who knows such."""

@@ -108,12 +108,14 @@ def write_contact(fields: Fields, action: UsrlocAction = UsrlocAction.UPDATE) ->
     return write_fields({"action": int(action), **fields})
 
 
-def write_batches(contacts: Iterable[Fields], most_bytes: int) -> Iterator[bytes]:
+def write_batches(
+    contacts: Iterable[Fields], most_bytes: int, action: UsrlocAction = UsrlocAction.UPDATE
+) -> Iterator[bytes]:
     """Bodies that tell contacts, as many in each as a Kamailio takes."""
     written: list[bytes] = []
     length = 0
     for fields in contacts:
-        one = b'"%d":' + write_contact(fields)
+        one = b'"%d":' + write_contact(fields, action)
         if written and (len(written) >= MAX_BATCH or length + len(one) + 20 > most_bytes):
             yield _batch(written)
             written, length = [], 0

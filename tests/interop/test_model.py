@@ -22,6 +22,8 @@ from tests.interop.kamailio_cfg import table_names
 from tests.interop.releases import RELEASES
 from tests.simulation.kamailio_model import Kamailio as Model
 from tests.simulation.kamailio_sip import Address, Request, Response, read, reply
+from tests.simulation.kamailio_usrloc import FIELDS, SYNC_BODY, Fields, write_batch
+from tests.simulation.kamailio_usrloc import read as contacts_in
 from tests.simulation.runtime import VirtualRuntime, World
 
 pytestmark = [pytest.mark.interop, pytest.mark.parametrize("line", RELEASES, scope="module")]
@@ -169,7 +171,9 @@ class Beside:
         self.heard: list[Said] = []
         tables = [TableSettings.parse(table) for table in TABLES]
         own = NodeURI.parse(f"sip:{ASKED}:5060")
-        self.model = Model(version, own, (), tables, self.runtime, self._hear)
+        self.model = Model(
+            *(version, own, (), tables, self.runtime, self._hear), told_contacts=lambda body, by_ours: None
+        )
         self._began = time.monotonic()
 
     def catch_up(self) -> None:
@@ -226,14 +230,14 @@ class Both:
             model = replace(request, body=said(self.beside.model.htable.seconds()))
         return _plain(self.player.ask(real)), _plain(self.beside.ask(model))
 
-    def told(self) -> tuple[list[Said], list[Said]]:
-        """What both have said since this was asked last, apart from lists of nodes."""
+    def told(self, channel: str = "htable") -> tuple[list[Said], list[Said]]:
+        """What both have said on a channel since this was asked last."""
         self.player.listen(0.5)
         self.beside.catch_up()
         heard = (list(self.player.heard.values()), list(self.beside.heard))
         self.player.heard.clear()
         self.beside.heard.clear()
-        real, model = ([said for said in these if said[0] == "htable"] for these in heard)
+        real, model = ([said for said in these if said[0] == channel] for these in heard)
         return real, model
 
     def assert_same_tables(self, after: object) -> None:
@@ -260,7 +264,7 @@ def _plain(response: Response) -> Response:
 @pytest.fixture(scope="module")
 def both(line: str) -> Iterator[Both]:
     player = Player()
-    with player.socket, Kamailio(ASKED, release=RELEASES[line], tables=TABLES) as real:
+    with player.socket, Kamailio(ASKED, release=RELEASES[line], tables=TABLES, registrar=True) as real:
         major, minor = (int(word) for word in line.split("."))
         yield Both(real, player, Beside((major, minor)))
 
@@ -292,6 +296,70 @@ def test_both_show_all_their_cells_to_a_node_that_asks(both: Both) -> None:
         cells.append(sorted(([*{**one, "expire": bool(one["expire"])}.items()] for one in shown), key=repr))
     assert cells[0] == cells[1]
     assert cells[0]
+
+
+def word(user: str, action: int = 1, seconds: int = 300, **fields: object) -> Callable[[int], Fields]:
+    """A word on a contact, by the clock of who is told."""
+
+    def made(now: int) -> Fields:
+        said = {"aor": user, "ruid": f"uloc-{user}", "c": f"sip:{user}@192.0.2.1", "callid": f"{user}@phone"}
+        times = {"expires": now + seconds, "cseq": 1, "last_modified": now}
+        return {"action": action, **FIELDS, **said, "user_agent": "Phone", **times, **fields}
+
+    return made
+
+
+def contact(*args: object, **kwargs: object) -> Callable[[int], bytes]:
+    made = word(*args, **kwargs)  # type: ignore[arg-type]
+    return lambda now: body(**made(now))
+
+
+CONTACTS: tuple[bytes | Callable[[int], bytes], ...] = (
+    b"no json",
+    b'{"action":9}',
+    b'{"x":1}',
+    contact("alice", path="<sip:edge.example.com;lr>", received="sip:192.0.2.2:5060", q=500, methods=525),
+    contact("alice", cseq=2, seconds=400),
+    # Only 6.2 leaves out what is older.
+    contact("alice", cseq=3, last_modified=1_000_000_000, user_agent="An older word"),
+    contact("bob"),
+    contact("bob", 2),
+    contact("nobody", 2),
+    contact("carol"),
+    contact("carol", 2, last_modified=1_000_000_000),
+    lambda now: write_batch([word("dave")(now), word("erin", expires=0)(now)]),
+    contact("gone", seconds=-20),
+)
+
+
+def test_the_same_registrations_have_the_same_replies_and_are_shown_alike(both: Both) -> None:
+    for said in CONTACTS:
+        real, model = both.ask("usrloc", said)
+        assert real == model, said
+    both.ask("notification_peer", OWN_LINE)
+    both.told()
+    real, model = both.ask("usrloc", SYNC_BODY)
+    assert real == model
+    shown: list[dict[str, Fields]] = []
+    for told in both.told("usrloc"):
+        words = [one for _, said in told for one in contacts_in(said) or () if one["action"] == 1]
+        # Each clock counts for itself.
+        times = ("expires", "last_modified")
+        shown.append({one["ruid"]: one | {name: one[name] > 1 << 30 for name in times} for one in words})
+    assert shown[0] == shown[1]
+    assert {"uloc-alice", "uloc-dave", "uloc-erin"} <= shown[0].keys()
+
+
+def test_a_phone_is_told_with_the_same_fields_in_the_same_order(both: Both) -> None:
+    both.ask("notification_peer", OWN_LINE)
+    both.told()
+    both.real.register("phone")
+    both.beside.model.usrloc.register("phone", "sip:phone@192.0.2.1", 300)
+    told = both.told("usrloc")
+    orders = [[[*one] for _, said in these for one in contacts_in(said) or ()] for these in told]
+    optional = ("sock", "sockname", "xavps")
+    real, model = ([[name for name in one if name not in optional] for one in these] for these in orders)
+    assert real == model == [["action", *FIELDS]]
 
 
 WRITES: dict[str, tuple[Callable[[Kamailio], object], Callable[[Model], object]]] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dmqcache.bus.node import Node
+from dmqcache.bus.node import Node, Trouble
 from dmqcache.peers.usrloc_peer import UsrlocPeer
 from tests.bus.virtual import kamailio
 from tests.peers.stage import HERE, THERE, Stage
@@ -329,5 +329,58 @@ def test_it_is_asked_again_if_it_says_nothing_but_not_for_ever(cut: Cut) -> None
     cut.contacts.on_node_down(node)
     cut.kamailio.answer = lambda request: None if "usrloc@" in request.uri else answer(request)
     cut.contacts.on_node_up(node)
-    assert asked(cut, 120) == 5
+    assert asked(cut, 70) == 5
     assert not cut.contacts._healing.looks_at(node.uri)
+
+
+def test_what_one_has_that_comes_up_later_all_others_are_told(cut: Cut) -> None:
+    cut.contacts.on_node_left(cut.registrar)
+    cut.other.requests.clear()
+    cut.holds = [contact(cut, "new")]
+    cut.contacts.on_node_up(cut.registrar)
+    cut.heard()
+    cut.say(cut.holds[0])
+    cut.run(10)
+    (told,) = cut.others_heard()
+    assert [one["aor"] for one in told["multi"].values()] == ["new"]
+
+
+def test_what_one_has_removed_unheard_that_was_there_all_the_time_is_followed(cut: Cut) -> None:
+    alice, bob = contact(cut), contact(cut, "bob")
+    for one in (alice, bob):
+        cut.say(one)
+    cut.other.requests.clear()
+    cut.contacts._healing.again(cut.registrar, missed=True)
+    for _ in range(40):
+        cut.run(0.25)
+        for body in cut.heard():
+            if body == {"action": 3}:
+                cut.kamailio.request(HERE, "usrloc", _json(bob))
+    assert [found.aor for found in cut.contacts.contacts()] == ["bob"]
+    (told,) = cut.others_heard()
+    assert (told["action"], told["aor"]) == (2, "alice")
+
+
+def test_a_look_for_what_others_missed_follows_no_removal(cut: Cut) -> None:
+    alice, bob = contact(cut), contact(cut, "bob")
+    for one in (alice, bob):
+        cut.say(one)
+    cut.other.requests.clear()
+    cut.contacts._healing.again(cut.registrar, missed=False)
+    cut.heard()
+    cut.say(bob)
+    cut.run(12)
+    told = [one for body in cut.heard() if "multi" in body for one in body["multi"].values()]
+    assert told == [alice] and cut.others_heard() == []
+
+
+def test_who_leaves_this_node_out_is_told_nothing_until_it_is_asked_once_more(cut: Cut) -> None:
+    """It may know better, and nobody hears of it here; what comes last counts there."""
+    from_other(cut, contact(cut))
+    cut.registrar.left_out_at = cut.contacts.runtime.now() + 1
+    cut.registrar.trouble[Trouble.UNLISTED] = "leaves this node out"
+    assert cut.comes_back() == []
+    del cut.registrar.trouble[Trouble.UNLISTED]
+    cut.run(15)
+    told = [one for body in cut.heard() if "multi" in body for one in body["multi"].values()]
+    assert [one["aor"] for one in told] == ["alice"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dmqcache.bus.node import OWN_TAG
 from dmqcache.peers import records, usrloc_peer
 from dmqcache.peers.contact import Contact
 from dmqcache.peers.mirror import MAX_GIVEN_BYTES
@@ -44,13 +45,17 @@ def contact(stage: Stage, user: str = "alice", seconds: int = 600, **fields: Any
     return said | fields
 
 
-def test_it_asks_once_and_says_nothing_else_for_an_hour(stage: Stage, peer: UsrlocPeer) -> None:
+def test_it_asks_and_once_more_and_tells_only_what_a_registrar_said_for_an_hour(
+    stage: Stage, peer: UsrlocPeer
+) -> None:
     assert stage.heard() == [{"action": 3}]
-    assert stage.say(contact(stage)) == 200
-    stage.say(contact(stage, "bob", 3000))
-    stage.say(contact(stage, "carol", 0, expires=0))
+    said = [contact(stage), contact(stage, "bob", 3000), contact(stage, "carol", 0, expires=0)]
+    assert [stage.say(one) for one in said] == [200] * 3
     stage.run(1200)
     assert [found.aor for found in peer.contacts()] == ["bob", "carol"]
+    # Asked once more, it shows nothing: it was restarted.
+    asked, given = stage.heard()
+    assert (asked, list(given["multi"].values())) == ({"action": 3}, said)
     stage.run(2400)
     assert ([found.aor for found in peer.contacts()], peer.counts.left, stage.heard()) == (["carol"], 2, [])
 
@@ -219,3 +224,48 @@ def test_who_listens_hears_each_change(stage: Stage, peer: UsrlocPeer) -> None:
     stage.say(contact(stage, "bob"))
     assert heard == [("", "alice"), ("alice", "alice"), ("alice", "")]
     forget()
+
+
+def test_a_last_word_whose_time_is_over_ends_the_contact(stage: Stage, peer: UsrlocPeer) -> None:
+    """It was on its way for long: this process stood still."""
+    said = contact(stage, seconds=0, expires=0)
+    stage.say(said)
+    stage.say(said | {"cseq": 2, "expires": stage.wall - 5})
+    assert peer.contacts() == []
+    stage.run(5)
+    assert len(peer.records) == 0
+
+
+def test_a_removal_counts_by_its_arrival_while_its_registrar_is_looked_at_too(
+    stage: Stage, peer: UsrlocPeer
+) -> None:
+    said = contact(stage)
+    peer.hear(json.dumps(said).encode(), stage.wall)
+    assert stage.bus.list_nodes() and peer._healing.looks_at(stage.bus.list_nodes()[-1].uri)
+    stage.say(said | {"action": 2, "last_modified": stage.wall - 10})
+    assert peer.contacts() == []
+    # What others had of it later is not a new registration either.
+    stage.say(said)
+    assert peer.contacts() == []
+
+
+def test_another_node_of_ours_is_told_what_was_removed_and_remembers_it(
+    stage: Stage, peer: UsrlocPeer
+) -> None:
+    kept, gone, nameless = contact(stage), contact(stage, "bob"), contact(stage, "carol", ruid="")
+    for one in (kept, gone, nameless):
+        stage.say(one)
+    for one in (gone, nameless):
+        stage.say(one | {"action": 2})
+    node = next(node for node in stage.bus.list_nodes() if not node.local)
+    assert len(list(peer.bodies(node))) == 1
+    node.supported = frozenset({OWN_TAG})
+    other = UsrlocPeer()
+    for body in peer.bodies(node):
+        other.hear(body, stage.wall)
+    assert [found.aor for found in other.contacts()] == ["alice"]
+    for one in (gone, nameless):
+        other.hear(json.dumps(one).encode(), stage.wall)
+    assert len(other.contacts()) == 1
+    remembered = [(key, identity) for key, identity, _ in other.records.remembered()]
+    assert remembered == [(key, identity) for key, identity, _ in peer.records.remembered()]

@@ -17,24 +17,30 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from tests.simulation.faults import Scenario, draw
+from tests.simulation.faults import draw
 from tests.simulation.minimise import SECONDS, Minimiser
 from tests.simulation.run import Result, Run
 from tests.simulation.runtime import World
+from tests.simulation.scenario import Scenario
 
 #: Lines of one failing seed that are shown in a campaign.
 SHOWN = 8
 
 
 def run_seed(
-    seed: int, size: int | None = None, kamailio: bool | None = None, disks: bool = False, keyed: bool = False
+    seed: int,
+    size: int | None = None,
+    kamailio: bool | None = None,
+    disks: bool = False,
+    keyed: bool = False,
+    usrloc: bool = False,
 ) -> Result:
     """Live through one seed. ``size`` and ``kamailio`` force what it would draw; ``disks``: with disks;
-    ``keyed``: with a key."""
+    ``keyed``: with a key; ``usrloc``: with registrations."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        return Run(draw(seed, size, kamailio, disks, keyed)).live()
+        return Run(draw(seed, size, kamailio, disks, keyed, usrloc)).live()
     finally:
         logging.disable(before)
 
@@ -50,9 +56,11 @@ class _Lines(logging.Handler):
         self._world.note(self._world.current, f"log: {record.getMessage()}")
 
 
-def failing(seeds: Iterable[int], *, disks: bool = False, keyed: bool = False) -> dict[int, list[str]]:
+def failing(
+    seeds: Iterable[int], *, disks: bool = False, keyed: bool = False, usrloc: bool = False
+) -> dict[int, list[str]]:
     """The first problems of each of ``seeds`` that has any."""
-    results = {seed: run_seed(seed, disks=disks, keyed=keyed) for seed in seeds}
+    results = {seed: run_seed(seed, disks=disks, keyed=keyed, usrloc=usrloc) for seed in seeds}
     return {seed: result.problems[:5] for seed, result in results.items() if result.problems}
 
 
@@ -124,9 +132,11 @@ class Summary:
         yield ", ".join(f"{name}: {count}" for name, count in sorted(self.counts.items()))
 
 
-def campaign(seeds: Iterable[int], jobs: int, disks: bool = False, keyed: bool = False) -> Iterator[Result]:
+def campaign(
+    seeds: Iterable[int], jobs: int, disks: bool = False, keyed: bool = False, usrloc: bool = False
+) -> Iterator[Result]:
     """The results of many seeds, in any order."""
-    run = partial(run_seed, disks=disks, keyed=keyed)
+    run = partial(run_seed, disks=disks, keyed=keyed, usrloc=usrloc)
     if jobs <= 1:
         yield from map(run, seeds)
         return
@@ -140,23 +150,25 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--disks", action="store_true", help="nodes keep their tables on disk")
     parser.add_argument("--key", action="store_true", help="the bus has a key")
+    parser.add_argument("--usrloc", action="store_true", help="phones register with Kamailio nodes")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--replay", type=int, metavar="SEED", help="print one run's transcript")
     parser.add_argument("--minimise", type=int, metavar="SEED", help="make a failing run short")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for --minimise: of wall time")
     options = parser.parse_args()
     if options.replay is not None:
-        return _replay(draw(options.replay, disks=options.disks, keyed=options.key))
+        return _replay(_drawn(options, options.replay))
     if options.minimise is not None:
-        return _minimise(draw(options.minimise, disks=options.disks, keyed=options.key), options.seconds)
+        return _minimise(_drawn(options, options.minimise), options.seconds)
     began = time.monotonic()
     summary = Summary()
     seeds = range(options.first, options.first + options.seeds)
-    for result in campaign(seeds, options.jobs, options.disks, options.key):
+    for result in campaign(seeds, options.jobs, options.disks, options.key, options.usrloc):
         summary.take(result)
         if result.problems:
             print(f"seed {result.seed} FAILED; replay: python -m tests.simulation.campaign "
-                  f"--replay {result.seed}{' --disks' * options.disks}{' --key' * options.key}")  # fmt: skip
+                  f"--replay {result.seed}{' --disks' * options.disks}{' --key' * options.key}"
+                  f"{' --usrloc' * options.usrloc}")  # fmt: skip
             for line in result.problems[:SHOWN]:
                 print(f"    {line}")
             sys.stdout.flush()
@@ -164,6 +176,10 @@ def main() -> int:
         print(line)
     print(f"{time.monotonic() - began:.1f} s of wall time")
     return 1 if summary.failed else 0
+
+
+def _drawn(options: argparse.Namespace, seed: int) -> Scenario:
+    return draw(seed, disks=options.disks, keyed=options.key, usrloc=options.usrloc)
 
 
 def _replay(scenario: Scenario) -> int:

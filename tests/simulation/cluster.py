@@ -7,15 +7,18 @@ Owns starting, stopping, crashing and leaving. A machine keeps its address and i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from dmqcache.bus.allow import AllowList, parse_entry
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.bus.trust.guard import KeyPolicy
 from dmqcache.bus.trust.keys import KEY_BYTES, Key, KeyRing
+from dmqcache.peers.contact import key_of
 from dmqcache.store.store import Store, StoreOptions
 from dmqcache.store.table.settings import TableSettings
 from tests.disk.shelf import Shelf
 from tests.simulation.kamailio_model import Kamailio
+from tests.simulation.kamailio_usrloc import Fields
 from tests.simulation.network import Network
 from tests.simulation.process import BusProcess, CacheProcess, KamailioProcess, Names
 from tests.simulation.runtime import EPOCH_MS, VirtualRuntime, World
@@ -123,6 +126,18 @@ class Machine:
         cell = held.cells.get(key)
         return None if cell is None or cell.expires <= held.clock.now() else cell.value
 
+    @property
+    def has_contacts(self) -> bool:
+        """Whether it follows registrations, or takes them."""
+        return self.cluster.usrloc and (self.is_cache or self.is_kamailio)
+
+    def contacts(self) -> dict[str, Fields]:
+        """The contacts that it has now, by their keys."""
+        if isinstance(self.process, KamailioProcess):
+            return self.process.kamailio.usrloc.live()
+        peer = self.cache.usrloc
+        return {} if peer is None else {key_of(one.fields): dict(one.fields) for one in peer.contacts()}
+
     # -- life --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -149,6 +164,7 @@ class Machine:
                 Names(cluster.hosts),
                 cluster.sources,
                 cluster.key,
+                partial(cluster.on_contacts_heard, self) if cluster.usrloc else None,
             )
             cluster.on_start(self)
         elif self.kind in ("bus", "older"):
@@ -163,6 +179,7 @@ class Machine:
                 source=Endpoint(cluster.transport, self.further, PORT) if self.further else None,
                 has_htable=self.is_kamailio,
                 hosts=cluster.hosts,
+                told_contacts=partial(cluster.on_contacts_told, self.host) if self.has_contacts else None,
             )
 
     def crash(self) -> None:
@@ -248,11 +265,14 @@ class Cluster:
         seeds: int = 2,
         transport: str = "udp",
         keyed: bool = False,
+        usrloc: bool = False,
     ) -> None:
         """``kinds``: one for each machine. ``seeds``: how many of the first are notification addresses.
-        ``transport``: ``tcp`` only without Kamailio nodes. ``keyed``: all others hold one key."""
+        ``transport``: ``tcp`` only without Kamailio nodes. ``keyed``: all others hold one key.
+        ``usrloc``: Kamailio nodes take registrations, and dmqcache nodes follow them."""
         self.world = world
         self.transport = transport
+        self.usrloc = usrloc
         self.network = Network(world)
         self.streams = Streams(self.network)
         self.tables = [TableSettings.parse(declared) for declared in tables]
@@ -263,6 +283,10 @@ class Cluster:
         self.network.fragile = {machine.host for machine in self.machines if machine.is_kamailio}
         #: Told of a machine whose process ends, and whether it has left politely.
         self.on_gone: Callable[[Machine, bool], None] = lambda machine, politely: None
+        #: Told what a registrar is told of contacts (and whether by a dmqcache node), and what a dmqcache
+        #: node has heard of them.
+        self.on_contacts_told: Callable[[str, bytes, bool], None] = lambda host, body, by_ours: None
+        self.on_contacts_heard: Callable[[Machine, bytes], None] = lambda machine, body: None
         #: Told of a machine on which a dmqcache node has just started.
         self.on_start: Callable[[Machine], None] = lambda machine: None
 

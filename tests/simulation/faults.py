@@ -6,24 +6,21 @@ Owns the mixture. A scenario is only a list of events, made before anything runs
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from dmqcache.store.store import StoreOptions
+from tests.simulation.draw_beside import draw_disks, draw_kamailios
+from tests.simulation.draw_usrloc import draw_usrloc, usrloc_size
 from tests.simulation.hostile import NAMES
 from tests.simulation.network import Weather
 from tests.simulation.operations import Operations
+from tests.simulation.scenario import START_S, Event, Scenario
 from tests.store_options import store_options
 
 #: Seconds that a node without notification addresses waits for others, as by default.
 JOIN_WAIT_S = 3.0
-#: Seconds at the beginning in which the nodes of the first hour start.
-START_S = 3.0
 #: Seconds for which two nodes are apart while a third one is started anew.
 APART_S = 8.0
-#: Seconds by which a message may be held back before others overtake it, from which on that is much.
-JITTER_S = 0.1
 #: What a node is told just before it is told to leave, and how many seconds before.
 LAST_WORDS = ("k0", "k1", "k2", "k3")
 LAST_WORDS_S = 0.0
@@ -33,146 +30,28 @@ SANE_SKEW_MS = 400
 INSANE_SKEW_MS = 4_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that happens, or that a client does."""
-
-    at: float
-    #: A name of a method of ``run.Run``.
-    what: str
-    args: tuple[Any, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.what}{self.args!r}"
-
-
-@dataclass(slots=True)
-class Scenario:
-    """Everything about one run."""
-
-    seed: int
-    #: One for each machine: ``dmqcache``, ``bus`` (no tables), ``older``, or one of ``cluster.VERSIONS``.
-    kinds: list[str]
-    tables: list[str]
-    options: StoreOptions
-    #: How many of the first machines are notification addresses.
-    seeds: int
-    skews_ms: list[int]
-    #: Seconds after which all is healed and no client writes any more.
-    until: float
-    #: Whether the clocks are kept, so that the newest write is the one with the latest version.
-    sane: bool
-    events: list[Event] = field(default_factory=list)
-    #: Whether Kamailio nodes write too.
-    kamailios_write: bool = True
-    #: ``udp`` or ``tcp``.
-    transport: str = "udp"
-    #: Machines that stay dead.
-    dead: set[int] = field(default_factory=set)
-    #: Machines whose node keeps its tables on disk.
-    disks: set[int] = field(default_factory=set)
-    #: Machines whose Kamailio calls itself by a name; those whose Kamailio sends from another address.
-    named: set[int] = field(default_factory=set)
-    elsewhere: set[int] = field(default_factory=set)
-    #: Whether the bus has a key, of which listed Kamailio nodes know nothing.
-    keyed: bool = False
-
-    @property
-    def pure(self) -> bool:
-        """No Kamailio is there."""
-        return not any(kind.startswith("kamailio") for kind in self.kinds)
-
-    @property
-    def patient(self) -> bool:
-        """Whether only the comparison with Kamailio nodes now and then finds all that is wrong: they wrote
-        while nobody heard them, removed something without a word, or had an old message again that the
-        network had doubled; or whether the one notification address, when it has been away, must wait for
-        their pings."""
-        removed = any(event.what in ("k_flush", "k_reload") for event in self.events)
-        return not self.pure and (self.kamailios_write or self.doubled or removed or self.seeds == 1)
-
-    @property
-    def doubled(self) -> bool:
-        """Whether the network doubles messages."""
-        return any(weather.duplicate for weather in self._weathers())
-
-    @property
-    def jittery(self) -> bool:
-        """Whether messages overtook one another by so much that round trips said little."""
-        return any(weather.reorder and weather.reorder_delay >= JITTER_S for weather in self._weathers())
-
-    def _weathers(self) -> Iterator[Weather]:
-        for event in self.events:
-            yield from (argument for argument in event.args if isinstance(argument, Weather))
-
-
 def draw(
-    seed: int, size: int | None = None, kamailio: bool | None = None, disks: bool = False, keyed: bool = False
+    seed: int,
+    size: int | None = None,
+    kamailio: bool | None = None,
+    disks: bool = False,
+    keyed: bool = False,
+    usrloc: bool = False,
 ) -> Scenario:
     """The scenario of a seed; ``size`` and ``kamailio`` force what is otherwise drawn. ``disks``: some nodes
-    keep their tables on disk, or all, and now and then all are gone at once. ``keyed``: the bus has a key."""
+    keep their tables on disk, or all, and now and then all are gone at once. ``keyed``: the bus has a key.
+    ``usrloc``: there are Kamailio nodes, and phones register with them."""
+    if usrloc:
+        size, kamailio = size or usrloc_size(seed), True
     scenario = _Draw(seed, size, kamailio).scenario
     if not scenario.pure:
-        _draw_kamailios(scenario)
+        draw_kamailios(scenario)
     scenario.keyed = keyed
     if disks:
-        _draw_disks(scenario)
+        draw_disks(scenario)
+    if usrloc:
+        draw_usrloc(scenario)
     return scenario
-
-
-def _draw_kamailios(scenario: Scenario) -> None:
-    """How Kamailio nodes are beside each other: of several versions, without tables, with a name, sending
-    from another address; and what is removed there of which nobody is told. Half of the runs are without."""
-    chance = random.Random(f"dmqcache kamailios {scenario.seed}")
-    if chance.random() < 0.5:
-        return
-    numbers = [number for number, kind in enumerate(scenario.kinds) if kind.startswith("kamailio")]
-    for number in numbers:
-        if chance.random() < 0.3:
-            scenario.kinds[number] = "kamailio61"
-    if len(numbers) > 1 and chance.random() < 0.3:
-        scenario.kinds[chance.choice(numbers)] = "bare"
-    for number in numbers:
-        drawn = chance.random()
-        if drawn < 0.2:
-            scenario.named.add(number)
-        elif drawn < 0.4:
-            scenario.elsewhere.add(number)
-    holders = [number for number in numbers if scenario.kinds[number] != "bare"]
-    # What is removed without a word comes back, so that in the end all hold the same.
-    scenario.tables = [*scenario.tables, "loaded=>removals=refill"]
-    for step in range(chance.choice((0, 4, 8))):
-        at, number = chance.uniform(START_S, scenario.until), chance.choice(holders)
-        rows = {f"l{chance.randrange(6)}": f"row {step} {row}" for row in range(chance.randint(0, 4))}
-        what: list[tuple[str, tuple[Any, ...]]] = [
-            ("k_reload", (number, "loaded", rows)),
-            ("k_flush", (number, "loaded")),
-        ]
-        if scenario.kamailios_write:
-            what.append(("k_set", (number, "loaded", f"l{chance.randrange(6)}", f"set {step}", None)))
-        scenario.events.append(Event(at, *chance.choice(what)))
-    # Of a Kamailio without tables its script has nothing to write.
-    bare = {number for number, kind in enumerate(scenario.kinds) if kind == "bare"}
-    scenario.events = [
-        event for event in scenario.events if not (event.what.startswith("k_") and event.args[0] in bare)
-    ]
-    scenario.events.sort(key=lambda event: event.at)
-
-
-def _draw_disks(scenario: Scenario) -> None:
-    """Beside all else that happens, which is the same as without disks."""
-    chance = random.Random(f"dmqcache disks {scenario.seed}")
-    caches = [number for number, kind in enumerate(scenario.kinds) if kind == "dmqcache"]
-    scenario.disks = set(caches if chance.random() < 0.5 else chance.sample(caches, (len(caches) + 1) // 2))
-    for _ in range(chance.choice((0, 1, 1, 2))):
-        at = chance.uniform(START_S, scenario.until - 1.0)
-        for number in chance.sample(caches, len(caches)):
-            end = chance.choice(("crash", "crash", "leave"))
-            scenario.events.append(Event(at + chance.uniform(0.0, 0.5), end, (number,)))
-            back = at + 2.0 + chance.choice((0.1, 2.0, 10.0)) * chance.random()
-            if back < scenario.until:
-                scenario.events.append(Event(back, "start", (number,)))
-    scenario.events.sort(key=lambda event: event.at)
 
 
 class _Draw:

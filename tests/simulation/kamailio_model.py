@@ -2,11 +2,13 @@
 
 Shares nothing of our bus or store but the form of a node's address: SIP is ``kamailio_sip.py``'s. Owns
 membership (pings, 408 rules, gossip by Max-Forwards, the one initial sync) and the way between the network
-and ``kamailio_htable.py``. tests/interop/test_model.py holds its tables against real nodes.
+and ``kamailio_htable.py`` and ``kamailio_usrloc.py``. tests/interop/test_model.py holds both against real
+nodes.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +26,7 @@ from tests.simulation.kamailio_sip import (
     reply,
     reply_to,
 )
+from tests.simulation.kamailio_usrloc import SYNC_BODY, KamailioUsrloc
 from tests.simulation.runtime import VirtualRuntime
 
 PING_S = 60.0
@@ -34,7 +37,7 @@ LIST_BYTES = 1_024
 #: Longest time for which a message waits for one of several workers: two may change places.
 WORKER_S = 0.002
 
-NOTIFICATION, HTABLE = "notification_peer", "htable"
+NOTIFICATION, HTABLE, USRLOC = "notification_peer", "htable", "usrloc"
 REASONS = {200: "OK", 400: "Bad Request", 500: "Server Internal Error"}
 OLD_WORDS = frozenset({"active", "disabled", "timeout", "pending"})
 NEW_WORDS = frozenset({"active", "not_active", "disabled"})
@@ -64,8 +67,11 @@ class Kamailio:
         *,
         has_htable: bool = True,
         resolve: Callable[[str], str] = lambda host: host,
+        told_contacts: Callable[[bytes, bool], None] | None = None,
     ) -> None:
-        """``has_htable``: whether the htable module is on its bus. ``resolve``: the address of a name."""
+        """``has_htable``: whether the htable module is on its bus. ``resolve``: the address of a name.
+        ``told_contacts``: it is a registrar, and module dmq_usrloc is on its bus; this is shown what it is
+        told, and whether by a dmqcache node."""
         self.version = version
         self.has_htable = has_htable
         self._resolve = resolve
@@ -91,6 +97,10 @@ class Kamailio:
         self.htable = KamailioHtable(
             version, list(tables), runtime.wall_ms, lambda body: self._broadcast(HTABLE, body)
         )
+        self._told_contacts = told_contacts
+        #: Key of a contact -> messages with a word on it that are on their way.
+        self.telling: Counter[str] = Counter()
+        self.usrloc = KamailioUsrloc(version, self._secret, runtime.wall_ms, self._tell_contact)
 
     # -- life --------------------------------------------------------------------------------------------
 
@@ -128,6 +138,7 @@ class Kamailio:
 
     def _sweep(self) -> None:
         self.htable.sweep()
+        self.usrloc.sweep()
         self._runtime.call_later(SWEEP_S, self._sweep)
 
     # -- sending -----------------------------------------------------------------------------------------
@@ -178,6 +189,15 @@ class Kamailio:
         # 404: it has no tables.
         self.undelivered += status not in (200, 404)
 
+    def _tell_contact(self, ruid: str, body: bytes) -> None:
+        def told(status: int, _: bytes) -> None:
+            self.telling[ruid] -= 1
+
+        for known in list(self.nodes.values()):
+            if known.status == "active":
+                self.telling[ruid] += 1
+                self._post(USRLOC, known.uri, body, 1, told)
+
     def _notify(self, known: Known, body: bytes, hops: int) -> None:
         was_disabled = known.status == "disabled"
         self._post(
@@ -211,6 +231,10 @@ class Kamailio:
             self._synced = True
             if self.has_htable:
                 self._broadcast(HTABLE, b'{"action":1}')
+            if self._told_contacts is not None:
+                for known in list(self.nodes.values()):
+                    if known.status == "active":
+                        self._post(USRLOC, known.uri, SYNC_BODY, 1, lambda status, _: None)
 
     # -- receiving ---------------------------------------------------------------------------------------
 
@@ -225,12 +249,20 @@ class Kamailio:
             self._calls.answered(message)
             return
         request = message
-        if request.channel not in ((NOTIFICATION, HTABLE) if self.has_htable else (NOTIFICATION,)):
+        handle = self._handlers().get(request.channel)
+        if handle is None:
             reason = "Not Found Peer ID" if self.version >= (6, 2) else "User Not Found"
             self._reply(request, source, 404, reason)
             return
-        handle = self._on_notification if request.channel == NOTIFICATION else self._on_htable
         self._runtime.call_later(WORKER_S * self._runtime.random(), lambda: handle(request, source))
+
+    def _handlers(self) -> dict[str, Callable[[Request, Endpoint], None]]:
+        handlers: dict[str, Callable[[Request, Endpoint], None]] = {NOTIFICATION: self._on_notification}
+        if self.has_htable:
+            handlers[HTABLE] = self._on_htable
+        if self._told_contacts is not None:
+            handlers[USRLOC] = self._on_usrloc
+        return handlers
 
     def _on_notification(self, request: Request, source: Endpoint) -> None:
         changed = self._read_list(request.body)
@@ -249,6 +281,21 @@ class Kamailio:
         if status == 400 and request.agent.startswith("dmqcache"):
             self.violations.append(f"400 to {sender}: {request.body[:200]!r}")
         self._reply(request, source, status, REASONS[status])
+
+    def _on_usrloc(self, request: Request, source: Endpoint) -> None:
+        assert self._told_contacts is not None
+        sender = NodeURI.parse(f"sip:{request.from_.node}")
+        by_ours = request.agent.startswith("dmqcache")
+        self._told_contacts(request.body, by_ours)
+        status = self.usrloc.read(request.body, lambda: self._give_contacts(sender))
+        if status == 400 and by_ours:
+            self.violations.append(f"400 to {sender}: {request.body[:200]!r}")
+        self._reply(request, source, status, REASONS[status])
+
+    def _give_contacts(self, sender: NodeURI) -> None:
+        """To the asker alone, if it is in the list."""
+        for body in self.usrloc.batches() if sender in self.nodes else ():
+            self._post(USRLOC, sender, body, 1, lambda status, _: None)
 
     def _give(self, sender: NodeURI, only: str | None) -> None:
         """All cells to the asker; to everyone, if the asker is not in the list."""

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tests.simulation.faults import Event, Scenario
 from tests.simulation.network import Weather
 from tests.simulation.run import Run
+from tests.simulation.scenario import Event, Scenario
 from tests.store_options import store_options
 
 #: Seconds of wall time that shrinking may take.

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.simulation.faults import Scenario
+    from tests.simulation.scenario import Scenario
 
 Add = Callable[..., None]
 #: Values that have broken something somewhere before.

@@ -10,6 +10,7 @@ from dmqcache.bus.peer import SILENCE, Message, Peer, Reply
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.bus.trust.guard import KeyPolicy
 from dmqcache.disk.keeper import Keeper
+from dmqcache.peers.usrloc_peer import UsrlocPeer
 from dmqcache.store.kamailio.htable import CHANNEL as HTABLE
 from dmqcache.store.kamailio.htable import Htable
 from dmqcache.store.native.replica import CHANNEL as NATIVE
@@ -91,9 +92,10 @@ class CacheProcess(_OnBus):
         names: Names | None = None,
         sources: tuple[tuple[NodeURI, str], ...] = (),
         key: KeyPolicy | None = None,
+        heard_contacts: Callable[[bytes], None] | None = None,
     ) -> None:
         """``shelf``: the disk of its machine. ``sources``: nodes, and from where else they send. ``key``: the
-        bus's."""
+        bus's. ``heard_contacts``: it follows registrations, and each body that tells of them is shown."""
         settings = BusSettings(uri, seeds, user_agent="dmqcache (simulated)", sources=sources)
         super().__init__(runtime, network, streams, settings, names, key)
         self.store = Store(tables, self.bus, runtime, options)
@@ -101,6 +103,9 @@ class CacheProcess(_OnBus):
         self.repeats: list[str] = []
         for peer in (self.store.htable, self.store.replica):
             self._watch(peer)
+        self.usrloc = _Follower(heard_contacts) if heard_contacts is not None else None
+        if self.usrloc is not None:
+            self.bus.register_peer(self.usrloc)
         self.shelf = shelf
         self.keeper = self._read(shelf) if shelf is not None else None
         self.bus.start()
@@ -151,6 +156,19 @@ class CacheProcess(_OnBus):
             self.keeper.close(then)
         else:
             then()
+
+
+class _Follower(UsrlocPeer):
+    """``--peer usrloc``, and each body that it has taken is shown."""
+
+    def __init__(self, heard: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._heard = heard
+
+    def handle(self, message: Message) -> Reply:
+        reply = super().handle(message)
+        self._heard(message.body)
+        return reply
 
 
 class BusProcess(_OnBus):
@@ -213,8 +231,10 @@ class KamailioProcess:
         source: Endpoint | None = None,
         has_htable: bool = True,
         hosts: Mapping[str, str] | None = None,
+        told_contacts: Callable[[bytes, bool], None] | None = None,
     ) -> None:
-        """``source``: another address from which it sends. ``hosts``: the names that it can resolve."""
+        """``source``: another address from which it sends. ``hosts``: the names that it can resolve.
+        ``told_contacts``: it is a registrar, and what it is told is shown."""
         self.runtime = runtime
         self.socket = Socket(
             endpoint,
@@ -228,6 +248,7 @@ class KamailioProcess:
             *(version, uri, seeds, tables, runtime, network.open(self.socket, source)),
             has_htable=has_htable,
             resolve=lambda host: known.get(host, host),
+            told_contacts=told_contacts,
         )
         self.kamailio.start()
 

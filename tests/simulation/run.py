@@ -13,15 +13,17 @@ from dmqcache.store.outbox.outbox import Outbox
 from tests.disk.shelf import Shelf
 from tests.simulation import checks
 from tests.simulation.cluster import Cluster, Machine
-from tests.simulation.faults import Event, Scenario
+from tests.simulation.contacts import Contacts
 from tests.simulation.network import SOCKET_BYTES, Weather
 from tests.simulation.oracle import Oracle, Rules
 from tests.simulation.perform_clients import Clients
 from tests.simulation.perform_faults import Faults
 from tests.simulation.perform_lies import Lies
+from tests.simulation.perform_phones import Phones
 from tests.simulation.perform_scripts import Scripts
 from tests.simulation.process import KamailioProcess
 from tests.simulation.runtime import World
+from tests.simulation.scenario import Event, Scenario
 from tests.simulation.watch import Watch
 
 #: Seconds after the healing within which all dmqcache nodes must agree, and all nodes if a Kamailio is there.
@@ -79,6 +81,7 @@ class Run:
             scenario.seeds,
             scenario.transport,
             scenario.keyed,
+            scenario.usrloc,
         )
         for number in scenario.named:
             self.cluster.call_by_name(number)
@@ -108,11 +111,15 @@ class Run:
         self.cluster.on_start = self.watch.began
         self.scripts = Scripts(self.cluster, self.oracle)
         self.lies = Lies(self.cluster, self.counts)
+        self.contacts = Contacts(self.cluster)
+        self.cluster.on_contacts_told = self.contacts.told
+        self.cluster.on_contacts_heard = self.contacts.heard
         self._performers = (
             Faults(self.cluster),
             self.lies,
             Clients(self.cluster, self.oracle, self.watch, self.counts),
             self.scripts,
+            Phones(self.cluster, self.contacts, self.counts),
         )
 
     def live(self) -> Result:
@@ -123,6 +130,7 @@ class Run:
             for event in self.scenario.events:
                 world.call_at(event.at, lambda event=event: self._do(event))  # type: ignore[misc]
             world.run_until(self.scenario.until)
+            self.contacts.heals()
             self._heal()
             result.converged = self._converge(result.problems)
             if self.scenario.pure and not self._stops and len(self.cluster.caches()) < 10:
@@ -139,7 +147,8 @@ class Run:
             logging.getLogger(__name__).exception("seed %d", self.scenario.seed)
             result.problems.append(f"{type(error).__name__}: {error}")
         # What was seen on the way explains what is wrong in the end.
-        result.problems[:0] = [line for line in self.oracle.problems if line not in result.problems]
+        noticed = self.oracle.problems + self.contacts.problems
+        result.problems[:0] = [line for line in noticed if line not in result.problems]
         result.seconds = world.now
         result.events = world.events
         result.fingerprint = world.fingerprint
@@ -209,6 +218,7 @@ class Run:
         wrong = checks.membership(self.cluster)
         if self.cluster.caches():
             wrong += checks.disagreement(self.cluster, self._forgotten or self._unheard, self._slack)
+        wrong += self.contacts.disagreement()
         return wrong
 
     def _final(self) -> list[str]:

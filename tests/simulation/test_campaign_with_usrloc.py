@@ -1,0 +1,30 @@
+"""Runs of the campaign in which phones register with Kamailio nodes and dmqcache nodes follow that."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.campaign import failing, run_seed
+from tests.simulation.faults import draw
+
+#: Seeds of one test.
+CHUNK = 6
+
+
+@pytest.mark.parametrize("first", (0, CHUNK))
+def test_all_hold_the_same_contacts_whatever_happens(first: int) -> None:
+    failed = failing(range(first, first + CHUNK), usrloc=True)
+    if failed:
+        pytest.fail(f"{failed}", pytrace=False)
+
+
+def test_registrations_change_no_other_run() -> None:
+    plain, drawn = draw(3, 3, True), draw(3, 3, True, usrloc=True)
+    assert not plain.usrloc and not any("phone" in event.what for event in plain.events)
+    assert drawn.usrloc and any(event.what == "phone_registers" for event in drawn.events)
+    assert (plain.kinds, plain.options, plain.skews_ms) == (drawn.kinds, drawn.options, drawn.skews_ms)
+
+
+def test_a_seed_gives_the_same_registrations_each_time() -> None:
+    one, two = (run_seed(6, usrloc=True) for _ in range(2))
+    assert one.fingerprint == two.fingerprint and one.counts["registrations"] > 0
