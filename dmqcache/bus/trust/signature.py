@@ -12,10 +12,9 @@ a MAC by itself (RFC 7693 2.9): one pass instead of HMAC's two, and it is in eve
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import re
+from binascii import b2a_base64
 from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
@@ -27,11 +26,13 @@ from dmqcache.bus.trust.window import Window
 #: The header's name, and the key under which a parsed message has it.
 HEADER: Final = "DMQ-Signature"
 HEADER_KEY: Final = HEADER.lower()
-DIGEST_BYTES: Final = 24
 #: Sender instances remembered; each was signed with the key, so strangers fill none of it.
 MAX_SENDERS: Final = 4096
 #: Characters of an instance or a token at most.
 MAX_WORD: Final = 32
+
+#: Base64's letters to those of its form for URLs (RFC 4648 5).
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 _KEY = r"v=1;key=([0-9a-f]{8})"
 _FORM: Final = re.compile(
@@ -180,8 +181,8 @@ def _digest(key: Key, kind: str, instance: str, token: str, what: Signed) -> str
     """No two messages have the same text to be signed: no line holds a line end, each kind has a number of
     lines of its own, and the length of all lines stands before them."""
     text = "\n".join((kind, instance, token, *what.lines)).encode("utf-8", "surrogateescape")
-    mac = hashlib.blake2b(
-        len(text).to_bytes(4, "big") + text, key=key.secret, digest_size=DIGEST_BYTES, person=b"dmqcache-1"
-    )
-    mac.update(what.body)
-    return base64.b64encode(mac.digest(), b"-_").decode("ascii")
+    mac = key.mac.copy()
+    mac.update(len(text).to_bytes(4, "big") + text)
+    if what.body:
+        mac.update(what.body)
+    return b2a_base64(mac.digest(), newline=False).translate(_URL_SAFE).decode("ascii")

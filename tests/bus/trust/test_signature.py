@@ -46,6 +46,17 @@ def changed(number: int) -> Signed:
     return Signed(tuple(lines), REQUEST.body + b"x" * (number == len(lines)))
 
 
+def test_a_signature_is_the_same_in_every_release() -> None:
+    """What nodes of the first one wrote: they run beside later ones while a cluster is upgraded."""
+    a = signer("0123456789abcdef", Key(bytes(range(KEY_BYTES))))
+    lines = ("KDMQ sip:dmqcache@127.0.0.2:5060", "<sip:dmqcache@127.0.0.1:5060>;tag=1", "c\udcff", "7 KDMQ")
+    begun = "v=1;key=00a610f2;from=0123456789abcdef;"
+    what = Signed((*lines, "z9hG4bK1", "1", "application/json", "dmqcache-2"), b'{"rows":{}}')
+    for _ in range(2):
+        assert str(a.sign(what, "token")) == f"{begun}to=token;mac=TRdEqIWZQCwaT-0LSqa6zyGRYSV248Oh"
+        assert str(a.sign(Signed(("",), b""))) == f"{begun}to=;mac=Mhrz5kR4IPAeBD17S-HVczpCexe_szil"
+
+
 def test_a_signed_request_counts_once_the_token_is_known() -> None:
     a, b = signer("a"), signer("b")
     token = introduced(a, b)
