@@ -19,7 +19,10 @@ NPM_OPTIONS = (
     *("--omit=dev", "--omit=optional", "--omit=peer", "--ignore-scripts", "--no-package-lock"),
     *("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"),
     *("--fetch-retries=2", "--fetch-retry-mintimeout=500", "--fetch-retry-maxtimeout=2000"),
+    "--fetch-timeout=20000",
 )
+#: Seconds for one download: a registry that nobody reaches must not hold up what does not need it.
+PATIENCE_S = 240.0
 
 
 class CannotInstall(Exception):
@@ -58,7 +61,17 @@ def install_libraries() -> None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CannotInstall(f"{command[0]} was not done after {PATIENCE_S:.0f} s") from error
     if done.returncode != 0:
         lines = [line for line in done.stdout.splitlines() if "error" in line.lower()] or [
             f"status {done.returncode}"
