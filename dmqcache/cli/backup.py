@@ -82,6 +82,11 @@ def _whole_lines(part: Path) -> tuple[int, tuple[str, str] | None]:
     return count, (row["table"], row["key"])
 
 
+def _before(number: int) -> str:
+    """What a file that breaks off in its midst still gave."""
+    return f"; the {number - 2} cells before it were read" if number > 2 else ""
+
+
 def _read(file: Path, number: int, line: bytes) -> dict[str, Any]:
     """A line. CommandFailed, with its number, if it is none of a backup."""
     try:
@@ -98,7 +103,8 @@ def _read(file: Path, number: int, line: bytes) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         good = False
     if not good or number == 1:
-        raise CommandFailed(f"{file}, line {number}: this is no backup of 'dmqcache dump --output'")
+        words = f"this is no backup of 'dmqcache dump --output'{_before(number)}"
+        raise CommandFailed(f"{file}, line {number}: {words}")
     return row  # type: ignore[no-any-return]
 
 

@@ -28,7 +28,7 @@ TABLE = "users"
 #: Of the table, here and on a Kamailio that joins: without one, Kamailio takes no time to live.
 AUTOEXPIRE = 3600
 #: Seconds until three nodes on one machine know each other; they need about one.
-START_S = 20.0
+START_S = 60.0
 #: Seconds between two looks.
 POLL_S = 0.05
 #: The addresses and first ports that are tried in turn: each node its own address with the default ports;
@@ -158,7 +158,10 @@ def _wait_for_nodes(place: Place, count: int, nodes: Sequence[subprocess.Popen[b
             if sum(row["status"] == "active" for row in rows) >= count:
                 return
         time.sleep(POLL_S)
-    raise DemoFailed(f"the node at {place.address} does not see the others after {START_S:g} s")
+    raise DemoFailed(
+        f"the node at {place.address} does not see the others after {START_S:g} s; this machine may "
+        "be too busy, or keep them apart: what the nodes said stands above"
+    )
 
 
 def _next_lines(places: Sequence[Place], nodes: Sequence[subprocess.Popen[bytes]]) -> str:

@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +243,7 @@ def _check_together(config: Config) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"table {name!r} is declared {names.count(name)} times")
-    if config.server_address.host in ("0.0.0.0", "::"):
+    if not _is_of_one_node(config.server_address.host):
         raise ConfigError(
             f"server_address {config.server_address} is no address that another node can reach; "
             "use listen_address for it and give the real one here"
@@ -253,6 +254,15 @@ def _check_together(config: Config) -> None:
     _check_allowed(config)
     _check_servers(config)
     _check_database(config)
+
+
+def _is_of_one_node(host: str) -> bool:
+    """Whether others can reach this node alone there: a name, or an address of one."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return True
+    return not (address.is_unspecified or address.is_multicast or host == "255.255.255.255")
 
 
 def _check_database(config: Config) -> None:

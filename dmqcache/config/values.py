@@ -172,9 +172,9 @@ def _node_source(option: Option, value: Any) -> tuple[NodeURI, str]:
 def _check_range(option: Option, number: float) -> None:
     unit = f" {option.unit}" if option.unit else ""
     if option.minimum is not None and number < option.minimum:
-        raise ValueError(f"is less than the least, {option.minimum:g}{unit}")
+        raise ValueError(f"is less than the least, {option.minimum:.12g}{unit}")
     if option.maximum is not None and number > option.maximum:
-        raise ValueError(f"is more than the most, {option.maximum:g}{unit}")
+        raise ValueError(f"is more than the most, {option.maximum:.12g}{unit}")
 
 
 def _text(value: Any) -> str:

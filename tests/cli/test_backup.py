@@ -198,6 +198,10 @@ def test_cells_that_a_node_refuses_are_named_and_the_others_loaded(
         ("hello\n", "line 1: this is no backup"),
         ('{"dmqcache": "backup", "form": 9}\n', "is of form 9"),
         ('{"dmqcache": "backup", "form": 1}\n{"table": "cache"}\n', "line 2: this is no backup"),
+        (
+            '{"dmqcache": "backup", "form": 1}\n{"table": "cache", "key": "a", "value": 1}\n{"tab',
+            "line 3: this is no backup of 'dmqcache dump --output'; the 1 cells before it were read",
+        ),
         ('{"dmqcache": "backup", "form": 1}\n{"table": "nope", "key": "a", "value": 1}\n', "no table 'nope'"),
     ],
 )

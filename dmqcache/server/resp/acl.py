@@ -314,7 +314,8 @@ class Users:
 
 
 def read_users(text: str, known: Container[str]) -> Users:
-    """Users as Redis' ACL files have them: ``user NAME RULE ...``, one a line. AclError with the line."""
+    """Users as Redis' ACL files have them: ``user NAME RULE ...``, one a line. AclError with the line, and
+    where there is none at all: a file that is being written anew must not open the node to everybody."""
     users: dict[str, User] = {}
     for number, raw in enumerate(text.splitlines(), 1):
         words = raw.split()
@@ -329,4 +330,6 @@ def read_users(text: str, known: Container[str]) -> Users:
             users[name] = with_rules(User(name), words[2:], known)
         except AclError as error:
             raise AclError(f"line {number}: {error}") from None
+    if not users:
+        raise AclError("no user stands in it: begin a line with 'user NAME'")
     return Users(users.values())

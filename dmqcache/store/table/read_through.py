@@ -37,8 +37,13 @@ class Kept(Protocol):
 
 
 def in_seconds(time: Seconds) -> float:
-    """The same as a number."""
-    return time if isinstance(time, int | float) else time.total_seconds()
+    """The same as a number. TypeError."""
+    if isinstance(time, int | float):
+        return time
+    try:
+        return time.total_seconds()
+    except AttributeError:
+        raise TypeError(f"a time is a number of seconds or a timedelta, not {time!r}") from None
 
 
 def read_through(

@@ -188,6 +188,8 @@ def test_a_file_of_users_is_read_as_redis_reads_it() -> None:
         ("user a on\nuser a on", "line 2: the user stands twice"),
         ("\nuser a +nonsense", "line 2: unknown command"),
         (f"user {'x' * 200}", "line 1: a long name"),
+        ("", "no user stands in it"),
+        ("# user a on\n\n", "no user stands in it"),
     ],
 )
 def test_what_is_wrong_in_a_file_of_users_is_said_with_its_line(text: str, says: str) -> None:

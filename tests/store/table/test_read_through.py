@@ -73,6 +73,8 @@ def test_times_are_numbers_or_timedeltas() -> None:
     assert table.ttl("a") is None
     with pytest.raises(ValueError, match="a positive number of seconds"):
         table.set("a", "x", ttl=timedelta(seconds=-1))
+    with pytest.raises(TypeError, match="a number of seconds or a timedelta, not 'x'"):
+        table.set("a", "x", ttl="x")  # type: ignore[arg-type]
 
 
 def test_cachetools_decorators_take_a_table_as_their_cache() -> None:
