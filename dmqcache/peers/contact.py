@@ -93,12 +93,14 @@ def told(
     """What an UPDATE makes of a contact (None: it is not known). The very same: the word is late, or says
     what is so. ``dated``: no earlier ``last_modified`` is taken back, and of the same second the last; as
     6.2 has it. Else what comes last counts, as for the releases before: their clocks may differ.
-    ``knows_xavps``: else the teller has not removed them by leaving them out."""
+    ``knows_xavps``: else the teller has not removed them by leaving them out. Nor has one that tells the same
+    refresh with none: it has the contact from such a teller, as after a restart."""
     if before is None:
         return Contact(word.fields, node)
     if dated and integer_in(word.fields, "last_modified") < before.last_modified:
         return before
     fields = dict(word.fields)
-    if (word.batched or not knows_xavps) and "xavps" in before.fields:
-        fields.setdefault("xavps", before.fields["xavps"])
+    same = integer_in(word.fields, "last_modified") == before.last_modified
+    if (word.batched or same or not knows_xavps) and before.fields.get("xavps") and not fields.get("xavps"):
+        fields["xavps"] = before.fields["xavps"]
     return before if fields == dict(before.fields) else Contact(fields, node)

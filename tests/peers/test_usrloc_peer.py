@@ -178,17 +178,22 @@ def test_xavps_go_to_who_knows_them(stage: Stage, peer: UsrlocPeer, agent: str, 
     assert ("xavps" in json.dumps(found)) == told
 
 
-@pytest.mark.parametrize(("agent", "kept"), [("5.6.3", True), ("6.1.5", False)])
-def test_who_cannot_say_xavps_has_not_removed_them(
-    stage: Stage, peer: UsrlocPeer, agent: str, kept: bool
+@pytest.mark.parametrize(
+    ("agent", "later", "kept"),
+    [("5.6.3", 0, True), ("5.6.3", 9, True), ("6.1.5", 0, True), ("6.1.5", 9, False)],
+)
+@pytest.mark.parametrize("none", [{}, {"xavps": {}}])
+def test_who_cannot_say_xavps_has_not_removed_them_nor_who_has_the_contact_from_him(
+    stage: Stage, peer: UsrlocPeer, agent: str, later: int, kept: bool, none: dict[str, Any]
 ) -> None:
     said = contact(stage)
     peer.hear(json.dumps(said | {"xavps": {"ulattrs": {"limit": 5}}}).encode(), stage.wall)
     node = next(node for node in stage.bus.list_nodes() if not node.local)
     node.user_agent = f"kamailio ({agent} (x86_64/linux))"
     peer._sender = node
-    peer.hear(json.dumps(said).encode(), stage.wall)
-    assert ("xavps" in peer.contacts()[0].fields) == kept
+    again = said | {"last_modified": said["last_modified"] + later} | none
+    peer.hear(json.dumps(again).encode(), stage.wall)
+    assert bool(peer.contacts()[0].fields.get("xavps")) == kept
 
 
 def test_a_stranger_and_nonsense_are_refused_and_counted(
