@@ -28,7 +28,7 @@ from dmqcache.store.table.patterns import MatchKind, PatternError, compile_patte
 #: The table of contacts: module dmq_usrloc shares this one.
 DOMAIN: Final = "location"
 #: Records after which others get their turn: some milliseconds.
-STEP: Final = 200
+STEP: Final = 40
 #: Kamailio's flag of a call that is told on the bus (``iflags``).
 SHARED: Final = 64
 _NOT_SET: Final = "[not set]"
