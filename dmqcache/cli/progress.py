@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from typing import Final, TextIO
 
-#: Characters of the bar, and seconds between two drawings.
+#: Characters of the bar where there is room, fewer than which there is none, and seconds between drawings.
 WIDTH: Final = 30
+NARROW: Final = 5
 DRAW_S: Final = 0.2
 
 
@@ -22,8 +24,10 @@ class Progress:
         done: int = 0,
         stream: TextIO | None = None,
         now: Callable[[], float] = time.monotonic,
+        columns: int | None = None,
     ) -> None:
-        """``what``: is counted; ``total`` of it, of which ``done`` were done before (0: nobody knows)."""
+        """``what``: is counted; ``total`` of it, of which ``done`` were done before (0: nobody knows).
+        ``columns``: of the terminal; None: as many as it says, or 80."""
         self._what = what
         self._total = total
         self._before = done
@@ -32,6 +36,8 @@ class Progress:
         self._now = now
         self._began = self._drawn = now()
         self._width = 0
+        #: One less: a full line may wrap, and would be drawn below itself.
+        self._room = (columns or shutil.get_terminal_size().columns) - 1
 
     def __enter__(self) -> Progress:
         return self
@@ -56,8 +62,11 @@ class Progress:
             return f"{done:,} {self._what}, {rate:,.0f}/s"
         share = min(1.0, done / self._total)
         left = f", {(self._total - done) / rate:,.0f} s left" if rate > 0 and done < self._total else ""
-        bar = ("#" * round(share * WIDTH)).ljust(WIDTH)
-        return f"[{bar}] {share:4.0%}, {done:,} of {self._total:,} {self._what}, {rate:,.0f}/s{left}"
+        text = f"{share:4.0%}, {done:,} of {self._total:,} {self._what}, {rate:,.0f}/s{left}"
+        width = min(WIDTH, self._room - len(text) - len("[] "))
+        if width < NARROW:
+            return text.strip()[: self._room]
+        return f"[{('#' * round(share * width)).ljust(width)}] {text}"
 
     def _write(self, line: str) -> None:
         self._stream.write(f"\r{line.ljust(self._width)}")

@@ -116,6 +116,7 @@ def _persistence(shared: Shared) -> Section:
             "aof_last_write_status": "err" if disk.fault else "ok",
             "aof_current_size": disk.bytes,
             "disk_flushed_at": int(disk.flushed_at),
+            "disk_behind_seconds": f"{disk.behind():.3f}",
             "disk_errors": disk.errors,
             "disk_fault": " ".join(disk.fault.split()),
         }

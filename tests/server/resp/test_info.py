@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from dmqcache.disk.keeper import DiskStatus
 from dmqcache.server.resp.info import human, sections
 from dmqcache.store.table.evicting import Policy
 from tests.server.fakes import FakeNode, make_session
@@ -23,6 +24,15 @@ def test_sections_and_the_names_that_clients_look_for() -> None:
     assert str(say(session, "INFO", "cluster")) == "# Cluster\r\ncluster_enabled:0\r\n"
     both = str(say(session, "INFO", "cluster", "keyspace"))
     assert both == "# Cluster\r\ncluster_enabled:0\r\n\r\n# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n"
+
+
+def test_of_a_disk_it_says_how_far_it_is_behind() -> None:
+    session = make_session()
+    assert "disk_behind_seconds" not in str(say(session, "INFO", "persistence"))
+    session.shared.node.disk = DiskStatus("/data", 1.0, lambda: 0.25, bytes=7)  # type: ignore[misc]
+    info = str(say(session, "INFO", "persistence"))
+    for line in ("disk_behind_seconds:0.250", "aof_enabled:1", "aof_current_size:7"):
+        assert f"{line}\r\n" in info, line
 
 
 def test_the_keyspace_has_what_exporters_read_and_nothing_else() -> None:
