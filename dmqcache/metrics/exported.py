@@ -251,7 +251,7 @@ EXPORTS: Final[tuple[Export, ...]] = (
     Export(
         "dmqcache_memory_cells_bytes",
         "gauge",
-        "What the cells of all tables take: the figure that is held against the limit.",
+        "What the live cells of all tables take: the figure that is held against the limit.",
         (),
         lambda r: [((), r.node.memory.used)],
     ),
@@ -286,7 +286,7 @@ EXPORTS: Final[tuple[Export, ...]] = (
     Export(
         "dmqcache_table_tombstones",
         "gauge",
-        "Deletes and expiries that are remembered.",
+        "Deletes and expiries that are remembered, 420 bytes each; no bound on memory counts them.",
         _TABLE,
         lambda r: r.each_table(lambda table: len(table.tombstones)),
     ),

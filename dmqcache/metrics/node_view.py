@@ -88,7 +88,11 @@ class MemoryView(Protocol):
 
     @property
     def used(self) -> int:
-        """Bytes that all cells take."""
+        """Bytes that all live cells take."""
+
+    @property
+    def remembered(self) -> int:
+        """Bytes that remembered deletes take, which no bound counts."""
 
     @property
     def words(self) -> str:

@@ -139,6 +139,7 @@ class FakeMemory:
     policy: Policy = Policy.NOEVICTION
     full: bool = False
     used: int = 1234
+    remembered: int = 0
     words: str = ""
     told: list[Callable[[], None]] = field(default_factory=list)
 

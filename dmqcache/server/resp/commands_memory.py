@@ -11,8 +11,7 @@ from dmqcache.store.table.use import peek
 
 
 def _usage(session: Session, args: list[str]) -> bytes:
-    """What a cell is counted with against a bound: all of them together are ``used_memory_cells``, as long as
-    no delete is remembered."""
+    """What a cell is counted with against a bound: all of them together are ``used_memory_cells``."""
     for word in (options := Options(args, 3)):
         if word != "SAMPLES" or not options.has_more() or options.integer() < 0:
             raise syntax_error()
@@ -36,6 +35,8 @@ def _doctor(session: Session, args: list[str]) -> bytes:
     if not said:
         bound = f"may take {node.memory.limit}" if node.memory.limit else "have no bound (max_memory)"
         said = [f"nothing is wrong: cells take {node.memory.used} bytes and {bound}"]
+    if node.memory.remembered:
+        said.append(f"remembered deletes take {node.memory.remembered} bytes, which do not count")
     return verbatim("; ".join(said) + ".\n", session.resp3)
 
 

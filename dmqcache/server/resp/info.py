@@ -82,6 +82,7 @@ def _memory(shared: Shared) -> Section:
         "used_memory_scripts": found.scripts,
         "number_of_cached_scripts": found.script_count,
         "used_memory_cells": bound.used,
+        "used_memory_tombstones": bound.remembered,
         "maxmemory": bound.limit,
         "maxmemory_human": human(bound.limit),
         "maxmemory_policy": str(bound.policy),

@@ -12,7 +12,7 @@ from typing import Final
 
 from dmqcache.metrics.memory import resident_bytes
 from dmqcache.server.resp.session import Shared
-from dmqcache.store.table.evicting import used_by
+from dmqcache.store.table.evicting import remembered_by, used_by
 
 #: What Redis tells of things that are not here, in the place where it tells it.
 _NO_REPLICAS: Final = {"replication.backlog": 0, "clients.slaves": 0}
@@ -100,4 +100,7 @@ def memory_stats(shared: Shared) -> dict[str, object]:
     stats |= dict.fromkeys(_ALLOCATOR, found.total)
     for name in _RATIOS:
         stats |= {f"{name}.ratio": 1.0, f"{name}.bytes": 0}
-    return stats | {"fragmentation": 1.0, "fragmentation.bytes": 0}
+    stats |= {"fragmentation": 1.0, "fragmentation.bytes": 0}
+    # Not Redis': only where there are any.
+    remembered = sum(map(remembered_by, shared.node.tables.values()))
+    return stats | {"tombstones.bytes": remembered} if remembered else stats

@@ -1,4 +1,4 @@
-"""A bound on what all cells of a node take together, held by evicting or by refusing clients' writes.
+"""A bound on what all live cells of a node take together, held by evicting or by refusing clients' writes.
 
 Owns when it is looked (ten times a second, in steps of two milliseconds), which cells must stay, saying
 that the node is full, and the tick by which tables say when a cell was used. Which cells go first is
@@ -14,7 +14,7 @@ from typing import Final
 from dmqcache.bus.runtime import Timer
 from dmqcache.store.ground import Ground
 from dmqcache.store.outbox.outboxes import Outboxes
-from dmqcache.store.table.evicting import TAKEN, Policy, candidates, evict, may_evict, used_by
+from dmqcache.store.table.evicting import TAKEN, Policy, candidates, evict, may_evict, remembered_by, used_by
 from dmqcache.store.table.table import Table
 from dmqcache.store.table.use import TICKS_S
 
@@ -49,8 +49,13 @@ class Memory:
 
     @property
     def used(self) -> int:
-        """Bytes that all cells and tombstones take."""
+        """Bytes that all live cells take: what is held against the limit."""
         return sum(map(used_by, self._ground.tables.values()))
+
+    @property
+    def remembered(self) -> int:
+        """Bytes that the deletes and expiries take that are remembered; they do not count."""
+        return sum(map(remembered_by, self._ground.tables.values()))
 
     @property
     def words(self) -> str:
@@ -59,7 +64,7 @@ class Memory:
             return ""
         return (
             f"memory is full: cells take {self.used} of {self.limit} bytes, by {self.policy} none may go; "
-            "clients' writes are refused"
+            f"clients' writes are refused (remembered deletes, {self.remembered} bytes, do not count)"
         )
 
     def listen(self, told: Callable[[], None]) -> None:

@@ -61,8 +61,15 @@ def parse_size(text: str) -> int:
 
 
 def used_by(table: Cells) -> int:
-    """Bytes that a table's cells and tombstones take."""
-    return table.characters + CELL_BYTES * len(table.cells)
+    """Bytes that a table's live cells take. Tombstones are not held against a bound: nobody can make them
+    fewer, neither by evicting nor by deleting, so they must refuse nobody's writes. They have limits of their
+    own (``TableLimits``)."""
+    return table.characters + CELL_BYTES * table.live
+
+
+def remembered_by(table: Cells) -> int:
+    """Bytes that a table's tombstones take, without their keys' characters."""
+    return CELL_BYTES * len(table.tombstones)
 
 
 def taken_by(cell: Cell) -> int:

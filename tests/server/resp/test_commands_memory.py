@@ -14,8 +14,8 @@ def test_all_keys_together_take_what_is_held_against_the_bound() -> None:
         say(session, *words.split(" "))
     usage = [say(session, "MEMORY", "USAGE", key) for key in session.table]
     assert usage[0] == CELL_BYTES + len("a") + len("1")
-    # ``d`` is remembered as deleted.
-    assert sum(usage) + CELL_BYTES == used_by(session.table)
+    # ``d`` is remembered as deleted, and does not count.
+    assert sum(usage) == used_by(session.table)
     assert say(session, "MEMORY", "USAGE", "none") is None
 
 
@@ -27,6 +27,11 @@ def test_the_doctor_has_the_words_of_the_status_page() -> None:
     )
     node.memory.limit = 5000
     assert "and may take 5000." in str(say(session, "MEMORY", "DOCTOR"))
+    node.memory.remembered = 840
+    assert str(say(session, "MEMORY", "DOCTOR")).endswith(
+        "may take 5000; remembered deletes take 840 bytes, which do not count.\n"
+    )
+    node.memory.remembered = 0
     node.memory.words = "memory is full"
     say(session, "SET", "a", "1")
     evict(session.table, session.table.cells["a"])

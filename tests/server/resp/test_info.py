@@ -59,6 +59,7 @@ def test_memory_is_the_process() -> None:
     memory = sections(session.shared)["Memory"]
     assert (memory["maxmemory"], memory["maxmemory_human"]) == (100 << 20, "100.00M")
     assert (memory["maxmemory_policy"], memory["used_memory_cells"]) == ("volatile-ttl", 1234)
+    assert memory["used_memory_tombstones"] == 0
     session.shared.node.tables["cache"].counters.evictions += 3
     assert sections(session.shared)["Stats"]["evicted_keys"] == 3
     assert sections(make_session().shared)["Server"]["process_id"] == os.getpid()

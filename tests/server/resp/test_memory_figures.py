@@ -27,6 +27,10 @@ def test_the_parts_agree() -> None:
         "overhead.hashtable.slot-to-keys": 0,
     }
     assert "db.1" not in stats
+    assert "tombstones.bytes" not in stats
+    say(session, "DEL", "d")
+    stats = memory_stats(shared)
+    assert (stats["tombstones.bytes"], stats["dataset.bytes"]) == (CELL_BYTES, 3 + 5)
     assert 0 < float(str(stats["dataset.percentage"])) < 100 >= float(str(stats["peak.percentage"])) > 0
 
 

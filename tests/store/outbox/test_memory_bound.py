@@ -117,11 +117,32 @@ def test_a_node_that_may_evict_nothing_says_that_it_is_full(caplog: pytest.LogCa
     assert memory.words.startswith(
         f"memory is full: cells take {memory.used} of {LIMIT} bytes, by noeviction"
     )
-    for number in range(90):
-        side.table.delete(f"k{number:03}")
-    side.table.collect(1000, False)
     memory.bound(0, Policy.NOEVICTION)
     assert told == [True, False] and memory.limit == 0 and memory.words == ""
+
+
+@pytest.mark.parametrize("policy", [Policy.NOEVICTION, Policy.ALLKEYS_LRU])
+def test_deletes_and_expiries_that_are_remembered_refuse_no_writes(policy: Policy) -> None:
+    world = World()
+    side, _ = filled(world, "127.0.0.11", "127.0.0.12")
+    memory = side.store.memory
+    memory.bound(LIMIT, policy)
+    world.run(2 * LOOK_S)
+    assert memory.full == (policy is Policy.NOEVICTION)
+    # A client that deletes has room again, at once.
+    for key in list(side.table):
+        side.table.delete(key)
+    world.run(2 * LOOK_S)
+    assert not memory.full
+    # What lives for half a second may come and go as long as one likes: nothing was evicted for it.
+    evicted = side.table.counters.evictions
+    for turn in range(5):
+        for number in range(30):
+            side.table.set(f"short{turn}.{number}", "v", ttl=0.5)
+        world.run(1.5)
+        assert not memory.full
+    assert (len(side.table), memory.used) == (0, 0)
+    assert memory.remembered > LIMIT and side.table.counters.evictions == evicted
 
 
 def test_without_a_bound_it_is_told_all_the_same_when_a_cell_was_used() -> None:
