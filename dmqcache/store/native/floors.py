@@ -37,7 +37,7 @@ class Floors:
         """A dmqcache node knows of a flush. False: it lies too far ahead and is not believed."""
         if not self._ground.is_replicated(name):
             return True
-        if floor > self._ground.clock.limit():
+        if self._ground.tables[name].floor < floor > self._ground.clock.limit():
             self._ground.counters.refused[name, "future"] += 1
             self._ground.counters.clamped[name] += 1
             return False

@@ -7,11 +7,15 @@ times a millisecond and its version is still never ahead of the clock of the nod
 A node whose wall clock is far from the others' would win or lose every conflict. dmqcache nodes tell each
 other their wall time when they compare tables; where a node's own is further than the tolerance from the
 median, its versions follow the median until the clock is mended. Expiry never looks at the wall clock.
+
+A clock that was ahead and is set back leaves versions of times that are still to come. By how much it was set
+back is known here until it shows again what it showed before: nothing from then lies ahead any more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil
 from statistics import median
 from typing import Final
 
@@ -32,6 +36,9 @@ MAX_ROUND_TRIP_S: Final = 0.5
 #: by 2 s, by half a second more as their medians are not exact; the rest is room for medians of a moment in
 #: which one of them knows fewer nodes.
 MAX_AHEAD_MS: Final = 10_000
+#: Milliseconds above a whole second that are not counted in how far a clock was set back: two nodes do not
+#: measure it alike to the millisecond.
+ROUNDED_OFF_MS: Final = 250
 
 
 def version_at(ms: int) -> int:
@@ -42,6 +49,25 @@ def version_at(ms: int) -> int:
 def ms_of(version: int) -> int:
     """Unix ms: what a Kamailio 6.2 calls ``last_modified``. To it 0 means none, so the least is 1."""
     return version >> COUNTER_BITS or 1
+
+
+class _HighWater:
+    """By how much a clock shows less than it did, until it has caught up."""
+
+    def __init__(self) -> None:
+        #: Unix ms: the greatest time that was noticed.
+        self._latest = 0
+        #: Milliseconds that the clock was ahead of the monotonic one at most since then.
+        self._most = 0.0
+
+    def fallen(self, wall_ms: int, now_ms: float) -> float:
+        """It is ``wall_ms``, at ``now_ms`` of the monotonic clock."""
+        ahead = wall_ms - now_ms
+        if wall_ms >= self._latest:
+            self._latest, self._most = wall_ms, ahead
+            return 0.0
+        self._most = max(self._most, ahead)
+        return self._most - ahead
 
 
 class Clock:
@@ -55,6 +81,8 @@ class Clock:
         self._samples: dict[str, float] = {}
         #: Milliseconds added to the wall clock; 0 while it agrees with the others'.
         self.correction = 0
+        self._raw, self._corrected = _HighWater(), _HighWater()
+        self.set_back_by()
 
     def wall_ms(self) -> int:
         """Unix ms as the cluster agrees on it."""
@@ -72,6 +100,17 @@ class Clock:
         """Unix ms of this machine: what other nodes are told."""
         return self._wall_ms()
 
+    def set_back_by(self) -> int:
+        """Milliseconds by which this machine's clock was set back since it showed a time that is still to
+        come, so far as versions followed it; else 0. In whole seconds, so that nodes whose clocks were set
+        right together name the same number, and one or two too many: what was dated before must not be above
+        what is written now."""
+        now = 1000.0 * self.now()
+        raw = self._raw.fallen(self._wall_ms(), now)
+        corrected = self._corrected.fallen(self.wall_ms(), now)
+        fallen = min(raw, corrected)
+        return 1000 * (ceil((fallen - ROUNDED_OFF_MS) / 1000) + 1) if fallen > TOLERANCE_MS else 0
+
     def heard(self, node: str, their_ms: int, round_trip: float | None) -> None:
         """``node`` has answered that it is ``their_ms``; ``round_trip``: how many seconds that took. Of a
         long one nobody can tell which moment it speaks of."""
@@ -87,6 +126,11 @@ class Clock:
 
     def correct(self) -> None:
         """Look at our own wall clock anew; it may have been set meanwhile."""
+        self.set_back_by()
+        self._follow()
+        self.set_back_by()
+
+    def _follow(self) -> None:
         if not self._samples:
             self.correction = 0
             return

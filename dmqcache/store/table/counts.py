@@ -111,12 +111,16 @@ class Counts(msgspec.Struct, gc=False):
         return max((share.stamp for share in self.shares.values()), default=0)
 
 
-def dated(shares: Shares, limit: int, version: int) -> Shares:
-    """The shares with versions above ``limit`` brought down to ``version``."""
+def dated(shares: Shares, limit: int, anew: Callable[[int], int]) -> Shares:
+    """The shares with versions above ``limit`` brought down to what ``anew`` says of them."""
     return {
-        name: share if share.stamp <= limit else Share(version, share.total, min(share.line, version))
+        name: share if share.stamp <= limit else _dated(share, anew(share.stamp))
         for name, share in shares.items()
     }
+
+
+def _dated(share: Share, version: int) -> Share:
+    return Share(version, share.total, min(share.line, version))
 
 
 def without_void(shares: Shares) -> Shares:

@@ -33,6 +33,8 @@ from dmqcache.store.table.version import State, Verdict, merge
 #: Milliseconds within which two writes of one key by two nodes count as simultaneous: a retransmission of
 #: Kamailio's (T1, 500 ms) and as much again.
 SIMULTANEOUS_MS: Final = 1000
+#: Milliseconds by which a row may pass what is held of its key, however far that lies ahead.
+NEXT_MS: Final = 1_000
 #: Pairs of a sender and a reason that are named in the log.
 MAX_TOLD: Final = 100
 
@@ -84,6 +86,10 @@ class Arrivals:
 
     def merge_rows(self, rows: Iterable[Row], sender: str) -> list[str]:
         """Merge rows of a dmqcache node; returns the keys of which we hold something newer."""
+        if self.table.clock.set_back_by():
+            rows = list(rows)
+            if self._is_dated_anew(rows):
+                self.counters.clamped[self.table.name] += self.table.redate()
         self.table.telling = Telling.DIFFERENCE
         try:
             return self._merge_rows(rows, sender)
@@ -103,6 +109,8 @@ class Arrivals:
             key, stamp = row.key, row.stamp
             if stamp > limit or row.ttl or row.left or row.shares is not None or len(key) > MAX_KEY_LENGTH:
                 reason = "bad_key" if len(key) > MAX_KEY_LENGTH else fault(row, limit)
+                if reason == "future":
+                    reason = fault(row, self._next(key))
                 if reason is not None:
                     self._refuse(reason, key, sender)
                     continue
@@ -138,6 +146,25 @@ class Arrivals:
         if len(held_newer):
             self.counters.refused[table.name, "older"] += len(held_newer)
         return held_newer
+
+    def _next(self, key: str) -> int:
+        """The greatest version that what follows on our own state of a key may have. If clocks were set back,
+        that may lie far ahead, and what is written next lies just above it, on every node."""
+        cell = self.table.cells.get(key)
+        held = self.table.floor if cell is None else max(self.table.floor, cell.last_modified())
+        return max(held + version_at(NEXT_MS), self.table.clock.limit())
+
+    def _is_dated_anew(self, rows: list[Row]) -> bool:
+        """Whether one of these rows, of a version that may be, meets one here that may not: only if that is
+        brought down as far as our clock was set back can the two be compared."""
+        limit, cells = self.table.clock.limit(), self.table.cells
+        if self.table.floor > limit and any(row.stamp <= limit for row in rows):
+            return True
+        for row in rows:
+            cell = cells.get(row.key)
+            if cell is not None and cell.last_modified() > limit >= _latest(row):
+                return True
+        return False
 
     def _doubt(self, key: str, sender: str) -> None:
         """Count a version that is too far ahead; said once of each sender."""
@@ -309,6 +336,10 @@ class Arrivals:
         """A Kamailio may hold something else than this cell: it is looked after when the key is quiet."""
         kind = Collision.SEEN | (NOTHING_KNOWN if cell.writer else Collision.MINE) | more
         self.collisions[cell.key] = self.collisions.get(cell.key, NOTHING_KNOWN) | kind
+
+
+def _latest(row: Row) -> int:
+    return max(row.stamp, *(share.stamp for share in row.shares.values())) if row.shares else row.stamp
 
 
 def _tie(one: int, other: int) -> Collision:

@@ -239,8 +239,9 @@ class Table(MappedCells):
         return count + len(ahead)
 
     def redate(self) -> int:
-        """Date what lies further ahead than may be as written now: other nodes refused it, as our clock was
-        wrong. Returns how many cells; all nodes are told of them."""
+        """Date anew what lies further ahead than may be: other nodes refused it, as our clock was wrong, or
+        have dated it anew themselves (``redating.py``). All nodes are told; returns of how many cells."""
+        self.clock.correct()
         floor = self.floor
         late = pull_back(self, self.clock.limit())
         for cell in late:

@@ -113,3 +113,41 @@ def test_versions_are_milliseconds_with_room_for_a_counter_below() -> None:
     assert version_at(ms_of(clock.version())) == clock.version()
     assert version_at(1) == 1 << COUNTER_BITS
     assert ms_of(clock.limit()) == hands.wall_ms() + MAX_AHEAD_MS
+
+
+def test_by_how_much_a_clock_was_set_back_is_known_until_it_shows_the_same_time_again() -> None:
+    clock, hands = make()
+    assert clock.set_back_by() == 0
+    hands.jump_ms = 60_000
+    clock.correct()
+    hands.seconds += 5
+    assert clock.set_back_by() == 0
+    hands.jump_ms = 120
+    assert clock.set_back_by() == 61_000
+    hands.jump_ms = -100
+    hands.seconds += 50
+    assert clock.set_back_by() == 61_000
+    hands.seconds += 11
+    assert clock.set_back_by() == 0
+
+
+def test_a_clock_that_was_set_right_itself_while_it_followed_the_others_was_not_set_back() -> None:
+    clock, hands = make()
+    hands.jump_ms = 60_000
+    for node in "ab":
+        clock.heard(node, hands.wall_ms() - 60_000, 0.0)
+    hands.seconds += 70
+    assert clock.set_back_by() == 0
+    hands.jump_ms = 0
+    clock.correct()
+    hands.seconds += 1
+    assert (clock.correction, clock.set_back_by()) == (0, 0)
+
+
+def test_a_clock_that_others_correct_was_not_set_back() -> None:
+    clock, hands = make()
+    hands.jump_ms = 60_000
+    clock.correct()
+    for node in "ab":
+        clock.heard(node, hands.wall_ms() - 60_000, 0.0)
+    assert (clock.correction, clock.set_back_by()) == (-60_000, 0)

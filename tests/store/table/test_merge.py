@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.table.cell import EXPIRED, MAX_TTL_S
 from dmqcache.store.table.checks import MAX_KEY_LENGTH
+from dmqcache.store.table.clock import version_at
 from dmqcache.store.table.counts import Share
 from dmqcache.store.table.listener import TableListener
+from dmqcache.store.table.merge import NEXT_MS, Arrivals
 from dmqcache.store.table.row import Row
 from dmqcache.store.table.table import Table
 from tests.store.fixtures import Hands, make_arrivals, rows_of
@@ -219,6 +221,64 @@ def test_a_flush_that_other_nodes_refused_is_one_of_now_once_the_clock_is_right(
     assert here.table.floor < here.table.clock.version()
     assert here.table["a"] == "after"
     assert here.table.cells["a"].stamp > here.table.floor
+
+
+def set_back_together() -> tuple[Arrivals, Arrivals, Hands]:
+    """Two nodes that hold the same, dated by clocks that were an hour ahead until now."""
+    one, hands = make_arrivals(identity="one")
+    two, _ = make_arrivals(hands=hands, identity="two")
+    hands.jump_ms = 3_600_000
+    for arrivals in (one, two):
+        arrivals.table.clock.correct()
+    one.table["a"] = one.table["gone"] = "old"
+    one.table.incr("n", 5)
+    two.merge_rows(rows_of(one.table, "a", "gone", "n"), "one")
+    hands.seconds += 5
+    hands.jump_ms = 0
+    return one, two, hands
+
+
+def test_what_follows_on_a_state_that_lies_ahead_is_believed_by_who_holds_the_same() -> None:
+    one, two, _ = set_back_together()
+    one.table["a"] = "new"
+    one.table.delete("gone")
+    one.table.incr("n", 2)
+    assert two.merge_rows(rows_of(one.table, "a", "gone", "n"), "one") == []
+    assert not two.ahead
+    assert (two.table["a"], two.table.get("gone"), two.table["n"]) == ("new", None, 7)
+    assert one.table.digest.node(0, 0) == two.table.digest.node(0, 0)
+
+
+def test_a_version_far_above_a_state_that_lies_ahead_is_refused_all_the_same() -> None:
+    _, two, _ = set_back_together()
+    stamp = two.table.cells["a"].stamp + version_at(NEXT_MS) + 1
+    assert two.merge_rows([Row("a", "x", stamp), Row("b", "x", stamp)], "three") == []
+    assert two.ahead and two.table["a"] == "old" and "b" not in two.table
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_nodes_that_date_the_same_anew_one_after_another_undo_no_write_between(flushed: bool) -> None:
+    one, two, hands = set_back_together()
+    if flushed:
+        hands.jump_ms = 3_600_000
+        one.table.flush()
+        two.table.raise_floor(one.table.floor)
+        one.table["a"] = one.table["gone"] = "old"
+        one.table.incr("n", 5)
+        two.merge_rows(rows_of(one.table, "a", "gone", "n"), "one")
+        hands.jump_ms = 0
+    assert one.table.redate() == 3
+    one.table["a"] = "new"
+    one.table.delete("gone")
+    one.table.incr("n", 2)
+    rows = rows_of(one.table, "a", "gone", "n")
+    hands.seconds += 5
+    assert two.merge_rows(rows, "one") == []
+    assert (two.table["a"], two.table.get("gone"), two.table["n"]) == ("new", None, 7)
+    one.merge_rows(rows_of(two.table, "a", "gone", "n"), "two")
+    assert (one.table["a"], one.table.get("gone"), one.table["n"]) == ("new", None, 7)
+    assert one.table.digest.node(0, 0) == two.table.digest.node(0, 0)
+    assert one.table.floor == two.table.floor
 
 
 def test_nothing_below_a_flush_comes_back() -> None:
