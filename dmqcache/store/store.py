@@ -105,7 +105,7 @@ class Store:
         self.waiters = self.outboxes.waiters
         self.emptying = Emptying(self._ground, self.outboxes)
         self._burials = Burials(self._ground, self.outboxes)
-        self.memory = Memory(self._ground, self.outboxes)
+        self.memory = Memory(self._ground, self.outboxes, lambda: self.compare_all())
         self._sweeping = Sweeping(self._ground, self.outboxes)
         for settings in tables:
             self._add_table(settings, home)
@@ -216,8 +216,11 @@ class Store:
         return self._ground.ready
 
     def compare_all(self) -> None:
-        """Compare the tables with every node that answers, as soon as may be."""
+        """Compare the tables with every node that answers, as soon as may be. What was evicted here comes
+        back from dmqcache nodes, as far as it fits."""
+        partial = any(table.partial for table in self.tables.values())
         for node in self.outboxes.replicas():
+            self.outboxes[node].wanted_whole |= partial
             self.repair.want(node)
         self.compare.all_later()
 

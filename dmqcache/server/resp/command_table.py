@@ -36,6 +36,7 @@ from dmqcache.server.resp import (
 from dmqcache.server.resp.command import Command
 from dmqcache.server.resp.commands_acl import AclCommands
 from dmqcache.server.resp.commands_command import CommandList
+from dmqcache.server.resp.evicted_keys import guarded
 from dmqcache.server.resp.looking_on import is_quick, run_looked_at, timed
 from dmqcache.server.resp.pause import changes
 from dmqcache.server.resp.permission import check
@@ -82,6 +83,7 @@ def _table() -> dict[str, Command]:
 def _of_group(command: Command, group: str) -> Command:
     """The command in its group, timed unless it is too quick for that."""
     parts = {name: _of_group(one, group) for name, one in command.subcommands.items()}
+    command = guarded(command)
     handler = command.handler if is_quick(command) else timed(command)
     return replace(command, handler=handler, group=group, subcommands=parts)
 

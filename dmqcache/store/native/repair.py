@@ -108,9 +108,13 @@ class Repair:
         were forgotten, or that came and were not compared with yet, come first: the repair that was to
         follow at once may have failed."""
         nodes = self._outboxes.replicas()
-        nodes = [node for node in nodes if self._outboxes[node].needs_repair()] or nodes
+        nodes = [node for node in nodes if self._is_urgent(node)] or nodes
         if nodes and self.session is None and not self._due:
             self.want(nodes[int(self._ground.runtime.random() * len(nodes))])
+
+    def _is_urgent(self, node: NodeURI) -> bool:
+        outbox = self._outboxes[node]
+        return outbox.needs_repair() or outbox.wanted_whole
 
     def _next(self) -> None:
         if self.session is not None or not self._due or self._ground.stopped:
@@ -131,5 +135,6 @@ class Repair:
         if outcome != "failed" and outbox is not None:
             outbox.mended()
             outbox.compared = True
+            outbox.wanted_whole &= not session.thorough
         self._on_end(session.node, outcome, session.donor_ready)
         self._ground.runtime.call_later(0, self._next)

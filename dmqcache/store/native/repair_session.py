@@ -19,6 +19,7 @@ from dmqcache.store.native.native_message import Answer, Done, NativeMessage, Su
 from dmqcache.store.native.wants import TRANSFER_CELLS, Wants
 from dmqcache.store.native.with_node import WithNode
 from dmqcache.store.table.digest import FANOUT_BITS
+from dmqcache.store.table.evicting import made_whole
 
 #: Tree parts in one question: 16 sums of about 20 bytes come back for each.
 ASK_PARTS: Final = 4
@@ -53,7 +54,7 @@ class Session:
         outbox = with_node.outbox()
         #: What one of the two may have missed is looked for, whatever it costs; else only what both are
         #: expected to hold is compared.
-        self._thorough = self._initial or outbox is None or outbox.needs_repair()
+        self.thorough = self._initial or outbox is None or outbox.needs_repair() or outbox.wanted_whole
         #: Parts whose sums differ and below which is to be looked.
         self._open: deque[Place] = deque()
         self._theirs: dict[str, Summary] = {}
@@ -186,14 +187,14 @@ class Session:
         self._with.floors.hear(name, theirs.floor)
         root_differs = theirs.root != table.digest.node(0, 0)
         if not root_differs and not theirs.partial:
-            table.partial = False
+            made_whole(table)
         return theirs.floor != table.floor or (root_differs and not self._is_left_out(name))
 
     def _is_left_out(self, name: str) -> bool:
         """Whether one of the two has evicted cells of the table: they are not brought back each few seconds.
         Where something may have been missed they are, once."""
         partial = self._ground.tables[name].partial or self._theirs[name].partial
-        return partial and not (self._thorough and self._round == 0)
+        return partial and not (self.thorough and self._round == 0)
 
     def _may_exchange(self, name: str) -> bool:
         if not self._ground.is_replicated(name):

@@ -156,6 +156,8 @@ class Replica(Peer):
                 if newer:
                     self._find_news(name, rows, newer)
                     self._tell_back(name, newer, node)
+            elif newer:
+                self._tell_back(name, _begun_anew(arrivals.table, rows, set(newer)), node)
         self._merged()
         return ahead
 
@@ -182,6 +184,14 @@ class Replica(Peer):
         }
         answer.waiting = outbox.waiting() if outbox is not None else 0
         answer.ready = ground.ready
+
+
+def _begun_anew(table: Cells, rows: list[Row], newer: set[str]) -> list[str]:
+    """The keys in which a node has begun to count though we hold a value: it lacks that value, and if it has
+    evicted cells no comparison would tell it so."""
+    counted = [row.key for row in rows if row.shares and row.key in newer and row.key in table.cells]
+    held = [table.cells[key] for key in counted]
+    return [cell.key for cell in held if cell.value is not None and cell.counts is None]
 
 
 def summary_of(table: Cells, parts: list[tuple[int, int]]) -> Summary:

@@ -14,7 +14,16 @@ from typing import Final
 from dmqcache.bus.runtime import Timer
 from dmqcache.store.ground import Ground
 from dmqcache.store.outbox.outboxes import Outboxes
-from dmqcache.store.table.evicting import TAKEN, Policy, candidates, evict, may_evict, remembered_by, used_by
+from dmqcache.store.table.evicting import (
+    TAKEN,
+    Policy,
+    candidates,
+    evict,
+    forget_evicted,
+    may_evict,
+    remembered_by,
+    used_by,
+)
 from dmqcache.store.table.table import Table
 from dmqcache.store.table.use import TICKS_S
 
@@ -35,8 +44,10 @@ SAY_S: Final = 60.0
 class Memory:
     """The bound of one node; 0: there is none, and only the tick is moved."""
 
-    def __init__(self, ground: Ground, outboxes: Outboxes) -> None:
+    def __init__(self, ground: Ground, outboxes: Outboxes, more_room: Callable[[], object]) -> None:
+        """``more_room``: the bound was raised, or is gone: what was evicted may come back."""
         self._ground = ground
+        self._more_room = more_room
         self._outboxes = outboxes
         self._timer: Timer | None = None
         self._said = float("-inf")
@@ -73,11 +84,14 @@ class Memory:
 
     def bound(self, limit: int, policy: Policy) -> None:
         """From now on cells may take so many bytes, and this is done about it."""
+        more = self.limit > 0 and (limit == 0 or limit > self.limit)
         self.limit, self.policy = limit, policy
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._look()
+        if more and any(table.partial for table in self._ground.tables.values()):
+            self._more_room()
 
     def _look(self) -> None:
         self._timer = None
@@ -88,6 +102,7 @@ class Memory:
         tick = int(self._ground.clock.now() * TICKS_S)
         for table in self._ground.tables.values():
             table.tick = tick
+            forget_evicted(table)
         if not self.limit:
             self._set_full(False)
             self._timer = self._ground.runtime.call_later(TICK_S, self._look)
@@ -122,7 +137,7 @@ class Memory:
             if not self._is_owed(table, cell.key)
         )
         for _, cell in zip(range(TAKEN), free, strict=False):
-            evict(table, cell)
+            evict(table, cell, shared=len(self._outboxes) > 0)
             if before - used_by(table) >= over:
                 break
         return before - used_by(table)

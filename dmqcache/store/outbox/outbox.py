@@ -131,6 +131,8 @@ class Outbox:
         #: What the node drew at its start, of a dmqcache node: another start, and it has lost its memory.
         self.life = ""
         self.compared = False
+        #: The next comparison with it is to bring what was evicted here as well.
+        self.wanted_whole = False
         #: The number of the oldest change whose name was forgotten so.
         self._forgotten: int | None = None
         #: Flushes of which more keys are still to be named, or to be acknowledged.

@@ -119,3 +119,12 @@ def counter_digest(key_hash: int, stamp: int, counts: Counts) -> int:
         text += f" {len(name)} {name} {share.stamp} {share.total} {share.line}"
     data = text.encode("utf-8", "surrogateescape")
     return key_hash * int.from_bytes(blake2b(data, digest_size=8).digest(), "big") & MASK
+
+
+class Evicted(msgspec.Struct, gc=False):
+    """What is remembered of a cell that was evicted."""
+
+    stamp: int
+    #: Monotonic seconds: when it is over on other nodes too, and until when it is remembered.
+    expires: float
+    until: float

@@ -15,6 +15,7 @@ from dmqcache.store.table.cell import (
     MASK,
     NEVER,
     Cell,
+    Evicted,
     Value,
     counter_digest,
     key_hash,
@@ -86,6 +87,8 @@ class Cells:
         self.touched: dict[str, None] | None = None
         #: Cells were evicted: what is not here others may have.
         self.partial = False
+        #: Keys that were evicted lately, the latest last: see ``evicting.py``.
+        self.evicted: dict[str, Evicted] = {}
         #: What is used now is said to be used then.
         self.tick = 0
         #: The greatest version of a delete that is remembered no more.
@@ -319,7 +322,7 @@ class Cells:
         lived, and who takes them apart."""
         former, lived = self.cells, self.live
         emptied = self.order.emptied(APART), self.expiry.emptied(APART), self.digest.emptied(APART)
-        self.emptied, self.partial = True, False
+        self.emptied, self.partial, self.evicted = True, False, {}
         self.cells, self.live, self.characters = books.cells, books.live, books.characters
         self.order, self.expiry, self.tombstones = books.order, books.expiry, books.tombstones
         self.digest = books.digest
@@ -354,6 +357,7 @@ class Cells:
             self.tombstones.remove(key)
             cell = self.cells.pop(key)
             self.note(key, 0)
+            self.evicted.pop(key, None)
             if not cell.flags & EXPIRED:
                 self.forgot = max(self.forgot, cell.stamp)
             if self.touched is not None:

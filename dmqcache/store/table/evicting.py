@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final
 
-from dmqcache.store.table.cell import NEVER, Cell
+from dmqcache.store.table.cell import NEVER, Cell, Evicted
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.happenings import EVICTED
 
@@ -102,8 +102,40 @@ def candidates(table: Cells, policy: Policy, chance: Callable[[], float]) -> lis
     return sorted(found, key=lambda cell: cell.used)
 
 
-def evict(table: Cells, cell: Cell) -> None:
-    """Forget a cell, here alone."""
+def evict(table: Cells, cell: Cell, shared: bool = True) -> None:
+    """Forget a cell, here alone. ``shared``: there are other nodes, which may hold it: that it was evicted is
+    remembered for as long as deletes are, of so many keys as of deletes."""
+    if shared:
+        evicted = table.evicted
+        evicted.pop(cell.key, None)
+        evicted[cell.key] = Evicted(cell.stamp, cell.expires, table.clock.now() + table.limits.tombstone_ttl)
+        while len(evicted) > table.limits.tombstone_limit:
+            del evicted[next(iter(evicted))]
     table.forget([cell], EVICTED)
     table.counters.evictions += 1
     table.partial = True
+
+
+def was_evicted(table: Cells, key: str) -> bool:
+    """Whether it is known that a key that is not here was evicted, and others may hold it."""
+    found = table.evicted.get(key)
+    if found is None or key in table.cells:
+        return False
+    now = table.clock.now()
+    if now < found.until and now < found.expires and found.stamp > table.floor:
+        return True
+    del table.evicted[key]
+    return False
+
+
+def forget_evicted(table: Cells) -> None:
+    """Keys that were evicted longer ago than is remembered."""
+    now = table.clock.now()
+    while table.evicted and next(iter(table.evicted.values())).until <= now:
+        del table.evicted[next(iter(table.evicted))]
+
+
+def made_whole(table: Cells) -> None:
+    """The table holds what another one holds that has evicted nothing."""
+    table.partial = False
+    table.evicted.clear()

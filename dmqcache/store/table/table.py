@@ -24,6 +24,7 @@ from dmqcache.store.table.changes import Home
 from dmqcache.store.table.checks import as_integer, checked_key, checked_value
 from dmqcache.store.table.clock import MAX_COUNT, Clock, version_at
 from dmqcache.store.table.counts import Counter, Counts, fits, saturated
+from dmqcache.store.table.evicting import was_evicted
 from dmqcache.store.table.happenings import Telling
 from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
@@ -255,13 +256,15 @@ class Table(MappedCells):
         """Add to an integer (or a string that reads as one) and return the sum. A key that is absent
         begins at the table's initval, or 0. Simultaneous increments on dmqcache nodes all count.
 
-        ValueError if the value is no integer or the sum would leave 64 bits."""
+        ValueError if the value is no integer, the sum would leave 64 bits, or the key was evicted here."""
         if self.guard is not None:
             self.guard()
         if by.__class__ is not int:
             raise ValueError("an increment is an integer")
         live = self.live_cell(key)
         if live is None:
+            if self.evicted and was_evicted(self, key):
+                raise ValueError("this node has evicted the key, and others may hold it")
             before = self.settings.initval or 0
         else:
             before = live.counts.exact() if live.counts is not None else as_integer(live.value)

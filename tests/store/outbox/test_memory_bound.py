@@ -73,6 +73,62 @@ def test_what_a_full_node_missed_is_brought_once_and_not_for_ever() -> None:
     assert len(large.table) == 100
 
 
+@pytest.mark.parametrize("limit", [0, 30_000])
+def test_what_was_evicted_comes_back_when_the_bound_is_raised_or_gone(limit: int) -> None:
+    world = World()
+    small, large = filled(world, "127.0.0.11", "127.0.0.12", repair_interval=5)
+    small.store.memory.bound(LIMIT, Policy.ALLKEYS_LRU)
+    world.run(30)
+    held = len(small.table)
+    small.store.memory.bound(limit, Policy.ALLKEYS_LRU)
+    world.run(10)
+    assert held < len(small.table) <= len(large.table) == 100
+    if limit:
+        assert used_by(small.table) <= limit and small.table.partial
+        evicted = small.table.counters.evictions
+        world.run(60)
+        assert small.table.counters.evictions == evicted
+    else:
+        assert dict(small.table) == dict(large.table)
+        assert not small.table.partial and not small.table.evicted
+
+
+def test_what_was_evicted_comes_back_as_far_as_it_fits_when_that_is_asked_for() -> None:
+    world = World()
+    small, large = filled(world, "127.0.0.11", "127.0.0.12")
+    small.store.memory.bound(LIMIT, Policy.ALLKEYS_LRU)
+    world.run(5)
+    for key in list(small.table)[::2]:
+        small.table.delete(key)
+    world.run(5)
+    few = len(small.table)
+    small.store.compare_all()
+    world.run(10)
+    assert few < len(small.table) and used_by(small.table) <= LIMIT
+    assert all(small.table[key] == large.table[key] for key in small.table)
+
+
+@pytest.mark.parametrize("remembered", [1000, 0])
+def test_a_count_begun_where_the_number_was_evicted_is_refused_or_heals(remembered: int) -> None:
+    world = World()
+    hosts = ("127.0.0.11", "127.0.0.12")
+    small, large = filled(world, *hosts, repair_interval=5, tombstone_limit=remembered)
+    large.table.set("n", "100")
+    world.run(2)
+    small.store.memory.bound(1, Policy.ALLKEYS_LRU)
+    world.run(2)
+    assert "n" not in small.table
+    if remembered:
+        with pytest.raises(ValueError, match="evicted"):
+            small.table.incr("n")
+        return
+    # That it was evicted is known no more, as too many were since: the two do not stay apart.
+    assert small.table.incr("n") == 1
+    world.run(5)
+    # The number came, and went again for want of memory, as no counter would.
+    assert "n" not in small.table and large.table["n"] == "100"
+
+
 def test_a_node_that_holds_less_starts_and_is_ready() -> None:
     world = World()
     (large,) = filled(world, "127.0.0.12")

@@ -11,11 +11,15 @@ from dmqcache.store.table.evicting import (
     Policy,
     candidates,
     evict,
+    forget_evicted,
+    made_whole,
     may_evict,
     parse_size,
     remembered_by,
     used_by,
+    was_evicted,
 )
+from dmqcache.store.table.listener import TableLimits
 from tests.store.fixtures import make_table
 from tests.store.table.test_cells import agree
 
@@ -96,6 +100,52 @@ def test_a_flush_makes_a_table_whole_and_a_table_of_a_database_is_never_partial(
     assert may_evict(table)
     loaded, _ = make_table("t=>dbtable=htable")
     assert not may_evict(loaded)
+
+
+def test_that_a_key_was_evicted_is_known_for_as_long_as_that_may_matter() -> None:
+    table, hands = make_table()
+    for key, ttl in (("a", None), ("short", 5), ("back", None), ("flushed", None)):
+        table.set(key, "1", ttl=ttl)
+        evict(table, table.cells[key])
+    assert all(was_evicted(table, key) for key in ("a", "short", "back", "flushed"))
+    assert not was_evicted(table, "never")
+    with pytest.raises(ValueError, match="evicted"):
+        table.incr("a")
+    # It is back; it is over everywhere; it is deleted here.
+    table.set("back", "2")
+    assert not was_evicted(table, "back") and table.incr("back") == 3
+    hands.seconds += 6
+    assert not was_evicted(table, "short") and table.incr("short") == 1
+    table.delete("a")
+    assert not was_evicted(table, "a") and table.incr("a") == 1
+    hands.seconds += table.limits.tombstone_ttl
+    assert not was_evicted(table, "flushed")
+
+
+def test_evicted_keys_are_remembered_within_bounds() -> None:
+    table, hands = make_table(limits=TableLimits(1_000, 60.0, 5))
+    most = table.limits.tombstone_limit
+    for number in range(most + 2):
+        table.set(f"k{number}", "x")
+        evict(table, table.cells[f"k{number}"])
+    assert len(table.evicted) == most and not was_evicted(table, "k1") and was_evicted(table, "k2")
+    # A node alone has nobody to ask, and forgets.
+    table.set("alone", "x")
+    evict(table, table.cells["alone"], shared=False)
+    assert not was_evicted(table, "alone")
+    hands.seconds += table.limits.tombstone_ttl
+    forget_evicted(table)
+    assert not table.evicted
+    table.set("a", "x")
+    evict(table, table.cells["a"])
+    made_whole(table)
+    assert not table.partial and not was_evicted(table, "a")
+    table.set("b", "x")
+    evict(table, table.cells["b"])
+    table.delete("b")
+    hands.seconds += 2 * table.limits.tombstone_ttl
+    table.collect(10, False)
+    assert "b" not in table.cells and "b" not in table.evicted
 
 
 def test_what_was_evicted_can_still_be_deleted_everywhere() -> None:
