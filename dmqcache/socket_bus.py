@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from dmqcache.bus.net.tcp import TcpOptions
 from dmqcache.bus.net.tls import TlsContexts, TlsOptions, load
 from dmqcache.bus.net.transport import TransportOptions, Transports
 from dmqcache.bus.net.udp import UdpOptions
-from dmqcache.bus.node import Node
+from dmqcache.bus.node import Node, Trouble
 from dmqcache.bus.peer import Peer
 from dmqcache.bus.runtime import Resolved, Resolver
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
@@ -168,13 +169,26 @@ class OpenBus:
             self._certificate_read(contexts)
         return TransportOptions(
             udp=UdpOptions(allow=allow),
-            tcp=TcpOptions(is_node=bus.is_from_node, names=bus.names_at, has_left=bus.has_left, allow=allow),
+            tcp=TcpOptions(
+                is_node=bus.is_from_node,
+                names=bus.names_at,
+                has_left=bus.has_left,
+                tls_failed=bus.tls_failed,
+                allow=allow,
+            ),
             tls=contexts,
         )
 
     def _certificate_read(self, contexts: TlsContexts) -> None:
         assert self.bus is not None
         self.bus.counters.certificate_expires = contexts.expires
+        local = self.bus.local
+        faults = contexts.faults(local.uri.host, time.time())
+        if faults:
+            local.trouble[Trouble.TLS_FAILS] = faults
+            log.warning("%s", faults)
+        else:
+            local.trouble.pop(Trouble.TLS_FAILS, None)
 
     def refresh(self) -> None:
         """Read certificate and key files and resolve the names of lists now."""

@@ -48,6 +48,7 @@ SHELL = frozenset(
     {
         "dmqcache.bus.net.aio",
         "dmqcache.bus.net.failure",
+        "dmqcache.bus.net.handshake_words",
         "dmqcache.bus.net.handshakes",
         "dmqcache.bus.net.lookout",
         "dmqcache.bus.net.packet_filter",

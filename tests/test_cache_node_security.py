@@ -117,6 +117,37 @@ def test_who_calls_itself_by_a_host_that_is_not_in_its_certificate_is_no_node(tm
     asyncio.run(main())
 
 
+def test_of_a_node_whose_ca_others_do_not_know_both_sides_tell(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "dmqcache.bus.net")
+    site, folder = Site(tmp_path), tmp_path / "other"
+    folder.mkdir()
+
+    async def main() -> None:
+        first = {"server_address": site.uri("127.0.0.11"), **site.files("127.0.0.11")}
+        bad = {
+            "server_address": site.uri("127.0.0.13"),
+            "notification_address": site.uri("127.0.0.11"),
+            **Site(folder).files("127.0.0.13"),
+            "tls_ca": first["tls_ca"],
+        }
+        async with nodes(first, bad) as (_, two):
+
+            def trouble() -> str:
+                return "".join(row.trouble for row in two.node_rows() if not row.local)
+
+            await until(lambda: "it may not accept this node's certificate" in trouble())
+
+    asyncio.run(main())
+    assert [
+        line
+        for line in caplog.messages
+        if "which connects to this node, failed: its certificate is of" in line
+    ]
+    assert [line for line in caplog.messages if "no connection to 127.0.0.11" in line]
+
+
 def test_nodes_of_three_transports_share_their_tables(tmp_path: Path) -> None:
     site = Site(tmp_path)
 

@@ -297,6 +297,13 @@ class Bus:
         if reason not in CONNECTION_FAULTS:
             self._directory.refused(endpoint)
 
+    def tls_failed(self, endpoint: Endpoint, why: str) -> None:
+        """A TLS handshake with whoever is at ``endpoint`` failed; ``why``: in words for an operator. Empty:
+        one with its host succeeded, and something came."""
+        for node in self.nodes.on_host(endpoint.host):
+            if not why or node.endpoint == endpoint:
+                self._directory.tls_fails(node, why)
+
     def _transmit(self, data: bytes, endpoint: Endpoint) -> None:
         if not self._closed:
             self._repayment.send(data, endpoint)

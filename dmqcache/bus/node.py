@@ -50,6 +50,8 @@ class Trouble(StrEnum):
     UNLISTED = "unlisted"
     #: Its requests come from another address: they are refused.
     SENDS_FROM_ELSEWHERE = "sends_from_elsewhere"
+    #: TLS handshakes with it fail; of the node itself: its own certificate is wrong.
+    TLS_FAILS = "tls_fails"
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)

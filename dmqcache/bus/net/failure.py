@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import ssl
 from collections.abc import Callable
 
 from dmqcache.bus.sip.uri import Endpoint
@@ -35,6 +36,8 @@ UNSUPPORTED = "unsupported"
 FRAMING = "framing"
 #: What answered is not the node that was called, as its certificate says.
 CERTIFICATE = "certificate"
+#: The TLS handshake failed: no TLS there, or one of the two does not accept the other's certificate.
+TLS = "tls"
 #: We ended it ourselves. Never reported.
 SHUT = "shut"
 #: Anything else that the system refuses; the log has the text.
@@ -65,6 +68,9 @@ def reason_of(error: OSError) -> str:
     """The word for a system's error; :data:`ERROR` for one that has none."""
     if isinstance(error, TimeoutError):
         return TIMEOUT
+    if isinstance(error, ssl.SSLError):
+        # Their numbers are OpenSSL's, and mean other things than the system's.
+        return RESET if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) else TLS
     return _REASONS.get(error.errno or 0, ERROR)
 
 

@@ -66,6 +66,8 @@ class Handshakes:
     bounds: Bounds = field(default_factory=Bounds)
     #: Whether a host may call at all.
     admits: Callable[[str], bool] = lambda host: True
+    #: Hears of one that failed: the host, and what it ended with.
+    failed: Callable[[str, OSError], None] = lambda host, error: None
     #: By host, oldest first.
     _under_way: dict[str, dict[_Shake, None]] = field(default_factory=dict)
     _complaints: LogLimit = field(default_factory=LogLimit)
@@ -142,6 +144,7 @@ class Handshakes:
             self._refuse(shake.host, TOO_SLOW, refused)
         except OSError as error:
             log.debug("a TLS handshake with %s failed: %s", shake.host, error)
+            self.failed(shake.host, error)
             refused(FAILED)
 
     def _refuse(self, host: str, why: str, refused: Callable[[str], None]) -> None:

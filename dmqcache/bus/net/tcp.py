@@ -14,8 +14,20 @@ import socket
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.net import tls
 from dmqcache.bus.net.backoff import Backoff
-from dmqcache.bus.net.failure import CERTIFICATE, CLOSED, ERROR, SHUT, UNSUPPORTED, Failures, reason_of
+from dmqcache.bus.net.failure import (
+    CERTIFICATE,
+    CLOSED,
+    ERROR,
+    RESET,
+    SHUT,
+    TLS,
+    UNSUPPORTED,
+    Failures,
+    reason_of,
+)
+from dmqcache.bus.net.handshake_words import ENDED_WORDLESS, is_about_trust, listed, words
 from dmqcache.bus.net.handshakes import Bounds, Handshakes, Listener
+from dmqcache.bus.net.log_limit import News
 from dmqcache.bus.net.sockaddr import MAX_PORT, IPAddress, endpoint_of, ip_of, nearest, open_socket
 from dmqcache.bus.net.tcp_connection import Receive, TcpConnection, TcpContext, TcpOptions
 from dmqcache.bus.net.tls import TlsContexts
@@ -49,6 +61,8 @@ class TcpTransport:
         self._counters = counters
         self._name = name
         self._tls = tls
+        #: What is wrong with certificates of those who call us, and of those whom we call.
+        self._callers, self._called = News(), News()
         self._shakes = None if tls is None else self._handshakes(tls, options)
         self._listening: list[asyncio.AbstractServer | Listener] = []
         self._local_ips: list[IPAddress] = []
@@ -76,10 +90,14 @@ class TcpTransport:
             return await self._loop.create_server(self._taken, sock=sock)
         return self._shakes.listen(sock, self._taken, self._not_shaken)
 
-    @staticmethod
-    def _handshakes(contexts: TlsContexts, options: TcpOptions) -> Handshakes:
+    def _handshakes(self, contexts: TlsContexts, options: TcpOptions) -> Handshakes:
         bounds = Bounds(seconds=options.connect_timeout)
-        return Handshakes(contexts.server, bounds, options.allow.allows)
+        return Handshakes(contexts.server, bounds, options.allow.allows, self._shake_failed)
+
+    def _shake_failed(self, host: str, error: OSError) -> None:
+        why = words(error)
+        if is_about_trust(error) and self._callers.is_news(host, why, self._loop.time()):
+            log.warning("a TLS handshake with %s, which connects to this node, failed: %s", host, why)
 
     def _not_shaken(self, why: str) -> None:
         self._counters.drops[why] += 1
@@ -93,7 +111,17 @@ class TcpTransport:
     def covers(self, source: Endpoint, host: str) -> bool:
         """Whether the certificate that was shown on the connection from ``source`` speaks for ``host``."""
         connection = self._ways.get(source)
-        return connection is not None and tls.covers(connection.certificate, host)
+        if connection is None:
+            return False
+        if tls.covers(connection.certificate, host):
+            return True
+        names = listed(tls.names(connection.certificate))
+        if self._callers.is_news(source.host, names, self._loop.time()):
+            log.warning(
+                "nothing is taken from %s, which calls itself %s: its certificate speaks for %s",
+                source.host, host, names,
+            )  # fmt: skip
+        return False
 
     def use_local(self, ip: IPAddress) -> None:
         """Connect from this address where it leads: the peer's access list knows us by it."""
@@ -194,12 +222,7 @@ class TcpTransport:
             connection.not_made(SHUT)
             raise
         except OSError as error:
-            reason = reason_of(error)
-            # Said once, until it works or fails for another reason.
-            is_news = self._backoff.reason(to) != reason and not self._context.options.has_left(to)
-            level = logging.INFO if is_news else logging.DEBUG
-            log.log(level, "no connection to %s port %d: %s", to.host, to.port, error)
-            connection.not_made(reason)
+            connection.not_made(reason_of(error), words(error))
         except Exception:
             log.exception("connecting to %s port %d failed", to.host, to.port)
             connection.not_made(ERROR)
@@ -223,6 +246,7 @@ class TcpTransport:
                     log.warning("a connection from %s is not taken: too many", connection.peer.host)
                 return False
             self._backoff.forget_host(connection.peer.host)
+            self._callers.over(connection.peer.host)
             self._lead(connection.peer, connection)
         elif self._tls is not None and not self._is_meant(connection):
             return False
@@ -236,12 +260,9 @@ class TcpTransport:
         if any(tls.covers(connection.certificate, name) for name in names):
             return True
         self._counters.drops["tls_wrong_name"] += 1
+        shown = listed(tls.names(connection.certificate))
+        connection.why = f"its certificate speaks for none of {', '.join(sorted(names))}, but for {shown}"
         connection.abort(CERTIFICATE)
-        if self._context.complaints.may(peer.host, self._loop.time()):
-            log.warning(
-                "no connection to %s port %d: its certificate speaks for none of %s",
-                peer.host, peer.port, ", ".join(sorted(names)),
-            )  # fmt: skip
         return False
 
     def _has_room(self, peer: Endpoint) -> bool:
@@ -280,8 +301,31 @@ class TcpTransport:
         # not be called in a tight loop.
         if connection.heard:
             self._backoff.forget(connection.peer)
+            self._called.over(_named(connection.peer))
         elif reason != SHUT:
+            self._say(connection, reason)
             self._backoff.failed(connection.peer, reason, self._loop.time())
+
+    def _say(self, connection: TcpConnection, reason: str) -> None:
+        """Say once, until it works or fails for another reason, why there is no connection."""
+        to, why = connection.peer, connection.why
+        if not why and self._tls is not None and reason in (CLOSED, RESET):
+            why = ENDED_WORDLESS
+        if not why:
+            return
+        is_news, level = self._backoff.reason(to) != reason, logging.INFO
+        if reason in (CERTIFICATE, TLS) or why is ENDED_WORDLESS:
+            self._context.options.tls_failed(to, why)
+            # That the same node calls us, and may be well for that, does not make it news.
+            is_news = self._called.is_news(_named(to), why, self._loop.time())
+            level = logging.INFO if why is ENDED_WORDLESS else logging.WARNING
+        if not is_news or self._context.options.has_left(to):
+            level = logging.DEBUG
+        log.log(level, "no connection to %s port %d: %s", to.host, to.port, why)
+
+
+def _named(endpoint: Endpoint) -> str:
+    return f"{endpoint.host} port {endpoint.port}"
 
 
 def _itself(ip: IPAddress) -> IPAddress:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from typing import cast
 
 from dmqcache.bus.allow import AllowList
 from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.net.failure import CLOSED, FRAMING, REFUSED, RESET, SHUT, TIMEOUT, reason_of
+from dmqcache.bus.net.failure import CLOSED, FRAMING, REFUSED, RESET, SHUT, TIMEOUT, TLS, reason_of
+from dmqcache.bus.net.handshake_words import words
 from dmqcache.bus.net.log_limit import LogLimit
 from dmqcache.bus.net.sockaddr import endpoint_of
 from dmqcache.bus.net.tls import Certificate
@@ -83,6 +85,8 @@ class TcpOptions:
     names: Callable[[Endpoint], Iterable[str]] = lambda endpoint: ()
     #: Whether the node at an endpoint said that it goes: that it takes no connections is nothing to tell.
     has_left: Callable[[Endpoint], bool] = lambda endpoint: False
+    #: Hears in words why a TLS handshake with the node at an endpoint failed; empty: one succeeded.
+    tls_failed: Callable[[Endpoint, str], None] = lambda endpoint, why: None
     #: Whose connections are taken at all.
     allow: AllowList = field(default_factory=AllowList)
 
@@ -129,6 +133,8 @@ class TcpConnection(asyncio.Protocol):
         self.last_read = context.loop.time()
         #: Whether a whole message came.
         self.heard = False
+        #: Why it did not come about, or not last, in words; empty where ``tcp`` has nothing to say of it.
+        self.why = ""
         #: What the other end showed, over TLS.
         self.certificate: Certificate | None = None
 
@@ -182,7 +188,11 @@ class TcpConnection(asyncio.Protocol):
         """The connection is gone."""
         self._stop_timers()
         if isinstance(exc, OSError):
-            self._end(reason_of(exc))
+            reason = reason_of(exc)
+            if isinstance(exc, ssl.SSLError) and not self.heard:
+                self.why = words(exc)
+            # Once something came, the handshake was good.
+            self._end(RESET if reason == TLS and self.heard else reason)
         else:
             self._end(CLOSED if exc is None else RESET)
 
@@ -235,8 +245,9 @@ class TcpConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def not_made(self, reason: str) -> None:
-        """The attempt to connect failed."""
+    def not_made(self, reason: str, why: str = "") -> None:
+        """The attempt to connect failed; ``why``: in words."""
+        self.why = why
         self._context.counters.drops[f"tcp_{reason}"] += len(self._early)
         self._early.clear()
         self._end(reason)
@@ -255,6 +266,8 @@ class TcpConnection(asyncio.Protocol):
             log.exception("a message from %s port %d broke its receiver", self.peer.host, self.peer.port)
 
     def _hear(self) -> None:
+        if not self.heard and self.certificate:
+            self._context.options.tls_failed(self.peer, "")
         self.heard = True
         self._stop_silence_timer()
 

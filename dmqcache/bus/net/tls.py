@@ -9,11 +9,16 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from dmqcache.bus.net.handshake_words import listed
 from dmqcache.bus.net.sockaddr import ip_of
 from dmqcache.bus.sip.uri import SipURI, URIError
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 #: What every Kamailio since 5.0 speaks, and nothing older.
 OLDEST: Final = ssl.TLSVersion.TLSv1_2
@@ -44,6 +49,22 @@ class TlsContexts:
     server: ssl.SSLContext
     client: ssl.SSLContext
     expires: float
+    #: For whom our certificate speaks: see :func:`names`.
+    names: tuple[str, ...] = ()
+
+    def faults(self, host: str, now: float) -> str:
+        """What is wrong with our certificate for a node at ``host``, an address, at ``now`` (Unix seconds),
+        in words; empty: nothing."""
+        found = []
+        if self.expires <= now:
+            when = datetime.fromtimestamp(self.expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            found.append(f"this node's certificate expired at {when}: no node accepts it")
+        if normal(host) not in map(normal, self.names):
+            found.append(
+                f"this node's certificate does not speak for its address {host}, only for "
+                f"{listed(self.names)}: other dmqcache nodes take nothing from it"
+            )
+        return "; ".join(found)
 
 
 def load(options: TlsOptions) -> TlsContexts:
@@ -57,7 +78,9 @@ def load(options: TlsOptions) -> TlsContexts:
     for context in (server, client):
         context.minimum_version = OLDEST
         read_files(context, options.certificate, options.key, options.ca)
-    return TlsContexts(server, client, expiry(options.certificate))
+    return TlsContexts(
+        server, client, expiry(options.certificate), tuple(names(_decoded(options.certificate)))
+    )
 
 
 def serving(certificate: Path, key: Path, ca: Path | None = None) -> ssl.SSLContext:
@@ -104,23 +127,48 @@ def _reason(error: Exception) -> str:
 
 def expiry(certificate: Path) -> float:
     """When our certificate expires, in Unix seconds."""
+    return _read(certificate).not_valid_after_utc.timestamp()
+
+
+def _read(certificate: Path) -> x509.Certificate:
     try:
         from cryptography import x509
     except ImportError:
         raise TlsError("TLS needs the package 'cryptography': pip install 'dmqcache[tls]'") from None
-    return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc.timestamp()
+    return x509.load_pem_x509_certificate(certificate.read_bytes())
+
+
+def _decoded(certificate: Path) -> Certificate:
+    """What ``SSLSocket.getpeercert`` would tell of the names in our certificate."""
+    from cryptography import x509
+
+    read = _read(certificate)
+    common = read.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    subject = [(("commonName", str(one.value)),) for one in common]
+    try:
+        others = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return {"subject": subject}
+    kinds = ((x509.DNSName, "DNS"), (x509.IPAddress, "IP Address"), (x509.UniformResourceIdentifier, "URI"))
+    alternative = [(kind, str(one.value)) for one in others for form, kind in kinds if isinstance(one, form)]
+    return {"subject": subject, "subjectAltName": alternative}
 
 
 def covers(certificate: Certificate | None, host: str) -> bool:
     """Whether a certificate speaks for a host: an IP address, or a name, in its subjectAltName; exactly, as
     RFC 5922 section 7.2 allows no wildcards in SIP. Without any such entry the common name counts."""
+    return normal(host) in map(normal, names(certificate))
+
+
+def names(certificate: Certificate | None) -> list[str]:
+    """For whom a certificate speaks, as they stand there: see :func:`covers`."""
     if not certificate:
-        return False
-    names = _alternative_names(certificate) or _common_names(certificate)
-    return _normal(host) in {_normal(name) for name in names}
+        return []
+    return _alternative_names(certificate) or _common_names(certificate)
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
+    """One form of an address, or of a name."""
     ip = ip_of(name.strip("[]"))
     return str(ip) if ip is not None else name.lower().rstrip(".")
 

@@ -58,6 +58,7 @@ class Complaints:
     def answered(self, node: Node, listed: Iterable[NodeURI], is_own: Callable[[NodeURI], bool]) -> None:
         """``node`` answered our list; its own one has ``listed`` as active. None: no list came."""
         self._over(node, Trouble.REFUSES_LIST)
+        self._over(node, Trouble.TLS_FAILS)
         uris = list(listed)
         if node.ours or not uris:
             return
@@ -90,6 +91,14 @@ class Complaints:
             f"if {host} is an address of it, start this node with  --source-address {node.uri}={host}  or "
             f"have it send from {node.uri.host} (dmq's server_socket); else somebody forges its address",
         )
+
+    def tls_fails(self, node: Node, why: str) -> None:
+        """A TLS handshake with ``node`` failed, which is in the log already; ``why``: in words; empty: one
+        succeeded."""
+        if why:
+            node.trouble[Trouble.TLS_FAILS] = f"TLS handshake: {why}"
+        else:
+            self._over(node, Trouble.TLS_FAILS)
 
     def keep_house(self) -> None:
         """Now and then: what has not happened for long is over."""

@@ -72,6 +72,7 @@ class Directory:
         self._complaints = Complaints(
             runtime, local.uri, settings.notification_channel, lambda node: self._verifier.doubt(node)
         )
+        self.tls_fails = self._complaints.tls_fails
         self.contacts = Contacts(
             runtime,
             self.membership,

@@ -107,7 +107,9 @@ def _readiness(node: ServedNode) -> Response:
     if sync.donor:
         body["donor"] = sync.donor
     if not node.ready:
-        body["reason"] = f"the initial sync is not done: {sync.state}"
+        reasons = [f"the initial sync is not done: {sync.state}"]
+        reasons += [f"{row.uri}: {row.trouble}" for row in node.node_rows() if row.trouble]
+        body["reason"] = "; ".join(reasons)
     return JSONResponse(body, status_code=200 if node.ready else 503)
 
 

@@ -26,7 +26,9 @@ KAMAILIO_PATIENCE_S: Final = 1.5
 #: Seconds after which a node that met nobody serves what it has: it is the first, or all others are down.
 ALONE_S: Final = 10.0
 #: Seconds between a sync that broke off and the next: a donor that refuses at once is not asked in a frenzy.
+#: Doubled with each further one that breaks off, up to the second.
 AGAIN_S: Final = 0.2
+LONGEST_S: Final = 5.0
 #: Seconds from the start within which a node that others name, or a notification address, may answer and
 #: be compared with: time for two messages to be lost.
 HEARSAY_S: Final = 2.0
@@ -125,7 +127,7 @@ class InitialSync:
         if outcome == "failed":
             self._unready.discard(node)
             self._failed[node] += 1
-            log.warning("initial sync from %s broke off, trying another node", node)
+            self._say_broken(node)
         elif ready:
             self._unready.discard(node)
             self._synced[node] = None
@@ -144,8 +146,7 @@ class InitialSync:
         left = self._left()
         if left:
             self.donor = left[0]
-            pause = AGAIN_S if self._failed[left[0]] else 0.0
-            self._ground.runtime.call_later(pause, lambda: self._ask_again(left[0]))
+            self._ground.runtime.call_later(self._pause(left[0]), lambda: self._ask_again(left[0]))
         elif self._may_hear_of_more():
             self._ground.runtime.call_later(AGAIN_S, lambda: self._wait_on(node))
         else:
@@ -194,9 +195,24 @@ class InitialSync:
         if nodes:
             place = nodes.index(node) + 1 if node in nodes else 0
             donor = self.donor = nodes[place % len(nodes)]
-            self._ground.runtime.call_later(AGAIN_S, lambda: self._ask_again(donor))
+            pause = max(AGAIN_S, self._pause(donor))
+            self._ground.runtime.call_later(pause, lambda: self._ask_again(donor))
         else:
             self._ask_kamailio()
+
+    def _pause(self, donor: NodeURI) -> float:
+        """Seconds until ``donor`` is asked again; none where nothing broke off."""
+        failed = self._failed[donor]
+        return min(LONGEST_S, AGAIN_S * 2.0 ** min(failed - 1, 10)) if failed else 0.0
+
+    def _say_broken(self, node: NodeURI) -> None:
+        """The 1st, 2nd, 4th, 8th time: a donor that refuses for ever shall not fill the log."""
+        count = self._failed[node]
+        if count & (count - 1) == 0:
+            others = len(set(self._outboxes.replicas()) - {node}) > 0
+            then = "trying another node" if others else "there is no other node, it is asked again"
+            times = f" {count} times" if count > 1 else ""
+            log.warning("initial sync from %s broke off%s, %s", node, times, then)
 
     def _ask_again(self, donor: NodeURI) -> None:
         if self._ground.ready or self._ground.stopped:

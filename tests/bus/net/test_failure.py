@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ssl
 
 import pytest
 
@@ -28,6 +29,9 @@ ONE, TWO = Endpoint("udp", "192.0.2.1", 5060), Endpoint("udp", "192.0.2.2", 5060
         (OSError(errno.EMSGSIZE, "x"), "too_large"),
         (OSError(errno.EIO, "x"), "error"),
         (OSError("no number"), "error"),
+        # Its number is OpenSSL's: 1 is not EPERM, which would be a packet filter.
+        (ssl.SSLError(1, "x"), "tls"),
+        (ssl.SSLEOFError(8, "x"), "reset"),
     ],
 )
 def test_each_error_has_a_word(error: OSError, reason: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from dmqcache.bus.net.tls import TlsContexts, TlsError, TlsOptions, covers, load, serving
+from dmqcache.bus.net.tls import TlsContexts, TlsError, TlsOptions, _decoded, covers, load, names, serving
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,25 @@ def test_when_our_certificate_expires_is_known(ca: trustme.CA, tmp_path: Path) -
     issued.cert_chain_pems[0].write_to_path(options.certificate)
     issued.private_key_pem.write_to_path(options.key)
     assert load(options).expires == 1_935_792_000.0
+
+
+def test_what_is_wrong_with_our_certificate_is_told_in_words(ca: trustme.CA, tmp_path: Path) -> None:
+    contexts = load(written(ca, tmp_path, "127.0.0.99", "node.example"))
+    assert set(contexts.names) == {"127.0.0.99", "node.example"}
+    assert contexts.faults("127.0.0.99", contexts.expires - 1) == ""
+    assert "does not speak for its address 127.0.0.14, only for" in contexts.faults("127.0.0.14", 0)
+    assert "127.0.0.99" in contexts.faults("127.0.0.14", 0)
+    (late,) = contexts.faults("127.0.0.99", contexts.expires + 1).split("; ")
+    assert late.startswith("this node's certificate expired at ")
+
+
+def test_a_certificate_without_names_speaks_for_its_common_name(ca: trustme.CA, tmp_path: Path) -> None:
+    options = written(ca, tmp_path, "a")
+    # That of the CA has neither a subjectAltName nor a common name.
+    ca.cert_pem.write_to_path(options.certificate)
+    assert names(None) == []
+    assert names({"subject": ((("commonName", "n"),),)}) == ["n"]
+    assert names(_decoded(options.certificate)) == []
 
 
 def test_what_is_missing_or_does_not_fit_is_one_line(ca: trustme.CA, tmp_path: Path) -> None:

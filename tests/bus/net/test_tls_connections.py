@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
 
+from dmqcache.bus.net.handshake_words import ENDED_WORDLESS
 from dmqcache.bus.net.tcp import TcpOptions
 from dmqcache.bus.net.tls import TlsContexts, TlsOptions, load
 from dmqcache.bus.net.transport import TransportOptions
@@ -27,6 +30,18 @@ class Authority:
         self._ca = trustme.CA()
         self._folder = folder
 
+    def files(self, name: str, expired: bool = False) -> TlsOptions:
+        folder = self._folder / f"files-{name}"
+        folder.mkdir()
+        options = TlsOptions(folder / "cert", folder / "key", folder / "ca")
+        now = datetime.now(UTC)
+        ends = now + timedelta(-1 if expired else 30)
+        issued = self._ca.issue_cert(name, not_before=now - timedelta(9), not_after=ends)
+        issued.cert_chain_pems[0].write_to_path(options.certificate)
+        issued.private_key_pem.write_to_path(options.key)
+        self._ca.cert_pem.write_to_path(options.ca)
+        return options
+
     def contexts(self, *names: str, require_certificate: bool = True) -> TlsContexts:
         folder = self._folder / "-".join(names).replace(":", "_")
         folder.mkdir(exist_ok=True)
@@ -43,9 +58,14 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 
 
-async def started(host: str, contexts: TlsContexts, names: dict[str, list[str]] | None = None) -> Node:
+async def started(
+    host: str,
+    contexts: TlsContexts,
+    names: dict[str, list[str]] | None = None,
+    options: TcpOptions | None = None,
+) -> Node:
     known = names or {}
-    tcp = TcpOptions(names=lambda endpoint: known.get(endpoint.host, ()))
+    tcp = options or TcpOptions(names=lambda endpoint: known.get(endpoint.host, ()))
     node = Node(NodeURI(host, 0, "tls"), options=TransportOptions(tcp=tcp, tls=contexts))
     await node.transports.start()
     return node
@@ -120,6 +140,70 @@ def test_a_node_of_another_ca_gets_no_word_in(loop: Loop, authority: Authority, 
         await closed(one, two)
 
     run(loop, main())
+
+
+@pytest.mark.parametrize("fault", ["of another CA", "expired"])
+@both_loops
+def test_both_sides_say_once_what_is_wrong_with_a_certificate(
+    loop: Loop, fault: str, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The one said that it is alone, and the other nothing."""
+    told: list[tuple[str, str]] = []
+
+    async def main() -> None:
+        folder = tmp_path / "bad"
+        folder.mkdir()
+        bad = (authority if fault == "expired" else Authority(folder)).files("127.0.0.11", fault == "expired")
+        # It knows the others' CA; they do not know its own.
+        good = authority.files("127.0.0.12")
+        options = TcpOptions(tls_failed=lambda endpoint, why: told.append((endpoint.host, why)))
+        one = await started("127.0.0.11", load(replace(bad, ca=good.ca)), options=options)
+        two = await started("127.0.0.12", load(good))
+        [there] = two.transports.bound
+
+        def tried() -> bool:
+            one.transports.send(sip(b"question"), there)
+            return two.counters.drops["tls_failed"] >= 4
+
+        await until(tried)
+        await until(lambda: len(told) >= 3)
+        assert two.received == []
+        await closed(one, two)
+
+    with caplog.at_level("INFO", "dmqcache.bus.net"):
+        run(loop, main())
+    here = ENDED_WORDLESS
+    there = {
+        "expired": "its certificate has expired",
+        "of another CA": "its certificate is of a CA that is not in",
+    }[fault]
+    lines = caplog.messages
+    assert [line for line in lines if line.startswith("no connection to 127.0.0.12") and here in line] == [
+        line for line in lines if "no connection to" in line
+    ]
+    assert [
+        line for line in lines if "127.0.0.11, which connects to this node, failed" in line and there in line
+    ]
+    assert len(lines) == 2, lines
+    assert {host for host, _ in told} == {"127.0.0.12"} and all(why.startswith(here) for _, why in told)
+
+
+def test_who_calls_itself_otherwise_than_its_certificate_is_said_once(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        one = await started("127.0.0.11", authority.contexts("127.0.0.99"))
+        two = await started("127.0.0.12", authority.contexts("127.0.0.12"))
+        one.transports.send(sip(b"question"), two.transports.bound[0])
+        await until(lambda: two.received)
+        for _ in range(10):
+            assert not two.transports.covers(two.received[0][1], "127.0.0.11")
+        await closed(one, two)
+
+    asyncio.run(main())
+    (line,) = caplog.messages
+    assert line.startswith("nothing is taken from 127.0.0.11, which calls itself 127.0.0.11: ")
+    assert line.endswith("its certificate speaks for 127.0.0.99")
 
 
 def test_without_a_certificate_nobody_is_taken_unless_that_is_allowed(authority: Authority) -> None:

@@ -137,3 +137,14 @@ def test_many_nodes_of_one_host_fill_no_log(caplog: pytest.LogCaptureFixture) ->
     for number in range(2 * MAX_SAID):
         complaints.refused(Node(uri=NodeURI(f"127.1.{number // 200}.{number % 200}")), 404)
     assert len(complaints._said) == MAX_SAID
+
+
+def test_tls_that_fails_is_shown_until_the_host_speaks_it() -> None:
+    _, bus, node, _ = bench()
+    assert node.endpoint is not None
+    bus.tls_failed(node.endpoint, "its certificate has expired")
+    bus.tls_failed(node.endpoint._replace(port=9), "nobody is there")
+    assert node.trouble == {Trouble.TLS_FAILS: "TLS handshake: its certificate has expired"}
+    # A port of its connection to us: that host speaks TLS with us again.
+    bus.tls_failed(node.endpoint._replace(port=9), "")
+    assert not node.trouble

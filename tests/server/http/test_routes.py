@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from dmqcache.bus.node import Trouble
 from dmqcache.server.http import routes as http
 from dmqcache.server.http.routes import HttpServer, application
 from tests.server.served import Progress, Row, ServedNode, busy_node
@@ -73,6 +74,9 @@ def test_ready_after_the_initial_sync_only() -> None:
         "donor": "sip:127.0.0.12:5060",
         "reason": "the initial sync is not done: receiving",
     }
+    node.rows.append(Row("sip:127.0.0.12:5060", "pending", troubles={Trouble.TLS_FAILS: "expired"}))
+    reason = client(node).get("/readyz").json()["reason"]
+    assert reason == "the initial sync is not done: receiving; sip:127.0.0.12:5060: expired"
     node.ready, node.progress = True, Progress("done", 5000)
     answer = client(node).get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"ready": True, "sync": "done", "cells": 5000})

@@ -197,6 +197,23 @@ def test_a_donor_that_refuses_at_once_is_not_asked_in_a_frenzy() -> None:
     assert 10 <= sum(len(node.got) for node in bad) <= 4 * 10 / AGAIN_S
 
 
+def test_the_only_donor_that_refuses_for_ever_is_asked_more_and_more_seldom_and_so_is_it_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It was nine times a second, and a line each."""
+    caplog.set_level("WARNING", "dmqcache")
+    world = World()
+    side = starting(world)
+    bad = Played(world, "127.0.0.12", ours=True)
+    bad.answer = lambda sent: Reply(403)
+    side.meet(bad)
+    world.run(180)
+    assert 20 <= len(bad.got) <= 150
+    assert 3 <= len(caplog.messages) <= 10
+    assert "broke off, there is no other node, it is asked again" in caplog.messages[0]
+    assert "broke off 2 times" in caplog.messages[1]
+
+
 def test_when_the_only_donor_dies_half_way_it_serves_what_it_has_in_the_end() -> None:
     world = World()
     side = starting(world)
