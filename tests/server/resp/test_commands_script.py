@@ -8,10 +8,17 @@ import pytest
 import redis
 
 from dmqcache.server.resp import commands_script as module
+from dmqcache.server.resp import lua_process
 from dmqcache.server.resp.users import make_users
 from tests.server.fakes import FakeNode, make_session
 from tests.server.resp.saying import OK, say
 from tests.server.serving import serving
+
+
+@pytest.fixture(autouse=True)
+def _a_busy_machine_ends_no_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that do not end are ended by the processor time that they take."""
+    monkeypatch.setattr(lua_process, "MAX_SECONDS", 30.0)
 
 
 def test_scripts_read_and_write() -> None:
