@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from copy import copy
 
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.store.outbox.outbox import Transfer
+from dmqcache.store.outbox.batch import Transfer
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import PROVISIONAL
 from dmqcache.store.table.clock import ms_of

@@ -31,7 +31,8 @@ from dmqcache.store.kamailio.wire_write import (
     write_set,
 )
 from dmqcache.store.kamailio.writes import KamailioArrivals
-from dmqcache.store.outbox.outbox import WINDOW, Batch, Outbox
+from dmqcache.store.outbox.batch import Batch
+from dmqcache.store.outbox.outbox import WINDOW, Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import NEVER, UNDATED, Cell
 from dmqcache.store.table.cells import Cells

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from dmqcache.store.kamailio.rounds import Message
 from dmqcache.store.kamailio.said import Said, what_is
-from dmqcache.store.outbox.outbox import Batch, Outbox
+from dmqcache.store.outbox.batch import Batch
+from dmqcache.store.outbox.outbox import Outbox
 
 
 @dataclass(slots=True, eq=False)

@@ -17,7 +17,8 @@ from dmqcache.bus.peer import Sending
 from dmqcache.store.ground import Ground
 from dmqcache.store.kamailio.doubles import Doubles
 from dmqcache.store.kamailio.held_back import HeldBack
-from dmqcache.store.outbox.outbox import Batch, Outbox
+from dmqcache.store.outbox.batch import Batch
+from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import DEFAULT_TTL, UNDATED, Cell
 from dmqcache.store.table.cells import Cells

@@ -15,7 +15,8 @@ from dmqcache.bus.bounded import Bounded
 from dmqcache.bus.peer import SILENCE, Message, Reply
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
-from dmqcache.store.outbox.outbox import Outbox, Transfer
+from dmqcache.store.outbox.batch import Transfer
+from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.table import Table

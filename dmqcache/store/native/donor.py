@@ -15,7 +15,7 @@ from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.native.native_message import Done, NativeMessage, Want, encode
-from dmqcache.store.outbox.outbox import Transfer
+from dmqcache.store.outbox.batch import Transfer
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import EXPIRED, Cell
 from dmqcache.store.table.leaves import LeafIndex, LeafIndexes

@@ -13,7 +13,8 @@ from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.native.answer_reader import AnswerReader
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.native_message import encode_rows
-from dmqcache.store.outbox.outbox import Batch, Outbox
+from dmqcache.store.outbox.batch import Batch
+from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.cells import Cells

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from dmqcache.bus.peer import Response
 from dmqcache.store.native.native_message import Done, NativeMessage, Part, Want
 from dmqcache.store.native.with_node import WithNode
-from dmqcache.store.outbox.outbox import Transfer
+from dmqcache.store.outbox.batch import Transfer
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.digest import FANOUT_BITS, MAX_DEPTH
 from dmqcache.store.table.leaves import LeafIndex

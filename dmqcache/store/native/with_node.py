@@ -11,7 +11,8 @@ from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.native.answer_reader import AnswerReader
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.native_message import NativeMessage, encode
-from dmqcache.store.outbox.outbox import Outbox, Transfer
+from dmqcache.store.outbox.batch import Transfer
+from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.leaves import LeafIndexes
 

@@ -14,15 +14,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import islice
 from operator import itemgetter
 from typing import Final, Protocol
 
-from dmqcache.bus.peer import Sending
 from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.outbox.batch import Batch, Transfer
 from dmqcache.store.outbox.numbering import Promise
-from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.cells import Cells
 
 #: Bytes of a cell on the wire: assumed before anything was sent, and at least.
@@ -39,44 +37,6 @@ TURN_S: Final = 0.0002
 FLUSH: Final = ""
 #: Each so many-th batch is of a transfer, if there is one, whatever else is waiting.
 TRANSFER_TURN: Final = 4
-
-
-@dataclass(slots=True)
-class Transfer:
-    """Cells that a sync or a repair sends beside the changes, and what to do when all are acknowledged."""
-
-    table: Cells
-    cells: deque[Cell]
-    on_done: Callable[[], None]
-    #: Cells taken and not acknowledged yet.
-    flying: int = 0
-
-    def finished(self) -> bool:
-        return not self.cells and not self.flying
-
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """What goes to a node at once and is acknowledged as one."""
-
-    #: Keys by table with the number of the change that named each.
-    names: dict[str, dict[str, int]] = field(default_factory=dict)
-    #: The cells themselves, table by table.
-    by_table: list[tuple[Cells, list[Cell]]] = field(default_factory=list)
-    transfer: Transfer | None = None
-    #: How many names or cells, and their bytes as far as can be foreseen.
-    count: int = 0
-    bytes: int = 0
-    #: Monotonic seconds at which the oldest change in it was made.
-    since: float = 0.0
-    #: Bytes that it turned out to have, where the courier tells.
-    size: int = 0
-    sending: Sending | None = None
-
-    @property
-    def cells(self) -> list[tuple[Cells, Cell]]:
-        """Each cell with its table; fewer than ``count`` where a flush took cells away and left names."""
-        return [(table, cell) for table, cells in self.by_table for cell in cells]
 
 
 class Courier(Protocol):
@@ -340,9 +300,12 @@ class Outbox:
         transfer = batch.transfer
         if transfer is not None:
             transfer.flying -= batch.count
-            if transfer.finished() and transfer in self.transfers:
-                self.transfers.remove(transfer)
-                transfer.on_done()
+            self._end_if_finished(transfer)
+
+    def _end_if_finished(self, transfer: Transfer) -> None:
+        if transfer.finished() and transfer in self.transfers:
+            self.transfers.remove(transfer)
+            transfer.on_done()
 
     def settled(self, batch: Batch, table: str, key: str) -> None:
         """The node has acknowledged one key of a batch that waits for others: its next change need not."""
@@ -364,6 +327,7 @@ class Outbox:
             batch.transfer.flying -= batch.count
             for _, cells in batch.by_table:
                 batch.transfer.cells.extendleft(reversed(cells))
+            self._end_if_finished(batch.transfer)  # A flush has killed all that was left of it.
         if wait:
             self._retry_at = self._now() + self._retry_delay
             self._retry_delay = min(RETRY_S[1], self._retry_delay * 2)
@@ -379,11 +343,11 @@ class Outbox:
     def shut(self) -> None:
         """The node is away: take back what is on its way, and wait."""
         self.open = False
+        self.transfers.clear()
         for batch in list(self.flying):
             if batch.sending is not None:
                 batch.sending.cancel()
             self.failed(batch, wait=False)
-        self.transfers.clear()
 
     def reopen(self, pause: float = 0.0) -> None:
         """The node answers again; it is sent to after ``pause`` seconds."""

@@ -8,7 +8,7 @@ from collections import deque
 from dmqcache.store.kamailio.kamailio_delivery import Delivery
 from dmqcache.store.kamailio.rounds import Message
 from dmqcache.store.kamailio.said import what_is
-from dmqcache.store.outbox.outbox import Batch
+from dmqcache.store.outbox.batch import Batch
 from tests.store.harness import with_kamailio
 
 

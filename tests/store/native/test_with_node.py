@@ -9,7 +9,7 @@ from dmqcache.store.native.answer_reader import AnswerReader
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.native_message import NativeMessage, decode
 from dmqcache.store.native.with_node import ANSWER_TIMEOUT_S, Ways
-from dmqcache.store.outbox.outbox import Transfer
+from dmqcache.store.outbox.batch import Transfer
 from dmqcache.store.table.leaves import LeafIndexes
 from tests.store.native.native_hosts import rows, with_node
 

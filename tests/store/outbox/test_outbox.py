@@ -7,7 +7,8 @@ import operator
 from collections import deque
 
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.store.outbox.outbox import STEP_S, Batch, Outbox, Transfer
+from dmqcache.store.outbox.batch import Batch, Transfer
+from dmqcache.store.outbox.outbox import STEP_S, Outbox
 from dmqcache.store.table.listener import TableListener
 from dmqcache.store.table.table import Table
 from tests.store.fixtures import Hands, make_table
@@ -204,6 +205,34 @@ def test_a_repairs_cells_that_were_not_acknowledged_go_again() -> None:
     assert carrier.keys() == [["a"], ["a"]]
     outbox.delivered(carrier.taken[1])
     assert done == [True]
+
+
+def test_a_repairs_cells_that_a_flush_killed_under_way_need_not_go_again() -> None:
+    outbox, carrier, table, _ = make_outbox()
+    table["a"] = "x"
+    outbox.pump()
+    outbox.delivered(carrier.taken.pop())
+    done: list[bool] = []
+    cells = deque(table.cells.values())
+    table.raise_floor(table.cells["a"].stamp)
+    outbox.add_transfer(Transfer(table, cells, lambda: done.append(True)))
+    outbox.pump()
+    outbox.failed(carrier.taken[0])
+    assert done == [True] and not outbox.transfers
+
+
+def test_who_went_away_is_done_with_no_repair() -> None:
+    outbox, carrier, table, _ = make_outbox()
+    table["a"] = "x"
+    outbox.pump()
+    outbox.delivered(carrier.taken.pop())
+    done: list[bool] = []
+    cells = deque(table.cells.values())
+    table.raise_floor(table.cells["a"].stamp)
+    outbox.add_transfer(Transfer(table, cells, lambda: done.append(True)))
+    outbox.pump()
+    outbox.shut()
+    assert not done and not outbox.transfers
 
 
 def test_a_key_whose_cell_a_flush_took_away_is_still_told() -> None:
