@@ -77,6 +77,10 @@ class DiskError(Exception):
     """The folder cannot be used; one line that says why and what to do."""
 
 
+class FileGoneError(DiskError):
+    """The file or the lock was removed or replaced under the node: nobody would find what is written."""
+
+
 class TableState(NamedTuple):
     """What is kept of a whole table: three versions, see :class:`~dmqcache.store.table.cells.Cells`."""
 
@@ -103,6 +107,8 @@ class DiskFile:
         self._connection = connection
         self._lock = lock
         self.path = path
+        self._opened = path.stat()
+        self._gone = False
 
     # -- reading -----------------------------------------------------------------------------------------
 
@@ -130,7 +136,10 @@ class DiskFile:
     # -- writing: begin, then what there is, then commit ---------------------------------------------------
 
     def begin(self) -> None:
-        """Begin a transaction: what follows is there as a whole, or not at all."""
+        """Begin a transaction: what follows is there as a whole, or not at all. After a
+        :class:`FileGoneError` into a new file, which holds nothing yet; DiskError where there can be none."""
+        if self._gone:
+            self._open_anew()
         self._connection.execute("BEGIN IMMEDIATE")
 
     def put(self, table: str, part: KeptPart) -> None:
@@ -196,14 +205,35 @@ class DiskFile:
             self._connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", list(numbers.items()))
 
     def commit(self) -> None:
-        """From now on all of it is on disk."""
+        """From now on all of it is on disk. FileGoneError: it is not, as nobody would find it."""
         with self._whole():
+            if not (_is_same(self.path, self._opened) and self._is_locked()):
+                self._gone = True
+                raise FileGoneError(f"{FILE} or {LOCK} was removed or replaced; a new file is written whole")
             self._connection.execute("COMMIT")
 
     def roll_back(self) -> None:
         """As if nothing had been written since :meth:`begin`."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+    def _is_locked(self) -> bool:
+        return _is_same(self.path.with_name(LOCK), os.fstat(self._lock))
+
+    def _open_anew(self) -> None:
+        """A new file in the same folder, under its lock as before. What stands there now is set aside."""
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise DiskError(f"{folder} is gone")
+        if not self._is_locked():
+            lock = _take(folder)
+            os.close(self._lock)
+            self._lock = lock
+        if self.path.exists():
+            _set_aside(self.path, str(self.path.stat().st_mtime_ns))
+        connection = _connect(self.path, whole=False)
+        self._connection.close()
+        self._connection, self._opened, self._gone = connection, self.path.stat(), False
 
     def size(self) -> int:
         """Bytes on disk, the part in the WAL too."""
@@ -253,6 +283,14 @@ def begin_anew(opened: DiskFile, now: str) -> Path:
     let go as well: open the folder again."""
     opened.close()
     return _set_aside(opened.path, now)
+
+
+def _is_same(path: Path, opened: os.stat_result) -> bool:
+    """Whether what stands at ``path`` is the very file that was opened."""
+    try:
+        return os.path.samestat(path.stat(), opened)
+    except OSError:
+        return False
 
 
 class _UnusableError(Exception):

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from dmqcache.bus.runtime import Runtime, Timer
-from dmqcache.disk.file import DiskFile, TableState
+from dmqcache.disk.file import DiskFile, FileGoneError, TableState
 from dmqcache.disk.flight import Flight
 from dmqcache.disk.writer import Done, Work
 from dmqcache.store.table.cells import Cells
@@ -309,6 +309,10 @@ class Keeper:
         self.status.errors += 1
         self.status.fault = str(error)
         self._anew |= flight.anew
+        if isinstance(error, FileGoneError):
+            # The next flush goes into a new file.
+            self._anew |= self._tables.keys()
+            self._floors.clear()
         for name, names in flight.changed.items():
             table = self._tables[name]
             table.touched = {**names, **(table.touched or {})}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dmqcache.bus.net.aio import AsyncioRuntime
-from dmqcache.disk.file import FILE, open_file
+from dmqcache.disk.file import FILE, LOCK, open_file
 from dmqcache.disk.node_disk import NodeDisk
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.settings import TableSettings
@@ -91,7 +92,7 @@ def test_a_damaged_file_is_set_aside_and_begun_anew(tmp_path: Path, caplog: pyte
 
     live(scenario)
     assert len([line for line in caplog.messages if "set aside as" in line]) == 1
-    assert len(list(tmp_path.glob(f"{FILE}.unusable-*"))) == 1
+    assert len(list(tmp_path.glob(f"{FILE}.unusable-*[0-9]"))) == 1
 
 
 def test_rows_that_make_no_sense_are_found_when_they_are_read_and_none_of_the_file_is_used(
@@ -161,3 +162,71 @@ def test_damage_that_is_found_while_the_file_is_read_leaves_nothing_of_it(
 
     live(scenario)
     assert len([line for line in caplog.messages if "set aside as" in line]) == 1
+
+
+@pytest.mark.parametrize("taken", ["file", "folder", "lock", "replaced"])
+def test_a_file_that_is_taken_away_under_the_node_is_noticed_and_written_anew(
+    taken: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """WAITAOF said 1, and a later process found nothing."""
+    folder = tmp_path / "data"
+
+    def take() -> None:
+        if taken == "file":
+            for path in folder.glob(f"{FILE}*"):
+                path.unlink()
+        elif taken == "folder":
+            folder.rename(tmp_path / "old")
+            folder.mkdir()
+        elif taken == "lock":
+            (folder / LOCK).unlink()
+        else:
+            (folder / "new").write_text("of somebody else")
+            (folder / "new").rename(folder / FILE)
+
+    async def scenario() -> None:
+        first = Node(folder)
+        await first.disk.open()
+        first.table.set("before", "1")
+        assert await first.disk.flush(10)
+        take()
+        first.table.set("after", "2")
+        assert not await first.disk.flush(10)
+        assert first.disk.status.errors == 1 and "removed or replaced" in first.disk.status.fault
+        assert await first.disk.flush(10)
+        assert first.disk.status.fault == ""
+        second = Node(folder, life=2)
+        await second.disk.open()
+        assert "in use by another node" in second.disk.status.fault
+        await first.disk.close()
+        third = Node(folder, life=3)
+        await third.disk.open()
+        assert (third.table.get("before"), third.table.get("after")) == ("1", "2")
+        await third.disk.close()
+
+    live(scenario)
+    assert [line for line in caplog.messages if "removed or replaced; a new file is written whole" in line]
+    assert len(list(folder.glob(f"{FILE}.unusable-*[0-9]"))) == (taken in ("lock", "replaced"))
+
+
+def test_a_folder_that_another_node_has_taken_over_is_not_shared(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+
+    async def scenario() -> None:
+        first, second = Node(folder), Node(folder, life=2)
+        await first.disk.open()
+        shutil.rmtree(folder)
+        assert not await first.disk.flush(10)
+        assert not await first.disk.flush(10)
+        assert first.disk.status.fault == f"{folder} is gone"
+        await second.disk.open()
+        assert not await first.disk.flush(10)
+        assert "in use by another node" in first.disk.status.fault
+        second.table.set("a", "1")
+        assert await second.disk.flush(10)
+        await second.disk.close()
+        first.table.set("b", "2")
+        assert await first.disk.flush(10)
+        await first.disk.close()
+
+    live(scenario)
