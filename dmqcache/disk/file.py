@@ -63,14 +63,15 @@ _SCHEMA: Final = (
     ) WITHOUT ROWID""",
     "CREATE TABLE notes (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID",
 )
-_ROW: Final = "(?1, ?, ?, ?, ?, ?, ?, ?)"
-_PLAIN_ROW: Final = "(?1, ?, ?, ?, 0, 0, 0, NULL)"
+_ROW: Final = "(?, ?, ?, ?, ?, ?, ?)"
+_PLAIN_ROW: Final = "(?, ?, ?, 0, 0, 0, NULL)"
 _PUT: Final = (
-    "INSERT INTO cells VALUES {} ON CONFLICT (name, key) DO UPDATE SET value = excluded.value, "
-    "version = excluded.version, ttl = excluded.ttl, at = excluded.at, flags = excluded.flags, "
-    "counts = excluded.counts"
+    # "WHERE true": else SQLite would take ON for that of a join.
+    "INSERT INTO cells SELECT ?, * FROM (VALUES {}) WHERE true "
+    "ON CONFLICT (name, key) DO UPDATE SET value = excluded.value, version = excluded.version, "
+    "ttl = excluded.ttl, at = excluded.at, flags = excluded.flags, counts = excluded.counts"
 )
-_DROP: Final = "DELETE FROM cells WHERE name = ?1 AND key IN ({})"
+_DROP: Final = "DELETE FROM cells WHERE name = ? AND key IN ({})"
 
 
 class DiskError(Exception):
