@@ -1,6 +1,6 @@
 """docs/libraries.md: the uses of Redis' libraries that are tried, made of the tests that try them.
 
-``python -m tests.interop.library_page`` writes it anew.
+``python -m tests.interop.uses_page`` writes it anew.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "libraries.md"
 HEAD = """\
 # Libraries that have a Redis beneath them
 
-Made of the tests (`python -m tests.interop.library_page`). Each use is a small program that asserts what its
+Made of the tests (`python -m tests.interop.uses_page`). Each use is a small program that asserts what its
 library promises. It runs against a real Redis and against a dmqcache node, with the same asserts. What is
 under "not" needs what a cell, which is a text or an integer, cannot be, and ends with Redis' own error for an
 unknown command. What a lock means where several nodes are asked stands in the
