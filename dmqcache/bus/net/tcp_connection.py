@@ -234,8 +234,9 @@ class TcpConnection(asyncio.Protocol):
         return since is not None and self._context.loop.time() - since > STALE_SECONDS
 
     def close(self) -> None:
-        """Write what waits, then close, with no word to anybody."""
-        self._reason = self._reason or SHUT
+        """Write what waits, then close, with no word to anybody; unless the other side was first."""
+        if self._transport is None or not self._transport.is_closing():
+            self._reason = self._reason or SHUT
         if self._transport is not None:
             self._transport.close()
 

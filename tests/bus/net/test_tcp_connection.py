@@ -13,7 +13,7 @@ from dmqcache.bus.net.tcp import TcpOptions
 from dmqcache.bus.net.tcp_connection import STRANGER_MESSAGE_BYTES, TcpConnection
 from dmqcache.bus.sip.uri import Endpoint
 from tests.bus.net.loops import Loop, both_loops, run, turns
-from tests.bus.net.tcp_sides import Plain, Side, called, closed, sides, sip
+from tests.bus.net.tcp_sides import Plain, Side, called, closed, sides, sip, unused
 from tests.waiting import until
 
 
@@ -236,6 +236,33 @@ def test_a_connection_with_itself_is_none() -> None:
             connection.connection_made(mirror)
             await until(lambda: side.failed)
             assert side.failed == [(there, "refused")]
+
+    asyncio.run(main())
+
+
+def test_who_ended_a_connection_is_blamed_though_another_took_its_place_before_the_loop_told_of_it() -> None:
+    """It passed for one that we closed: no rest before the next attempt, and no word of what is wrong."""
+
+    class Ending(asyncio.Transport):
+        def get_extra_info(self, name: str, default: object = None) -> object:
+            return ("127.0.0.14", 40_000) if name == "peername" else default
+
+        def is_closing(self) -> bool:
+            return True
+
+        def close(self) -> None:
+            pass
+
+    async def main() -> None:
+        async with sides("127.0.0.11") as [(side, _)]:
+            there = unused()
+            connection = TcpConnection(side.transport._context, "tcp", there)
+            side.transport._lead(there, connection)
+            connection.connection_made(Ending())
+            side.transport.send(sip(b"again"), there)
+            assert not connection.leads_to
+            connection.connection_lost(None)
+            assert side.transport._backoff.reason(there) == "closed"
 
     asyncio.run(main())
 
