@@ -1,4 +1,4 @@
-"""What a metric is: one row of the tables in ``exported.py`` and ``exported_peers.py``."""
+"""What a metric is: one row of ``exported.py``, ``exported_store.py`` or ``exported_peers.py``."""
 
 from __future__ import annotations
 
