@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from dmqcache.server.resp import (
@@ -41,6 +42,7 @@ from dmqcache.server.resp.looking_on import is_quick, run_looked_at, timed
 from dmqcache.server.resp.pause import changes
 from dmqcache.server.resp.permission import check
 from dmqcache.server.resp.reply import CommandError, Rejected, error, wrong_arity
+from dmqcache.server.resp.run_tracked import run_tracked, spend
 from dmqcache.server.resp.session import Answer, Session
 
 log = logging.getLogger("dmqcache.server.resp.connection")
@@ -113,19 +115,27 @@ def execute(session: Session, args: list[str]) -> Answer:
             if not session.transaction.failed:
                 session.transaction.changes |= changes(command.name, command.flags)
             return commands_transaction.queue(session.transaction, args)
-        if session.limited and session.shared.looked_at:
-            return run_looked_at(session, command, args)
-        return command.handler(session, args)
+        return _run_limited(session, command, args) if session.limited else command.handler(session, args)
     except Rejected as problem:
         return _rejected(session, command, problem)
     except CommandError as problem:
-        return _failed(session, str(problem))
+        return _failed(session, command, str(problem))
     except ValueError as problem:
         # The tables' own words for what they do not hold.
-        return _failed(session, f"ERR {problem}")
+        return _failed(session, command, f"ERR {problem}")
     except Exception:
         log.exception("a command failed", extra={"command": args[0][:MAX_SHOWN]})
-        return _failed(session, "ERR internal error, see the node's log")
+        return _failed(session, command, "ERR internal error, see the node's log")
+
+
+def _run_limited(session: Session, command: Command, args: list[str]) -> Answer:
+    """Run a command that somebody wants to know of."""
+    handler = command.handler
+    if session.shared.looked_at:
+        handler = partial(run_looked_at, command)
+    if session.tracked is not None:
+        return run_tracked(session, command, args, handler)
+    return handler(session, args)
 
 
 def _must_wait(session: Session, command: Command) -> bool:
@@ -156,10 +166,10 @@ def _rejected(session: Session, command: Command | None, problem: Rejected) -> b
     if command is not None and command.name == "EXEC":
         session.end_transaction()
         reason = str(problem).removeprefix("ERR ")
-        return _failed(session, f"EXECABORT Transaction discarded because of: {reason}")
+        return _failed(session, command, f"EXECABORT Transaction discarded because of: {reason}")
     if session.transaction is not None:
         session.transaction.failed = True
-    return _failed(session, str(problem))
+    return _failed(session, command, str(problem))
 
 
 def _hang_up(session: Session) -> bytes:
@@ -168,8 +178,9 @@ def _hang_up(session: Session) -> bytes:
     return b""
 
 
-def _failed(session: Session, text: str) -> bytes:
+def _failed(session: Session, command: Command | None, text: str) -> bytes:
     session.shared.counters.errors += 1
+    spend(session, command)
     return error(text)
 
 

@@ -1,69 +1,91 @@
-"""CLIENT TRACKING and what belongs to it: subcommands of CLIENT. Who is told what, is ``tracking.py``'s.
-
-OPTIN, OPTOUT and NOLOOP are absent, and refused as such.
-"""
+"""CLIENT TRACKING and what belongs to it: subcommands of CLIENT. Who is told what, is ``tracking.py``'s."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from dmqcache.server.resp.command import Command, Options, parse_integer
-from dmqcache.server.resp.reply import OK, CommandError, encode, integer, syntax_error
+from dmqcache.server.resp.reply import OK, CommandError, bulk, encode, integer, syntax_error
 from dmqcache.server.resp.session import Session
-from dmqcache.server.resp.tracking import MAX_PREFIXES
+from dmqcache.server.resp.tracking import MAX_PREFIXES, Reads, Tracked
+
+_OTHER_MODE = "before disabling tracking for this client, and then re-enabling it with a different mode."
+_NO_TRACKING = (
+    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode "
+    "enabled"
+)
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """What a client says after CLIENT TRACKING ON."""
+
+    prefixes: list[str] = field(default_factory=list)
+    everything: bool = False
+    redirect: int = 0
+    reads: set[Reads] = field(default_factory=set)
+    noloop: bool = False
 
 
 def _tracking(session: Session, args: list[str]) -> bytes:
-    mode = args[2].upper()
-    if mode not in ("ON", "OFF"):
+    wanted, mode = _options(session, args), args[2].upper()
+    if mode == "ON":
+        how = _checked(wanted, session.tracked)
+        session.shared.tracking.begin(session, how)
+    elif mode == "OFF":
+        session.shared.tracking.end(session)
+    else:
         raise syntax_error()
-    prefixes, everything, redirect = _options(session, args)
-    tracking = session.shared.tracking
-    if mode == "OFF":
-        tracking.end(session)
-        session.restrict()
-        return OK
-    if not session.resp3 and not redirect:
-        raise CommandError(
-            "ERR CLIENT TRACKING tells by messages beside the replies: HELLO 3 first, or REDIRECT"
-        )
-    if prefixes and not everything:
-        raise CommandError("ERR PREFIX option requires BCAST mode to be enabled")
-    was = session.tracked
-    if was is not None and bool(was) != everything:
-        raise CommandError(
-            "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then "
-            "re-enabling it with a different mode."
-        )
-    if len(was or ()) + len(prefixes) > MAX_PREFIXES:
-        raise CommandError(f"ERR at most {MAX_PREFIXES} prefixes")
-    _check_overlap(prefixes, was or ())
-    new = prefixes or ([""] if everything and not was else [])
-    wanted = (*(was or ()), *new)
-    tracking.begin(session, wanted, redirect)
     session.restrict()
     return OK
 
 
-def _options(session: Session, args: list[str]) -> tuple[list[str], bool, int]:
-    prefixes: list[str] = []
-    everything, redirect = False, 0
+def _options(session: Session, args: list[str]) -> _Wanted:
+    wanted = _Wanted()
     options = Options(args, 3)
     for word in options:
         if word == "BCAST":
-            everything = True
+            wanted.everything = True
         elif word == "PREFIX":
-            prefixes.append(options.value())
+            wanted.prefixes.append(options.value())
         elif word == "REDIRECT":
             value = options.value()
-            if redirect:
+            if wanted.redirect:
                 raise CommandError("ERR A client can only redirect to a single other client")
-            redirect = parse_integer(value)
-            if redirect not in session.shared.sessions:
+            wanted.redirect = parse_integer(value)
+            if wanted.redirect not in session.shared.sessions:
                 raise CommandError("ERR The client ID you want redirect to does not exist")
-        elif word in ("OPTIN", "OPTOUT", "NOLOOP"):
-            raise CommandError(f"ERR CLIENT TRACKING has no {word} here: BCAST, PREFIX, REDIRECT")
+        elif word in ("OPTIN", "OPTOUT"):
+            wanted.reads.add(Reads(word.lower()))
+        elif word == "NOLOOP":
+            wanted.noloop = True
         else:
             raise syntax_error()
-    return prefixes, everything, redirect
+    return wanted
+
+
+def _checked(wanted: _Wanted, was: Tracked | None) -> Tracked:
+    """How a client tracks from now on. CommandError, in Redis' words and order, where that is no way, or not
+    one to change to."""
+    if wanted.prefixes and not wanted.everything:
+        raise CommandError("ERR PREFIX option requires BCAST mode to be enabled")
+    if was is not None and bool(was.prefixes) != wanted.everything:
+        raise CommandError(f"ERR You can't switch BCAST mode on/off {_OTHER_MODE}")
+    if wanted.everything and wanted.reads:
+        raise CommandError("ERR OPTIN and OPTOUT are not compatible with BCAST")
+    if len(wanted.reads) > 1:
+        raise CommandError("ERR You can't specify both OPTIN mode and OPTOUT mode")
+    reads = next(iter(wanted.reads), Reads.ALL)
+    if was is not None and Reads.ALL not in (reads, was.reads) and reads is not was.reads:
+        raise CommandError(f"ERR You can't switch OPTIN/OPTOUT mode {_OTHER_MODE}")
+    known = was.prefixes if was is not None else ()
+    _check_overlap(wanted.prefixes, known)
+    if wanted.everything and not wanted.prefixes and "" not in known:
+        wanted.prefixes.append("")
+    if len(known) + len(wanted.prefixes) > MAX_PREFIXES:
+        raise CommandError(f"ERR at most {MAX_PREFIXES} prefixes")
+    named = was is not None and was.named
+    return Tracked((*known, *wanted.prefixes), wanted.redirect, reads, wanted.noloop, named)
 
 
 def _check_overlap(prefixes: list[str], known: tuple[str, ...]) -> None:
@@ -78,26 +100,59 @@ def _check_overlap(prefixes: list[str], known: tuple[str, ...]) -> None:
                     )
 
 
+def _caching(session: Session, args: list[str]) -> bytes:
+    how, word = session.tracked, args[2].upper()
+    if how is None:
+        raise CommandError(_NO_TRACKING)
+    wanted = {"YES": Reads.NAMED, "NO": Reads.NOT_NAMED}.get(word)
+    if wanted is None:
+        raise syntax_error()
+    if how.reads is not wanted:
+        mode = wanted.value.upper()
+        raise CommandError(
+            f"ERR CLIENT CACHING {word} is only valid when tracking is enabled in {mode} mode."
+        )
+    how.named = True
+    return OK
+
+
 def _information(session: Session, args: list[str]) -> bytes:
-    tracked = session.tracked
-    flags = ["off"] if tracked is None else ["on", "bcast"] if tracked else ["on"]
-    if session.redirect_broken:
-        flags.append("broken_redirect")
+    how = session.tracked
+    flags = _flags(how)
+    words = (b"~%d\r\n" if session.resp3 else b"*%d\r\n") % len(flags) + b"".join(map(bulk, flags))
     about = {
-        "flags": flags,
-        "redirect": -1 if tracked is None else session.redirect,
-        "prefixes": list(tracked or ()),
+        "flags": words,
+        "redirect": -1 if how is None else how.redirect,
+        "prefixes": sorted(how.prefixes) if how is not None else [],
     }
     return encode(about, session.resp3)
 
 
+def _flags(how: Tracked | None) -> list[str]:
+    if how is None:
+        return ["off"]
+    flags = ["on"]
+    if how.prefixes:
+        flags.append("bcast")
+    if how.reads is not Reads.ALL:
+        flags.append(how.reads.value)
+        if how.named:
+            flags.append("caching-yes" if how.reads is Reads.NAMED else "caching-no")
+    if how.noloop:
+        flags.append("noloop")
+    if how.broken:
+        flags.append("broken_redirect")
+    return flags
+
+
 def _redirection(session: Session, args: list[str]) -> bytes:
-    return integer(-1 if session.tracked is None else session.redirect)
+    return integer(-1 if session.tracked is None else session.tracked.redirect)
 
 
 SUBCOMMANDS = (
     Command("CLIENT|TRACKING", _tracking, -3, "", "ON or OFF: tells of changes of what is read."),
     Command("CLIENT|TRACKINGINFO", _information, 2, "", "Tells how this client tracks."),
+    Command("CLIENT|CACHING", _caching, 3, "", "YES or NO: whether the next reads are tracked."),
     Command(
         "CLIENT|GETREDIR",
         _redirection,

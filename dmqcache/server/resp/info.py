@@ -19,7 +19,15 @@ REDIS_VERSION: Final = "7.4.0"
 Section = dict[str, Any]
 
 #: Of the section Stats: how many there are now.
-_NOW: Final = frozenset({"pubsub_channels", "pubsub_patterns"})
+_NOW: Final = frozenset(
+    {
+        "pubsub_channels",
+        "pubsub_patterns",
+        "tracking_total_keys",
+        "tracking_total_items",
+        "tracking_total_prefixes",
+    }
+)
 
 
 def sections(shared: Shared) -> dict[str, Section]:
@@ -62,6 +70,7 @@ def _clients(shared: Shared) -> Section:
         "connected_clients": len(shared.sessions),
         "maxclients": shared.max_clients,
         "blocked_clients": sum(session.waiting for session in shared.sessions.values()),
+        "tracking_clients": shared.tracking.clients,
         "pubsub_clients": sum(bool(one.channels or one.patterns) for one in shared.sessions.values()),
         "client_bytes_held": shared.held,
     }
@@ -154,6 +163,9 @@ def _counts(shared: Shared) -> dict[str, int]:
         "pubsub_channels": len(shared.subscriptions.channels),
         "pubsub_patterns": shared.subscriptions.patterns,
         "client_output_buffer_limit_disconnections": counters.refused["slow_subscriber"],
+        "tracking_total_keys": shared.tracking.keys,
+        "tracking_total_items": shared.tracking.reads,
+        "tracking_total_prefixes": shared.tracking.prefixes,
         "published_to_nodes": shared.node.bus.counters.published["out"],
         "published_by_nodes": shared.node.bus.counters.published["in"],
         "published_lost": shared.node.bus.counters.published["lost"],

@@ -81,7 +81,7 @@ def _took(session: Session, command: Command, begun: float, args: list[str]) -> 
     shared.latency.took("fast-command" if "fast" in command.flags else "command", seconds)
 
 
-def run_looked_at(session: Session, command: Command, args: list[str]) -> Answer:
+def run_looked_at(command: Command, session: Session, args: list[str]) -> Answer:
     """Run a command, and tell of it."""
     if command.name in _BEFORE:
         _tell(session, command, args)

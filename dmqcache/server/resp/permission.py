@@ -69,16 +69,13 @@ _MONITORS: Final = "ERR Replica can't interact with the keyspace"
 
 
 def check(session: Session, command: Command, args: list[str]) -> None:
-    """Rejected, in Redis' words, if the client may not. What one that tracks is about to read is noted."""
+    """Rejected, in Redis' words, if the client may not."""
     if not session.authenticated and command.name not in FREE:
         raise Rejected(NO_AUTH)
     refusal = None if session.is_free else refused(session, session.user, command, args)
     if refusal is None:
         if session.only_reads and _writes_here(command):
             raise Rejected(READ_ONLY)
-        if session.tracked == () and "readonly" in command.flags:
-            for key, _ in keys_of(command, args):
-                session.shared.tracking.read(session, key)
         if session.id in session.shared.monitors.clients and _is_about_keys(command):
             raise Rejected(_MONITORS)
         if command.name in GROWING and session.shared.node.memory.full:

@@ -21,7 +21,7 @@ from dmqcache.server.resp.monitors import Monitors
 from dmqcache.server.resp.pause import Pause
 from dmqcache.server.resp.slow_log import SlowLog
 from dmqcache.server.resp.subscriptions import Subscriptions
-from dmqcache.server.resp.tracking import Tracking
+from dmqcache.server.resp.tracking import Tracked, Tracking
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.table import Table
 
@@ -212,8 +212,6 @@ class Session:
         "name",
         "patterns",
         "push",
-        "redirect",
-        "redirect_broken",
         "resp3",
         "scripted",
         "shared",
@@ -259,9 +257,7 @@ class Session:
         self.patterns: dict[str, None] = {}
         self.subscribed_bytes = 0
         #: See ``tracking.py``.
-        self.tracked: tuple[str, ...] | None = None
-        self.redirect = 0
-        self.redirect_broken = False
+        self.tracked: Tracked | None = None
         #: By name, what else is told this client; called, it is not any more.
         self.forgets: dict[str, Callable[[], None]] = {}
         self.reset()
@@ -297,7 +293,7 @@ class Session:
         """Decide anew whether each command must be looked at, as some are refused."""
         self.limited = (
             self.only_listens
-            or self.tracked == ()
+            or self.tracked is not None
             or not self.is_free
             or bool(self.shared.looked_at)
             or self.only_reads

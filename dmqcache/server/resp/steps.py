@@ -98,10 +98,21 @@ async def _go_on(session: Session, steps: Steps) -> bytes:
     while not session.closing:
         await _turn()
         try:
-            _step(session, steps)
+            _own_step(session, steps)
         except StopIteration as end:
             return bytes(end.value)
     return b""
+
+
+def _own_step(session: Session, steps: Steps) -> None:
+    """What the client is told of its own changes in a later step (CLIENT TRACKING), it is told at once: the
+    reply is still to come."""
+    with session.shared.tracking.acting(session) as own:
+        try:
+            _step(session, steps)
+        finally:
+            if own:
+                session.push(b"".join(own))
 
 
 @coroutine

@@ -1,14 +1,19 @@
 """Client-side caches: which client has read which keys, and is told when they change (CLIENT TRACKING).
 
-By default a client is told once of each key that it has read; with BCAST of every change of keys with its
-prefixes. As in Redis a key is its name, whatever the table. Nobody is told of a key, or of a table's flush,
-that he may not read. A client may have another one told in its place (REDIRECT), whose rules count too. The
-tables are listened to only while somebody tracks.
+By default a client is told once of each key that it has read (of all it reads, of what it says before it
+reads, or of all but that: ``Reads``); with BCAST of every change of keys with its prefixes. As in Redis a key
+is its name, whatever the table. Nobody is told of a key, or of a table's flush, that he may not read. Another
+client may be told in its place (REDIRECT), whose rules count too, and it may want to hear nothing of what it
+changes itself (NOLOOP). The tables are listened to only while somebody tracks. Around a command
+``run_tracked.py`` says whose it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from typing import Final, Protocol
 
@@ -27,14 +32,45 @@ _PUSH: Final = b">2\r\n$10\r\ninvalidate\r\n"
 _BROKEN: Final = b">2\r\n$21\r\ntracking-redir-broken\r\n:%d\r\n"
 
 
+class Reads(Enum):
+    """Which of a client's reads are remembered; the values are Redis' words."""
+
+    ALL = ""
+    #: Those after CLIENT CACHING YES.
+    NAMED = "optin"
+    #: All but those after CLIENT CACHING NO.
+    NOT_NAMED = "optout"
+
+
+@dataclass(slots=True)
+class Tracked:
+    """How a client tracks."""
+
+    #: It is told of keys with these prefixes; empty: of what it has read.
+    prefixes: tuple[str, ...] = ()
+    #: The id of the client that is told in its place; 0: itself.
+    redirect: int = 0
+    reads: Reads = Reads.ALL
+    #: It is told nothing of what it changes itself, but for a flush.
+    noloop: bool = False
+    #: CLIENT CACHING was said of the next command or transaction.
+    named: bool = False
+    #: Whoever is to be told in its place was found to be gone.
+    broken: bool = False
+
+    @property
+    def remembers(self) -> bool:
+        """Whether what the client reads now is remembered."""
+        if self.prefixes:
+            return False
+        return self.reads is Reads.ALL or self.named == (self.reads is Reads.NAMED)
+
+
 class Tracker(Protocol):
     """A client with a cache of its own."""
 
-    #: None: it does not track. Empty: it is told of what it has read. Else of keys with these prefixes.
-    tracked: tuple[str, ...] | None
-    #: The id of the client that is told in its place; 0: itself. And whether that one was found to be gone.
-    redirect: int
-    redirect_broken: bool
+    #: None: it does not track.
+    tracked: Tracked | None
     resp3: bool
 
     @property
@@ -61,11 +97,45 @@ class Tracking:
         self._readers: dict[str, dict[Tracker, None]] = {}
         self._reads = 0
         self._forget: list[Callable[[], None]] = []
+        #: Whose command runs, if that one tracks; and what it is to be told itself, after the reply.
+        self._acting: Tracker | None = None
+        self._own: list[bytes] = []
 
-    def begin(self, who: Tracker, prefixes: tuple[str, ...], redirect: int = 0) -> None:
-        """Tell a client of what it reads from now on; with ``prefixes``, of all changes of such keys. With
-        ``redirect`` the client with this id is told."""
-        who.tracked, who.redirect, who.redirect_broken = prefixes, redirect, False
+    @property
+    def clients(self) -> int:
+        """How many track."""
+        return len(self._trackers)
+
+    @property
+    def keys(self) -> int:
+        """Keys that were read and not told since."""
+        return len(self._readers)
+
+    @property
+    def reads(self) -> int:
+        """The same, each for everybody who has read it."""
+        return self._reads
+
+    @property
+    def prefixes(self) -> int:
+        """Prefixes of which somebody is told."""
+        return len({prefix for one in self._trackers if one.tracked for prefix in one.tracked.prefixes})
+
+    @contextmanager
+    def acting(self, who: Tracker) -> Iterator[list[bytes]]:
+        """What changes within is changed by this client. What it is to be told itself is added to the list,
+        for whoever began first to write it."""
+        former = self._acting, self._own
+        if self._acting is not who:
+            self._acting, self._own = who, []
+        try:
+            yield self._own
+        finally:
+            self._acting, self._own = former
+
+    def begin(self, who: Tracker, how: Tracked) -> None:
+        """Tell a client of what it reads from now on, or of what it named."""
+        who.tracked = how
         self._trackers[who] = None
         if not self._forget:
             self._forget = [
@@ -74,7 +144,7 @@ class Tracking:
 
     def end(self, who: Tracker) -> None:
         """Tell it nothing any more."""
-        who.tracked, who.redirect, who.redirect_broken = None, 0, False
+        who.tracked = None
         if self._trackers.pop(who, self) is self:
             return
         if not self._trackers:
@@ -99,9 +169,14 @@ class Tracking:
         if events[0] is Event.FLUSH:
             self._flushed(table)
             return
-        self._tell(key, table)
+        # That a key's time is over is nobody's change.
+        author = self._acting if Event.EXPIRED not in events else None
+        self._tell(key, table, author)
         for one in list(self._trackers):
-            if one.tracked and key.startswith(one.tracked) and one.may_hear(table, key):
+            how = one.tracked
+            if how is None or not how.prefixes or (one is author and how.noloop):
+                continue
+            if key.startswith(how.prefixes) and one.may_hear(table, key):
                 self._push(one, table, key)
 
     def _flushed(self, table: str) -> None:
@@ -115,33 +190,43 @@ class Tracking:
         for one in told:
             self._push(one, table, "")
 
-    def _tell(self, key: str, table: str | None = None) -> None:
-        """That it changed, to its readers, once; of a ``table`` that one may not read, not to that one."""
+    def _tell(self, key: str, table: str | None = None, author: Tracker | None = None) -> None:
+        """That it changed, to its readers, once; of a ``table`` that one may not read, not to that one.
+        ``author`` changed it."""
         readers = self._readers.get(key)
         if readers is None:
             return
         told = list(readers) if table is None else [one for one in readers if one.may_hear(table, key)]
         self._forget_readers(key, told)
         for one in told:
-            if one.tracked == ():
+            how = one.tracked
+            if how is not None and not how.prefixes and not (one is author and how.noloop):
                 self._push(one, table, key)
 
     def _push(self, who: Tracker, table: str | None, key: str) -> None:
         """That a key (empty: every key) changed, to a client or to whom it named; of a ``table``, or of
         whichever."""
-        told = self._clients.get(who.redirect) if who.redirect else who
+        how = who.tracked
+        assert how is not None
+        told = self._clients.get(how.redirect) if how.redirect else who
         if told is None:
-            who.redirect_broken = True
+            how.broken = True
             if who.resp3:
-                who.push(_BROKEN % who.redirect)
+                self._write(who, _BROKEN % how.redirect)
             return
         tables = self._tables if table is None else (table,)
         if told is not who and not all(told.may_hear(one, key) for one in tables):
             return
         if told.resp3:
-            told.push(_PUSH + (b"*1\r\n" + bulk(key) if key else b"_\r\n"))
-        elif who.redirect and told.only_listens:
-            told.push(_MESSAGE + (b"*1\r\n" + bulk(key) if key else b"$-1\r\n"))
+            self._write(told, _PUSH + (b"*1\r\n" + bulk(key) if key else b"_\r\n"))
+        elif how.redirect and told.only_listens:
+            self._write(told, _MESSAGE + (b"*1\r\n" + bulk(key) if key else b"$-1\r\n"))
+
+    def _write(self, told: Tracker, data: bytes) -> None:
+        if told is self._acting:
+            self._own.append(data)
+        else:
+            told.push(data)
 
     def _forget_readers(self, key: str, told: list[Tracker]) -> None:
         readers = self._readers[key]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 import redis
 from redis.cache import CacheConfig
@@ -9,6 +11,7 @@ from redis.cache import CacheConfig
 from tests.server.fakes import FakeNode, make_session
 from tests.server.resp.rival import Speaker, redis_server
 from tests.server.resp.saying import OK, say
+from tests.server.resp.test_like_redis import RealTime
 from tests.server.serving import serving
 from tests.waiting import wait_until
 
@@ -17,65 +20,182 @@ def test_reads_are_noted_and_changes_told() -> None:
     session = make_session()
     got: list[bytes] = []
     session.push = got.append
-    assert say(session, "CLIENT", "TRACKING", "ON").startswith("ERR CLIENT TRACKING tells by messages")
     say(session, "HELLO", "3")
     assert say(session, "CLIENT", "GETREDIR") == -1
     assert say(session, "CLIENT", "TRACKING", "ON") == OK
     assert say(session, "CLIENT", "GETREDIR") == 0
     say(session, "MGET", "a", "b")
-    say(session, "SET", "c", "x")
+    session.shared.tables["cache"].set("c", "x")
     assert got == []
-    say(session, "SET", "b", "x")
+    session.shared.tables["cache"].set("b", "x")
     assert got == [b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nb\r\n"]
     assert say(session, "CLIENT", "TRACKING", "OFF") == OK
-    say(session, "SET", "a", "x")
+    session.shared.tables["cache"].set("a", "x")
     assert len(got) == 1 and not session.limited
 
 
-def test_what_is_not_there_is_said() -> None:
+def test_prefixes_are_bounded() -> None:
     session = make_session()
-    say(session, "HELLO", "3")
-    for word in ("OPTIN", "OPTOUT", "NOLOOP"):
-        assert say(session, "CLIENT", "TRACKING", "ON", word).startswith(f"ERR CLIENT TRACKING has no {word}")
-    assert say(session, "CLIENT", "TRACKING", "ON", "PREFIX", "x").startswith(
-        "ERR PREFIX option requires BCAST"
-    )
     many = [word for number in range(101) for word in ("PREFIX", f"p{number:03}")]
     assert say(session, "CLIENT", "TRACKING", "ON", "BCAST", *many) == "ERR at most 100 prefixes"
 
 
+#: Lines to one new connection of RESP3; a number before: so many messages follow the reply.
+SCENARIOS: Final = {
+    "refusals": """
+        CLIENT CACHING YES
+        CLIENT TRACKINGINFO
+        CLIENT TRACKING MAYBE
+        CLIENT TRACKING MAYBE REDIRECT x
+        CLIENT TRACKING ON x
+        CLIENT TRACKING ON PREFIX a
+        CLIENT TRACKING ON BCAST PREFIX
+        CLIENT TRACKING ON BCAST OPTIN
+        CLIENT TRACKING ON BCAST NOLOOP OPTOUT
+        CLIENT TRACKING ON OPTIN OPTOUT
+        CLIENT TRACKING ON NOLOOP
+        CLIENT CACHING YES
+        CLIENT CACHING NO
+        CLIENT CACHING x
+        CLIENT CACHING
+        CLIENT TRACKING ON BCAST OPTIN
+        CLIENT TRACKING OFF OPTIN OPTOUT
+        CLIENT GETREDIR""",
+    "prefixes": """
+        CLIENT TRACKING ON BCAST PREFIX b PREFIX a
+        CLIENT TRACKINGINFO
+        CLIENT GETREDIR
+        CLIENT TRACKING ON BCAST PREFIX ab
+        CLIENT TRACKING ON BCAST PREFIX a
+        CLIENT TRACKING ON BCAST PREFIX c PREFIX d PREFIX cc
+        CLIENT TRACKING ON BCAST PREFIX c PREFIX c
+        CLIENT TRACKING ON BCAST PREFIX e NOLOOP
+        CLIENT TRACKINGINFO
+        CLIENT TRACKING ON
+        CLIENT TRACKING ON BCAST
+        CLIENT TRACKING ON BCAST
+        CLIENT TRACKINGINFO
+        CLIENT TRACKING OFF
+        CLIENT TRACKING ON
+        CLIENT TRACKINGINFO
+        CLIENT TRACKING ON BCAST""",
+    "ones own changes": """
+        CLIENT TRACKING ON
+        GET a
+        1 SET a 1
+        SET a 2
+        GET a
+        MULTI
+        SET a 2
+        GET a
+        SET a 3
+        2 EXEC
+        GET a
+        1 FLUSHDB
+        CLIENT TRACKING ON NOLOOP
+        CLIENT TRACKINGINFO
+        GET a
+        SET a 1
+        GET a
+        1 FLUSHDB""",
+    "ones own changes of prefixes": """
+        CLIENT TRACKING ON BCAST PREFIX a
+        1 SET a 1
+        SET b 1
+        1 FLUSHDB
+        CLIENT TRACKING OFF
+        CLIENT TRACKING ON BCAST NOLOOP
+        SET a 1
+        1 FLUSHDB""",
+    "optin": """
+        CLIENT TRACKING ON OPTIN
+        CLIENT CACHING NO
+        CLIENT CACHING YES
+        CLIENT TRACKINGINFO
+        BOGUS
+        CLIENT TRACKINGINFO
+        CLIENT CACHING YES
+        GET
+        CLIENT TRACKINGINFO
+        CLIENT CACHING YES
+        CLIENT CACHING
+        CLIENT TRACKINGINFO
+        CLIENT BOGUS
+        CLIENT TRACKINGINFO
+        GET a
+        SET a 1
+        CLIENT CACHING YES
+        MGET a b
+        GET c
+        1 SET a 1
+        1 SET b 1
+        SET c 1
+        CLIENT CACHING YES
+        CLIENT ID
+        MULTI
+        CLIENT TRACKINGINFO
+        GET a
+        GET b
+        EXEC
+        CLIENT TRACKINGINFO
+        1 SET a 1
+        1 SET b 1
+        MULTI
+        CLIENT CACHING YES
+        GET b
+        EXEC
+        CLIENT TRACKINGINFO
+        1 SET b 1
+        CLIENT CACHING YES
+        MULTI
+        DISCARD
+        CLIENT TRACKINGINFO
+        CLIENT TRACKING ON OPTOUT
+        CLIENT TRACKING ON
+        CLIENT TRACKINGINFO
+        GET a
+        1 SET a 1""",
+    "optout": """
+        CLIENT TRACKING ON OPTOUT NOLOOP
+        CLIENT TRACKINGINFO
+        CLIENT TRACKING ON OPTOUT
+        CLIENT CACHING YES
+        CLIENT CACHING no
+        CLIENT TRACKINGINFO
+        GET a
+        GET b
+        SET a 1
+        1 SET b 1
+        CLIENT TRACKING ON OPTIN
+        CLIENT TRACKING OFF
+        CLIENT TRACKINGINFO
+        CLIENT TRACKING ON OPTIN
+        CLIENT TRACKINGINFO""",
+}
+
+
 @pytest.mark.interop
 def test_beside_a_real_redis() -> None:
-    with redis_server() as theirs, serving(FakeNode()) as ours:
-        pair = [Speaker(ours.address), Speaker(theirs)]
-        for line in (
-            "HELLO 3",
-            "CLIENT TRACKINGINFO",
-            "CLIENT TRACKING MAYBE",
-            "CLIENT TRACKING ON x",
-            "CLIENT TRACKING ON BCAST PREFIX a PREFIX b",
-            "CLIENT TRACKINGINFO",
-            "CLIENT GETREDIR",
-            "CLIENT TRACKING ON BCAST PREFIX ab",
-            "CLIENT TRACKING ON BCAST PREFIX a",
-            "CLIENT TRACKING ON BCAST PREFIX c PREFIX d PREFIX cc",
-            "CLIENT TRACKING ON BCAST PREFIX c PREFIX c",
-            "CLIENT TRACKING ON BCAST PREFIX e",
-            "CLIENT TRACKINGINFO",
-            "CLIENT TRACKING ON",
-            "CLIENT TRACKING OFF",
-            "CLIENT TRACKING ON",
-            "CLIENT TRACKINGINFO",
-            "CLIENT TRACKING ON BCAST",
-            "CLIENT TRACKING ON PREFIX a",
-            "CLIENT TRACKING OFF",
-            "CLIENT TRACKINGINFO",
-        ):
-            replies = [one.say(line.split()) for one in pair]
-            if not line.startswith("HELLO"):
-                assert _unordered(replies[0]) == _unordered(replies[1]), line
-        for one in pair:
-            one.close()
+    with redis_server() as theirs, serving(FakeNode(time=RealTime())) as ours:
+        for name, lines in SCENARIOS.items():
+            got, wanted = _said(ours.address, lines), _said(theirs, lines)
+            assert got == wanted, name
+        for lines in ("CLIENT TRACKING ON\nCLIENT TRACKINGINFO\nGET a\nSET a 1", "INFO x\nCLIENT GETREDIR"):
+            assert _said(ours.address, lines, "2") == _said(theirs, lines, "2")
+
+
+def _said(address: tuple[str, int], lines: str, protocol: str = "3") -> list[tuple[str, object]]:
+    """Each line with what it got."""
+    client = Speaker(address)
+    client.say(["HELLO", protocol])
+    said: list[tuple[str, object]] = []
+    for line in [*lines.strip().splitlines(), "ECHO end"]:
+        count, *words = line.split() if line.split()[0].isdigit() else ("0", *line.split())
+        client.send_words(words)
+        replies = [client.read() for _ in range(1 + int(count))]
+        said.append((line, words[-1] == "ID" or list(map(_unordered, replies))))
+    client.close()
+    return said
 
 
 @pytest.mark.interop
