@@ -15,6 +15,7 @@ from dmqcache.store.outbox.waiters import Waiters
 from dmqcache.store.table import merge as arrivals
 from dmqcache.store.table import version
 from dmqcache.store.table.clock import version_at
+from dmqcache.store.table.floor_raising import raise_floor
 from dmqcache.store.table.table import Table
 from tests.simulation.campaign import live_again, run_seed
 from tests.simulation.faults import Event, Scenario, draw
@@ -60,7 +61,7 @@ def a_flush_deletes_what_is_written_after_it(patch: Patch) -> None:
 
     def wrong(self: Table) -> int:
         number = whole(self)
-        self.raise_floor(self.clock.version() + version_at(AHEAD_MS))
+        raise_floor(self, self.clock.version() + version_at(AHEAD_MS))
         return number
 
     patch.setattr(Table, "flush", wrong)

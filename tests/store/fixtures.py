@@ -6,6 +6,7 @@ from typing import Any
 
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.native.native_message import decode, encode_rows
+from dmqcache.store.table.cell import cell_digest
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.row import Row, escaped, row_of
 from dmqcache.store.table.settings import TableSettings
@@ -63,3 +64,14 @@ def rows_of(table: Table, *keys: str) -> list[Row]:
 def books(table: Table) -> tuple[object, ...]:
     """What a table keeps beside its cells: alike before and after, nothing was changed."""
     return (table.live, table.characters, list(table.cells), table.digest.leaves[:], len(table.tombstones))
+
+
+def agree(table: Table) -> None:
+    """Count everything again from the cells alone."""
+    live = [cell for cell in table.cells.values() if cell.value is not None]
+    assert table.live == len(live)
+    assert table.characters == sum(
+        len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8) for cell in live
+    )
+    assert sorted(table.tombstones) == sorted(cell.key for cell in table.cells.values() if cell.value is None)
+    assert sum(table.digest.leaves) % (1 << 64) == sum(map(cell_digest, live)) % (1 << 64)

@@ -12,6 +12,7 @@ from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.native.answer_reader import AnswerReader
 from dmqcache.store.native.native_message import NativeMessage, encode
 from dmqcache.store.outbox.outboxes import Outboxes
+from dmqcache.store.table.floor_raising import is_late, prepare, raise_floor
 from dmqcache.store.table.table import Table
 
 #: Seconds of the loop that a step takes, but for its last piece.
@@ -41,7 +42,7 @@ class Floors:
             self._ground.counters.refused[name, "future"] += 1
             self._ground.counters.clamped[name] += 1
             return False
-        self._ground.tables[name].raise_floor(floor)
+        raise_floor(self._ground.tables[name], floor)
         return True
 
     def when_ready(self, floors: Mapping[str, int], then: Callable[[], None]) -> None:
@@ -54,14 +55,14 @@ class Floors:
                     self._waiting[name].append(again)
                 else:
                     self._waiting[name] = [again]
-                    self._go_on(name, floor, self._ground.tables[name].prepare(floor))
+                    self._go_on(name, floor, prepare(self._ground.tables[name], floor))
                 return
         then()
 
     def _is_late(self, name: str, floor: int) -> bool:
         ground = self._ground
         is_heard = ground.is_replicated(name) and floor <= ground.clock.limit()
-        return is_heard and ground.tables[name].is_late(floor)
+        return is_heard and is_late(ground.tables[name], floor)
 
     def _go_on(self, name: str, floor: int, steps: Iterator[None]) -> None:
         runtime = self._ground.runtime

@@ -1,7 +1,7 @@
 """What is left to do after a flush: dead cells are taken apart in steps, and Kamailio nodes told of each key.
 
-Owns the pace. The flush itself was done in one moment, for every reader (``table/cells.py``); of a million
-cells the rest takes some tenths of a second, in which others have their turns.
+Owns the pace. The flush itself was done in one moment, for every reader (``table/floor_raising.py``); of a
+million cells the rest takes some tenths of a second, in which others have their turns.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """The cells of a table and the books kept beside them: key order, expiry, digest, tombstones, floor.
 
 Every change of a cell goes through ``_enliven`` and ``_delete_cell``, so that the books always agree with the
-cells. Who may change what, and with which version, is decided above, in ``table.py`` and ``merge.py``.
+cells. Who may change what, and with which version, is decided above, in ``table.py`` and ``merge.py``; how a
+flush is done, in ``floor_raising.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable
 from typing import Final
 
 from dmqcache.store.table.cell import (
@@ -24,8 +24,8 @@ from dmqcache.store.table.cell import (
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.digest import Digest
 from dmqcache.store.table.expiry import ExpiryIndex
-from dmqcache.store.table.flushing import APART, Recent, take_apart
-from dmqcache.store.table.happenings import FLUSHED, GONE, NOTHING, OVER, Events, Telling, of_write
+from dmqcache.store.table.flushing import Recent
+from dmqcache.store.table.happenings import GONE, NOTHING, OVER, Events, Telling, of_write
 from dmqcache.store.table.late_flush import LateFlush
 from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.new_books import NewBooks
@@ -37,10 +37,6 @@ from dmqcache.store.table.tombstones import Tombstones
 #: How many times as many tombstones are kept while a node that is there has not heard of all of them: a burst
 #: of deletes is over in seconds.
 BEHIND_FACTOR: Final = 10
-#: Where a flush leaves less than one cell in so many, the table's books are made anew.
-FEW_KEPT: Final = 4
-#: Cells that a flush may look at, or leave, at once: some milliseconds.
-AT_ONCE: Final = 1_000
 
 
 class Cells:
@@ -75,9 +71,10 @@ class Cells:
         self.limits: Final = limits or TableLimits()
         self.listener: Final = listener or TableListener()
         #: What a flush may leave.
-        self._recent = Recent(clock.version())
-        self._late: LateFlush | None = None
-        self._use_recent()
+        self.recent = Recent(clock.version())
+        #: A flush that is prepared.
+        self.late: LateFlush | None = None
+        self.use_recent()
         #: A flush has emptied the table: what is on disk of it is to be written anew as a whole.
         self.emptied = False
         self._on_touch: Callable[[str, Events], None] | None = None
@@ -199,18 +196,18 @@ class Cells:
         if stamp > self._horizon:
             self._fresh[key] = stamp
 
-    def _use_recent(self) -> None:
+    def use_recent(self) -> None:
         """Hold at hand what every write needs to note its version."""
-        if self._late is not None:
-            self._fresh, self._horizon = self._late.changed, -1
+        if self.late is not None:
+            self._fresh, self._horizon = self.late.changed, -1
         else:
-            self._fresh, self._horizon = self._recent.keys, self._recent.horizon
+            self._fresh, self._horizon = self.recent.keys, self.recent.horizon
 
     def note_all(self, changed: dict[str, int]) -> None:
         """What was noted for a flush that is prepared is noted for others too."""
-        recent = self._recent
+        recent = self.recent
         recent.keys.update((key, stamp) for key, stamp in changed.items() if stamp > recent.horizon)
-        self._use_recent()
+        self.use_recent()
 
     def _delete_cell(self, cell: Cell, stamp: int | None = None, flags: int = 0) -> None:
         """Make a tombstone of a cell; without a version given, with one above all it has had."""
@@ -256,88 +253,24 @@ class Cells:
         if self._on_touch is not None:
             self._on_touch(key, events)
 
-    def is_late(self, floor: int) -> bool:
-        """Whether :meth:`raise_floor` would take long now, so that :meth:`prepare` is to come before."""
-        if floor <= self.floor or len(self.cells) <= AT_ONCE:
-            return False
-        return floor < self._recent.horizon or len(self._recent.noted_above(floor)) > AT_ONCE
-
-    def prepare(self, floor: int) -> Iterator[None]:
-        """Who runs through this, some pieces at a time, and then calls :meth:`raise_floor` in the same turn
-        of the loop, holds nobody up. Until then nothing is flushed. One at a time."""
-        self._late = LateFlush(self, floor)
-        self._use_recent()
-        return self._late.steps()
-
-    def raise_floor(self, floor: int) -> int:
-        """Everything with a version up to ``floor`` is dead, tombstones too; returns how many cells died."""
-        count, apart = self._sink(floor)
-        self.listener.buried(apart)
-        return count
-
-    def _sink(self, floor: int) -> tuple[int, Iterator[list[str]]]:
-        """The same. What died is hidden from everybody at once; who runs through the iterator takes it apart,
-        tells those who watch, and gets the keys, some at a time."""
-        late = self._late
-        if late is not None:
-            late.catch_up()
-            late.over, self._late = True, None
-            self._use_recent()
-        if floor <= self.floor:
-            return 0, iter(())
-        self.floor = floor
-        if late is not None and late.ready and late.floor == floor:
-            memory = late.emptied(APART)
-            count, apart = (
-                self._kill(late.dead, memory) if late.books is None else self._adopt(late.books, memory)
-            )
-        else:
-            kept = self._recent.above(floor, self.cells)
-            if len(kept) * FEW_KEPT <= len(self.cells):
-                count, apart = self._adopt(NewBooks(self.digest.depth).with_all(kept, self.tombstones))
-            else:
-                count, apart = self._kill(list(self.cells))
-        self.listener.floor_raised(floor)
+    def tell(self, key: str, events: Events = NOTHING) -> None:
+        """Tell those who watch, and nobody else."""
         if self._on_touch is not None:
-            self._on_touch("", FLUSHED)
-        return count, apart
+            self._on_touch(key, events)
 
-    def _kill(self, keys: Iterable[str], *memory: Iterator[None]) -> tuple[int, Iterator[list[str]]]:
-        """Forget those cells of these keys that a flush killed, one by one; returns how many lived, and their
-        keys."""
-        lived: list[str] = []
-        for key in keys:
-            cell = self.cells.get(key)
-            if cell is None or cell.stamp > self.floor:
-                continue
-            if cell.value is not None:
-                lived.append(key)
-                self._to_tombstone(cell, NOTHING)
-            self.tombstones.remove(key)
-            del self.cells[key]
-        return len(lived), chain([lived], take_apart({}, self.floor, self._tell_end, *memory))
-
-    def _adopt(self, books: NewBooks, *memory: Iterator[None]) -> tuple[int, Iterator[list[str]]]:
-        """Forget all cells but those in new books: that takes no longer the more there are. Returns how many
-        lived, and who takes them apart."""
-        former, lived = self.cells, self.live
-        emptied = self.order.emptied(APART), self.expiry.emptied(APART), self.digest.emptied(APART)
+    def adopt(self, books: NewBooks) -> None:
+        """Take these books in place of the present ones: a flush has left no more than they hold."""
         self.emptied, self.partial, self.evicted = True, False, {}
         self.cells, self.live, self.characters = books.cells, books.live, books.characters
         self.order, self.expiry, self.tombstones = books.order, books.expiry, books.tombstones
         self.digest = books.digest
         self._use_digest()
-        return lived - self.live, take_apart(former, self.floor, self._tell_end, *emptied, *memory)
-
-    def _tell_end(self, key: str) -> None:
-        if self._on_touch is not None:
-            self._on_touch(key, NOTHING)
 
     def sweep(self, limit: int) -> int:
         """Make tombstones of up to ``limit`` expired cells; returns how many."""
         now = self.clock.now()
-        self._recent.turn(now, self.clock.version(), self.cells)
-        self._use_recent()
+        self.recent.turn(now, self.clock.version(), self.cells)
+        self.use_recent()
         count = 0
         for key in self.expiry.due(now, limit):
             cell = self.cells.get(key)

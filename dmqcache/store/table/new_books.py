@@ -1,7 +1,7 @@
 """New books of a table, for the cells that a flush leaves: a table with few of its cells left takes these.
 
 Owns what is entered where, as :class:`~dmqcache.store.table.cells.Cells` keeps it with each change. Which
-cells are left, and when the table takes the books, is decided there.
+cells are left, and when the table takes the books, is decided in ``floor_raising.py``.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from dmqcache.store.table.checks import as_integer, checked_key, checked_value
 from dmqcache.store.table.clock import MAX_COUNT, Clock, version_at
 from dmqcache.store.table.counts import Counter, Counts, fits, saturated
 from dmqcache.store.table.evicting import was_evicted
+from dmqcache.store.table.floor_raising import sink
 from dmqcache.store.table.happenings import Telling
 from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
@@ -229,7 +230,7 @@ class Table(MappedCells):
         if self.guard is not None:
             self.guard()
         # The floor kills what others write as well, so it is never ahead: what is, is deleted one by one.
-        count, apart = self._sink(self.clock.version() + MAX_COUNT)
+        count, apart = sink(self, self.clock.version() + MAX_COUNT)
         ahead = [cell for cell in self.cells.values() if cell.value is not None]
         for cell in ahead:
             self._make_ours(cell)

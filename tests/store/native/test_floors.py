@@ -7,7 +7,8 @@ import pytest
 from dmqcache.bus.peer import Later, Reply
 from dmqcache.store.native import floors
 from dmqcache.store.native.native_message import decode_answer
-from dmqcache.store.table import cells, late_flush
+from dmqcache.store.table import floor_raising, late_flush
+from dmqcache.store.table.floor_raising import is_late
 from tests.store.harness import Played, Side, World, shown
 from tests.store.native.native_hosts import cut_while, pair, rejoin, with_node
 
@@ -16,7 +17,7 @@ from tests.store.native.native_hosts import cut_while, pair, rejoin, with_node
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty cells are many."""
     monkeypatch.setattr(floors, "STEP_S", 0.0)
-    monkeypatch.setattr(cells, "AT_ONCE", 10)
+    monkeypatch.setattr(floor_raising, "AT_ONCE", 10)
     monkeypatch.setattr(late_flush, "LOOKED_AT", 3)
     monkeypatch.setattr(late_flush, "FEW_DEAD", 3)
 
@@ -92,7 +93,7 @@ def test_a_flush_of_which_a_comparison_tells_late_is_followed_in_turns_too() -> 
     world.run(2)
     two.table["after"] = "z"
     world.run(5)
-    assert two.table.is_late(one.table.floor)
+    assert is_late(two.table, one.table.floor)
     rejoin(world, one, two)
     assert shown(one) == shown(two) == {"after": "z"}
 

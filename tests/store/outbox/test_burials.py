@@ -6,6 +6,7 @@ import pytest
 
 from dmqcache.store.outbox import burials
 from dmqcache.store.table import flushing
+from dmqcache.store.table.floor_raising import raise_floor
 from tests.store.harness import Played, Side, World, with_kamailio
 
 COUNT = 50
@@ -63,7 +64,7 @@ def test_a_table_of_this_node_alone_and_a_flush_of_another_node_need_nobody(
     running, side, kamailio = world
     held = list(side.table.cells.values())
     running.run(1)
-    side.table.raise_floor(side.store.clock.version())
+    raise_floor(side.table, side.store.clock.version())
     assert len(side.table) == 0
     assert 0 < sum(cell.value is None for cell in held) < COUNT
     running.run(1)

@@ -11,6 +11,7 @@ import pytest
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.outbox.batch import Batch, Transfer
 from dmqcache.store.outbox.outbox import STEP_S, Outbox
+from dmqcache.store.table.floor_raising import raise_floor
 from dmqcache.store.table.listener import TableListener
 from dmqcache.store.table.table import Table
 from tests.store.fixtures import Hands, make_table
@@ -220,7 +221,7 @@ def test_a_repairs_cells_that_a_flush_killed_under_way_need_not_go_again(
     outbox.delivered(carrier.taken.pop())
     done: list[bool] = []
     cells = deque(table.cells.values())
-    table.raise_floor(table.cells["a"].stamp)
+    raise_floor(table, table.cells["a"].stamp)
     outbox.add_transfer(Transfer(table, cells, lambda: done.append(True)))
     outbox.pump()
     outbox.failed(carrier.taken[0]) if stays else outbox.shut()

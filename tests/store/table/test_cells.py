@@ -1,29 +1,15 @@
-"""The books beside the cells: what lives, what is dead and remembered, what a flush forgets."""
+"""The books beside the cells: what lives, what is dead and remembered, what is forgotten."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 
 from dmqcache.store.native.donor import worth_telling
-from dmqcache.store.table import flushing
-from dmqcache.store.table.cell import EXPIRED, NEVER, cell_digest
+from dmqcache.store.table.cell import EXPIRED, NEVER
 from dmqcache.store.table.cells import BEHIND_FACTOR
+from dmqcache.store.table.floor_raising import raise_floor
 from dmqcache.store.table.listener import TableLimits, TableListener
-from dmqcache.store.table.table import Table
-from tests.store.fixtures import make_table
-
-
-def agree(table: Table) -> None:
-    """Count everything again from the cells alone."""
-    live = [cell for cell in table.cells.values() if cell.value is not None]
-    assert table.live == len(live)
-    assert table.characters == sum(
-        len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8) for cell in live
-    )
-    assert sorted(table.tombstones) == sorted(cell.key for cell in table.cells.values() if cell.value is None)
-    assert sum(table.digest.leaves) % (1 << 64) == sum(map(cell_digest, live)) % (1 << 64)
+from tests.store.fixtures import agree, make_table
 
 
 def test_a_delete_leaves_a_tombstone_above_what_it_deleted_and_takes_all_else_away() -> None:
@@ -69,22 +55,6 @@ def test_a_sweep_takes_no_more_than_it_may_and_nothing_that_got_more_time() -> N
     assert [table.sweep(4) for _ in range(4)] == [4, 4, 1, 0]
     assert [key for key, cell in table.cells.items() if cell.value is not None] == ["k0"]
     agree(table)
-
-
-def test_a_floor_kills_what_stands_below_it_and_forgets_the_tombstones_there() -> None:
-    table, hands = make_table()
-    table.set("old", "x")
-    table.set("dead", "x")
-    table.delete("dead")
-    floor = max(cell.stamp for cell in table.cells.values())
-    hands.seconds += 1
-    table.set("new", "x")
-    assert table.raise_floor(floor) == 1
-    assert list(table.cells) == ["new"]
-    agree(table)
-    assert table.raise_floor(floor) == 0
-    assert table.raise_floor(floor - 1) == 0
-    assert table.floor == floor
 
 
 def test_a_tombstone_is_forgotten_after_its_time_but_not_while_somebody_has_not_heard() -> None:
@@ -133,7 +103,7 @@ def test_a_key_that_was_deleted_begins_above_its_past_and_a_new_one_above_the_fl
     table.delete("n")
     dead = table.cells["n"]
     assert table.generation(dead) > dead.stamp
-    table.raise_floor(dead.stamp + 1000)
+    raise_floor(table, dead.stamp + 1000)
     table.incr("m")
     assert table.cells["m"].stamp > table.floor
 
@@ -192,92 +162,6 @@ def test_cells_that_are_given_up_leave_nothing_behind() -> None:
     assert sorted(table.touched) == ["count", "old"]
     assert (table.known, table.forgot) == (0, 0)
     assert sum(table.digest.leaves) == table.cells["new"].digest
-
-
-@pytest.mark.parametrize("few", [1, 1_000])
-def test_a_flush_is_the_same_cell_by_cell_and_with_new_books(
-    few: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where everything dies, and where some cells of each kind stand above the floor."""
-    monkeypatch.setattr("dmqcache.store.table.cells.FEW_KEPT", few)
-    for late in (0, 3):
-        told: list[int] = []
-        table, hands = make_table(listener=TableListener(floor_raised=told.append))
-        for number in range(20):
-            table.set(f"k{number:02}", f"v{number}", ttl=60 if number % 3 else None)
-        table.set("n", 5)
-        table.incr("n")
-        table.delete("k03")
-        held = list(table.cells.values())
-        lived = {cell.key for cell in held if cell.value is not None}
-        table.touched = {}
-        hands.seconds += 1
-        floor = table.clock.version()
-        hands.seconds += 1
-        for number in range(late):
-            table.set(f"late{number}", "x", ttl=60)
-            table.set("n", 7)
-            table.delete("late0")
-        assert table.raise_floor(floor) == (20 if not late else 19)
-        agree(table)
-        assert told == [floor]
-        assert table.emptied or lived <= set(table.touched)
-        assert table.scan() == (["late1", "late2", "n"] if late else [])
-        assert [cell.key for cell in held if cell.value is not None] == (["n"] if late else [])
-        assert set(table.tombstones) == ({"late0"} if late else set())
-        assert (table.ttl("late1") if late else 60) == 60
-        assert table.expiry.about(table.clock.now())[0] == (2 if late else 0)
-        hands.seconds += 61
-        assert table.sweep(100) == (2 if late else 0)
-        agree(table)
-        table.set("again", "x")
-        assert table.scan() == (["again", "n"] if late else ["again"])
-
-
-def test_what_a_flush_killed_is_hidden_at_once_and_taken_apart_by_and_by(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(flushing, "APART", 10)
-    told: list[Iterator[list[str]]] = []
-    table, _ = make_table(listener=TableListener(flushed=told.append))
-    watched: list[str] = []
-    table.tell_touches(lambda key, events: watched.append(key))
-    for number in range(25):
-        table.set(f"k{number}", "v")
-    held = list(table.cells.values())
-    watched.clear()
-    assert table.flush() == 25
-    agree(table)
-    assert (len(table), table.characters, table.scan(), watched) == (0, 0, [], [""])
-    table.set("k7", "again")
-    assert [cell.value for cell in held] == ["v"] * 25
-    (apart,) = told
-    assert len(next(apart)) == 10
-    assert sum(cell.value is None for cell in held) == 10
-    assert sorted(key for keys in apart for key in keys) == sorted(
-        f"k{number}" for number in range(25) if held[number].key not in watched[2:12]
-    )
-    assert len(watched) == 27 and table["k7"] == "again"
-    agree(table)
-
-
-@pytest.mark.parametrize("seconds", [0.1, 1.0, 30.0])
-def test_a_flush_leaves_what_is_later_however_long_ago_it_was(seconds: float) -> None:
-    table, hands = make_table()
-    for number in range(20):
-        table.set(f"before{number}", "x")
-    hands.seconds += 1
-    table.sweep(10)
-    floor = table.clock.version()
-    for number in range(4):
-        hands.seconds += seconds / 4
-        table.set(f"late{number}", "x")
-        table.sweep(10)
-    table.delete("late0")
-    assert table.raise_floor(floor) == 20
-    assert table.scan() == ["late1", "late2", "late3"]
-    assert list(table.tombstones) == ["late0"]
-    agree(table)
 
 
 def test_a_cell_that_is_entered_at_once_is_as_one_that_was_made_and_enlivened() -> None:

@@ -20,8 +20,7 @@ from dmqcache.store.table.evicting import (
     was_evicted,
 )
 from dmqcache.store.table.listener import TableLimits
-from tests.store.fixtures import make_table
-from tests.store.table.test_cells import agree
+from tests.store.fixtures import agree, make_table
 
 CHANCE = random.Random(5).random
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmqcache.store.table.cell import EXPIRED
+from dmqcache.store.table.floor_raising import raise_floor
 from dmqcache.store.table.kept import KeptPart, KeptRow, kept_row, restore, rows_of, spelt
 from dmqcache.store.table.table import Table
 from tests.store.fixtures import Hands, make_table
@@ -107,7 +108,7 @@ def test_what_is_newer_than_a_flush_outlives_it_also_if_it_came_from_disk() -> N
     later = table.clock.version() + (5_000 << 16)
     rows = [KeptRow(key, "x", later + at, 0, 0, 0, None) for at, key in enumerate(("old", "new", "newer"))]
     restore(table, rows, hands.now(), TIME_MS, TIME_MS)
-    table.raise_floor(later)
+    raise_floor(table, later)
     assert dict(table) == {"new": "x", "newer": "x"}
 
 

@@ -6,20 +6,20 @@ from random import Random
 
 import pytest
 
-from dmqcache.store.table import cells, late_flush
+from dmqcache.store.table import floor_raising, late_flush
+from dmqcache.store.table.floor_raising import is_late, prepare, raise_floor
 from dmqcache.store.table.flushing import PART_S, PARTS
 from dmqcache.store.table.listener import TableLimits
 from dmqcache.store.table.merge import Arrivals
 from dmqcache.store.table.row import Row
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
-from tests.store.fixtures import Hands, make_table
-from tests.store.table.test_cells import agree
+from tests.store.fixtures import Hands, agree, make_table
 
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells, "AT_ONCE", 10)
+    monkeypatch.setattr(floor_raising, "AT_ONCE", 10)
     monkeypatch.setattr(late_flush, "LOOKED_AT", 3)
     monkeypatch.setattr(late_flush, "ENTERED", 2)
     monkeypatch.setattr(late_flush, "FEW_DEAD", 5)
@@ -78,7 +78,7 @@ def test_what_is_prepared_in_steps_is_what_is_done_at_once(seed: int) -> None:
         hands.seconds += 0.01
     is_long_ago(prepared, hands)
     is_long_ago(at_once, hands)
-    for _ in prepared.prepare(floor):
+    for _ in prepare(prepared, floor):
         for _ in range(choose.randrange(3)):
             both(floor)
         hands.seconds += choose.choice([0, 0.3])
@@ -86,7 +86,7 @@ def test_what_is_prepared_in_steps_is_what_is_done_at_once(seed: int) -> None:
         at_once.sweep(5)
         agree(prepared)
     held = len(prepared)
-    assert prepared.raise_floor(floor) == at_once.raise_floor(floor) == held - len(prepared)
+    assert raise_floor(prepared, floor) == raise_floor(at_once, floor) == held - len(prepared)
     for table in (prepared, at_once):
         agree(table)
         assert table.floor == floor and all(cell.stamp > floor for cell in table.cells.values())
@@ -98,7 +98,7 @@ def test_what_is_prepared_in_steps_is_what_is_done_at_once(seed: int) -> None:
     # A later flush finds what was written while this one was prepared.
     both(floor)
     for table in (prepared, at_once):
-        table.raise_floor(table.clock.version() - (1 << 18))
+        raise_floor(table, table.clock.version() - (1 << 18))
         agree(table)
     assert set(prepared.cells) == set(at_once.cells)
 
@@ -109,14 +109,14 @@ def test_what_is_late_is_what_lies_further_back_than_is_noted_in_a_table_that_is
     hands.seconds += 0.1
     for number in range(11):
         table.set(f"k{number}", "x")
-    assert table.is_late(floor)
-    assert not table.is_late(table.clock.version())
+    assert is_late(table, floor)
+    assert not is_late(table, table.clock.version())
     table.delete("k0")
     table.collect(9, held=False)
     is_long_ago(table, hands)
-    assert table.is_late(floor)
-    table.raise_floor(floor)
-    assert not table.is_late(floor)
+    assert is_late(table, floor)
+    raise_floor(table, floor)
+    assert not is_late(table, floor)
 
 
 def test_until_all_is_found_nothing_is_flushed_and_then_all_at_once() -> None:
@@ -128,10 +128,10 @@ def test_until_all_is_found_nothing_is_flushed_and_then_all_at_once() -> None:
     hands.seconds += 1
     table.set("later", "x")
     is_long_ago(table, hands)
-    assert table.is_late(floor)
-    for _ in table.prepare(floor):
+    assert is_late(table, floor)
+    for _ in prepare(table, floor):
         assert len(table) == 21 and len(table.scan()) == 21
-    assert table.raise_floor(floor) == 20
+    assert raise_floor(table, floor) == 20
     assert table.scan() == ["later"]
 
 
@@ -142,12 +142,12 @@ def test_another_flush_that_comes_first_ends_the_search() -> None:
     hands.seconds += 1
     floor = table.clock.version()
     is_long_ago(table, hands)
-    steps = table.prepare(floor)
+    steps = prepare(table, floor)
     next(steps)
     table.set("meanwhile", "x")
     assert table.flush() == 21
     table.set("later", "x")
     assert list(steps) == []
-    assert table.raise_floor(floor) == 0
+    assert raise_floor(table, floor) == 0
     assert table.scan() == ["later"]
     agree(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dmqcache.store.table.floor_raising import raise_floor
 from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.row import Row
 from tests.store.fixtures import make_arrivals, make_table
@@ -36,12 +37,12 @@ def test_each_event_is_told_once_and_to_whom_it_concerns() -> None:
     told.clear()
     hands.seconds += 1
     floor = table.clock.version()
-    assert table.raise_floor(floor) == 0
+    assert raise_floor(table, floor) == 0
     assert told == [("floor", floor), ("buried", [])]
     hands.seconds += 1
     table["c"] = "x"
     told.clear()
-    assert table.raise_floor(table.clock.version()) == 1
+    assert raise_floor(table, table.clock.version()) == 1
     assert told == [("floor", table.floor), ("buried", [["c"]])]
 
 

@@ -14,6 +14,7 @@ from dmqcache.store.table.cell import EXPIRED, MAX_TTL_S
 from dmqcache.store.table.checks import MAX_KEY_LENGTH
 from dmqcache.store.table.clock import version_at
 from dmqcache.store.table.counts import Share
+from dmqcache.store.table.floor_raising import raise_floor
 from dmqcache.store.table.listener import TableListener
 from dmqcache.store.table.merge import NEXT_MS, Arrivals
 from dmqcache.store.table.row import Row
@@ -262,7 +263,7 @@ def test_nodes_that_date_the_same_anew_one_after_another_undo_no_write_between(f
     if flushed:
         hands.jump_ms = 3_600_000
         one.table.flush()
-        two.table.raise_floor(one.table.floor)
+        raise_floor(two.table, one.table.floor)
         one.table["a"] = one.table["gone"] = "old"
         one.table.incr("n", 5)
         two.merge_rows(rows_of(one.table, "a", "gone", "n"), "one")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dmqcache.store.table.clock import version_at
+from dmqcache.store.table.floor_raising import raise_floor
 from dmqcache.store.table.redating import pull_back
-from tests.store.fixtures import make_table
-from tests.store.table.test_cells import agree
+from tests.store.fixtures import agree, make_table
 
 
 def test_only_what_lies_ahead_is_dated_anew_and_a_flush_that_comes_later_finds_it() -> None:
@@ -21,7 +21,7 @@ def test_only_what_lies_ahead_is_dated_anew_and_a_flush_that_comes_later_finds_i
     agree(table)
     assert pull_back(table, table.clock.limit()) == []
     # The version of a counter is that of its beginning.
-    assert table.raise_floor(table.clock.version() - 1) == 1
+    assert raise_floor(table, table.clock.version() - 1) == 1
     assert table.scan() == ["ahead"] and list(table.tombstones) == ["before"]
     agree(table)
 
