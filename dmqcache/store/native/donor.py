@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from dmqcache.bus.peer import Response
@@ -108,14 +109,15 @@ def _sort_out(
     looked = 0
     for part in parts.values():
         theirs = set(part.held)
-        for cell in index.below(part.depth, part.index):
-            looked += 1
-            if cell.digest in theirs:
-                theirs.discard(cell.digest)
+        below = index.below(part.depth, part.index)
+        while some := list(islice(below, PIECE)):
+            looked += len(some)
+            if theirs:
+                cells.extend([cell for cell in some if cell.digest not in theirs])
+                theirs.difference_update([cell.digest for cell in some])
             else:
-                cells.append(cell)
-            if looked % PIECE == 0:
-                yield
+                cells.extend(some)
+            yield
         lack.extend(theirs)
         if looked > MAX_LOOKED:
             break

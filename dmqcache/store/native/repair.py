@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from dmqcache.bus.sip.uri import NodeURI
@@ -14,6 +16,20 @@ from dmqcache.store.native.with_node import Ways
 OVERFLOW_PAUSE_S: Final = 1.0
 #: Seconds for which the node with the greater address waits when two meet: the other's comparison may do.
 SECOND_S: Final = 1.0
+#: Seconds until a node that was still filling its tables is looked at again, at first and at last. What it
+#: lacks it asks for itself; one that has got nothing for the latter is compared with like any other.
+FILLING_S: Final = (0.1, 1.0)
+
+
+@dataclass(slots=True)
+class _Filling:
+    """A node that starts."""
+
+    #: How many cells it had, and since when: monotonic seconds.
+    cells: int
+    since: float
+    #: Seconds until it is looked at again.
+    pause: float = FILLING_S[0]
 
 
 class Repair:
@@ -38,6 +54,7 @@ class Repair:
         self.session: Session | None = None
         #: Nodes to compare with, the next first.
         self._due: dict[NodeURI, None] = {}
+        self._filling: dict[NodeURI, _Filling] = {}
         self._id = 0
 
     def start(self) -> None:
@@ -77,6 +94,7 @@ class Repair:
 
     def forget(self, node: NodeURI) -> None:
         """``node`` is gone."""
+        self._filling.pop(node, None)
         self._due.pop(node, None)
         session = self._session_with(node)
         if session is not None:
@@ -125,11 +143,27 @@ class Repair:
         if outbox is None or not outbox.open:
             self._next()
             return
-        self.session = Session(self._ways.to(node), self._ended, self._next_id)
+        is_filling = partial(self._is_filling, node)
+        self.session = Session(self._ways.to(node), self._ended, self._next_id, is_filling)
         self.session.start()
+
+    def _is_filling(self, node: NodeURI, cells: int) -> bool:
+        """Whether a node that starts, and has so many cells now, has just got more."""
+        now = self._ground.clock.now()
+        filling = self._filling.setdefault(node, _Filling(cells, now))
+        if filling.cells != cells:
+            filling.cells, filling.since = cells, now
+        return now - filling.since < FILLING_S[1]
 
     def _ended(self, session: Session, outcome: str) -> None:
         self.session = None
+        filling = self._filling.get(session.node)
+        if outcome == "early" and filling is not None:
+            self._want_later(session.node, filling.pause)
+            filling.pause = min(FILLING_S[1], 2 * filling.pause)
+            self._ground.runtime.call_later(0, self._next)
+            return
+        self._filling.pop(session.node, None)
         self._ground.counters.repairs[outcome] += 1
         outbox = self._outboxes.get(session.node)
         if outcome != "failed" and outbox is not None:

@@ -41,13 +41,19 @@ class Session:
     """One comparison with one node."""
 
     def __init__(
-        self, with_node: WithNode, on_end: Callable[[Session, str], None], next_id: Callable[[], int]
+        self,
+        with_node: WithNode,
+        on_end: Callable[[Session, str], None],
+        next_id: Callable[[], int],
+        is_filling: Callable[[int], bool],
     ) -> None:
-        """``on_end(session, outcome)``: it has ended, "equal", "repaired" or "failed". ``next_id``: numbers
-        that no session had before."""
+        """``on_end(session, outcome)``: it has ended, "equal", "repaired" or "failed"; or "early": the other
+        node starts and takes what it lacks of its own accord, ``is_filling`` says by how many cells it holds.
+        ``next_id``: numbers that no session had before."""
         self._with = with_node
         self._ground = with_node.ground
         self._on_end = on_end
+        self._is_filling = is_filling
         #: Whether this node starts, and has not the whole state yet.
         self._initial = not self._ground.ready
         self._wants = Wants(with_node, next_id, self)
@@ -160,6 +166,9 @@ class Session:
             self._tombstones_wanted = True
             self._wants.tombstones([name for name in self._theirs if self._ground.is_replicated(name)])
         different = [name for name in self._theirs if self._differs(name)]
+        if different and self._is_early():
+            self.end("early")
+            return
         self._barred = {name for name in self._theirs if not self._may_exchange(name)}
         different = [name for name in different if name not in self._barred]
         if not different:
@@ -179,6 +188,12 @@ class Session:
                 self._sort_in(name, 0, 0)
         self._round += 1
         self._advance()
+
+    def _is_early(self) -> bool:
+        """Whether the other node is still getting what it lacks: we would ask and send it the same again."""
+        if self._initial or self.donor_ready:
+            return False
+        return self._is_filling(sum(theirs.cells for theirs in self._theirs.values()))
 
     def _differs(self, name: str) -> bool:
         if not self._ground.is_replicated(name):

@@ -276,7 +276,8 @@ class Outbox:
             return
         count = min(len(transfer.cells), most, max(1, self.budget // self.cell_bytes))
         floor = transfer.table.floor
-        cells = [transfer.cells.popleft() for _ in range(count)]
+        take = transfer.cells.popleft
+        cells = [take() for _ in range(count)]
         # What a flush has killed meanwhile may still look alive.
         batch.by_table.append((transfer.table, [cell for cell in cells if cell.stamp > floor]))
         batch.count = count

@@ -30,19 +30,42 @@ class LeafIndex:
         self._table = table
         self.depth = table.digest.depth
         self._shift = table.digest.shift
-        self._leaves: list[list[Cell]] = [[] for _ in table.digest.leaves]
+        #: A leaf in which nothing stands yet is this one list.
+        empty: list[Cell] = []
+        self._leaves: list[list[Cell]] = [empty] * len(table.digest.leaves)
+        #: For each leaf whether a cell may stand in it twice: 1 or 0.
+        self._doubtful = bytearray(len(self._leaves))
         self._newest = next(reversed(table.cells.values()), None)
-        self._keys = chain(table.order.walk(STEP), _parts(list(table.tombstones)))
+        self._order, self._listed = table.order, table.order.listed
+        self._living, self._dead = table.order.walk(STEP), _parts(list(table.tombstones))
 
     def step(self) -> bool:
         """Sort in some more cells; True when all are in."""
-        leaves, shift, cells = self._leaves, self._shift, self._table.cells
-        keys = next(self._keys, None)
-        for key in keys or ():
-            cell = cells.get(key)
-            if cell is not None:
-                leaves[cell.hash >> shift].append(cell)
+        keys = next(self._living, None)
+        if keys is not None:
+            self._sort_in(map(self._table.cells.get, keys))
+            return False
+        if self._listed != self._order.listed:
+            # Then the walk may have come by a key twice.
+            self._doubtful = bytearray(b"\1") * len(self._leaves)
+        keys = next(self._dead, None)
+        if keys is not None:
+            self._sort_in(map(self._table.cells.get, keys), doubtful=True)
         return keys is None
+
+    def _sort_in(self, cells: Iterable[Cell | None], doubtful: bool = False) -> None:
+        """``doubtful``: they may be in already."""
+        leaves, shift = self._leaves, self._shift
+        for cell in cells:
+            if cell is not None:
+                place = cell.hash >> shift
+                leaf = leaves[place]
+                if leaf:
+                    leaf.append(cell)
+                else:
+                    leaves[place] = [cell]
+                if doubtful:
+                    self._doubtful[place] = 1
 
     def catch_up(self) -> bool:
         """Sort in the cells born since; False if they are so many that the index is to be made anew."""
@@ -57,9 +80,9 @@ class LeafIndex:
         else:
             if self._newest is not None:
                 return False
-        for cell in born:
-            self._leaves[cell.hash >> self._shift].append(cell)
         if born:
+            # A key that died and was forgotten, and lives again, stands in the order where it stood.
+            self._sort_in(born, doubtful=True)
             self._newest = born[0]
         return True
 
@@ -70,19 +93,25 @@ class LeafIndex:
         if depth > self.depth:
             shift = 64 - FANOUT_BITS * depth
             leaf = index >> FANOUT_BITS * (depth - self.depth)
-            for cell in self._in(leaf):
-                if cell.value is not None and cell.stamp > floor and cell.hash >> shift == index:
-                    yield cell
-            return
+            return (
+                cell
+                for cell in self._in(leaf)
+                if cell.value is not None and cell.stamp > floor and cell.hash >> shift == index
+            )
         width = 1 << FANOUT_BITS * (self.depth - depth)
-        for leaf in range(index * width, (index + 1) * width):
-            for cell in self._in(leaf):
-                if cell.value is not None and cell.stamp > floor:
-                    yield cell
+        places = range(index * width, (index + 1) * width)
+        if self._doubtful.find(1, places.start, places.stop) >= 0:
+            leaves: Iterable[list[Cell]] = map(self._in, places)
+        else:
+            leaves = self._leaves[places.start : places.stop]
+        below = chain.from_iterable(leaves)
+        return (cell for cell in below if cell.value is not None and cell.stamp > floor)
 
-    def _in(self, leaf: int) -> Iterable[Cell]:
-        # A walk may come by a key twice.
-        return {id(cell): cell for cell in self._leaves[leaf]}.values()
+    def _in(self, place: int) -> list[Cell]:
+        if self._doubtful[place]:
+            self._doubtful[place] = 0
+            self._leaves[place] = list({id(cell): cell for cell in self._leaves[place]}.values())
+        return self._leaves[place]
 
 
 def _parts(keys: list[str]) -> Iterator[list[str]]:

@@ -27,6 +27,8 @@ class KeyOrder:
         #: Dead keys that still stand among the sorted or the born ones.
         self._died: dict[str, None] = {}
         self._tidy_at = TIDY_DEAD
+        #: How often keys were moved within these: who walks through them may then come by one twice.
+        self.listed = 0
 
     def add(self, key: str) -> None:
         if self._died and key in self._died:
@@ -55,12 +57,15 @@ class KeyOrder:
             for key in self._born:
                 died.pop(key, None)
             self._born = living
+            self.listed += 1
         self._tidy_at = 2 * len(died) + max(TIDY_DEAD, len(living) // 4)
 
     def _settle(self) -> None:
         """Sort in the waiting keys."""
-        self._sorted.update(self._born)
-        self._born.clear()
+        if self._born:
+            self.listed += 1
+            self._sorted.update(self._born)
+            self._born.clear()
         if len(self._died) * REBUILD_SHARE > len(self._sorted):
             self._sorted = SortedList(key for key in self._sorted if key not in self._died)
         else:
@@ -72,11 +77,13 @@ class KeyOrder:
         """Sort in up to ``count`` of the waiting keys, or take out so many dead ones; False: no more than
         that wait for the next listing."""
         if len(self._born) > count:
+            self.listed += 1
             self._sorted.update(self._born[-count:])
             del self._born[-count:]
             return True
         if len(self._died) <= count:
             return False
+        self.listed += 1
         self._sorted.update(self._born)
         self._born.clear()
         for _ in range(count):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dmqcache.bus.peer import Reply
 from dmqcache.store.native.initial_sync import SyncState
-from tests.store.harness import World, equal
-from tests.store.native.native_hosts import pair, rows_sent
+from dmqcache.store.native.native_message import Answer, Summary, encode
+from dmqcache.store.native.repair import FILLING_S
+from tests.store.harness import Sent, World, equal
+from tests.store.native.native_hosts import pair, rows_sent, with_node
 
 
 def test_a_donor_that_dies_is_replaced_and_nothing_is_asked_for_twice() -> None:
@@ -30,6 +33,44 @@ def test_a_donor_that_dies_is_replaced_and_nothing_is_asked_for_twice() -> None:
     assert len(young.table) == 10_000
     second = donors[1 - donors.index(first)]
     assert rows_sent(second) <= 10_000 - had + 2_000
+
+
+def test_a_node_that_gets_all_of_its_own_accord_is_sent_nothing_twice() -> None:
+    world = World()
+    donors = [world.side("127.0.0.11"), world.side("127.0.0.13")]
+    for number in range(10_000):
+        donors[0].table[f"k{number}"] = f"v{number}"
+    world.mesh(*donors)
+    world.until(lambda: equal(*donors), 30)
+    for donor in donors:
+        donor.bus.sent.clear()
+    young = world.side("127.0.0.12", ready=False)
+    world.mesh(*donors, young)
+    world.until(lambda: young.store.ready, 30)
+    world.until(lambda: all(donor.outbox(young).compared for donor in donors), 5)
+    assert rows_sent(*donors) == 10_000
+    assert not any(sent.message.want for donor in donors for sent in donor.bus.sent)
+
+
+def test_a_node_that_starts_and_gets_nothing_is_compared_with_all_the_same() -> None:
+    world, side, other = with_node()
+    side.table["k"] = "x"
+    world.run(1)
+    wants: list[float] = []
+
+    def answer(sent: Sent) -> Reply:
+        if sent.message.want is not None:
+            wants.append(sent.time)
+        if sent.message.ask is None:
+            return Reply(200)
+        sums = {"t": Summary(3, 0, 2, [[0] * 15 + [1] for _ in sent.message.ask["t"]], 1)}
+        return Reply(200, body=encode(Answer(side.store.clock.raw_ms(), sums=sums, ready=False)))
+
+    other.answer = answer
+    began = world.clock.time
+    side.store.repair.want(other.uri)
+    world.until(lambda: bool(wants), 10)
+    assert FILLING_S[1] <= wants[0] - began < 3 * FILLING_S[1]
 
 
 def test_now_and_then_a_node_is_compared_with() -> None:

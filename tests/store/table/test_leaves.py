@@ -81,6 +81,21 @@ def test_what_is_listed_born_or_lives_again_while_an_index_is_made_stands_there_
     assert keys(got[0]) == table.scan() and len(table) == 3 * STEP + 1
 
 
+def test_a_key_that_was_forgotten_and_lives_again_while_an_index_is_made_stands_there_once() -> None:
+    table, indexes, clock = setup()
+    for number in range(3 * STEP):
+        table[f"k{number:05}"] = number
+    late = f"k{3 * STEP - 1:05}"
+    del table[late]
+    got: list[LeafIndex] = []
+    indexes.get(table, got.append)
+    table.forget([table.cells[late]])
+    table[late] = 1
+    clock.run(0.1)
+    assert keys(got[0]) == sorted(table) and len(table) == 3 * STEP
+    assert keys(take(indexes, table, clock)) == sorted(table)
+
+
 def test_an_index_of_an_empty_table_catches_up() -> None:
     table, indexes, clock = setup()
     assert keys(take(indexes, table, clock)) == []

@@ -48,6 +48,23 @@ def test_bytes_that_are_no_utf8_come_through() -> None:
     assert shown(two.table) == shown(one.table)
 
 
+def test_a_plain_row_of_an_unknown_key_is_kept_with_its_writer_and_told_to_who_watches() -> None:
+    one, hands = make_arrivals()
+    one.table["a"], one.table["n"] = "x", 5
+    rows = rows_of(one.table, "a", "n")
+    plain, _ = make_arrivals(hands=hands)
+    watched, _ = make_arrivals(hands=hands)
+    told: list[str] = []
+    watched.table.tell_touches(lambda key, events: told.append(key))
+    for two in (plain, watched):
+        assert two.merge_rows(rows, "one") == []
+        assert shown(two.table) == shown(one.table)
+        assert {cell.writer for cell in two.table.cells.values()} == {"one"}
+        assert two.table.digest.leaves == one.table.digest.leaves
+        assert two.table.live == 2 and two.counters.changes["t", "dmqcache"] == 2
+    assert told == ["a", "n"]
+
+
 def test_an_older_row_changes_nothing_and_is_named() -> None:
     one, hands = make_arrivals()
     two, _ = make_arrivals(hands=hands)
