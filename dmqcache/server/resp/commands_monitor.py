@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dmqcache.server.resp.command import Command, container, parse_integer
-from dmqcache.server.resp.reply import OK, CommandError, encode, integer
+from dmqcache.server.resp.latency_report import graph, report
+from dmqcache.server.resp.reply import OK, CommandError, encode, integer, verbatim
 from dmqcache.server.resp.session import Session
 
 #: Entries that SLOWLOG GET returns when the client names no number.
@@ -54,6 +55,21 @@ def _history(session: Session, args: list[str]) -> bytes:
     return encode(session.shared.latency.history(args[2]), session.resp3)
 
 
+def _graph(session: Session, args: list[str]) -> bytes:
+    latency, kind = session.shared.latency, args[2]
+    samples = latency.history(kind)
+    if not samples:
+        raise CommandError(f"ERR No samples available for event '{kind}'")
+    drawn = graph(kind, samples, latency.longest(kind), int(session.shared.wall()))
+    return verbatim(drawn, session.resp3)
+
+
+def _doctor(session: Session, args: list[str]) -> bytes:
+    shared = session.shared
+    said = report(shared.latency, shared.slow_log.slower_than, int(shared.wall()))
+    return verbatim(said, session.resp3)
+
+
 def _forget(session: Session, args: list[str]) -> bytes:
     return integer(session.shared.latency.reset(args[2:]))
 
@@ -73,6 +89,8 @@ COMMANDS = (
         "LATENCY",
         "Tells when commands took long.",
         (
+            Command("LATENCY|DOCTOR", _doctor, 2, "admin", "Says what took long, how often, and what to do."),
+            Command("LATENCY|GRAPH", _graph, 3, "admin", "Draws the moments of a kind."),
             Command("LATENCY|HISTORY", _history, 3, "admin", "Returns the moments of a kind."),
             Command("LATENCY|LATEST", _latest, 2, "admin", "Returns the last moment of each kind."),
             Command("LATENCY|RESET", _forget, -2, "admin", "Forgets some kinds, or all."),

@@ -52,6 +52,10 @@ class Latency:
         """The moments of a kind, the oldest first."""
         return list(self._samples.get(kind, ()))
 
+    def longest(self, kind: str) -> int:
+        """Milliseconds of the longest of a kind since it was forgotten last; 0: there was none."""
+        return self._most.get(kind, 0)
+
     def reset(self, kinds: Iterable[str]) -> int:
         """Forget some kinds, or all; returns of how many there was something."""
         gone = [kind for kind in dict.fromkeys(kinds or self._samples) if kind in self._samples]

@@ -44,5 +44,7 @@ def test_latencies_are_asked() -> None:
     (latest,) = (one for one in say(session, "LATENCY", "LATEST") if one[0] == "fast-command")
     assert latest[2:] == [50, 50]
     assert [one[1] for one in say(session, "LATENCY", "HISTORY", "fast-command")] == [50]
+    assert say(session, "LATENCY", "GRAPH", "fast-command").startswith("fast-command - high 50 ms, low 50 ms")
+    assert "fast-command: 1 latency spikes" in say(session, "LATENCY", "DOCTOR")
     assert say(session, "LATENCY", "RESET") == 2
     assert say(session, "LATENCY", "HISTORY", "fast-command") == []
