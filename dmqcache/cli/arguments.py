@@ -17,7 +17,7 @@ from dmqcache.cli.client import DEFAULT_ADDRESS, Client, CommandFailed, Login
 #: The answer is no: no such key, too few nodes in time. And: it could not be done.
 NO = 1
 FAILED = 2
-#: Longer than any node remembers anything (``store/table/table.py``), and still a number that sockets take.
+#: Longer than any node remembers anything (``store/table/cell.py``), and still a number that sockets take.
 CENTURY_S = 100 * 366 * 86_400
 
 #: Where the commands look for a node's unix socket: what systemd's RuntimeDirectory=dmqcache makes.

@@ -14,7 +14,7 @@ from dmqcache.cli.arguments import CENTURY_S, HERE, complain, connect, number, o
 from dmqcache.cli.client import Cell, CommandFailed, NodeUnreachable
 from dmqcache.server.resp.server import Doors
 from dmqcache.server.resp.users import make_users
-from dmqcache.store.table.table import MAX_TTL_S
+from dmqcache.store.table.cell import MAX_TTL_S
 from tests.ports import free_port
 from tests.server.fakes import FakeNode
 from tests.server.serving import serving

@@ -1,8 +1,8 @@
 """The cells of a table and the books kept beside them: key order, expiry, digest, tombstones, floor.
 
 Every change of a cell goes through ``_enliven`` and ``_delete_cell``, so that the books always agree with the
-cells. Who may change what, and with which version, is decided above, in ``table.py`` and ``merge.py``; how a
-flush is done, in ``floor_raising.py``.
+cells. Who may change what, and with which version, is decided above, in ``local_writes.py`` and
+``merge.py``; how a flush is done, in ``floor_raising.py``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Where this node's clock was set back, by as much less as it was: so what is date
 was written since, here and elsewhere, and keeps its order; nodes that were set back together agree on it.
 Where that is not known, as after a start, it is dated as written now.
 
-Owns the new versions and keeps the books right. When that is due, and who is told, ``table.py`` says.
+Owns the new versions and keeps the books right. When that is due, and who is told, ``local_writes.py`` says.
 """
 
 from __future__ import annotations

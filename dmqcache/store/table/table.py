@@ -1,8 +1,8 @@
 """One replicated table as its users see it: read, write, expire, count, list.
 
-Every local write gets a version and is told to the table's listener; what came from other nodes enters
-through ``merge.py``. Which of two wins is ``version.py``'s; who is told, the store's; what no table takes,
-``checks.py``'s.
+Which version a write gets, and that it is told, is ``local_writes.py``'s; who is told, the store's; what no
+table takes, ``checks.py``'s. What came from other nodes enters through ``merge.py``; which of two wins is
+``version.py``'s.
 """
 
 from __future__ import annotations
@@ -11,40 +11,26 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from dmqcache.store.table.cell import (
-    DEFAULT_TTL,
-    MAX_TTL_S,
-    NEVER,
-    PROVISIONAL,
-    UNDATED,
-    Cell,
-    Value,
-)
+from dmqcache.store.table.cell import DEFAULT_TTL, NEVER, PROVISIONAL, Cell, Value
 from dmqcache.store.table.changes import Home
 from dmqcache.store.table.checks import as_integer, checked_key, checked_value
-from dmqcache.store.table.clock import MAX_COUNT, Clock, version_at
-from dmqcache.store.table.counts import Counter, Counts, fits, saturated
+from dmqcache.store.table.clock import MAX_COUNT, Clock
+from dmqcache.store.table.counts import Counter, fits, saturated
 from dmqcache.store.table.evicting import was_evicted
 from dmqcache.store.table.floor_raising import sink
 from dmqcache.store.table.happenings import Telling
 from dmqcache.store.table.listener import TableLimits, TableListener
+from dmqcache.store.table.local_writes import LocalWrites
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
-from dmqcache.store.table.read_through import Seconds, in_seconds
-from dmqcache.store.table.redating import pull_back
+from dmqcache.store.table.read_through import Seconds
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.use import peek
-from dmqcache.store.table.views import MappedCells
-
-#: Milliseconds by which nodes' versions of one write of a Kamailio's may differ: its way to one of them
-#: may be repeated once (0.5 s). A later one is a write that crossed, and is settled as such.
-PROVISIONAL_LEAD_MS: Final = 1_000
-
 
 #: Within the class the name is that of a view.
 Bytes = bytes
 
 
-class Table(MappedCells):
+class Table(LocalWrites):
     """A table. Keys are ``str``; values ``str`` or ``int``. Bytes that are no UTF-8 stand in strings as
     ``surrogateescape`` leaves them, so that any bytes survive."""
 
@@ -66,10 +52,6 @@ class Table(MappedCells):
         self.max_value_bytes: Final = self.limits.max_value_bytes
         #: Characters of key and value together up to which nothing can be too long, escaped or not.
         self._short = min(1024, self.max_value_bytes // 6)
-        # Every write calls it: it is held at hand.
-        self._changed: Final = self.listener.changed
-        self._default_ttl = settings.autoexpire * 1000
-        self._default_flags = DEFAULT_TTL if settings.autoexpire else 0
 
     # -- reading ----------------------------------------------------------------------------------------
 
@@ -240,19 +222,6 @@ class Table(MappedCells):
         self.listener.flushed(apart)
         return count + len(ahead)
 
-    def redate(self) -> int:
-        """Date anew what lies further ahead than may be: other nodes refused it, as our clock was wrong, or
-        have dated it anew themselves (``redating.py``). All nodes are told; returns of how many cells."""
-        self.clock.correct()
-        floor = self.floor
-        late = pull_back(self, self.clock.limit())
-        for cell in late:
-            cell.writer = ""
-            self._changed(cell)
-        if self.floor < floor:
-            self.listener.flushed(iter(()))
-        return len(late)
-
     def incr(self, key: str, by: int = 1) -> int:
         """Add to an integer (or a string that reads as one) and return the sum. A key that is absent
         begins at the table's initval, or 0. Simultaneous increments on dmqcache nodes all count.
@@ -295,100 +264,3 @@ class Table(MappedCells):
         self.counters.sets += 1
         self._changed(cell)
         return total
-
-    def date_anew(self, key: str) -> None:
-        """Give a number a later version, and make it a counter, for a Kamailio 6.2 that takes only what is
-        later. It is nobody's write: it costs no share, and no time to live begins anew. A key that is not
-        there stays so."""
-        live = self.live_cell(key)
-        if live is None:
-            return
-        cell = self._counter(key, live)
-        assert cell.counts is not None
-        self._make_ours(cell)
-        stamp, undated = self._next_version(cell)
-        cell.counts.date(stamp)
-        flags = cell.flags & (DEFAULT_TTL | PROVISIONAL) | undated
-        self._enliven(cell, cell.counts.total(), cell.stamp, cell.ttl, cell.expires, flags)
-        self._changed(cell)
-
-    def _counter(self, key: str, cell: Cell | None) -> Cell:
-        """The key's cell, ready to be counted in. All nodes must choose the same base for one beginning."""
-        if cell is not None:
-            if cell.counts is None:
-                cell.counts = Counts(as_integer(cell.value), {})
-                if cell.flags & PROVISIONAL and cell.stamp > self.floor + 1:
-                    # Each node gave the Kamailio's number its own version on arrival, some a later one than
-                    # this node: an increment of it needs one that beats them all.
-                    cell.stamp = max(self.clock.version(), cell.stamp + version_at(PROVISIONAL_LEAD_MS))
-            return cell
-        base = self.settings.initval or 0
-        dead = self.cells.get(key)
-        if dead is None:
-            checked_key(key)
-            dead = self._new_cell(key)
-        dead.stamp = self.generation(dead)
-        dead.counts = Counts(base, {})
-        return dead
-
-    def _write(self, cell: Cell | None, key: str, value: Value, ttl: int, expires: float, flags: int) -> None:
-        stamp = self.clock.version()
-        if stamp <= self.floor:
-            stamp = self.floor + 1
-        if cell is None:
-            cell = self._new_cell(key)
-        else:
-            last = cell.stamp if cell.counts is None else cell.last_modified()
-            if stamp <= last:
-                stamp = last + 1
-                if stamp & MAX_COUNT:
-                    flags |= UNDATED
-            if cell.writer:
-                self._make_ours(cell)
-            cell.counts = None
-        self._enliven(cell, value, stamp, ttl, expires, flags)
-        self.counters.sets += 1
-        self._changed(cell)
-
-    def _make_ours(self, cell: Cell) -> None:
-        """What comes next is a write of this node."""
-        if cell.writer:
-            self.listener.overwritten(cell)
-            cell.writer = ""
-
-    def _next_version(self, cell: Cell) -> tuple[int, int]:
-        """A version above all that the cell has had, and UNDATED if it is of the same millisecond."""
-        last, now = cell.last_modified(), self.clock.version()
-        if now > last:
-            return now, 0
-        return last + 1, UNDATED if last & MAX_COUNT != MAX_COUNT else 0
-
-    def rewrite(self, cell: Cell, stamp: int) -> None:
-        """Write what is there once more as our own, with a later version: where two Kamailio nodes may hold
-        different values, all nodes get this one."""
-        self._make_ours(cell)
-        if cell.value is None:
-            self._delete_cell(cell, stamp)
-        else:
-            cell.counts = None
-            self.telling = Telling.DIFFERENCE
-            self._enliven(cell, cell.value, stamp, cell.ttl, cell.expires, cell.flags & DEFAULT_TTL)
-            self.telling = Telling.WRITE
-            self.counters.sets += 1
-        self._changed(cell)
-
-    def _life(self, ttl: Seconds | None) -> tuple[int, float, int]:
-        """Milliseconds to live, the monotonic end, and the flag for the table's own time."""
-        if ttl is None:
-            return self._default_ttl, self._deadline(), self._default_flags
-        ttl = in_seconds(ttl)
-        if ttl < 0 or ttl != ttl:
-            raise ValueError("a time to live is a positive number of seconds, or 0 for ever")
-        if ttl == 0:
-            return 0, NEVER, 0
-        if ttl > MAX_TTL_S:
-            raise ValueError(f"a time to live is at most {MAX_TTL_S} seconds; 0 means for ever")
-        return max(1, round(ttl * 1000)), self.clock.now() + ttl, 0
-
-    def _deadline(self) -> float:
-        return self.clock.now() + self.settings.autoexpire if self._default_ttl else NEVER
