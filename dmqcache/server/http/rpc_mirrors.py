@@ -157,21 +157,22 @@ def _call_methods(peer: DialogPeer) -> dict[str, Method]:
         return "Alive"
 
     async def size(profile: str, value: str | None) -> int:
-        return len([call async for call in _taking_turns(_in_profile(peer, profile, value))])
+        return len([call async for call in _taking_turns(peer.each_call(), _in_profile(profile, value))])
 
     async def match(key: str, operator: str, value: str, limit: int | None) -> AsyncIterator[dict[str, Any]]:
         fits, found = _matcher(key, operator, value), list[Call]()
-        async for call in _taking_turns(peer.each_call()):
-            if fits(text_in(call.fields, _MATCHED[key])):
-                found.append(call)
-                if len(found) == limit:
-                    break
+        async for call in _taking_turns(
+            peer.each_call(), lambda call: fits(text_in(call.fields, _MATCHED[key]))
+        ):
+            found.append(call)
+            if len(found) == limit:
+                break
         if not found:
             raise RpcError(NOT_FOUND, "Not found")
         return _shown(iter(found))
 
     def in_profile(profile: str, value: str | None) -> AsyncIterator[dict[str, Any]]:
-        return _shown(_in_profile(peer, profile, value))
+        return _shown(peer.each_call(), _in_profile(profile, value))
 
     return {
         "dlg.list": Method(lambda: _shown(peer.each_call())),
@@ -185,27 +186,33 @@ def _call_methods(peer: DialogPeer) -> dict[str, Method]:
 
 
 async def _named(peer: DialogPeer, call_id: str) -> Call | None:
-    async for call in _taking_turns(peer.each_call()):
-        if call.call_id == call_id:
-            return call
+    async for call in _taking_turns(peer.each_call(), lambda call: call.call_id == call_id):
+        return call
     return None
 
 
-def _in_profile(peer: DialogPeer, name: str, value: str | None) -> Iterator[Call]:
-    for call in peer.each_call():
-        if any(one.name == name and value in (None, one.value) for one in call.profiles):
-            yield call
+def _in_profile(name: str, value: str | None) -> Callable[[Call], bool]:
+    def is_in(call: Call) -> bool:
+        return any(one.name == name and value in (None, one.value) for one in call.profiles)
+
+    return is_in
 
 
-async def _taking_turns(calls: Iterator[Call]) -> AsyncIterator[Call]:
+async def _taking_turns(
+    calls: Iterator[Call], wanted: Callable[[Call], bool] = lambda call: True
+) -> AsyncIterator[Call]:
+    """Those that are wanted. Others get their turn however few these are."""
     for number, call in enumerate(calls):
-        yield call
+        if wanted(call):
+            yield call
         if number % STEP == STEP - 1:
             await asyncio.sleep(0)
 
 
-async def _shown(calls: Iterator[Call]) -> AsyncIterator[dict[str, Any]]:
-    async for call in _taking_turns(calls):
+async def _shown(
+    calls: Iterator[Call], wanted: Callable[[Call], bool] = lambda call: True
+) -> AsyncIterator[dict[str, Any]]:
+    async for call in _taking_turns(calls, wanted):
         yield _call(call, time.time())
 
 

@@ -101,7 +101,8 @@ def _run(session: Session, args: list[str], readonly: bool) -> bytes:
     writes = [field for field in fields if field.operation != "GET"]
     if writes:
         check_length(session, max(field.offset + field.width + 7 for field in writes) >> 3)
-    bits = _Bits(bytes_of(session, args[1], counted=not writes))
+    before = bytes_of(session, args[1], counted=not writes)
+    bits = _Bits(before)
     if writes:
         # Room for all of them first, as Redis makes it, also where FAIL writes nothing.
         end = max(field.offset + field.width + 7 for field in writes) >> 3
@@ -116,7 +117,7 @@ def _run(session: Session, args: list[str], readonly: bool) -> bytes:
         if new is not None:
             bits.write(field, new)
         replies.append(None if new is None else old if field.operation == "SET" else new)
-    if writes:
+    if bits.data != before:  # else nobody is told of anything, as in Redis
         store_bytes(session, args[1], bytes(bits.data))
     return encode(replies, session.resp3)
 

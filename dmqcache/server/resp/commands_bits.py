@@ -39,11 +39,13 @@ def setbit(session: Session, args: list[str]) -> bytes:
     offset, bit = bit_offset(args[2]), _bit(args[3])
     place, mask = offset >> 3, 0x80 >> (offset & 7)
     check_length(session, place + 1)
-    data = bytearray(bytes_of(session, args[1]))
+    before = bytes_of(session, args[1])
+    data = bytearray(before)
     data.extend(bytes(max(0, place + 1 - len(data))))
     old = bool(data[place] & mask)
     data[place] = data[place] | mask if bit else data[place] & ~mask
-    store_bytes(session, args[1], bytes(data))
+    if data != before:  # else nobody is told of anything, as in Redis
+        store_bytes(session, args[1], bytes(data))
     return integer(old)
 
 

@@ -63,7 +63,7 @@ def hello(session: Session, args: list[str]) -> bytes:
         raise CommandError(_GREET_WITH_AUTH)
     if name is not None:
         session.name = name
-    session.resp3 = resp3
+    session.speak(resp3)
     session.restrict()
     about: dict[str, object] = {
         "server": "redis",

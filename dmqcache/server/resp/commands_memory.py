@@ -16,7 +16,7 @@ def _usage(session: Session, args: list[str]) -> bytes:
         if word != "SAMPLES" or not options.has_more() or options.integer() < 0:
             raise syntax_error()
     cell = peek(session.table, args[2])
-    return null(session.resp3) if cell is None else integer(taken_by(cell))
+    return null(session.resp3) if cell is None else integer(taken_by(session.table.as_shown(cell)))
 
 
 def _stats(session: Session, args: list[str]) -> bytes:

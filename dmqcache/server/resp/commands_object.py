@@ -24,7 +24,7 @@ def _encoding(session: Session, args: list[str]) -> bytes:
     cell = peek(session.table, args[2])
     if cell is None:
         return null(session.resp3)
-    text = str(cell.value)
+    text = str(session.table.as_shown(cell).value)
     try:
         parse_integer(text)
     except CommandError:

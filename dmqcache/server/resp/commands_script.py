@@ -108,6 +108,7 @@ class Scripts:
         finally:
             session.resp3, session.executing, session.scripted = *before, False
             session.table_name, session.table = table
+            session.restrict()
         if worn:
             self._begin_anew()
         return reply

@@ -134,7 +134,7 @@ def getex(session: Session, args: list[str]) -> bytes:
     if time is not None and ttl <= 0:
         return getdel(session, args)
     value = get(session, args)
-    if time is not None or persist:
+    if time is not None or (persist and session.table.ttl(args[1]) is not None):
         session.table.expire(args[1], ttl)
     return value
 

@@ -27,6 +27,7 @@ from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.happenings import GONE, NOTHING, OVER
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.table import Table
+from dmqcache.store.table.use import TICKS_S
 
 log = logging.getLogger("dmqcache.server.resp.contact_keys")
 
@@ -49,6 +50,14 @@ class ContactKeys(Table):
         #: From now on the keys stay as they are.
         self.close: Final = peer.tell_changes(self._changed_contact)
 
+    @property
+    def tick(self) -> int:
+        """No bound on memory moves it: it is what it is."""
+        return int(self.clock.now() * TICKS_S)
+
+    @tick.setter
+    def tick(self, _: int) -> None: ...
+
     # -- reading ----------------------------------------------------------------------------------------
 
     def get(self, key: str, default: Value | None = None) -> Value | None:  # type: ignore[override]
@@ -64,11 +73,13 @@ class ContactKeys(Table):
         cell = super().live_cell(key)
         if cell is None:
             return None
-        found = [one.lasting() for one in self._peer.each_contact(key.removeprefix(PREFIX))]
-        if not found:
-            return None
+        shown = self.as_shown(cell)
+        return shown if shown.value else None
+
+    def as_shown(self, cell: Cell) -> Cell:
+        found = [one.lasting() for one in self._peer.each_contact(cell.key.removeprefix(PREFIX))]
         shown = copy(cell)
-        shown.value = json.dumps(found)
+        shown.value = json.dumps(found) if found else ""
         return shown
 
     # -- what becomes of contacts -----------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """``bit`` for scripts, as Redis has it: operations on 32 bits, in Lua itself (5.1 has none).
 
-Numbers are rounded and cut to 32 bits, and results have a sign. Beyond 2^51 Redis' own results have no
-meaning. In Lua, so that it runs under the bounds of the script that calls it.
+Numbers are rounded and cut to 32 bits, what is infinite or NaN is 0, and results have a sign. Beyond 2^51
+Redis' own results have no meaning. In Lua, so that it runs under the bounds of the script that calls it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ local function unsigned(name, place, ...)
     local got = select("#", ...) < place and "no value" or type(given)
     error("bad argument #" .. place .. " to '" .. name .. "' (number expected, got " .. got .. ")", 3)
   end
-  return ((value + ROUND) - ROUND) % WORD
+  value = (value + ROUND) - ROUND
+  -- What is infinite, or no number at all, has no bits.
+  if value - value ~= 0 then return 0 end
+  return value % WORD
 end
 
 local function signed(value)
@@ -48,7 +51,7 @@ end
 local function combine(name, table)
   return function(...)
     local result = unsigned(name, 1, ...)
-    for place = 2, select("#", ...) do
+    for place = select("#", ...), 2, -1 do
       local other, sum, weight = unsigned(name, place, ...), 0, 1
       for _ = 1, 8 do
         local a, b = result % 16, other % 16

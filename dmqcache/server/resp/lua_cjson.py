@@ -190,11 +190,11 @@ local function read_number(text, at)
   if mark == "-" or mark == "+" then
     sign, first = mark == "-" and -1 or 1, at + 1
   end
-  local _, last = find(text, "^0[xX]%x+", first)
+  local _, last = find(text, "^0[xX]%x+%.?%x*", first)
+  if not last then _, last = find(text, "^0[xX]%.%x+", first) end
   if last then
-    local _, fraction = find(text, "^%.%x*", last + 1)
-    local _, power = find(text, "^[pP][+-]?%d+", (fraction or last) + 1)
-    last = power or fraction or last
+    local _, power = find(text, "^[pP][+-]?%d+", last + 1)
+    last = power or last
   else
     _, last = find(text, "^%d+%.?%d*", first)
     if not last then _, last = find(text, "^%.%d+", first) end

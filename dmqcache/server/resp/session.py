@@ -205,6 +205,7 @@ class Session:
         "executing",
         "forgets",
         "hears_all",
+        "hears_resp3",
         "id",
         "lib_name",
         "lib_version",
@@ -265,7 +266,7 @@ class Session:
     def reset(self) -> None:
         """As a new connection is (RESET)."""
         self.name = ""
-        self.resp3 = False
+        self.speak(False)
         #: None outside of MULTI and EXEC.
         self.transaction: Transaction | None = None
         #: Commands are those of a transaction: none of them may wait.
@@ -280,6 +281,13 @@ class Session:
         self.table_name: str = next(iter(self.shared.tables), "")
         self.table: Table = self.shared.tables[self.table_name]
         self.become(self.shared.users.default, self.shared.users.open)
+
+    def speak(self, resp3: bool) -> None:
+        """RESP3, or RESP2, from now on."""
+        #: The replies of commands; those that a script gets are RESP2 at any time.
+        self.resp3 = resp3
+        #: What the client is told beside its replies, by a script of its own too.
+        self.hears_resp3 = resp3
 
     def become(self, user: User, authenticated: bool = True) -> None:
         """This user from now on; ``authenticated`` false: until it says who it is, nobody."""
@@ -316,7 +324,7 @@ class Session:
     @property
     def only_listens(self) -> bool:
         """Whether the client subscribes and could not tell a reply from a message (RESP2)."""
-        return not self.resp3 and bool(self.channels or self.patterns)
+        return not self.hears_resp3 and bool(self.channels or self.patterns)
 
     def let_go(self) -> None:
         """The client is told nothing any more."""
@@ -365,7 +373,7 @@ class Session:
         return (
             f"id={self.id} addr={self.address} name={self.name} age={age} db={self.index} "
             f"table={self.table_name} sub={len(self.channels)} psub={len(self.patterns)} "
-            f"user={self.user.name} resp={3 if self.resp3 else 2} "
+            f"user={self.user.name} resp={3 if self.hears_resp3 else 2} "
             f"lib-name={self.lib_name} lib-ver={self.lib_version}"
         )
 

@@ -21,7 +21,7 @@ SUBSCRIPTION_BYTES: Final = 400
 class Subscriber(Protocol):
     """A client that may subscribe."""
 
-    resp3: bool
+    hears_resp3: bool
     channels: dict[str, None]
     patterns: dict[str, None]
     #: Bytes of what it subscribes to, about.
@@ -145,6 +145,6 @@ def _push(
     count = 0
     for one in subscribers:
         if about is None or one.may_hear(*about):
-            one.push(push if one.resp3 else array)
+            one.push(push if one.hears_resp3 else array)
             count += 1
     return count

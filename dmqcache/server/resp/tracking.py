@@ -71,7 +71,7 @@ class Tracker(Protocol):
 
     #: None: it does not track.
     tracked: Tracked | None
-    resp3: bool
+    hears_resp3: bool
 
     @property
     def only_listens(self) -> bool:
@@ -211,13 +211,13 @@ class Tracking:
         told = self._clients.get(how.redirect) if how.redirect else who
         if told is None:
             how.broken = True
-            if who.resp3:
+            if who.hears_resp3:
                 self._write(who, _BROKEN % how.redirect)
             return
         tables = self._tables if table is None else (table,)
         if told is not who and not all(told.may_hear(one, key) for one in tables):
             return
-        if told.resp3:
+        if told.hears_resp3:
             self._write(told, _PUSH + (b"*1\r\n" + bulk(key) if key else b"_\r\n"))
         elif how.redirect and told.only_listens:
             self._write(told, _MESSAGE + (b"*1\r\n" + bulk(key) if key else b"$-1\r\n"))

@@ -14,6 +14,8 @@ from dmqcache.store.table.cells import Cells
 
 #: Steps of :attr:`Cells.tick` in a second.
 TICKS_S: Final = 10
+#: Seconds without use that a cell may be given: as many as Redis counts, half a year.
+MAX_IDLE_S: Final = (1 << 24) - 1
 
 
 def peek(table: Cells, key: str) -> Cell | None:
@@ -30,5 +32,5 @@ def idle_s(table: Cells, cell: Cell) -> int:
 
 
 def set_idle(table: Cells, cell: Cell, seconds: int) -> None:
-    """From now on it is as if it was used last so long ago."""
-    cell.used = table.tick - seconds * TICKS_S
+    """From now on it is as if it was used last so long ago, or :data:`MAX_IDLE_S`."""
+    cell.used = table.tick - min(seconds, MAX_IDLE_S) * TICKS_S

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from typing import Final
 
-from dmqcache.store.table.cell import Value
+from dmqcache.store.table.cell import Cell, Value
 from dmqcache.store.table.changes import Watched
 from dmqcache.store.table.read_through import Cached, Seconds, read_through
 
@@ -149,6 +149,10 @@ class MappedCells(Watched, MutableMapping[str, Value]):
     @abstractmethod
     def set(self, key: str, value: Value | Bytes, ttl: Seconds | None = None, keep_ttl: bool = False) -> None:
         """Write a value."""
+
+    def as_shown(self, cell: Cell) -> Cell:
+        """A live cell as who reads sees it: a table may put its values together when somebody asks."""
+        return cell
 
     def items(self) -> ItemsView[str, Value]:
         """Keys and values in the keys' order. To look through them counts no hits."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 from dmqcache.peers.dialog_peer import DialogPeer
 from dmqcache.peers.usrloc_peer import UsrlocPeer
 from dmqcache.server.http import rpc_mirrors
+from dmqcache.server.http.rpc import answer
+from dmqcache.server.http.rpc_methods import methods_of
 from tests.peers.recordings import bodies
 from tests.server.http.calling import call, fail
 from tests.server.served import ServedNode
@@ -207,6 +210,38 @@ def test_calls_that_match() -> None:
         (("ruri", "eq", "x"), (404, 404, "Not found")),
     ):
         assert fail(node, "dlg.list_match", *params) == said
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("dlg.profile_get_size", ["unheard"]),
+        ("dlg.profile_list", ["unheard"]),
+        ("dlg.dlg_list", ["unheard"]),
+        ("dlg.list_match", ["callid", "eq", "unheard"]),
+    ],
+)
+def test_others_have_their_turn_though_nothing_is_found(
+    monkeypatch: pytest.MonkeyPatch, method: str, params: list[str]
+) -> None:
+    monkeypatch.setattr(rpc_mirrors, "STEP", 1)
+    node, peer = proxy()
+    body = json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": 1}).encode()
+
+    async def ask() -> int:
+        async def say() -> None:
+            found = await answer(methods_of(node, "0.1.0"), body)
+            assert found.pieces is not None
+            assert [piece async for piece in found.pieces]
+
+        task, turns = asyncio.ensure_future(say()), -1  # the first one begins it
+        while not task.done():
+            turns += 1
+            await asyncio.sleep(0)
+        await task
+        return turns
+
+    assert asyncio.run(ask()) >= len(peer.calls())
 
 
 def test_profiles() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.server.resp.saying import hold
+from tests.server.fakes import make_session
+from tests.server.resp.saying import hold, say
 
 
 def test_widths_signs_and_overflows() -> None:
@@ -20,3 +21,10 @@ def test_widths_signs_and_overflows() -> None:
             ("EXISTS n", 0),
         ]
     )
+
+
+def test_what_stays_as_it_is_writes_nothing() -> None:
+    session = make_session()
+    assert say(session, "BITFIELD", "b", "SET", "u8", "0", "5") == [0]
+    assert say(session, "BITFIELD", "b", "SET", "u8", "0", "5", "INCRBY", "u8", "0", "0") == [5, 5]
+    assert session.table.counters.sets == 1

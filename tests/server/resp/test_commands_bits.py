@@ -32,3 +32,10 @@ def test_a_bit_that_no_table_takes_makes_no_value() -> None:
     session = make_session()
     assert str(say(session, "SETBIT", "b", "4294967295", "1")).startswith("ERR a value takes at most")
     assert say(session, "EXISTS", "b") == 0
+
+
+def test_a_bit_that_stays_as_it_is_writes_nothing() -> None:
+    session = make_session()
+    assert [say(session, "SETBIT", "b", "7", "0"), session.table.counters.sets] == [0, 1]
+    assert [say(session, "SETBIT", "b", "6", "0"), session.table.counters.sets] == [0, 1]
+    assert [say(session, "SETBIT", "b", "8", "0"), session.table.counters.sets] == [0, 2], "it is longer"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dmqcache.server.resp.session import Session
+from dmqcache.store.table.use import MAX_IDLE_S, TICKS_S
 from tests.server.fakes import EPOCH, make_session
 from tests.server.resp.saying import NOT_INTEGER, OK, say
 from tests.server.resp.test_steps import turns
@@ -43,6 +44,9 @@ def test_how_long_it_was_not_used_is_given_back(session: Session) -> None:
     payload = dumped(session, "x")
     assert say(session, "RESTORE", "a", "0", payload, "IDLETIME", "70") == OK
     assert say(session, "OBJECT", "IDLETIME", "a") == 70
+    assert say(session, "RESTORE", "a", "0", payload, "REPLACE", "IDLETIME", str(2**63 - 1)) == OK
+    session.table.tick += TICKS_S
+    assert say(session, "OBJECT", "IDLETIME", "a") == MAX_IDLE_S + 1, "a reply has 64 bits"
 
 
 def test_refusals(session: Session) -> None:

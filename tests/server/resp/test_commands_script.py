@@ -9,6 +9,7 @@ import redis
 
 from dmqcache.server.resp import commands_script as module
 from dmqcache.server.resp import lua_process
+from dmqcache.server.resp.command_table import execute
 from dmqcache.server.resp.users import make_users
 from tests.server.fakes import FakeNode, make_session
 from tests.server.resp.saying import OK, say
@@ -67,6 +68,21 @@ def test_a_transaction_resp3_and_the_users_rules_hold_within_scripts() -> None:
     session.become(users.default)
     assert say(session, "EVAL", "return 1", "1", "b").startswith("NOPERM")
     assert say(session, "EVAL", "return redis.call('SET', 'a', 1)", "0") == OK
+
+
+def test_what_a_script_causes_is_told_to_its_client_in_the_clients_protocol() -> None:
+    session = make_session()
+    got: list[bytes] = []
+    session.push = got.append
+    say(session, "HELLO", "3")
+    say(session, "CLIENT", "TRACKING", "ON")
+    say(session, "GET", "k")
+    told = execute(session, ["EVAL", "redis.call('SET', 'k', 1) return 7", "0"])
+    assert told == b":7\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n", "else a cache stays old"
+    session.shared.subscriptions.subscribe(session, "c")
+    assert say(session, "EVAL", "return redis.call('PUBLISH', 'c', 'x')", "0") == 1
+    assert got == [b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n"], "an array would pass for the reply"
+    assert say(session, "EVAL", "return redis.call('GET', 'k')", "0") == "1"
 
 
 def test_scripts_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,3 +131,11 @@ def test_a_getex_that_is_not_understood_deletes_nothing() -> None:
     say(session, "SET", "k", "v")
     assert say(session, "GETEX", "k", "PXAT", "5", "junk") == "ERR syntax error"
     assert say(session, "GET", "k") == "v"
+
+
+def test_a_getex_that_changes_no_time_writes_nothing() -> None:
+    session = make_session()
+    say(session, "SET", "a", "x")
+    assert (say(session, "GETEX", "a", "PERSIST"), session.table.counters.sets) == ("x", 1)
+    say(session, "EXPIRE", "a", "9")
+    assert (say(session, "GETEX", "a", "PERSIST"), say(session, "TTL", "a")) == ("x", -1)

@@ -16,6 +16,7 @@ from dmqcache.server.resp.key_events import parse_letters
 from dmqcache.server.resp.server import RespServer
 from dmqcache.server.resp.session import Session
 from dmqcache.server.resp.users import make_users
+from dmqcache.store.table.evicting import CELL_BYTES
 from tests.peers.stage import THERE, Stage
 from tests.server.fakes import FakeNode, FakeTime, make_session
 from tests.server.resp.saying import OK, say
@@ -78,6 +79,16 @@ def test_an_address_of_record_is_a_key_with_its_contacts_as_json(world: World) -
     assert world.say("EXPIRETIME", "usrloc:alice") in (first["expires"], first["expires"] + 1)
     assert world.say("STRLEN", "usrloc:alice") == len(world.say("GET", "usrloc:alice"))
     assert world.say("MGET", "usrloc:alice", "x")[1] is None
+
+
+def test_what_is_told_about_a_key_is_about_its_contacts(world: World) -> None:
+    world.register()
+    size = world.say("STRLEN", "usrloc:alice")
+    assert world.say("OBJECT", "ENCODING", "usrloc:alice") == "raw"
+    assert world.say("OBJECT", "IDLETIME", "usrloc:alice") == 0
+    world.stage.run(75)
+    assert world.say("OBJECT", "IDLETIME", "usrloc:alice") == 75
+    assert world.say("MEMORY", "USAGE", "usrloc:alice") == CELL_BYTES + len("usrloc:alice") + size
 
 
 def test_keys_are_listed_counted_and_permanent_ones_never_expire(world: World) -> None:

@@ -30,6 +30,11 @@ def lua() -> Interpreter:
         ("bit.tohex(-1, 4)", "ffff"),
         ("bit.tohex(255, -4)", "00FF"),
         ("bit.tobit(2^32 + 5)", "5"),
+        ("bit.tobit(1/0)", "0"),
+        ("bit.bnot(-1/0)", "-1"),
+        ("bit.bor(0/0, 6)", "6"),
+        ("bit.lshift(6, 0/0)", "6"),
+        ("bit.tohex(0/0)", "00000000"),
     ],
 )
 def test_operations(lua: Interpreter, code: str, result: str) -> None:
@@ -38,4 +43,6 @@ def test_operations(lua: Interpreter, code: str, result: str) -> None:
 
 def test_what_is_no_number_is_an_error_with_its_place(lua: Interpreter) -> None:
     said = "-ERR user_script:1: bad argument #2 to 'band' (number expected, got table)"
+    assert run(lua, "local x = bit.band(1, {}, 2) return x") == said
+    assert run(lua, "local x = bit.band(1, 2, {}, 3) return x") == said.replace("#2", "#3")
     assert run(lua, "local x = bit.band(1, {}) return x") == said

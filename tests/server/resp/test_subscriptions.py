@@ -9,7 +9,7 @@ from dmqcache.server.resp.subscriptions import SUBSCRIPTION_BYTES, Subscriptions
 
 class Client:
     def __init__(self, resp3: bool = False) -> None:
-        self.resp3 = resp3
+        self.hears_resp3 = resp3
         self.channels: dict[str, None] = {}
         self.patterns: dict[str, None] = {}
         self.subscribed_bytes = 0

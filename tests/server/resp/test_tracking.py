@@ -12,7 +12,7 @@ from tests.server.fakes import FakeNode
 class Reader:
     def __init__(self) -> None:
         self.tracked: Tracked | None = None
-        self.resp3 = True
+        self.hears_resp3 = True
         self.only_listens = False
         self.got: list[bytes] = []
         #: Tables and keys of whose changes it may not hear.
@@ -170,7 +170,7 @@ def test_another_client_is_told_if_it_is_there_and_may_hear_it() -> None:
     cache, secret = node.tables.values()
     clients = {7: ear}
     tracking = Tracking(node.tables, clients)
-    reader.resp3 = ear.resp3 = False
+    reader.hears_resp3 = ear.hears_resp3 = False
     tracking.begin(reader, Tracked(("a",), 7))
     cache.set("a", "x")
     assert ear.got == []  # it subscribes to nothing: a message would be taken for a reply
@@ -185,7 +185,7 @@ def test_another_client_is_told_if_it_is_there_and_may_hear_it() -> None:
     del clients[7]
     cache.set("a", "x")
     assert reader.tracked.broken and reader.got == []
-    reader.resp3 = True
+    reader.hears_resp3 = True
     cache.set("a", "y")
     assert reader.got == [b">2\r\n$21\r\ntracking-redir-broken\r\n:7\r\n"]
 
