@@ -227,9 +227,11 @@ class UsrlocHealing:
 
     def _say_what_it_has(self, look: _Look) -> None:
         """What it has too much, to itself; what it alone had, to the others."""
-        if look.removed:
-            self._peer.tell_removed(look.node, list(look.removed.values()))
-            look.removed.clear()
+        # What was registered anew since it was shown must not go.
+        removed = [fields for key, fields in look.removed.items() if self._peer.contact(key) is None]
+        look.removed.clear()
+        if removed:
+            self._peer.tell_removed(look.node, removed)
         if look.news:
             self._peer.tell_others(look.node, look.news)
             look.news = []
@@ -239,9 +241,11 @@ class UsrlocHealing:
         if look.node.ours or not look.missed or uri in self._anew:
             return
         for key in self._peer.known():
-            contact = self._peer.contact(key)
-            own = contact is not None and contact.node == str(uri) and key not in look.shown
-            yield key if own else ""
+            yield key if self._is_lacking(look, key) else ""
+
+    def _is_lacking(self, look: _Look, key: str) -> bool:
+        contact = self._peer.contact(key)
+        return contact is not None and contact.node == str(look.node.uri) and key not in look.shown
 
     def _first(self, look: _Look, lacking: list[str]) -> None:
         """Of what it lacks, nothing is sure yet."""
@@ -255,7 +259,8 @@ class UsrlocHealing:
         """What lacks twice was removed there."""
         if len(lacking) <= len(look.kept):
             for key in lacking:
-                if look.lacked and key in look.lacked:
+                # It, or another registrar, may have told the contact since the key was found.
+                if look.lacked and key in look.lacked and self._is_lacking(look, key):
                     self._peer.follow(key, look.node)
         look.settled_at = self._now()
         self._await_others(look)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.node import Node, Trouble
+from dmqcache.peers import usrloc_healing
+from dmqcache.peers.usrloc_healing import UsrlocHealing
 from dmqcache.peers.usrloc_peer import UsrlocPeer
 from tests.bus.virtual import kamailio
 from tests.peers.stage import HERE, THERE, Stage
@@ -384,3 +386,41 @@ def test_who_leaves_this_node_out_is_told_nothing_until_it_is_asked_once_more(cu
     cut.run(15)
     told = [one for body in cut.heard() if "multi" in body for one in body["multi"].values()]
     assert [one["aor"] for one in told] == ["alice"]
+
+
+def test_what_is_registered_there_again_meanwhile_is_not_removed_for_having_been_removed_once(
+    cut: Cut,
+) -> None:
+    said = contact(cut)
+    cut.say(said)
+    from_other(cut, said | {"action": 2})
+    cut.run(5)
+    cut.contacts.on_node_down(cut.registrar)
+    cut.heard()
+    cut.contacts.on_node_up(cut.registrar)
+    cut.say(said)
+    cut.say(contact(cut, cseq=2))
+    assert [found.aor for found in cut.contacts.contacts()] == ["alice"]
+    cut.run(20)
+    assert [body for body in cut.heard() if body.get("action") == 2] == []
+
+
+def test_what_another_registrar_has_got_by_now_was_not_removed(
+    cut: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut.say(contact(cut))
+    said = contact(cut, "bob")
+    cut.say(said)
+    cut.holds = [said]
+    monkeypatch.setattr(usrloc_healing, "STEP", 1)
+    step = UsrlocHealing._second
+
+    def found(self: UsrlocHealing, look: Any, lacking: list[str]) -> None:
+        assert lacking == ["u-alice"]
+        cut.other.request(HERE, "usrloc", _json(contact(cut, cseq=2)))
+        cut.cluster.clock.call_later(0.1, lambda: step(self, look, lacking))
+
+    monkeypatch.setattr(UsrlocHealing, "_second", found)
+    cut.comes_back()
+    assert [found.aor for found in cut.contacts.contacts()] == ["alice", "bob"]
+    assert [body for body in cut.others_heard() if body.get("action") == 2] == []

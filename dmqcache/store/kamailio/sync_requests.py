@@ -19,6 +19,7 @@ from dmqcache.store.outbox.batch import Transfer
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import Cell
+from dmqcache.store.table.order import walk
 from dmqcache.store.table.table import Table
 
 #: Seconds between a question for all cells and its next copy, at most: RFC 3261's T2.
@@ -40,8 +41,8 @@ class SyncRequests:
         self._unproven: Bounded[NodeURI, str | None] = Bounded(MAX_UNPROVEN)
         #: When those were served whose question got no answer at first: monotonic seconds.
         self._served: dict[NodeURI, float] = {}
-        #: Whose cells of which table are being gathered.
-        self._gathering: set[tuple[NodeURI, str]] = set()
+        #: Whose cells of which table are being gathered, and of which keys they still have to be.
+        self._gathering: dict[tuple[NodeURI, str], Iterator[list[str]]] = {}
 
     def asked(self, message: Message, only: str | None) -> Reply:
         """A Kamailio asks for one table, or for all: 200 at once, then the cells, to nobody but the asker."""
@@ -66,8 +67,10 @@ class SyncRequests:
                 self._serve(self._outboxes[node], only)
 
     def node_down(self, node: NodeURI) -> None:
-        """It answers no more."""
+        """It answers no more: when it is back it asks anew."""
         self._unproven.pop(node, None)
+        for place in [place for place in self._gathering if place[0] == node]:
+            del self._gathering[place]
 
     def node_left(self, node: NodeURI) -> None:
         """It is gone for good."""
@@ -87,19 +90,21 @@ class SyncRequests:
         for table in self._ground.replicated():
             place = outbox.node, table.name
             if only in (None, table.name) and table.name not in under_way and place not in self._gathering:
-                self._gathering.add(place)
-                self._gather(outbox, table, table.order.walk(PIECE), deque())
+                keys = self._gathering[place] = walk(table, PIECE)
+                self._gather(outbox, table, keys, deque())
 
     def _gather(self, outbox: Outbox, table: Table, keys: Iterator[list[str]], cells: deque[Cell]) -> None:
-        runtime = self._ground.runtime
+        runtime, place = self._ground.runtime, (outbox.node, table.name)
         until = runtime.now() + STEP_S
+        if self._gathering.get(place) is not keys:
+            return
         for some in keys:
             found = (table.cells.get(key) for key in some)
             cells.extend(cell for cell in found if cell is not None and cell.value is not None)
             if runtime.now() >= until:
                 runtime.call_later(0.0, partial(self._gather, outbox, table, keys, cells))
                 return
-        self._gathering.discard((outbox.node, table.name))
+        del self._gathering[place]
         if self._ground.stopped or self._outboxes.get(outbox.node) is not outbox:
             return
         if cells:

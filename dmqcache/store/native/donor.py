@@ -78,7 +78,7 @@ class Donor:
         if not self._indexing[node]:
             del self._indexing[node]
         outbox = self._outboxes.get(node)
-        if outbox is None or self._ground.stopped:
+        if outbox is None or not outbox.open or self._ground.stopped:
             return
 
         def finish() -> None:

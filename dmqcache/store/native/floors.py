@@ -12,7 +12,7 @@ from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.native.answer_reader import AnswerReader
 from dmqcache.store.native.native_message import NativeMessage, encode
 from dmqcache.store.outbox.outboxes import Outboxes
-from dmqcache.store.table.floor_raising import is_late, prepare, raise_floor
+from dmqcache.store.table.floor_raising import is_late, prepare, raise_floor, unprepare
 from dmqcache.store.table.table import Table
 
 #: Seconds of the loop that a step takes, but for its last piece.
@@ -73,7 +73,9 @@ class Floors:
             if runtime.now() >= until:
                 runtime.call_later(0.0, partial(self._go_on, name, floor, steps))
                 return
-        self.hear(name, floor)
+        if not self.hear(name, floor):
+            # The clock was set meanwhile.
+            unprepare(self._ground.tables[name])
         for then in self._waiting.pop(name):
             then()
 

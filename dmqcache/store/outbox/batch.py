@@ -14,7 +14,7 @@ from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.cells import Cells
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Transfer:
     """Cells that a sync or a repair sends beside the changes, and what to do when all are acknowledged."""
 

@@ -144,7 +144,7 @@ class Memory:
 
     def _choose(self) -> Table | None:
         """A table, the larger the likelier."""
-        tables = [table for table in self._ground.tables.values() if may_evict(table) and table.live]
+        tables = [table for table in self._ground.tables.values() if may_evict(table, self.policy)]
         place = self._ground.runtime.random() * sum(table.live for table in tables)
         for table in tables:
             place -= table.live

@@ -312,6 +312,7 @@ class Cells:
             self._to_tombstone(cell, events)
             self.tombstones.remove(cell.key)
             del self.cells[cell.key]
+            cell.stamp = 0  # Where it still waits to be sent, it must not be told as deleted.
 
     def _use_digest(self) -> None:
         """Hold what every write needs of the digest at hand."""

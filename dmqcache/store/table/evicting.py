@@ -77,9 +77,11 @@ def taken_by(cell: Cell) -> int:
     return CELL_BYTES + len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8)
 
 
-def may_evict(table: Cells) -> bool:
-    """Whether cells of it may go at all: a table of a database would be stored there without them."""
-    return table.settings.db is None
+def may_evict(table: Cells, policy: Policy) -> bool:
+    """Whether there may be cells of it that may go. Those of a table of a database never: it would be stored
+    there without them."""
+    some = table.live > 0 if policy is Policy.ALLKEYS_LRU else table.expiry.sample(0.0) is not None
+    return some and table.settings.db is None
 
 
 def candidates(table: Cells, policy: Policy, chance: Callable[[], float]) -> list[Cell]:

@@ -34,9 +34,18 @@ def is_late(table: Cells, floor: int) -> bool:
 def prepare(table: Cells, floor: int) -> Iterator[None]:
     """Who runs through this, some pieces at a time, and then calls :func:`raise_floor` in the same turn
     of the loop, holds nobody up. Until then nothing is flushed. One at a time."""
+    unprepare(table)
     table.late = LateFlush(table, floor)
     table.use_recent()
     return table.late.steps()
+
+
+def unprepare(table: Cells) -> LateFlush | None:
+    """The flush that was prepared happens now, or not at all: for it nothing is noted any more."""
+    late, table.late = table.late, None
+    if late is not None:
+        late.end()
+    return late
 
 
 def raise_floor(table: Cells, floor: int) -> int:
@@ -49,11 +58,7 @@ def raise_floor(table: Cells, floor: int) -> int:
 def sink(table: Cells, floor: int) -> tuple[int, Iterator[list[str]]]:
     """The same. What died is hidden from everybody at once; who runs through the iterator takes it apart,
     tells those who watch, and gets the keys, some at a time."""
-    late = table.late
-    if late is not None:
-        late.catch_up()
-        late.over, table.late = True, None
-        table.use_recent()
+    late = unprepare(table)
     if floor <= table.floor:
         return 0, iter(())
     table.floor = floor

@@ -44,7 +44,7 @@ class LateFlush:
         self.changed: dict[str, int] = {}
         #: Whether all is found.
         self.ready = False
-        #: The table was flushed: this one has happened, or another, and notes nothing here any more.
+        #: It has happened, or another one, or it is given up: nothing is noted here any more.
         self.over = False
         #: What the table will hold; None: nearly all of what it does, and the dead are ``dead``.
         self.books: NewBooks | None = None
@@ -85,6 +85,11 @@ class LateFlush:
             if entry is not None:
                 self.books.leave(key, entry)
             self._enter(key)
+
+    def end(self) -> None:
+        """It happens now, or not at all. The table has let go of it already."""
+        self.catch_up()
+        self.over = True
 
     def emptied(self, count: int) -> Iterator[None]:
         """Give the memory back, so much at a time: the table has the books."""

@@ -28,6 +28,10 @@ class LeafIndex:
 
     def __init__(self, table: Cells) -> None:
         self._table = table
+        self._begin()
+
+    def _begin(self) -> None:
+        table = self._table
         self.depth = table.digest.depth
         self._shift = table.digest.shift
         #: A leaf in which nothing stands yet is this one list.
@@ -41,6 +45,9 @@ class LeafIndex:
 
     def step(self) -> bool:
         """Sort in some more cells; True when all are in."""
+        if self._table.order is not self._order:
+            # A flush has put the cells that it left into another order: some would be missed.
+            self._begin()
         keys = next(self._living, None)
         if keys is not None:
             self._sort_in(map(self._table.cells.get, keys))
@@ -68,7 +75,10 @@ class LeafIndex:
                     self._doubtful[place] = 1
 
     def catch_up(self) -> bool:
-        """Sort in the cells born since; False if they are so many that the index is to be made anew."""
+        """Sort in the cells born since; False if they are so many, or so many died at once, that the index is
+        to be made anew."""
+        if self._table.order is not self._order:
+            return False
         born: list[Cell] = []
         # A dictionary keeps the order of birth: what is new stands at its end.
         for cell in reversed(self._table.cells.values()):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 from sortedcontainers import SortedList
 
@@ -141,3 +141,20 @@ class KeyOrder:
             if not found.startswith(prefix):
                 return
             yield found
+
+
+class Ordered(Protocol):
+    """A table, whose order is another one after a flush that took nearly all."""
+
+    order: KeyOrder
+
+
+def walk(table: Ordered, count: int) -> Iterator[list[str]]:
+    """:meth:`KeyOrder.walk` of a table, from the beginning again where it has got another order meanwhile."""
+    order = None
+    while order is not table.order:
+        order = table.order
+        for keys in order.walk(count):
+            yield keys
+            if table.order is not order:
+                break

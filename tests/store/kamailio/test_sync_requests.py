@@ -112,3 +112,48 @@ def test_strangers_who_ask_take_no_room_without_end() -> None:
     for number in range(500):
         Played(world, f"127.0.{number // 250}.{number % 250 + 1}:7000").say(side, {"action": 1})
     assert len(side.store.sync_requests._unproven) <= 64
+
+
+def test_one_that_is_lost_while_its_cells_are_gathered_asks_anew_and_gets_those_of_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sync_requests, "STEP_S", 0.0)
+    monkeypatch.setattr(sync_requests, "PIECE", 20)
+    world, side, kamailio = with_kamailio()
+    other = Played(world, "127.0.0.12", ours=True)
+    side.meet(other)
+    for number in range(300):
+        side.table[f"k{number}"] = "x"
+    world.run(10)
+    kamailio.say(side, {"action": 1})
+    side.lose(kamailio)
+    world.run(10)
+    assert not side.outbox(kamailio).transfers
+    # Another node told the Kamailio this before that one was restarted.
+    other.tell(side, rows={"t": [["theirs", "y", side.store.clock.version()]]})
+    side.meet(kamailio)
+    kamailio.got.clear()
+    kamailio.say(side, {"action": 1})
+    world.run(5)
+    assert "theirs" in {cell["cname"] for cell in all_cells(kamailio)}
+
+
+def test_what_a_flush_leaves_while_the_cells_are_gathered_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_requests, "STEP_S", 0.0)
+    monkeypatch.setattr(sync_requests, "PIECE", 20)
+    world, side, kamailio = with_kamailio()
+    other = Played(world, "127.0.0.12", ours=True)
+    side.meet(other)
+    for number in range(300):
+        side.table[f"old{number}"] = "x"
+    world.run(1)
+    floor = side.store.clock.version()
+    stamp = floor + (1 << 16)
+    other.tell(side, rows={"t": [[f"new{number}", "y", stamp] for number in range(60)]})
+    world.run(1)
+    kamailio.got.clear()
+    kamailio.say(side, {"action": 1})
+    other.tell(side, floors={"t": floor})
+    world.run(0.5)
+    shown = {cell["cname"] for cell in all_cells(kamailio)}
+    assert {f"new{number}" for number in range(60)} <= shown

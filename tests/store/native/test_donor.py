@@ -190,3 +190,15 @@ def test_numbers_that_no_cell_has_are_given_back_as_they_came() -> None:
     world.run(1)
     assert sorted(ends(asker)[0]["lack"]) == [-5, 10**30]
     assert len(given(asker)) == 3
+
+
+def test_for_a_node_that_is_lost_while_its_cells_are_sought_nothing_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(donor, "STEP_S", 0.0)
+    monkeypatch.setattr(donor, "PIECE", 20)
+    world, side, asker = with_asker(300)
+    want(asker, side, [0, 0, []])
+    world.clock.call_later(0.0, lambda: side.lose(asker))
+    world.run(2)
+    assert not side.outbox(asker).transfers and side.outbox(asker).waiting() == 0

@@ -106,3 +106,14 @@ def test_who_stops_looks_for_nothing_more() -> None:
     side.store.stop()
     world.run(1)
     assert not replies and len(side.table) == 21
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_a_late_flush_that_is_not_believed_in_the_end_leaves_nothing_behind() -> None:
+    world, side, other = with_node()
+    floor = of_long_ago(world, side)
+    replies = hear(side, other, floors={"t": floor})
+    side.store.clock._wall_ms = lambda: side.runtime.wall_ms() - 3_600_000
+    world.run(0.1)
+    assert [decode_answer(reply.body).ahead for reply in replies] == [True]
+    assert len(side.table) == 21 and side.table.late is None

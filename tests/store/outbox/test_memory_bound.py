@@ -227,3 +227,39 @@ def test_what_a_kamailio_shows_of_a_cell_that_was_evicted_is_no_news() -> None:
     world.run(60)
     assert set(side.table) <= held
     assert not any(body.get("cname") == gone for body in kamailio.seen())
+
+
+def test_what_is_evicted_while_another_node_is_being_given_it_lives_there() -> None:
+    world = World()
+    small, large = filled(world, "127.0.0.11", "127.0.0.12", count=2000)
+    small.lose(large)
+    large.lose(small)
+    small.table.set("news", "x")
+    # The answers to what is given are lost: most of it still waits.
+    world.lose = lambda sent: bool(sent.channel == "dmqcache" and sent.message.repair)
+    starting = world.side("127.0.0.13", ready=False)
+    world.mesh(small, starting)
+    world.run(1)
+    assert small.outbox(starting).transfers
+    small.store.memory.bound(LIMIT, Policy.ALLKEYS_LRU)
+    world.run(1)
+    world.lose = lambda sent: False
+    world.run(20)
+    world.mesh(starting, large)
+    world.run(20)
+    assert len(small.table) < 100 and set(large.table) >= {f"k{number:03}" for number in range(2000)}
+
+
+@pytest.mark.parametrize("policy", [Policy.VOLATILE_LRU, Policy.VOLATILE_TTL])
+def test_what_may_go_is_found_beside_a_large_table_of_which_nothing_may(policy: Policy) -> None:
+    world = World()
+    side = world.side("127.0.0.11", "large", "small")
+    large, small = side.store.tables["large"], side.store.tables["small"]
+    for number in range(10_000):
+        large.set(f"k{number:05}", "x")
+    for number in range(10):
+        small.set(f"k{number}", "x", 3600)
+    memory = side.store.memory
+    memory.bound(memory.used - 2_000, policy)
+    world.run(LOOK_S)
+    assert not memory.full and (len(large), len(small)) == (10_000, 5)

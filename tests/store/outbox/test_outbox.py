@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import operator
 from collections import deque
+from functools import partial
 
 import pytest
 
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.outbox.batch import Batch, Transfer
 from dmqcache.store.outbox.outbox import STEP_S, Outbox
+from dmqcache.store.table.evicting import evict
 from dmqcache.store.table.floor_raising import raise_floor
 from dmqcache.store.table.listener import TableListener
 from dmqcache.store.table.table import Table
@@ -275,3 +277,29 @@ def test_a_node_that_has_taken_nothing_yet_is_not_counted_and_not_waited_for() -
     outbox.shut()
     outbox.reopen()
     assert not outbox.counts
+
+
+def test_what_is_evicted_while_it_waits_to_be_given_is_not_told_as_deleted() -> None:
+    outbox, carrier, table, _ = make_outbox()
+    for key in "abc":
+        table.set(key, "x")
+    outbox.changed_in(table).clear()
+    cells = [table.cells[key] for key in "abc"]
+    outbox.add_transfer(Transfer(table, deque(cells), lambda: None))
+    evict(table, cells[1])
+    outbox.pump()
+    assert carrier.keys() == [["a", "c"]]
+
+
+def test_the_end_of_a_transfer_looks_at_no_cell_of_another_table() -> None:
+    outbox, carrier, table, _ = make_outbox()
+    other, _ = make_table()
+    ended: list[str] = []
+    for number, one in enumerate((table, other)):
+        one.set("a", "x")
+        one.tick = 7
+        outbox.add_transfer(Transfer(one, deque([one.cells["a"]]), partial(ended.append, str(number))))
+    outbox.changed_in(table).clear()
+    outbox.pump()
+    outbox.delivered(carrier.taken[1])
+    assert ended == ["1"] and [one.cells["a"].used for one in (table, other)] == [0, 0]

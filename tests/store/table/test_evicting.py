@@ -96,9 +96,10 @@ def test_a_flush_makes_a_table_whole_and_a_table_of_a_database_is_never_partial(
     assert table.partial
     table.flush()
     assert not table.partial
-    assert may_evict(table)
+    table.set("a", "x")
+    assert may_evict(table, Policy.ALLKEYS_LRU) and not may_evict(table, Policy.VOLATILE_TTL)
     loaded, _ = make_table("t=>dbtable=htable")
-    assert not may_evict(loaded)
+    assert not may_evict(loaded, Policy.ALLKEYS_LRU)
 
 
 def test_that_a_key_was_evicted_is_known_for_as_long_as_that_may_matter() -> None:

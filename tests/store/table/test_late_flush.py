@@ -151,3 +151,19 @@ def test_another_flush_that_comes_first_ends_the_search() -> None:
     assert raise_floor(table, floor) == 0
     assert table.scan() == ["later"]
     agree(table)
+
+
+def test_one_that_is_prepared_after_another_knows_what_was_written_before() -> None:
+    table, hands = make_table()
+    for number in range(30):
+        table.set(f"k{number:02}", "old")
+    hands.seconds += 1
+    floor = table.clock.version()
+    hands.seconds += 1
+    is_long_ago(table, hands)
+    next(prepare(table, floor))
+    table.set("new", "x")
+    next(prepare(table, floor + 1))
+    raise_floor(table, table.cells["new"].stamp - 1)
+    assert dict(table) == {"new": "x"}
+    agree(table)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dmqcache.store.table.cell import NEVER
+from dmqcache.store.table.floor_raising import sink
 from dmqcache.store.table.leaves import BORN, KEPT_S, STEP, LeafIndex, LeafIndexes
 from dmqcache.store.table.table import Table
 from tests.bus.virtual import Clock, VirtualRuntime
@@ -125,3 +127,18 @@ def test_an_index_is_forgotten_after_a_while() -> None:
     first = take(indexes, table, clock)
     clock.run(KEPT_S + 1)
     assert take(indexes, table, clock) is not first
+
+
+def test_what_a_flush_leaves_while_an_index_is_made_stands_there() -> None:
+    table, indexes, clock = setup()
+    for number in range(6 * STEP):
+        table[f"old{number:05}"] = number
+    floor = max(cell.stamp for cell in table.cells.values())
+    for number in range(STEP):
+        table._write(None, f"new{number:05}", number, 0, NEVER, 0)
+    got: list[LeafIndex] = []
+    indexes.get(table, got.append)
+    for _ in sink(table, floor)[1]:
+        pass
+    clock.run(1)
+    assert len(keys(got[0])) == len(table)
