@@ -7,7 +7,7 @@ that names the file and shows nothing of what is secret.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import cast
 
 from dmqcache.bus.net.handshakes import Handshakes
@@ -15,9 +15,9 @@ from dmqcache.config.config import Config, ConfigError
 from dmqcache.config.secrets import read_private
 from dmqcache.served_tls import ServedFiles, ServedTls
 from dmqcache.server.http.http_guard import HttpDoors, Protect, host_name
-from dmqcache.server.resp.acl import AclError, Users
+from dmqcache.server.resp.acl import AclError, Users, to_end
 from dmqcache.server.resp.server import Doors
-from dmqcache.server.resp.users import make_users
+from dmqcache.server.resp.users import making_users
 
 
 def tls_of(config: Config, changed: Callable[[float], None]) -> ServedTls | None:
@@ -36,7 +36,7 @@ def doors_of(config: Config, tls: ServedTls | None = None) -> Doors:
     return Doors(
         tls_address=config.client_tls_address,
         tls=None if tls is None else Handshakes(tls.clients),
-        users=lambda: read_users(config),
+        users=lambda: _reading_users(config),
         from_file=config.client_acl_file is not None,
         protected=not config.allow_open,
         path=config.client_socket,
@@ -45,11 +45,15 @@ def doors_of(config: Config, tls: ServedTls | None = None) -> Doors:
 
 def read_users(config: Config) -> Users:
     """Who may do what. ConfigError."""
+    return to_end(_reading_users(config))
+
+
+def _reading_users(config: Config) -> Generator[None, None, Users]:
     password = None if config.client_password is None else config.client_password.read()
     path = config.client_acl_file
     text = None if path is None else read_private(path)
     try:
-        return make_users(password, text)
+        return (yield from making_users(password, text))
     except AclError as error:
         raise ConfigError(f"{path}: {error}") from None
 

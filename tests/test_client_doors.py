@@ -9,11 +9,12 @@ import pytest
 
 from dmqcache.client_doors import doors_of, http_doors_of, read_users, tls_of
 from dmqcache.config.config import ConfigError, load
+from dmqcache.server.resp.acl import to_end
 
 
 def test_without_anything_only_this_machine() -> None:
     doors = doors_of(load())
-    assert doors.users().open and doors.protected and not doors.from_file and doors.path is None
+    assert to_end(doors.users()).open and doors.protected and not doors.from_file and doors.path is None
     assert not doors_of(load(flags={"allow_open": True})).protected
 
 
@@ -24,10 +25,10 @@ def test_a_password_and_a_file_of_users(tmp_path: Path) -> None:
     flags = {"client_password_file": str(password), "client_acl_file": str(users), "client_socket": "s"}
     doors = doors_of(load(flags=flags))
     assert doors.from_file and doors.path == Path("s")
-    found = doors.users()
+    found = to_end(doors.users())
     assert found.log_in("default", "secret") and found.log_in("app", "app")
     password.write_text("other\n")
-    assert doors.users().log_in("default", "other"), "files are read anew each time"
+    assert to_end(doors.users()).log_in("default", "other"), "files are read anew each time"
 
 
 def test_what_is_wrong_is_one_line_that_names_the_file(tmp_path: Path) -> None:

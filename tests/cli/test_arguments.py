@@ -13,7 +13,7 @@ import typer
 from dmqcache.cli.arguments import CENTURY_S, HERE, complain, connect, number, one_pattern
 from dmqcache.cli.client import Cell, CommandFailed, NodeUnreachable
 from dmqcache.server.resp.server import Doors
-from dmqcache.server.resp.users import make_users
+from dmqcache.server.resp.users import making_users
 from dmqcache.store.table.cell import MAX_TTL_S
 from tests.ports import free_port
 from tests.server.fakes import FakeNode
@@ -85,7 +85,7 @@ def secured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """The address of a node with a password and a user; the environment says nothing of them yet."""
     for name in ("DMQCACHE_CLIENT_PASSWORD", "DMQCACHE_CLIENT_PASSWORD_FILE", "DMQCACHE_CLIENT_USER"):
         monkeypatch.delenv(name, raising=False)
-    doors = Doors(users=lambda: make_users("secret", "user app on >app ~call-* +@all"), path=tmp_path / "s")
+    doors = Doors(users=lambda: making_users("secret", "user app on >app ~call-* +@all"), path=tmp_path / "s")
     with serving(FakeNode(), doors=doors) as server:
         yield "{}:{}".format(*server.address)
 

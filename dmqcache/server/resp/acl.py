@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar, cast
 
 from dmqcache.server.resp.globs import compile_glob
 
@@ -26,6 +26,10 @@ CATEGORIES: Final = (
 #: Characters of a user's name, and rules of one user: more is a mistake, not a configuration.
 MAX_NAME: Final = 128
 MAX_RULES: Final = 1_000
+#: Rules of one step of reading them.
+STEP_RULES: Final = 20
+
+T = TypeVar("T")
 
 
 class AclError(ValueError):
@@ -195,12 +199,27 @@ def everything(name: str = DEFAULT) -> User:
 
 def with_rules(user: User, rules: Iterable[str], known: Container[str]) -> User:
     """The user after these rules, in their order. ``known``: the names of all commands. AclError."""
-    words = list(rules)
+    return to_end(_ruled(user, list(rules), known))
+
+
+def _ruled(user: User, words: list[str], known: Container[str]) -> Generator[None, None, User]:
+    """The same in steps."""
     if len(words) > MAX_RULES:
         raise AclError(f"user {user.name}: {len(words)} rules, {MAX_RULES} are the most")
-    for word in words:
+    for number, word in enumerate(words, 1):
         user = _with_rule(user, word, known)
+        if not number % STEP_RULES:
+            yield
     return user
+
+
+def to_end(steps: Generator[None, None, T]) -> T:
+    """What comes of steps that are done at once."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        return cast(T, end.value)
 
 
 #: Rules of one word without a value.
@@ -313,9 +332,10 @@ class Users:
         return user if user.fits(password) else None
 
 
-def read_users(text: str, known: Container[str]) -> Users:
-    """Users as Redis' ACL files have them: ``user NAME RULE ...``, one a line. AclError with the line, and
-    where there is none at all: a file that is being written anew must not open the node to everybody."""
+def reading_users(text: str, known: Container[str]) -> Generator[None, None, Users]:
+    """Users as Redis' ACL files have them, in steps of a user or less: ``user NAME RULE ...``, one a line.
+    AclError with the line, and where there is none at all: a file that is being written anew must not open
+    the node to everybody."""
     users: dict[str, User] = {}
     for number, raw in enumerate(text.splitlines(), 1):
         words = raw.split()
@@ -327,9 +347,15 @@ def read_users(text: str, known: Container[str]) -> Users:
         if len(name) > MAX_NAME or name in users:
             raise AclError(f"line {number}: {'the user stands twice' if name in users else 'a long name'}")
         try:
-            users[name] = with_rules(User(name), words[2:], known)
+            users[name] = yield from _ruled(User(name), words[2:], known)
         except AclError as error:
             raise AclError(f"line {number}: {error}") from None
+        yield
     if not users:
         raise AclError("no user stands in it: begin a line with 'user NAME'")
     return Users(users.values())
+
+
+def read_users(text: str, known: Container[str]) -> Users:
+    """The same at once."""
+    return to_end(reading_users(text, known))

@@ -3,7 +3,7 @@ nothing here changes one; ACL LOAD reads that file again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Final
 
 from dmqcache.server.resp.access import categories
@@ -12,7 +12,8 @@ from dmqcache.server.resp.acl_log import Entry
 from dmqcache.server.resp.command import Command, container, parse_integer
 from dmqcache.server.resp.permission import in_words, refused
 from dmqcache.server.resp.reply import OK, CommandError, bulk, bulks, encode, null
-from dmqcache.server.resp.session import Session
+from dmqcache.server.resp.session import Answer, Session
+from dmqcache.server.resp.steps import Steps, in_steps
 
 #: Entries that ACL LOG shows unless told otherwise (Redis').
 SHOWN: Final = 10
@@ -47,10 +48,15 @@ def _get_user(session: Session, args: list[str]) -> bytes:
     return encode(about, session.resp3)
 
 
-def _load(session: Session, args: list[str]) -> bytes:
+def _load(session: Session, args: list[str]) -> Answer:
+    """Of a client that leaves meanwhile nothing was changed."""
     if session.shared.load_users is None:
         raise CommandError(_NO_FILE)
-    session.shared.load_users()
+    return in_steps(session, _loading(session.shared.load_users()))
+
+
+def _loading(steps: Generator[None, None, None]) -> Steps:
+    yield from steps
     return OK
 
 

@@ -7,25 +7,28 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from dmqcache.metrics.memory import resident_bytes
 from dmqcache.server.resp import local_socket, permission
-from dmqcache.server.resp.acl import Users
+from dmqcache.server.resp.acl import Users, to_end
 from dmqcache.server.resp.clients import MAX_CLIENTS, Clients
 from dmqcache.server.resp.command_table import execute
 from dmqcache.server.resp.connection import Connection
 from dmqcache.server.resp.cursors import Cursors
 from dmqcache.server.resp.key_events import parse_letters
-from dmqcache.server.resp.session import RespCounters, ServedNode, Shared
+from dmqcache.server.resp.session import RespCounters, ServedNode, Session, Shared
+from dmqcache.server.resp.users import making_users
 
 #: Connections that may wait to be accepted (Redis' tcp-backlog).
 BACKLOG: Final = 511
 #: The longest argument unless the tables take longer values: enough to be told so instead of cut off.
 MAX_ARGUMENT_BYTES: Final = 16 << 20
+#: Connections that are closed in one turn of the loop when users have changed: a millisecond or two.
+ENDED_AT_ONCE: Final = 50
 
 
 class Closable(Protocol):
@@ -50,8 +53,8 @@ class TlsDoor(Protocol):
 class Doors:
     """Who is let in, and by which way beside the address."""
 
-    #: Reads who may do what; ValueError says what is wrong.
-    users: Callable[[], Users] = Users
+    #: Reads who may do what, in steps; ValueError says what is wrong.
+    users: Callable[[], Generator[None, None, Users]] = making_users
     #: The users are read from a file (ACL LOAD).
     from_file: bool = False
     #: Without a password clients of other machines are refused (Redis' protected-mode).
@@ -93,13 +96,15 @@ class RespServer:
             started=time.monotonic(),
             startup_bytes=resident_bytes() or 0,
             protected=self._doors.protected,
-            load_users=self.reload if self._doors.from_file else None,
+            load_users=self._reload if self._doors.from_file else None,
         )
         self.shared.key_events.tell(parse_letters(key_events))
         node.channels.deliver_to(self.shared.subscriptions.deliver)
         self._clients = Clients(self.shared)
         self._servers: list[Closable] = []
         self._path_bound = False
+        #: How often the users were begun to be read again, and which of these readings counts.
+        self._readings = self._reading = 0
         #: Where it listens, in the clear and over TLS.
         self.address: tuple[str, int] = self._wanted or ("", 0)
         self.tls_address: tuple[str, int] = self._doors.tls_address or ("", 0)
@@ -116,7 +121,7 @@ class RespServer:
 
     async def start(self) -> None:
         """Read the users and listen. OSError where an address cannot be had; ValueError as ``Doors`` says."""
-        self.shared.users = self._doors.users()
+        self.shared.users = to_end(self._doors.users())
         try:
             await self._listen(asyncio.get_running_loop())
         except BaseException:
@@ -167,7 +172,29 @@ class RespServer:
     def reload(self) -> None:
         """Read the users again; connections of those that are changed or gone are closed. ValueError, and
         nothing is changed."""
-        permission.use(self.shared, self._doors.users())
+        to_end(self._reload())
+
+    def _reload(self) -> Generator[None, None, None]:
+        """The same in steps. All that is new counts from one moment on."""
+        self._readings += 1
+        number = self._readings
+        users = yield from self._doors.users()
+        for name, user in list(users.by_name.items()):
+            before = self.shared.users.by_name.get(name)
+            if before == user:
+                users.by_name[name] = before
+            yield
+        if number < self._reading:
+            return  # What was read since counts already.
+        self._reading = number
+        self._end(permission.use(self.shared, users))
+
+    def _end(self, sessions: list[Session]) -> None:
+        """Close their connections, some in each turn: to users that are gone nothing more is said anyway."""
+        for session in sessions[:ENDED_AT_ONCE]:
+            session.end()
+        if len(sessions) > ENDED_AT_ONCE:
+            asyncio.get_running_loop().call_soon(self._end, sessions[ENDED_AT_ONCE:])
 
     async def close(self) -> None:
         """Stop listening and close every connection once its replies are out."""

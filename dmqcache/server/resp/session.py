@@ -6,7 +6,7 @@ No bytes and no asyncio: ``connection.py`` moves those.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -130,9 +130,9 @@ class Shared:
     counters: RespCounters = field(default_factory=RespCounters)
     #: Who may do what; without any, everybody may do everything.
     users: Users = field(default_factory=Users)
-    #: Reads the users' file again (ACL LOAD) and lets what stands there count; ValueError with the line that
-    #: is wrong. None: there is no such file.
-    load_users: Callable[[], None] | None = None
+    #: Reads the users' file again (ACL LOAD), in steps, and lets what stands there count; ValueError with the
+    #: line that is wrong. None: there is no such file.
+    load_users: Callable[[], Generator[None, None, None]] | None = None
     acl_log: AclLog = field(default_factory=AclLog)
     #: While nobody needs a password, clients of other machines are refused.
     protected: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from dmqcache.server.resp.acl import CATEGORIES, hashed
 from tests.server.fakes import make_session
 from tests.server.resp.ruled import ruled
@@ -85,7 +87,12 @@ def test_users_are_read_again_from_their_file() -> None:
     session = make_session()
     assert "--client-acl-file" in say(session, "ACL", "LOAD")
     loaded = []
-    session.shared.load_users = lambda: loaded.append(True)
+
+    def load() -> Generator[None, None, None]:
+        yield
+        loaded.append(True)
+
+    session.shared.load_users = load
     assert say(session, "ACL", "LOAD") == OK
     assert loaded == [True]
 

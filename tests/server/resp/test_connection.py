@@ -15,7 +15,7 @@ from dmqcache.server.resp import connection as resp
 from dmqcache.server.resp.clients import READ_BYTES
 from dmqcache.server.resp.info import sections
 from dmqcache.server.resp.server import Doors, RespServer
-from dmqcache.server.resp.users import make_users
+from dmqcache.server.resp.users import making_users
 from tests.server.fakes import FakeNode
 from tests.server.serving import serving
 from tests.waiting import DEADLINE_S, wait_until
@@ -292,7 +292,7 @@ def test_closing_the_server_ends_every_connection(node: FakeNode) -> None:
 
 
 def with_password(password: str = "secret") -> Doors:
-    return Doors(users=lambda: make_users(password))
+    return Doors(users=lambda: making_users(password))
 
 
 ECHO = b"*2\r\n$4\r\nECHO\r\n$20000\r\n" + b"x" * 20_000 + b"\r\n"
@@ -369,7 +369,7 @@ def test_clients_of_other_machines_need_a_password(node: FakeNode, monkeypatch: 
 
 
 def test_redis_py_logs_in(node: FakeNode) -> None:
-    doors = Doors(users=lambda: make_users("secret", "user app on >app ~call-* +@all"))
+    doors = Doors(users=lambda: making_users("secret", "user app on >app ~call-* +@all"))
     with serving(node, doors=doors) as server:
         host, port = server.address
         for protocol in (2, 3):

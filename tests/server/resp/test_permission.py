@@ -153,8 +153,9 @@ def test_users_that_are_changed_or_gone_are_closed_and_the_others_stay() -> None
         session.become(shared.users.by_name[name])
     shared.sessions = dict(enumerate(sessions.values()))
     without_app = USERS.replace("user app", "user other").replace("%R~*", "%R~x*")
-    assert use(shared, make_users(None, without_app)) == 2
-    assert closed == ["app", "reader"]
+    changed = use(shared, make_users(None, without_app))
+    assert changed == [sessions["app"], sessions["reader"]]
+    assert [name for name, one in sessions.items() if one.closing] == ["app", "reader"]
     assert say(sessions["admin"], "PING") == "PONG"
 
 

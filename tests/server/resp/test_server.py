@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import stat
-from contextlib import closing
+from collections.abc import Coroutine
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
-from dmqcache.server.resp.server import Doors, RespServer
-from dmqcache.server.resp.users import make_users
-from tests.server.fakes import FakeNode
+from dmqcache.server.resp import steps
+from dmqcache.server.resp.acl import STEP_RULES
+from dmqcache.server.resp.server import ENDED_AT_ONCE, Doors, RespServer
+from dmqcache.server.resp.users import making_users
+from tests.server.fakes import FakeNode, make_session
+from tests.server.resp.saying import say
 from tests.server.serving import serving
 
 
@@ -62,7 +66,7 @@ def test_a_socket_that_cannot_be_had_leaves_nothing_open(tmp_path: Path) -> None
 def test_users_are_read_again_or_stay_as_they_were(tmp_path: Path) -> None:
     file = tmp_path / "users"
     file.write_text("user default on >one ~* &* +@all")
-    doors = Doors(users=lambda: make_users(None, file.read_text()), from_file=True)
+    doors = Doors(users=lambda: making_users(None, file.read_text()), from_file=True)
     with serving(FakeNode(), doors=doors) as server:
         with closing(socket.create_connection(server.address)) as client:
             client.sendall(b"AUTH one\r\n")
@@ -74,3 +78,57 @@ def test_users_are_read_again_or_stay_as_they_were(tmp_path: Path) -> None:
             client.sendall(b"ACL LOAD\r\n")
             assert client.recv(100) == b""  # whose password is another now is no longer let in
         assert server.shared.users.log_in("default", "two")
+
+
+def test_others_are_served_while_many_users_are_read_and_all_of_them_count_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(steps, "STEP_S", 0.0)
+    text = ["user default on nopass ~* &* +@all"]
+    text += [
+        f"user u{number} on nopass {' '.join(f'~a{rule}*' for rule in range(50))}" for number in range(100)
+    ]
+    server = RespServer(FakeNode(), None, 0, doors=Doors(lambda: making_users(None, "\n".join(text)), True))
+    one, other = make_session(), make_session()
+    one.shared.load_users = server.shared.load_users
+    answer = server.shared.execute(one, ["ACL", "LOAD"])
+    assert isinstance(answer, Coroutine)
+    turns = 0
+    with pytest.raises(StopIteration) as end:
+        while True:
+            answer.send(None)
+            assert say(other, "PING") == "PONG"
+            assert list(server.shared.users.by_name) == ["default"]
+            turns += 1
+    assert end.value.value == b"+OK\r\n"
+    assert turns > 100 * 50 // STEP_RULES
+    assert len(server.shared.users.by_name) == 101
+
+
+def test_what_was_read_later_counts_whoever_is_done_first() -> None:
+    texts = iter(["user default on nopass ~* +@all\nuser a on", "user default on nopass ~* +@all"])
+    server = RespServer(FakeNode(), None, 0, doors=Doors(lambda: making_users(None, next(texts)), True))
+    assert server.shared.load_users is not None
+    first, second = server.shared.load_users(), server.shared.load_users()
+    next(first)
+    for loading in (second, first):
+        for _ in loading:
+            assert "a" not in server.shared.users.by_name
+    assert list(server.shared.users.by_name) == ["default"]
+
+
+def test_of_many_users_that_are_gone_the_connections_are_closed_some_in_each_turn() -> None:
+    texts = iter(
+        ["user default on nopass ~* +@all\nuser old on nopass +@all", "user default on nopass ~* +@all"]
+    )
+    doors = Doors(users=lambda: making_users(None, next(texts)), from_file=True)
+    with serving(FakeNode(), doors=doors) as server, ExitStack() as stack:
+        clients = [
+            stack.enter_context(closing(socket.create_connection(server.address)))
+            for _ in range(ENDED_AT_ONCE + 10)
+        ]
+        for client in clients:
+            client.sendall(b"AUTH old x\r\n")
+            assert client.recv(100) == b"+OK\r\n"
+        clients[0].sendall(b"ACL LOAD\r\n")
+        assert [client.recv(100) for client in clients] == [b""] * len(clients)
