@@ -142,7 +142,7 @@ def tables(node: NodeFlag = HERE, json: JsonFlag = False) -> None:
     """List the tables.
 
     How they are declared and what is in them. For a pipe, between tabs and without a header: table, keys,
-    characters, autoexpire, updateexpire, initval, dmqreplicate, hits, misses, expirations.
+    bytes, autoexpire, updateexpire, initval, dmqreplicate, hits, misses, expirations.
     """
     with connect(node) as client:
         render.table(client.report("tables"), render.choose(json))

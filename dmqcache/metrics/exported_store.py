@@ -69,11 +69,11 @@ STORE_EXPORTS: Final[tuple[Export, ...]] = (
     ),
     Export("dmqcache_table_cells", "gauge", "Cells in the table.", _TABLE, lambda r: r.each_table(len)),
     Export(
-        "dmqcache_table_size_characters",
+        "dmqcache_table_size_bytes",
         "gauge",
-        "Characters of the keys and values of the table's cells; an integer counts as 8.",
+        "Bytes of memory of the keys and values of the table's cells; an integer counts as 8.",
         _TABLE,
-        lambda r: r.each_table(lambda table: table.characters),
+        lambda r: r.each_table(lambda table: table.text_bytes),
     ),
     Export(
         "dmqcache_memory_cells_bytes",

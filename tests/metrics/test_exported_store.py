@@ -44,7 +44,7 @@ def test_a_node_without_a_disk_says_nothing_of_one() -> None:
 
 def test_size_of_a_table_is_exported() -> None:
     node = busy_node()
-    assert values(node)["dmqcache_table_size_characters", ("users",)] == node.tables["users"].characters > 0
+    assert values(node)["dmqcache_table_size_bytes", ("users",)] == node.tables["users"].text_bytes > 0
 
 
 def test_delay_is_cumulated() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dmqcache.store.kamailio.wire_write import carriable
 from dmqcache.store.table.cell import MASK, NEVER, cell_digest
 from dmqcache.store.table.table import Table
+from dmqcache.store.table.text_size import size_of
 from tests.simulation.cluster import Cluster, Machine
 
 #: Seconds by which the time left of one key may differ between two nodes: it is told as what was left when
@@ -180,9 +181,9 @@ def books(machine: Machine) -> Iterator[str]:
             yield f"{where}: the digest is wrong"
         if list(table.order.after(None)) != sorted(cell.key for cell in living):
             yield f"{where}: the order of keys is wrong"
-        size = sum(len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8) for cell in living)
-        if table.characters != size:
-            yield f"{where}: bytes is {table.characters}, not {size}"
+        size = sum(size_of(cell.key) + size_of(cell.value) for cell in living)
+        if table.text_bytes != size:
+            yield f"{where}: bytes is {table.text_bytes}, not {size}"
         due = {key for bucket in table.expiry._buckets.values() for key in bucket}
         if due != {cell.key for cell in living if cell.expires != NEVER}:
             yield f"{where}: the index of times is wrong"

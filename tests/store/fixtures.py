@@ -12,6 +12,7 @@ from dmqcache.store.table.row import Row, escaped, row_of
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
+from dmqcache.store.table.text_size import size_of
 
 START_MS = 1_700_000_000_000
 
@@ -63,15 +64,13 @@ def rows_of(table: Table, *keys: str) -> list[Row]:
 
 def books(table: Table) -> tuple[object, ...]:
     """What a table keeps beside its cells: alike before and after, nothing was changed."""
-    return (table.live, table.characters, list(table.cells), table.digest.leaves[:], len(table.tombstones))
+    return (table.live, table.text_bytes, list(table.cells), table.digest.leaves[:], len(table.tombstones))
 
 
 def agree(table: Table) -> None:
     """Count everything again from the cells alone."""
     live = [cell for cell in table.cells.values() if cell.value is not None]
     assert table.live == len(live)
-    assert table.characters == sum(
-        len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8) for cell in live
-    )
+    assert table.text_bytes == sum(size_of(cell.key) + size_of(cell.value) for cell in live)
     assert sorted(table.tombstones) == sorted(cell.key for cell in table.cells.values() if cell.value is None)
     assert sum(table.digest.leaves) % (1 << 64) == sum(map(cell_digest, live)) % (1 << 64)

@@ -88,7 +88,7 @@ def _table(name: str, table: Table, rates: Rates) -> tuple[str, ...]:
     return (
         text(name),
         number(len(table)),
-        number(table.characters),
+        number(table.text_bytes),
         f"{counted.hits / reads:.0%}" if reads else NONE,
         rate(rates.per_second(f"reads {name}")),
         rate(rates.per_second(f"writes {name}")),

@@ -206,7 +206,7 @@ def _bus(shared: Shared) -> Section:
 
 def _tables(shared: Shared) -> Section:
     return {
-        f"table{index}": f"name={name},keys={len(table)},characters={table.characters}"
+        f"table{index}": f"name={name},keys={len(table)},bytes={table.text_bytes}"
         for index, (name, table) in enumerate(shared.node.tables.items())
     }
 
@@ -230,7 +230,7 @@ def table_rows(shared: Shared) -> list[Section]:
             {
                 "table": name,
                 "keys": len(table),
-                "characters": table.characters,
+                "bytes": table.text_bytes,
                 "autoexpire": settings.autoexpire,
                 "updateexpire": bool(settings.updateexpire),
                 "initval": settings.initval,

@@ -63,7 +63,7 @@ def memory_figures(shared: Shared) -> MemoryFigures:
         clients=shared.held,
         scripts=scripts.size if scripts is not None else 0,
         script_count=scripts.count if scripts is not None else 0,
-        dataset=sum(table.characters for table in tables),
+        dataset=sum(table.text_bytes for table in tables),
         keys=sum(map(len, tables)),
     )
 
@@ -85,7 +85,7 @@ def memory_stats(shared: Shared) -> dict[str, object]:
     for index, table in enumerate(shared.node.tables.values()):
         if len(table):
             stats[f"db.{index}"] = {
-                "overhead.hashtable.main": used_by(table) - table.characters,
+                "overhead.hashtable.main": used_by(table) - table.text_bytes,
                 "overhead.hashtable.expires": 0,
                 "overhead.hashtable.slot-to-keys": 0,
             }

@@ -32,6 +32,7 @@ from dmqcache.store.table.new_books import NewBooks
 from dmqcache.store.table.order import KeyOrder
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.store_counters import TableCounters
+from dmqcache.store.table.text_size import size_of
 from dmqcache.store.table.tombstones import Tombstones
 
 #: How many times as many tombstones are kept while a node that is there has not heard of all of them: a burst
@@ -58,8 +59,8 @@ class Cells:
         self.cells: dict[str, Cell] = {}
         #: Live cells, expired ones that nobody has noticed yet included.
         self.live = 0
-        #: Bytes of the live cells' keys and values (characters of those that are not ASCII).
-        self.characters = 0
+        #: Bytes of the live cells' keys and values, see ``text_size.py``.
+        self.text_bytes = 0
         #: A flush: everything with a version up to this one is dead on every node.
         self.floor = 0
         self.order = KeyOrder()
@@ -145,13 +146,15 @@ class Cells:
         held = cell.value
         if held is None:
             self.live += 1
-            size = len(cell.key)
+            size = size_of(cell.key)
             self.order.add(cell.key)
             if self.tombstones:
                 self.tombstones.remove(cell.key)
         else:
-            size = -len(held) if held.__class__ is str else -8
-        self.characters += size + (len(value) if value.__class__ is str else 8)
+            size = -len(held) if held.__class__ is str and held.isascii() else -size_of(held)
+        self.text_bytes += size + (
+            len(value) if value.__class__ is str and value.isascii() else size_of(value)
+        )
         if cell.expires != expires:
             self.expiry.move(cell.key, cell.expires, expires)
             cell.expires = expires
@@ -180,7 +183,10 @@ class Cells:
             self._deepen()
         self.cells[key] = Cell(key, hashed, value, stamp, ttl, expires, flags, None, "", digest, self.tick)
         self.live += 1
-        self.characters += len(key) + (len(value) if value.__class__ is str else 8)
+        if value.__class__ is str and value.isascii() and key.isascii():
+            self.text_bytes += len(key) + len(value)
+        else:
+            self.text_bytes += size_of(key) + size_of(value)
         self.order.add(key)
         if expires != NEVER:
             self.expiry.move(key, NEVER, expires)
@@ -224,7 +230,11 @@ class Cells:
             events = NOTHING if cell.value is None else OVER if cell.flags & EXPIRED else GONE
         if cell.value is not None:
             self.live -= 1
-            self.characters -= len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8)
+            key, value = cell.key, cell.value
+            if value.__class__ is str and value.isascii() and key.isascii():
+                self.text_bytes -= len(key) + len(value)
+            else:
+                self.text_bytes -= size_of(key) + size_of(value)
             self.order.discard(cell.key)
         if cell.expires != NEVER:
             self.expiry.move(cell.key, cell.expires, NEVER)
@@ -261,7 +271,7 @@ class Cells:
     def adopt(self, books: NewBooks) -> None:
         """Take these books in place of the present ones: a flush has left no more than they hold."""
         self.emptied, self.partial, self.evicted = True, False, {}
-        self.cells, self.live, self.characters = books.cells, books.live, books.characters
+        self.cells, self.live, self.text_bytes = books.cells, books.live, books.text_bytes
         self.order, self.expiry, self.tombstones = books.order, books.expiry, books.tombstones
         self.digest = books.digest
         self._use_digest()

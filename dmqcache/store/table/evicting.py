@@ -16,10 +16,11 @@ from typing import Final
 from dmqcache.store.table.cell import NEVER, Cell, Evicted
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.happenings import EVICTED
+from dmqcache.store.table.text_size import size_of
 
-#: Bytes of a cell or a tombstone beside the characters of key and value: the cell itself, two strings' heads,
-#: and its places in the table and its indexes. Measured with half a million cells: 340 without times to live,
-#: 445 where each has one.
+#: Bytes of a cell or a tombstone beside what ``text_size.py`` counts of key and value: the cell itself, two
+#: strings' heads, and its places in the table and its indexes. Measured with half a million cells: 340
+#: without times to live, 445 where each has one.
 CELL_BYTES: Final = 420
 #: Cells that are looked at together, and how many of these go at most: as good as Redis' five for one.
 SAMPLE: Final = 16
@@ -64,17 +65,17 @@ def used_by(table: Cells) -> int:
     """Bytes that a table's live cells take. Tombstones are not held against a bound: nobody can make them
     fewer, neither by evicting nor by deleting, so they must refuse nobody's writes. They have limits of their
     own (``TableLimits``)."""
-    return table.characters + CELL_BYTES * table.live
+    return table.text_bytes + CELL_BYTES * table.live
 
 
 def remembered_by(table: Cells) -> int:
-    """Bytes that a table's tombstones take, without their keys' characters."""
+    """Bytes that a table's tombstones take, without their keys' texts."""
     return CELL_BYTES * len(table.tombstones)
 
 
 def taken_by(cell: Cell) -> int:
     """Bytes that a live cell is counted with."""
-    return CELL_BYTES + len(cell.key) + (len(cell.value) if isinstance(cell.value, str) else 8)
+    return CELL_BYTES + size_of(cell.key) + (0 if cell.value is None else size_of(cell.value))
 
 
 def may_evict(table: Cells, policy: Policy) -> bool:

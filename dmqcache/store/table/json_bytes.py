@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from dmqcache.store.table.text_size import apart
+
 _encoder = msgspec.json.Encoder()
 
 #: A surrogate pair, one escaped character, or any other escape (so that ``\\\\u`` is not taken for one).
@@ -32,7 +34,7 @@ def quote(text: str) -> bytes:
     Raises UnicodeEncodeError for a text that stands for no bytes (a surrogate that is not surrogateescape's).
     """
     try:
-        return _encoder.encode(text)
+        return _encoder.encode(apart(text))
     except UnicodeEncodeError:
         latin = text.encode("utf-8", "surrogateescape").decode("latin-1")
         return _encoder.encode(latin).decode("utf-8").encode("latin-1")

@@ -29,6 +29,7 @@ from dmqcache.store.table.cell import (
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.clock import MAX_STAMP
 from dmqcache.store.table.counts import Counts, fits
+from dmqcache.store.table.text_size import apart, size_of
 
 #: All flags that a cell may have.
 _FLAGS = PROVISIONAL | DEFAULT_TTL | EXPIRED | UNDATED | UNTIMED
@@ -78,7 +79,12 @@ class KeptPart:
             elif cell.flags or cell.ttl or cell.counts is not None or cell.expires != NEVER:
                 self.rows.append(kept_row(table, cell, now, time_ms))
             else:
-                plain += (key, cell.value, cell.stamp)
+                value = cell.value
+                if not key.isascii():
+                    key = apart(key)
+                if value.__class__ is str and not value.isascii():
+                    value = apart(value)
+                plain += (key, value, cell.stamp)
 
 
 def rows_of(plain: Sequence[Value]) -> list[KeptRow]:
@@ -97,7 +103,8 @@ def kept_row(table: Cells, cell: Cell, now: float, time_ms: int) -> KeptRow:
         # Rounded down: nothing ever lives longer for having been kept.
         at = 0 if cell.expires == NEVER else time_ms + int((cell.expires - now) * 1000)
     counts = None if cell.counts is None else msgspec.json.encode(cell.counts)
-    return KeptRow(cell.key, cell.value, cell.stamp, cell.ttl, at, cell.flags, counts)
+    value = apart(cell.value) if isinstance(cell.value, str) else cell.value
+    return KeptRow(apart(cell.key), value, cell.stamp, cell.ttl, at, cell.flags, counts)
 
 
 def spelt(row: KeptRow) -> KeptRow:
@@ -162,7 +169,7 @@ def _enter_plain(table: Cells, rows: Iterable[KeptRow]) -> list[KeptRow]:
     shift, leaves, horizon, tick = table._shift, table._leaves, table._horizon, table.tick
     born: list[str] = []
     others: list[KeptRow] = []
-    characters = 0
+    text_bytes = 0
     for row in rows:
         key, value, version, ttl, at, flags, kept = row
         if (
@@ -189,9 +196,12 @@ def _enter_plain(table: Cells, rows: Iterable[KeptRow]) -> list[KeptRow]:
         born.append(key)
         if version > horizon:
             table.note(key, version)
-        characters += len(key) + len(value)
+        if key.isascii() and value.isascii():
+            text_bytes += len(key) + len(value)
+        else:
+            text_bytes += size_of(key) + size_of(value)
     table.live += len(born)
-    table.characters += characters
+    table.text_bytes += text_bytes
     table.order.add_all(born)
     return others
 

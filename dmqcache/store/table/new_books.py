@@ -13,6 +13,7 @@ from dmqcache.store.table.cell import EXPIRED, NEVER, Cell
 from dmqcache.store.table.digest import Digest
 from dmqcache.store.table.expiry import ExpiryIndex
 from dmqcache.store.table.order import KeyOrder
+from dmqcache.store.table.text_size import size_of
 from dmqcache.store.table.tombstones import Tombstones
 
 
@@ -22,7 +23,7 @@ class Entry(NamedTuple):
     hash: int
     digest: int
     expires: float
-    #: Characters of key and value; -1: it is a tombstone.
+    #: Bytes of key and value; -1: it is a tombstone.
     size: int
 
 
@@ -33,7 +34,7 @@ class NewBooks:
         """``depth``: of the digest."""
         self.cells: dict[str, Cell] = {}
         self.live = 0
-        self.characters = 0
+        self.text_bytes = 0
         self.order = KeyOrder()
         self.expiry = ExpiryIndex()
         self.tombstones = Tombstones()
@@ -53,9 +54,9 @@ class NewBooks:
         if cell.expires != NEVER:
             self.expiry.move(key, NEVER, cell.expires)
         if cell.value is not None:
-            size = len(key) + (len(cell.value) if isinstance(cell.value, str) else 8)
+            size = size_of(key) + size_of(cell.value)
             self.live += 1
-            self.characters += size
+            self.text_bytes += size
             self.order.add(key)
         elif (died := former.died_at(key)) is not None:
             self.tombstones.add(key, died, bool(cell.flags & EXPIRED))
@@ -69,6 +70,6 @@ class NewBooks:
             self.expiry.move(key, entry.expires, NEVER)
         if entry.size >= 0:
             self.live -= 1
-            self.characters -= entry.size
+            self.text_bytes -= entry.size
             self.order.discard(key)
         self.tombstones.remove(key)

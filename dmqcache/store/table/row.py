@@ -22,6 +22,7 @@ from dmqcache.store.table.cell import (
 )
 from dmqcache.store.table.clock import MAX_MS, MAX_STAMP
 from dmqcache.store.table.counts import DATED, MAX_NAME, MAX_SHARES_HEARD, Share
+from dmqcache.store.table.text_size import apart
 
 #: On the wire only: key and value are the bytes of texts that are not UTF-8, each as one character.
 BYTES: Final = 8
@@ -110,7 +111,7 @@ def tombstone_row(cell: Cell, age: float) -> tuple[object, ...]:
     """A tombstone of so many seconds; of a counter, :func:`row_of`."""
     if cell.counts is not None:
         return row_of(cell, 0.0)
-    return (cell.key, None, cell.stamp, cell.ttl, max(0, round(age * 1000)), cell.flags)
+    return (apart(cell.key), None, cell.stamp, cell.ttl, max(0, round(age * 1000)), cell.flags)
 
 
 def row_of(cell: Cell, now: float) -> tuple[object, ...]:
@@ -119,13 +120,18 @@ def row_of(cell: Cell, now: float) -> tuple[object, ...]:
     A counter that has expired is told like one that lives, with no time left: who counted on, not knowing
     of its time, learns which increments are in it."""
     flags = cell.flags & ~UNDATED
+    key, value = cell.key, cell.value
+    if not key.isascii():
+        key = apart(key)
+    if value.__class__ is str and not value.isascii():
+        value = apart(value)
     if flags == 0 and cell.ttl == 0 and cell.counts is None:
-        return (cell.key, cell.value, cell.stamp)
+        return (key, value, cell.stamp)
     left = max(0, round((cell.expires - now) * 1000)) if cell.expires != NEVER else 0
     if cell.counts is not None:
         flags &= ~EXPIRED
-        return (cell.key, cell.counts.base, cell.stamp, cell.ttl, left, flags, cell.counts.shares)
-    return (cell.key, cell.value, cell.stamp, cell.ttl, left, flags)
+        return (key, cell.counts.base, cell.stamp, cell.ttl, left, flags, cell.counts.shares)
+    return (key, value, cell.stamp, cell.ttl, left, flags)
 
 
 def escaped(row: tuple[object, ...]) -> tuple[object, ...]:

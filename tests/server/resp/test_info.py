@@ -47,7 +47,7 @@ def test_the_keyspace_has_what_exporters_read_and_nothing_else() -> None:
     fields = dict(part.split("=") for part in str(keyspace["db0"]).split(","))
     assert fields == {"keys": "4", "expires": "1", "avg_ttl": fields["avg_ttl"]}
     assert 99_000 <= int(fields["avg_ttl"]) <= 101_000
-    assert sections(session.shared)["Tables"]["table1"] == "name=users,keys=1,characters=2"
+    assert sections(session.shared)["Tables"]["table1"] == "name=users,keys=1,bytes=2"
 
 
 def test_memory_is_the_process() -> None:

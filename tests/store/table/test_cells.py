@@ -22,7 +22,7 @@ def test_a_delete_leaves_a_tombstone_above_what_it_deleted_and_takes_all_else_aw
     dead = table.cells["a"]
     assert dead.value is None and dead.stamp > before
     assert not dead.flags & EXPIRED
-    assert (table.live, table.characters) == (1, len("n") + 8)
+    assert (table.live, table.text_bytes) == (1, len("n") + 8)
     agree(table)
     table.set("a", 1)
     assert not table.tombstones
@@ -174,7 +174,7 @@ def test_a_cell_that_is_entered_at_once_is_as_one_that_was_made_and_enlivened() 
         one.enter(f"k{number}", value, 7 << 16, *life, 0)
         other._enliven(other._new_cell(f"k{number}"), value, 7 << 16, *life, 0)
     assert one.digest.leaves == other.digest.leaves and one.digest.depth == other.digest.depth
-    assert (one.live, one.characters, dict(one)) == (other.live, other.characters, dict(other))
+    assert (one.live, one.text_bytes, dict(one)) == (other.live, other.text_bytes, dict(other))
     assert one.ttl("k1") == 60 and one.ttl("k2") is None
     one.touched = {}
     one.enter("touched", 1, 7 << 16, 0, NEVER, 0)

@@ -100,7 +100,7 @@ def test_a_subclass_of_a_text_or_an_integer_is_kept_as_what_it_is() -> None:
     assert {type(key) for key in table} == {str}
     for key in list(table):
         del table[key]
-    assert table.characters == 0
+    assert table.text_bytes == 0
 
 
 @pytest.mark.parametrize("key", [b"k", 5, None, ""])

@@ -82,7 +82,7 @@ def test_what_a_flush_killed_is_hidden_at_once_and_taken_apart_by_and_by(
     watched.clear()
     assert table.flush() == 25
     agree(table)
-    assert (len(table), table.characters, table.scan(), watched) == (0, 0, [], [""])
+    assert (len(table), table.text_bytes, table.scan(), watched) == (0, 0, [], [""])
     table.set("k7", "again")
     assert [cell.value for cell in held] == ["v"] * 25
     (apart,) = told

@@ -119,7 +119,7 @@ def test_as_many_as_make_the_digest_deeper_are_as_if_each_had_been_written() -> 
     other = there_and_back(table)
     assert other.digest.node(0, 0) == table.digest.node(0, 0)
     assert other.digest.depth == table.digest.depth > 2
-    assert (other.live, other.characters) == (table.live, table.characters)
+    assert (other.live, other.text_bytes) == (table.live, table.text_bytes)
     assert list(other) == list(table)
     other.set("k1", "later")
     assert other.delete("k2")

@@ -15,7 +15,7 @@ def test_books_with_all_cells_are_those_of_the_table_and_empty_again_when_all_ha
     table.delete("gone")
     books = NewBooks(table.digest.depth)
     entries = {key: books.enter(cell, table.tombstones) for key, cell in table.cells.items()}
-    assert (books.live, books.characters) == (table.live, table.characters)
+    assert (books.live, books.text_bytes) == (table.live, table.text_bytes)
     assert books.digest.leaves == table.digest.leaves
     assert list(books.order.after(None)) == table.scan()
     assert books.tombstones.died_at("gone") == hands.seconds and len(books.tombstones) == 1
@@ -24,6 +24,6 @@ def test_books_with_all_cells_are_those_of_the_table_and_empty_again_when_all_ha
     table.delete("n")
     for key, entry in entries.items():
         books.leave(key, entry)
-    assert (books.cells, books.live, books.characters, len(books.tombstones)) == ({}, 0, 0, 0)
+    assert (books.cells, books.live, books.text_bytes, len(books.tombstones)) == ({}, 0, 0, 0)
     assert not any(books.digest.leaves)
     assert list(books.order.after(None)) == [] and books.expiry.due(float("inf"), 10) == []

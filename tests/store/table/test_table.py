@@ -13,6 +13,7 @@ from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.patterns import MatchKind, MatchOn, PatternError
 from dmqcache.store.table.row import Row
 from dmqcache.store.table.table import Table
+from dmqcache.store.table.text_size import size_of
 from tests.store.fixtures import books, make_arrivals, make_table, rows_of
 
 
@@ -92,7 +93,7 @@ def test_the_sweep_finds_what_nobody_reads_in_bounded_steps() -> None:
         table[f"k{number}"] = "x"
     hands.seconds += 7
     assert [table.sweep(10), table.sweep(10), table.sweep(10), table.sweep(10)] == [10, 10, 5, 0]
-    assert (len(table), table.counters.expirations, table.characters) == (0, 25, 0)
+    assert (len(table), table.counters.expirations, table.text_bytes) == (0, 25, 0)
 
 
 def test_increments_begin_at_initval_and_go_on_from_text() -> None:
@@ -179,7 +180,7 @@ def test_a_flush_empties_the_table_and_later_writes_stay() -> None:
     table["a"] = "x"
     table.incr("n")
     assert table.flush() == 2
-    assert (len(table), list(table), table.characters) == (0, [], 0)
+    assert (len(table), list(table), table.text_bytes) == (0, [], 0)
     table["a"] = "y"
     assert table.incr("n") == 1
     assert table.cells["a"].stamp > table.floor
@@ -251,9 +252,7 @@ def test_the_books_always_agree_with_the_cells(steps: list[tuple[str, str, int]]
         living: list[Cell] = [cell for cell in table.cells.values() if cell.value is not None]
         assert table.live == len(living)
         assert table.digest.leaves == summed(table)
-        assert table.characters == sum(
-            len(c.key) + (len(c.value) if isinstance(c.value, str) else 8) for c in living
-        )
+        assert table.text_bytes == sum(size_of(c.key) + size_of(c.value) for c in living)
         assert set(table.tombstones) == set(table.cells) - {cell.key for cell in living}
         assert list(table) == sorted(cell.key for cell in living if cell.expires > hands.seconds)
 
