@@ -46,6 +46,7 @@ class AnswerReader:
     def _redate(self, node: NodeURI) -> None:
         """A node refused what lies too far ahead: if our clock was wrong, all of it is dated as written now.
         Else that one's is, and it gets the same once more when it has found out."""
+        # First of all, as what is dated anew is sent at once: until it is, the node has not what it refused.
+        self._outboxes[node].overflowed = True
         for table in self._ground.replicated():
             self._ground.counters.clamped[table.name] += table.redate()
-        self._outboxes[node].overflowed = True

@@ -6,7 +6,9 @@ times a millisecond and its version is still never ahead of the clock of the nod
 
 A node whose wall clock is far from the others' would win or lose every conflict. dmqcache nodes tell each
 other their wall time when they compare tables; where a node's own is further than the tolerance from the
-median, its versions follow the median until the clock is mended. Expiry never looks at the wall clock.
+median, its versions follow the median until the clock is mended. Of two clocks in the middle the later one
+counts: a time between them is no node's, and while some have been set and others not yet it would change with
+each answer. Expiry never looks at the wall clock.
 
 A clock that was ahead and is set back leaves versions of times that are still to come. By how much it was set
 back is known here until it shows again what it showed before: nothing from then lies ahead any more.
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil
-from statistics import median
+from statistics import median_high
 from typing import Final
 
 #: Bits of a version below its Unix ms: 65,536 writes of one key in one millisecond.
@@ -135,7 +137,7 @@ class Clock:
             self.correction = 0
             return
         own = self._wall_ms() - 1000.0 * self.now()
-        middle = int(median([0.0, *(theirs - own for theirs in self._samples.values())]))
+        middle = int(median_high([0.0, *(theirs - own for theirs in self._samples.values())]))
         wanted = middle if abs(middle) > TOLERANCE_MS else 0
         if abs(wanted - self.correction) > TOLERANCE_MS // 10 or (wanted == 0) != (self.correction == 0):
             self.correction = wanted

@@ -79,6 +79,22 @@ def test_what_a_node_refused_as_too_far_ahead_is_dated_anew_if_our_clock_was_wro
     assert all(side.outbox(other).backlog() == 1 for other in others)
 
 
+def test_who_refuses_what_lies_too_far_ahead_has_not_acknowledged_it_when_it_is_dated_anew() -> None:
+    world, side, others = with_others()
+    side.table.flush()
+    world.run(1)
+    for other in others:
+        other.answer = lambda sent: Reply(
+            200, body=encode(Answer(side.store.clock.raw_ms() - HOUR_MS, bool(sent.message.rows)))
+        )
+    side.table["a"] = "x"
+    counts: list[int] = []
+    side.store.waiters.wait(1, 1.0, counts.append)
+    world.run(2)
+    assert side.store.counters.clamped["t"] >= 1
+    assert counts == [0]
+
+
 def test_if_the_other_clock_was_wrong_nothing_is_dated_anew() -> None:
     world, side, others = with_others()
     side.table["a"] = "x"

@@ -61,6 +61,26 @@ def test_a_node_whose_clock_is_set_wrong_while_it_knows_the_others_notices_by_it
         assert abs(clock.wall_ms() - before) <= 1
 
 
+def test_of_two_clocks_the_one_that_is_behind_follows() -> None:
+    for ahead, correction in ((HOUR_MS, HOUR_MS), (-HOUR_MS, 0)):
+        clock, hands = make()
+        clock.heard("a", hands.wall_ms() + ahead, 0)
+        assert clock.correction == correction
+
+
+def test_clocks_that_are_set_back_one_after_another_show_no_time_in_between() -> None:
+    for others in ("a", "ab", "abc", "abcd"):
+        clock, hands = make()
+        for node in others:
+            clock.heard(node, hands.wall_ms(), 0)
+        hands.jump_ms = -HOUR_MS
+        for node in others:
+            clock.correct()
+            assert clock.correction in (0, HOUR_MS)
+            clock.heard(node, hands.wall_ms(), 0)
+        assert clock.correction == 0
+
+
 def test_small_changes_of_the_median_do_not_move_the_clock_again() -> None:
     clock, hands = make()
     clock.heard("a", hands.wall_ms() + 100_000, 0)
