@@ -48,7 +48,8 @@ class Kamailio(NodeProcess):
     it is beside a Kamailio that tells others of seeds which have not answered. `name`: what it calls
     itself, if not `host`; it must resolve. `registrar`: it takes REGISTERs, and shares
     the contacts over DMQ. `route`: its script has the line for KDMQ. `channel`: its script takes part in it.
-    `requests`: lines of its script for further requests.
+    `requests`: lines of its script for further requests. `workers`: processes that read datagrams, and
+    as many that work on messages of the bus; of more than one, what is said later may be taken sooner.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ HEAD = """#!KAMAILIO
 debug=1
 log_stderror=yes
 fork=yes
-children=2
+children={workers}
 tcp_children=2
 auto_aliases=no
 dns=no
@@ -236,7 +236,7 @@ def configuration(
 ) -> str:
     """The whole configuration file. `name`: what it calls itself. `extra` goes before the routes (more
     parameters), `requests` into the request route, after the line for KDMQ."""
-    parts = [HEAD.format(host=host, name=name, port=port, modules=modules)]
+    parts = [HEAD.format(host=host, name=name, port=port, modules=modules, workers=workers)]
     parts += [f'loadmodule "{module}.so"\n' for module in MODULES]
     parts.append(
         PARAMETERS.format(uri=uri, ping_interval=ping_interval, workers=workers, init_sync=int(init_sync))

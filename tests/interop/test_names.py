@@ -50,6 +50,8 @@ class Named:
                     seeds=told,
                     namespace=space,
                     name=NAME if name == "k1" else "",
+                    # Of two increments in a row the other Kamailio must not take the later one first.
+                    workers=1,
                 )
         self.addresses = [uris[name] for name in names]
         self.spelled = [f"sip:{NAME}:5060" if name == "k1" else uris[name] for name in names]
