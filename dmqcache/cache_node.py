@@ -1,7 +1,8 @@
 """One whole node: builds the bus, the store, the peers and the servers, starts and stops them.
 
-The only place that knows all the parts; each part knows only what it needs. How a process runs one until it
-is told to stop is ``cli/run_node.py``'s business.
+The only place that knows all the parts; each part knows only what it needs. What the configuration is to a
+part is ``node_settings.py``'s business; how a process runs a node until it is told to stop,
+``cli/run_node.py``'s.
 """
 
 from __future__ import annotations
@@ -14,11 +15,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from dmqcache.bus.allow import AllowList
 from dmqcache.bus.bus import Bus
-from dmqcache.bus.bus_settings import BusSettings
 from dmqcache.bus.net.aio import AsyncioRuntime
-from dmqcache.bus.net.tls import TlsOptions
 from dmqcache.bus.peer import Peer
 from dmqcache.config.config import Config, ConfigError, embedded
 from dmqcache.config.node_options import NodeOptions
@@ -28,10 +26,11 @@ from dmqcache.disk.node_disk import NodeDisk
 from dmqcache.metrics.node_view import MemoryView, NodeRow, SyncProgress, node_rows, sync_progress
 from dmqcache.node_channels import NodeChannels, open_channels
 from dmqcache.node_servers import NodeServers
+from dmqcache.node_settings import bus_settings, security, store_options
 from dmqcache.process_end import LeaveFirst, leave_first
 from dmqcache.release import SOFTWARE
-from dmqcache.socket_bus import KeyOptions, OpenBus, Security
-from dmqcache.store.store import Store, StoreOptions
+from dmqcache.socket_bus import OpenBus
+from dmqcache.store.store import Store
 from dmqcache.store.table.changes import Home
 from dmqcache.store.table.evicting import Policy
 from dmqcache.store.table.store_counters import StoreCounters
@@ -91,25 +90,10 @@ class CacheNode:
         config = self.config
         for note in config.notes:
             log.warning(note)
-        settings = BusSettings(
-            server_address=config.server_address,
-            notification_addresses=config.notification_addresses,
-            notification_channel=config.notification_channel,
-            sources=config.source_addresses,
-            known_channels=frozenset(config.known_channels),
-            remove_inactive=config.remove_inactive,
-            ping_interval=config.ping_interval,
-            num_workers=config.num_workers,
-            t1=config.t1,
-            t2=config.t2,
-            probe_interval=config.probe_interval,
-            user_agent=SOFTWARE,
-            aliases=config.aliases,
-        )
         # The servers first, with all that is to be imported for them: a node that cannot be whole, or is slow
         # to become so, is not heard of by any other.
         self._shell = OpenBus(
-            settings, self._prepare, config.listen_addresses, self._open_servers, self._security()
+            bus_settings(config), self._prepare, config.listen_addresses, self._open_servers, security(config)
         )
         try:
             await self._shell.start()
@@ -119,31 +103,10 @@ class CacheNode:
         self.store.start(bool(config.notification_addresses))
         self._leave_first = leave_first(self.stop)
 
-    def _security(self) -> Security:
-        config = self.config
-        tls = None
-        if config.tls_certificate and config.tls_key and config.tls_ca:
-            required = config.tls_require_certificate == "yes"
-            tls = TlsOptions(config.tls_certificate, config.tls_key, config.tls_ca, required)
-        key = None
-        if config.bus_key_file is not None:
-            required = config.bus_key_require == "yes"
-            key = KeyOptions(config.bus_key_file, required, AllowList(config.kamailio))
-        return Security(AllowList(config.allow), tls, key)
-
     def _prepare(self, bus: Bus, runtime: AsyncioRuntime) -> None:
         config = self.config
-        options = StoreOptions(
-            outbox_limit=config.outbox_limit,
-            repair_interval=config.repair_interval,
-            tombstone_ttl=config.tombstone_ttl,
-            tombstone_limit=config.tombstone_limit,
-            max_value_bytes=config.max_value_bytes,
-            kamailio_message_bytes=dict(config.kamailio_message_bytes),
-            join_wait=config.join_wait,
-        )
         home = Home(_only_here(), runtime, _watcher_failed, Watch)
-        self._store = Store(config.tables, bus, runtime, options, home)
+        self._store = Store(config.tables, bus, runtime, store_options(config), home)
         self._store.memory.bound(config.max_memory, Policy(config.max_memory_policy))
         register_peers(bus, self._peers)
         try:

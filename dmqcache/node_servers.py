@@ -65,7 +65,7 @@ class NodeServers:
             read_users(config)  # what is wrong is told now, not when clients may come in one day
         if config.http_address is not None:
             from dmqcache.client_doors import http_doors_of
-            from dmqcache.server.http.routes import HttpServer
+            from dmqcache.server.http.http_server import HttpServer
 
             http = HttpServer(node, *config.http_address, VERSION, http_doors_of(config, self._tls))
             await self._start(http, "http_address", config.http_address)

@@ -64,6 +64,7 @@ SHELL = frozenset(
         "dmqcache.bus.net.udp_socket",
         "dmqcache.server.http.http_guard",
         "dmqcache.server.http.http_connection",
+        "dmqcache.server.http.http_server",
         "dmqcache.server.http.routes",
         "dmqcache.server.http.rpc_socket",
         "dmqcache.server.unix_socket",
@@ -172,7 +173,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "watch": "store.table",
         "table_database": "database config store",
         "node_servers": "client_doors server.http server.resp config release",
-        "cache_node": "table_database node_channels node_servers watch process_end socket_bus "
+        "node_settings": "socket_bus config store bus.net bus.ground release",
+        "cache_node": "table_database node_channels node_servers node_settings watch process_end socket_bus "
         "metrics disk config store store.table bus bus.net bus.ground bus.sip release",
         "sync_table": "store.table",
         "sync_node": "sync_table cache_node process_end config store.table",

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dmqcache.bus.runtime import Runtime
-from dmqcache.disk.file import DiskError, DiskFile, begin_anew, open_file, verify
+from dmqcache.disk.file import DiskFile, begin_anew, open_file
+from dmqcache.disk.folder import DiskError, verify
 from dmqcache.disk.keeper import Keeper
 from dmqcache.disk.writer import DiskWriter
 from dmqcache.store.table.cells import Cells

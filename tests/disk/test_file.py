@@ -7,47 +7,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from dmqcache.disk.file import (
-    APPLICATION,
-    FILE,
-    DiskError,
-    DiskFile,
-    TableState,
-    begin_anew,
-    open_file,
-    verify,
-)
+from dmqcache.disk.file import TableState, begin_anew
 from dmqcache.store.table.kept import KeptPart, KeptRow
-
-
-def opened(folder: Path) -> DiskFile:
-    result = open_file(folder, "now")
-    assert result.set_aside is None
-    return result.file
-
-
-def row(key: str | bytes, value: str | int | bytes | None, version: int = 1) -> KeptRow:
-    return KeptRow(key, value, version, 0, 0, 0, None)
-
-
-def rows(*numbers: int, value: str = "x") -> list[KeptRow]:
-    return [row(f"key{number}", value) for number in numbers]
-
-
-def write(file: DiskFile, table: str, kept: Iterable[KeptRow] = (), gone: Iterable[str] = ()) -> None:
-    file.begin()
-    file.put(table, KeptPart(rows=list(kept), gone=list(gone)))
-    file.commit()
-
-
-def everything(file: DiskFile, table: str) -> dict[str | bytes, str | int | bytes | None]:
-    return {one[0]: one[1] for part in file.rows(table) for one in part}
+from tests.disk.files import everything, opened, row, rows, write
 
 
 def test_what_was_written_is_there_after_closing(tmp_path: Path) -> None:
@@ -196,77 +163,6 @@ def test_after_a_kill_each_flush_is_there_whole(tmp_path: Path, flushes: int) ->
         assert number >= told
 
 
-def test_a_second_node_in_one_folder_is_refused(tmp_path: Path) -> None:
-    with closing(opened(tmp_path)), pytest.raises(DiskError, match="in use by another node"):
-        open_file(tmp_path, "now")
-    opened(tmp_path).close()
-
-
-def test_the_folder_is_made_and_is_nobody_elses(tmp_path: Path) -> None:
-    folder = tmp_path / "deep" / "down"
-    opened(folder).close()
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert (folder / FILE).stat().st_mode & 0o777 == 0o600
-
-
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DiskError, match="name a folder"):
-        open_file(tmp_path / "file" / "data", "now")
-
-
-def test_a_file_that_cannot_be_opened_says_nothing_about_what_is_in_it(tmp_path: Path) -> None:
-    (tmp_path / FILE).mkdir()
-    with pytest.raises(DiskError, match=FILE):
-        open_file(tmp_path, "now")
-    assert (tmp_path / FILE).is_dir()
-
-
-def spoilt(tmp_path: Path, content: bytes) -> tuple[Path, str]:
-    (tmp_path / FILE).write_bytes(content)
-    result = open_file(tmp_path, "2026")
-    with closing(result.file) as file:
-        assert result.set_aside == tmp_path / f"{FILE}.unusable-2026"
-        assert result.set_aside.read_bytes() == content
-        assert file.names() == []
-        write(file, "a", [row("x", "1")])
-    return result.set_aside, result.why
-
-
-def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
-    assert "damaged" in spoilt(tmp_path, b"not a database at all, but some text" * 100)[1]
-
-
-def test_a_file_that_is_damaged_in_the_middle_is_set_aside(tmp_path: Path) -> None:
-    with closing(opened(tmp_path)) as file:
-        write(file, "a", rows(*range(2_000), value="x" * 100))
-    content = bytearray((tmp_path / FILE).read_bytes())
-    content[8_192:40_960] = b"\xa5" * 32_768
-    assert "damaged" in spoilt(tmp_path, bytes(content))[1]
-
-
-def test_a_file_of_another_program_is_set_aside(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / FILE)) as other:
-        other.execute("CREATE TABLE theirs (x)")
-    assert "another program" in spoilt(tmp_path, (tmp_path / FILE).read_bytes())[1]
-
-
-def test_a_newer_file_is_set_aside(tmp_path: Path) -> None:
-    opened(tmp_path).close()
-    with closing(sqlite3.connect(tmp_path / FILE)) as newer:
-        newer.execute("PRAGMA user_version = 99")
-    assert "its form is 99" in spoilt(tmp_path, (tmp_path / FILE).read_bytes())[1]
-
-
-def test_a_file_with_rows_that_nobody_here_wrote_is_set_aside(tmp_path: Path) -> None:
-    opened(tmp_path).close()
-    with closing(sqlite3.connect(tmp_path / FILE)) as other:
-        other.execute("PRAGMA ignore_check_constraints = ON")
-        other.execute("INSERT INTO cells VALUES ('a', 'x', 'y', 'no version', 0, 0, 0, NULL)")
-        other.commit()
-    assert "damaged" in spoilt(tmp_path, (tmp_path / FILE).read_bytes())[1]
-
-
 def test_a_file_that_is_open_can_be_set_aside(tmp_path: Path) -> None:
     file = opened(tmp_path)
     write(file, "a", [row("x", "1")])
@@ -276,29 +172,8 @@ def test_a_file_that_is_open_can_be_set_aside(tmp_path: Path) -> None:
         assert anew.names() == []
 
 
-def test_an_empty_file_is_used(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_bytes(b"")
-    with closing(opened(tmp_path)) as file:
-        write(file, "a", [row("x", "1")])
-    with closing(sqlite3.connect(tmp_path / FILE)) as ours:
-        assert ours.execute("PRAGMA application_id").fetchone() == (APPLICATION,)
-
-
 def test_its_size_is_known(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as file:
         before = file.size()
         write(file, "a", rows(*range(2_000), value="x" * 100))
         assert file.size() > before + 200_000
-
-
-def test_a_file_may_be_looked_through_apart(tmp_path: Path) -> None:
-    with closing(opened(tmp_path)) as file:
-        write(file, "a", rows(*range(2_000), value="x" * 100))
-        assert verify(tmp_path / FILE) == ""
-    content = bytearray((tmp_path / FILE).read_bytes())
-    content[8_192:40_960] = b"\xa5" * 32_768
-    (tmp_path / FILE).write_bytes(bytes(content))
-    result = open_file(tmp_path, "now", whole=False)
-    with closing(result.file):
-        assert result.set_aside is None
-        assert verify(tmp_path / FILE).startswith("it is damaged (")

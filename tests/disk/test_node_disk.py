@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from dmqcache.bus.net.aio import AsyncioRuntime
-from dmqcache.disk.file import FILE, LOCK, open_file
+from dmqcache.disk.file import open_file
+from dmqcache.disk.folder import FILE, LOCK
 from dmqcache.disk.node_disk import NodeDisk
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.settings import TableSettings

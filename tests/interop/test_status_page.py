@@ -16,7 +16,7 @@ import pytest
 
 from dmqcache.peers.presence_peer import PresencePeer
 from dmqcache.peers.usrloc_peer import UsrlocPeer
-from dmqcache.server.http.routes import HttpServer
+from dmqcache.server.http.http_server import HttpServer
 from tests.interop.browser import Browser
 from tests.interop.daemon import wait_until
 from tests.interop.process import DmqcacheProcess

@@ -1,21 +1,19 @@
 """Requests of ours that wait for their answer: RFC 3261's non-INVITE client transaction (17.1.2).
 
-Owns the state table, timers E and F, and finding the transaction that a reply or a transport error belongs
-to. What is sent to whom is ``outgoing.py``'s business; requests of others are ``replay.py``'s.
-
-The RFC keeps a completed transaction for timer K (5 s) only to swallow further copies of the reply. A copy
-finds nothing here and is dropped with the reason ``late_reply``: the same, without the memory.
+Owns timers E and F, and finding the transaction that a reply or a transport error belongs to. Which step
+follows in which state is ``transaction_states.py``'s; what is sent to whom, ``outgoing.py``'s; requests of
+others are ``replay.py``'s.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from enum import Enum, auto
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import NamedTuple
 
 from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.exchange.transaction_states import TABLE, Action, Event, State
 from dmqcache.bus.runtime import Runtime, Timer
 from dmqcache.bus.sip.sip_message import SipResponse
 from dmqcache.bus.sip.uri import Endpoint
@@ -35,52 +33,6 @@ PREFIX_BYTES = 4
 SEND_PARAM = "try"
 #: Seconds without a reply until a request counts as a sign that the node may be gone.
 SILENCE = 0.4
-
-
-class State(Enum):
-    TRYING = auto()
-    PROCEEDING = auto()
-    TERMINATED = auto()
-
-
-class Event(Enum):
-    TIMER_E = auto()
-    TIMER_F = auto()
-    PROVISIONAL = auto()
-    FINAL = auto()
-    TRANSPORT_ERROR = auto()
-    CANCEL = auto()
-
-
-class Action(Enum):
-    NOTHING = auto()
-    RETRANSMIT = auto()
-    DELIVER = auto()
-    TIMED_OUT = auto()
-    UNDELIVERABLE = auto()
-
-
-#: RFC 3261 figure 6. "Completed" is left out (see the module's docstring); CANCEL is ours: the caller lost
-#: interest. What is not in the table cannot happen: a terminated transaction is not found any more.
-TABLE: Mapping[tuple[State, Event], tuple[State, Action]] = {
-    # "If timer E fires while still in Trying, the request is passed to the transport layer"
-    (State.TRYING, Event.TIMER_E): (State.TRYING, Action.RETRANSMIT),
-    # "If Timer F fires while still in Trying, inform the TU about the timeout, enter Terminated"
-    (State.TRYING, Event.TIMER_F): (State.TERMINATED, Action.TIMED_OUT),
-    # "If a provisional response is received while in Trying, move to Proceeding"
-    (State.TRYING, Event.PROVISIONAL): (State.PROCEEDING, Action.NOTHING),
-    # "If a final response (200-699) is received, pass it to the TU" (and Completed ends at once)
-    (State.TRYING, Event.FINAL): (State.TERMINATED, Action.DELIVER),
-    (State.TRYING, Event.TRANSPORT_ERROR): (State.TERMINATED, Action.UNDELIVERABLE),
-    (State.TRYING, Event.CANCEL): (State.TERMINATED, Action.NOTHING),
-    # "If Timer E fires while in Proceeding, retransmit, and reset Timer E to T2"
-    (State.PROCEEDING, Event.TIMER_E): (State.PROCEEDING, Action.RETRANSMIT),
-    (State.PROCEEDING, Event.TIMER_F): (State.TERMINATED, Action.TIMED_OUT),
-    (State.PROCEEDING, Event.PROVISIONAL): (State.PROCEEDING, Action.NOTHING),
-    (State.PROCEEDING, Event.FINAL): (State.TERMINATED, Action.DELIVER),
-    (State.PROCEEDING, Event.TRANSPORT_ERROR): (State.TERMINATED, Action.UNDELIVERABLE),
-    (State.PROCEEDING, Event.CANCEL): (State.TERMINATED, Action.NOTHING),
-}
 
 
 class Outcome(NamedTuple):

@@ -1,10 +1,10 @@
 """Carrying batches to Kamailio nodes: each change in the form and order that its version keeps right.
 
 Messages of one round are on their way together; a key never has two. What a message says is read from the
-table when it is sent; if the cell has changed until its 200, the key is named again, so that the last word is
-always the right one. What has changed before it was answered is not repeated: it would undo what another node
-has told meanwhile. Which messages a batch becomes, ``rounds.py`` says; what is not told at all, and how
-long a message may be, ``held_back.py``.
+table when it is sent (``wording.py``); if the cell has changed until its 200, the key is named again, so
+that the last word is always the right one. What has changed before it was answered is not repeated: it would
+undo what another node has told meanwhile. Which messages a batch becomes, ``rounds.py`` says; what is not
+told at all, and how long a message may be, ``held_back.py``.
 """
 
 from __future__ import annotations
@@ -16,25 +16,18 @@ from typing import Final
 from dmqcache.bus.peer import Response
 from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.kamailio.collisions import Collisions
-from dmqcache.store.kamailio.dialect import Dialect, Dialects
+from dmqcache.store.kamailio.dialect import Dialects
 from dmqcache.store.kamailio.doubles import Doubles
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.kamailio_delivery import Delivery
 from dmqcache.store.kamailio.rounds import Message, Name, Rounds, singly
 from dmqcache.store.kamailio.said import Said, what_is
-from dmqcache.store.kamailio.wire_write import (
-    BATCH_OVERHEAD_BYTES,
-    cell_bytes,
-    join_cells,
-    write_delete,
-    write_expire,
-    write_set,
-)
+from dmqcache.store.kamailio.wording import Wording
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.batch import Batch
 from dmqcache.store.outbox.outbox import WINDOW, Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
-from dmqcache.store.table.cell import NEVER, UNDATED, Cell
+from dmqcache.store.table.cell import UNDATED
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.clock import ms_of
 from dmqcache.store.table.merge import NOTHING_KNOWN, Collision
@@ -83,6 +76,7 @@ class KamailioCourier:
         self._collisions = collisions
         self._held_back = held_back
         self._rounds = Rounds(ground, outboxes, held_back, doubles)
+        self._wording = Wording(ground.clock, arrivals, dialects, held_back)
 
     def carry(self, outbox: Outbox, batch: Batch) -> bool:
         """Send a batch; with the last 200 it is acknowledged."""
@@ -116,7 +110,7 @@ class KamailioCourier:
             self._delivered(delivery)
 
     def _send(self, delivery: Delivery, message: Message) -> None:
-        body = self._body(delivery, message)
+        body = self._wording.of(delivery, message)
         if body is None:
             return
         delivery.flying.append(message)
@@ -124,83 +118,13 @@ class KamailioCourier:
         timeout = TOGETHER_TIMEOUT_S if len(message.names) > 1 else SINGLE_TIMEOUT_S
         if message.since is None:
             message.since = now
-        message.undated = self._is_undated(delivery, message)
+        message.undated = self._wording.is_undated(delivery, message)
         message.sending = self._channel.send(
             delivery.outbox.node,
             body,
             lambda response: self._answered(delivery, message, response),
             timeout=max(LOOK_S, message.since + timeout - now),
         )
-
-    def _body(self, delivery: Delivery, message: Message) -> bytes | None:
-        """The message, from what the tables hold now; None if there is nothing to say any more."""
-        node = delivery.outbox.node
-        dialect, most = self._dialects.of(node), self._held_back.body_bytes(node)
-        message.names = [name for name in message.names if name[0].name not in delivery.lacking]
-        if not message.names:
-            return None
-        if message.deletes:
-            table, key = message.names[0]
-            return write_delete(table.name, key)
-        if message.time:
-            return self._time(*message.names[0])
-        if len(message.names) == 1 and delivery.batch.transfer is None:
-            return self._single(delivery, *message.names[0], dialect)
-        bodies: list[bytes] = []
-        size = BATCH_OVERHEAD_BYTES
-        for number, (table, key) in enumerate(message.names):
-            cell = table.cells.get(key)
-            if cell is None or cell.value is None:
-                continue
-            body = self._cell(delivery, table, cell, dialect)
-            size += len(body) + 1
-            if bodies and size > most:
-                delivery.rounds[0].appendleft(Message(message.names[number:]))
-                del message.names[number:]
-                break
-            delivery.said[table.name, key] = what_is(cell)
-            bodies.append(body)
-        return join_cells(bodies) if bodies else None
-
-    def _cell(self, delivery: Delivery, table: Cells, cell: Cell, dialect: Dialect) -> bytes:
-        """A cell of a batch. Its time is in it only for a node that asked for all: in one that the node
-        holds already, Kamailio 5 would lose it."""
-        assert cell.value is not None
-        expire = 0
-        if delivery.batch.transfer is not None and cell.expires != NEVER:
-            expire = round(self._ground.clock.raw_ms() / 1000 + cell.expires - self._ground.clock.now())
-        return cell_bytes(table.name, cell.key, cell.value, expire, self._time_of(table, cell), dialect)
-
-    def _is_undated(self, delivery: Delivery, message: Message) -> bool:
-        if message.time or not self._dialects.of(delivery.outbox.node).last_modified:
-            return False
-        cells = [(table, table.cells.get(key)) for table, key in message.names]
-        return any(
-            cell is not None and cell.value is not None and self._time_of(table, cell) is None
-            for table, cell in cells
-        )
-
-    def _time_of(self, table: Cells, cell: Cell) -> int | None:
-        """The ``last_modified`` of a cell; None where a 6.2 may hold one as late, and would keep its own."""
-        ms = ms_of(cell.last_modified())
-        late = cell.flags & UNDATED or ms <= self._arrivals[table.name].undated_until
-        return None if late else ms
-
-    def _single(self, delivery: Delivery, table: Cells, key: str, dialect: Dialect) -> bytes:
-        cell = table.cells.get(key)
-        node = delivery.outbox.node
-        if cell is None or cell.value is None or self._held_back.reason(node, cell) is not None:
-            delivery.said[table.name, key] = what_is(cell)
-            return write_delete(table.name, key)
-        delivery.said[table.name, key] = what_is(cell)
-        return write_set(table.name, key, cell.value, self._time_of(table, cell), dialect)
-
-    def _time(self, table: Cells, key: str) -> bytes | None:
-        cell = table.cells.get(key)
-        if cell is None or cell.value is None:
-            return None
-        left = cell.expires - self._ground.clock.now()
-        return write_expire(table.name, key, 0 if cell.expires == NEVER else max(1, round(left)))
 
     # -- what is not true any more -----------------------------------------------------------------------
 

@@ -10,14 +10,12 @@ import pytest
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.exchange.transaction import (
     SEND_PARAM,
-    TABLE,
     ClientTransaction,
     ClientTransactions,
-    Event,
     Outcome,
     Plan,
-    State,
 )
+from dmqcache.bus.exchange.transaction_states import State
 from dmqcache.bus.sip.serialize import Author, Draft, DraftReply, build_request, build_response
 from dmqcache.bus.sip.sip_message import SipRequest, SipResponse, parse_message
 from dmqcache.bus.sip.uri import Endpoint
@@ -265,11 +263,6 @@ def test_branches_are_unique_start_with_the_magic_cookie_and_are_known_as_ours()
     assert len(set(branches)) == 1000
     assert all(branch.startswith("z9hG4bK") and bench.transactions.is_ours(branch) for branch in branches)
     assert not bench.transactions.is_ours("z9hG4bKother")
-
-
-def test_the_table_says_what_happens_in_every_living_state() -> None:
-    living = (State.TRYING, State.PROCEEDING)
-    assert set(TABLE) == {(state, event) for state in living for event in Event}
 
 
 def test_ten_thousand_requests_leave_nothing_behind() -> None:

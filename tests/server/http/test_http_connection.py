@@ -16,7 +16,7 @@ from dmqcache.bus.net.handshakes import Handshakes
 from dmqcache.bus.net.tls import serving
 from dmqcache.server.http import http_connection
 from dmqcache.server.http.http_guard import HttpDoors
-from dmqcache.server.http.routes import HttpServer
+from dmqcache.server.http.http_server import HttpServer
 from tests.server.served import ServedNode, busy_node
 
 CALL = b'{"jsonrpc":"2.0","method":"core.version","id":1}'
