@@ -62,10 +62,11 @@ def mirror_methods(peers: Mapping[str, Peer]) -> dict[str, Method]:
 def _contact_methods(peer: UsrlocPeer) -> dict[str, Method]:
     def lookup(table: str, aor: str) -> dict[str, Any]:
         _check(table)
-        found = _address(peer, aor)
-        if not found["Contacts"]:
-            raise RpcError(FAILED, "AOR not found in location table")
-        return found
+        for spelt in _spellings(aor):
+            found = _address(peer, spelt)
+            if found["Contacts"]:
+                return found
+        raise RpcError(FAILED, "AOR not found in location table")
 
     def counted(count: Callable[[], int]) -> Callable[[str], int]:
         def call(table: str) -> int:
@@ -80,6 +81,13 @@ def _contact_methods(peer: UsrlocPeer) -> dict[str, Method]:
         "ul.db_users": Method(counted(peer.aors), ("table",)),
         "ul.db_contacts": Method(counted(lambda: len(peer.records)), ("table",)),
     }
+
+
+def _spellings(aor: str) -> Iterator[str]:
+    """How registrars may have it. A Kamailio leaves out the domain unless it has ``use_domain``, and makes
+    all letters small unless it has ``case_sensitive``; what the registrars have, nobody says on the bus."""
+    user = aor.partition("@")[0]
+    yield from dict.fromkeys((aor, aor.lower(), user, user.lower()))
 
 
 def _check(table: str) -> None:

@@ -12,7 +12,7 @@ import json
 import logging
 import socket
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from dmqcache.server.http import rpc
 from dmqcache.server.http.rpc_methods import ServedNode, methods_of
@@ -30,11 +30,23 @@ AGAIN_S: Final = 0.01
 TOO_LONG: Final = "the answer is longer than a datagram may be; ask by HTTP"
 
 
+def _unknown() -> NoReturn:
+    raise rpc.RpcError(rpc.FAILED, "Method Not Found")
+
+
+class _Methods(dict[str, rpc.Method]):
+    """All of them; one that there is not is a 500, as Kamailio says by datagrams (and JSON-RPC's -32601 over
+    HTTP)."""
+
+    def get(self, name: str, default: object = None) -> rpc.Method:
+        return self[name] if name in self else rpc.Method(_unknown)
+
+
 class RpcSocket:
     """Serves one node at a path."""
 
     def __init__(self, node: ServedNode, path: Path, version: str) -> None:
-        self._methods = methods_of(node, version)
+        self._methods = _Methods(methods_of(node, version))
         self._path = path
         self._sock: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()

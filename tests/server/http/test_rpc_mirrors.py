@@ -97,6 +97,16 @@ def test_one_address_of_record() -> None:
     assert second["User-Agent"] == "[not set]"
 
 
+def test_one_is_found_as_kamcli_and_kamailio_spell_it() -> None:
+    node, peer = registrar()
+    register(peer)
+    register(peer, aor="Dave@example.com", ruid="uloc-9")
+    for spelt in ("carol@example.com", "CAROL", "Carol@Example.com"):
+        assert call(node, "ul.lookup", "location", spelt)["AoR"] == "carol"
+    assert call(node, "ul.lookup", "location", "Dave@example.com")["AoR"] == "Dave@example.com"
+    assert fail(node, "ul.lookup", "location", "dave")[:2] == (500, 500)
+
+
 def test_who_is_not_there_is_an_error() -> None:
     node, _ = registrar()
     assert fail(node, "ul.lookup", "location", "carol") == (500, 500, "AOR not found in location table")

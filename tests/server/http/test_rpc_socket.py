@@ -70,12 +70,36 @@ def test_the_methods_are_those_of_http_and_may_change_something(loop: Loop, tmp_
         assert (await asker.ask("htable.get", "users", "alice"))["item"]["value"] == "x"
         assert node.tables["users"]["alice"] == "x"
         assert (await asker.ask("dmq.list_nodes"))[0]["local"] == 1
-        assert (await asker.ask("no.such"))["error"]["code"] == -32601
+        # Kamailio's code by datagrams; over HTTP it is -32601.
+        assert (await asker.ask("no.such", "x"))["error"] == {"code": 500, "message": "Method Not Found"}
         asker.send("no json")
         assert (await asker.answer())["error"]["code"] == -32700
         asker.send('[{"jsonrpc":"2.0","method":"core.version","id":1}]')
         assert await asker.answer() == [{"jsonrpc": "2.0", "result": "dmqcache 0.1.0", "id": 1}]
         server.reload()
+
+    served(loop, tmp_path, work)
+
+
+@both_loops
+def test_a_request_as_kamcli_writes_it(loop: Loop, tmp_path: Path) -> None:
+    """On several lines, without ``params`` where there are none, and with a member of its own."""
+
+    async def work(node: ServedNode, server: RpcSocket, asker: Asker) -> None:
+        head = '{\n  "jsonrpc": "2.0",\n  "method": "%s",\n'
+        tail = '  "store_path": "/nowhere/at/all",\n  "id": 4711\n}\n'
+        asker.send(head % "htable.seti" + '  "params": ["users",\n"alice",\n7],\n' + tail)
+        assert await asker.answer() == {
+            "jsonrpc": "2.0",
+            "result": "Ok. Key set to new value.",
+            "id": 4711,
+        }
+        assert node.tables["users"]["alice"] == 7
+        asker.send(head % "core.uptime" + tail)
+        assert set((await asker.answer())["result"]) == {"now", "up_since", "uptime"}
+        asker.send(head % "stats.fetch" + '  "params": ["all"],\n' + tail)
+        assert "core.rcv_requests" in (await asker.answer())["result"]
+        assert not Path("/nowhere").exists()
 
     served(loop, tmp_path, work)
 
