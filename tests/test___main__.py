@@ -34,6 +34,26 @@ def test_ctrl_c_while_the_commands_are_loaded_shows_no_traceback() -> None:
     assert (ran.returncode, ran.stderr) == (-signal.SIGINT, "")
 
 
+@pytest.mark.parametrize(
+    ("words", "ends"),
+    [(["serve", "--help"], 0), (["get", "serving"], -signal.SIGHUP)],
+    ids=["node", "command"],
+)
+def test_a_hang_up_while_it_is_loaded_ends_no_node(words: list[str], ends: int) -> None:
+    """It ended one that was told to read its files again right after it was started."""
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'dmqcache.cli.app': os.kill(os.getpid(), signal.SIGHUP)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from dmqcache.__main__ import main\n"
+        "main()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (ends, "")
+
+
 def test_ctrl_c_in_a_command_ends_it_as_a_shell_expects(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -31,9 +31,7 @@ def serve(
     flags win over the environment, that over the file. Lists in the environment are separated by spaces or
     commas. Without a terminal, SIGHUP has the node read keys, passwords and certificates again.
     """
-    from dmqcache.cli.run_node import outlive_hang_ups, run
-
-    outlive_hang_ups()
+    from dmqcache.cli.run_node import run
     from dmqcache.config import limits, logs
     from dmqcache.config.config import load
 

@@ -15,13 +15,6 @@ from dmqcache.config.config import Config
 log = logging.getLogger("dmqcache")
 
 
-def outlive_hang_ups() -> None:
-    """A node without a terminal is told by SIGHUP to read its files again: told so before it runs, it must
-    not end, it has yet to read them."""
-    if not sys.stderr.isatty() and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        signal.signal(signal.SIGHUP, lambda number, frame: None)
-
-
 def run(config: Config) -> None:
     """Run a node until SIGTERM or Ctrl-C, or until its terminal goes. SIGHUP to a node without a terminal has
     it read certificates, keys and names again. ConfigError or OSError if it cannot start."""

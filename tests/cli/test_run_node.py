@@ -66,15 +66,6 @@ def test_without_a_terminal_a_hang_up_has_it_read_its_files_again(tmp_path: Path
         assert process.wait(20) == 0
 
 
-def test_a_hang_up_while_it_starts_ends_it_not() -> None:
-    program = (
-        "import os, signal; from dmqcache.cli.run_node import outlive_hang_ups; outlive_hang_ups();"
-        "os.kill(os.getpid(), signal.SIGHUP); print('lives')"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "lives\n")
-
-
 def test_with_its_terminal_it_goes(tmp_path: Path) -> None:
     words, wanted = command(tmp_path)
     ours, theirs = pty.openpty()

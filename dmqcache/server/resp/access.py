@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from dmqcache.server.resp.command import Command
+from dmqcache.server.resp.contact_keys import NAME as CONTACTS
+from dmqcache.server.resp.contact_keys import PREFIX
 
 #: Of groups whose commands are a category.
 _OF_GROUP: Final[Mapping[str, str]] = {
@@ -82,6 +84,13 @@ _CHANNELS: Final[Mapping[str, slice]] = {
 #: Commands over all keys of a table, and what they do to them: their users must be allowed all keys. Redis'
 #: own KEYS, SCAN and FLUSHDB are ruled by their names alone, as in Redis.
 _WHOLE: Final[Mapping[str, str]] = {"DMQ.MATCH": "r", "DMQ.REMOVE": "w", "DMQ.SCAN": "r", "DMQ.WATCH": "r"}
+#: Commands that tell what mirrors keep, and the name of that: to the rules it is a table.
+_RECORDS: Final[Mapping[str, str]] = {
+    "DMQ.CALLS": "dialog",
+    "DMQ.CONTACTS": CONTACTS,
+    "DMQ.PRESENTITIES": "presence",
+    "DMQ.WATCHERS": "presence",
+}
 #: Commands without keys that are about the table that is selected.
 _OF_TABLE: Final = frozenset({*_WHOLE, "DBSIZE", "FLUSHDB", "KEYS", "RANDOMKEY", "SCAN"})
 
@@ -115,6 +124,8 @@ def keys_of(command: Command, args: list[str]) -> list[tuple[str, str]]:
     if command.name in ("EVAL", "EVALSHA"):
         count = int(args[2]) if args[2].isascii() and args[2].isdigit() else 0
         return [(key, "rw") for key in args[3 : 3 + count]]
+    if command.name == "DMQ.CONTACTS":
+        return [(f"{PREFIX}{aor}", "r") for aor in args[1:2] if aor]
     first, last, step = command.keys
     if not first:
         return []
@@ -135,9 +146,20 @@ def channels_of(command: Command, args: list[str]) -> list[str]:
     return [f"dmq:{name}" if command.name.startswith("DMQ.") else name for name in args[place]]
 
 
-def on_whole_table(command: Command) -> str | None:
-    """What is done to any key of the table; None: to those that are named, if any."""
-    return _WHOLE.get(command.name)
+def on_all_keys(command: Command, args: list[str]) -> tuple[str, str] | None:
+    """What is done to any key of the table, and what these keys begin with; None: to those that are named, if
+    any."""
+    if command.name not in _RECORDS:
+        effects = _WHOLE.get(command.name)
+        return None if effects is None else (effects, "")
+    if command.name != "DMQ.CONTACTS":
+        return "r", ""
+    return None if keys_of(command, args) else ("r", PREFIX)
+
+
+def records_of(command: Command) -> str | None:
+    """The mirror whose records are told, which is to the rules a table; None: of none."""
+    return _RECORDS.get(command.name)
 
 
 def is_of_table(command: Command) -> bool:

@@ -70,8 +70,8 @@ class Wanted:
     #: Each key with what is done to it: ``r``, ``w``, ``rw``, or neither of both.
     keys: Sequence[tuple[str, str]] = ()
     tables: Sequence[str] = ()
-    #: What is done to any key of the table, where the keys are not named.
-    whole: str | None = None
+    #: What is done to any key of the table, where the keys are not named, and what all of them begin with.
+    whole: tuple[str, str] | None = None
     channels: Sequence[str] = ()
     #: The channels are patterns: only the same ones are allowed.
     literal: bool = False
@@ -124,7 +124,7 @@ class User:
         if not self._may_run(wanted):
             return Refusal("command", wanted.command)
         for table in wanted.tables:
-            if self.tables is not None and table not in self.tables:
+            if not self.has_table(table):
                 return Refusal("table", table)
         for key, effects in wanted.keys:
             if not self._may_touch(key, effects):
@@ -132,12 +132,16 @@ class User:
         for channel in wanted.channels:
             if not self._may_use(channel, wanted.literal):
                 return Refusal("channel", channel)
-        return Refusal("key", "*") if wanted.whole is not None and not self._all(wanted.whole) else None
+        return Refusal("key", "*") if wanted.whole is not None and not self._all(*wanted.whole) else None
+
+    def has_table(self, table: str) -> bool:
+        """Whether commands may touch a table."""
+        return self.tables is None or table in self.tables
 
     def may_hear(self, table: str, key: str) -> bool:
         """Whether the user may be told of a change: who may not read a key does not hear its name. An empty
         key stands for all of the table."""
-        if self.tables is not None and table not in self.tables:
+        if not self.has_table(table):
             return False
         return not key or self._may_touch(key, "r")
 
@@ -159,8 +163,8 @@ class User:
             return True
         return any(one == channel if literal else compile_glob(one)(channel) for one in self.channels)
 
-    def _all(self, effects: str) -> bool:
-        return any(rule.pattern == "*" and rule.allows(effects) for rule in self.keys)
+    def _all(self, effects: str, beginning: str = "") -> bool:
+        return any(rule.pattern in ("*", f"{beginning}*") and rule.allows(effects) for rule in self.keys)
 
     def describe(self) -> str:
         """As a line of ``ACL LIST``."""

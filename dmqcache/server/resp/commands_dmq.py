@@ -52,7 +52,8 @@ def nodes(session: Session, args: list[str]) -> bytes:
 
 
 def tables(session: Session, args: list[str]) -> bytes:
-    return _json(table_rows(session.shared))
+    """DMQ.TABLES: those that the user may touch."""
+    return _json([row for row in table_rows(session.shared) if session.user.has_table(str(row["table"]))])
 
 
 def stats(session: Session, args: list[str]) -> bytes:

@@ -16,7 +16,8 @@ from dmqcache.server.resp.access import (
     channels_of,
     is_of_table,
     keys_of,
-    on_whole_table,
+    on_all_keys,
+    records_of,
 )
 from dmqcache.server.resp.acl import DEFAULT, Refusal, User, Users, Wanted
 from dmqcache.server.resp.acl_log import Entry
@@ -109,7 +110,7 @@ def refused(session: Session, user: User, command: Command, args: list[str]) -> 
         categories(command),
         keys_of(command, args),
         _tables(session, command, args),
-        on_whole_table(command),
+        on_all_keys(command, args),
         channels_of(command, args),
         command.name == "PSUBSCRIBE",
     )
@@ -127,6 +128,9 @@ def _tables(session: Session, command: Command, args: list[str]) -> list[str]:
         return list(session.shared.node.tables)
     if command.name == "SELECT":
         return _named(session, args[1])
+    records = records_of(command)
+    if records is not None:
+        return [records]
     if not is_of_table(command):
         return []
     tables = [session.table_name]

@@ -10,7 +10,8 @@ from dmqcache.server.resp.access import (
     channels_of,
     is_of_table,
     keys_of,
-    on_whole_table,
+    on_all_keys,
+    records_of,
 )
 from dmqcache.server.resp.acl import CATEGORIES
 from dmqcache.server.resp.command import Command
@@ -42,6 +43,8 @@ def found(line: str) -> tuple[Command, list[str]]:
         ("BITFIELD a SET u8 0 1", [("a", "rw")]),
         ("MEMORY USAGE a", [("a", "")]),
         ("DMQ.CELL a", [("a", "r")]),
+        ("DMQ.CONTACTS alice", [("usrloc:alice", "r")]),
+        ("DMQ.CONTACTS", []),
         ("FLUSHDB", []),
     ],
 )
@@ -74,8 +77,9 @@ def test_every_category_is_one_of_redis() -> None:
 
 
 def test_commands_over_all_keys_and_about_the_selected_table() -> None:
-    whole = {name: on_whole_table(command) for name, command in COMMANDS.items() if on_whole_table(command)}
-    assert whole["DMQ.SCAN"] == whole["dmq.match"] == "r" and whole["DMQ.REMOVE"] == "w"
+    whole = {name: on_all_keys(command, [name]) for name, command in COMMANDS.items()}
+    assert whole["DMQ.SCAN"] == whole["dmq.match"] == ("r", "") and whole["DMQ.REMOVE"] == ("w", "")
+    assert whole["GET"] is whole["SCAN"] is None
     assert is_of_table(COMMANDS["GET"]) and is_of_table(COMMANDS["FLUSHDB"])
     assert not is_of_table(COMMANDS["PING"]) and not is_of_table(COMMANDS["DMQ.NODES"])
 
@@ -94,3 +98,21 @@ def test_commands_over_all_keys_and_about_the_selected_table() -> None:
 )
 def test_channels(line: str, expected: list[str]) -> None:
     assert channels_of(*found(line)) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "mirror", "whole"),
+    [
+        ("DMQ.CONTACTS", "usrloc", ("r", "usrloc:")),
+        ("DMQ.CONTACTS alice", "usrloc", None),
+        ("DMQ.CALLS alice", "dialog", ("r", "")),
+        ("DMQ.PRESENTITIES", "presence", ("r", "")),
+        ("DMQ.WATCHERS", "presence", ("r", "")),
+        ("DMQ.NODES", None, None),
+    ],
+)
+def test_what_mirrors_keep_is_a_table_to_the_rules(
+    line: str, mirror: str | None, whole: tuple[str, str] | None
+) -> None:
+    command, args = found(line)
+    assert (records_of(command), on_all_keys(command, args)) == (mirror, whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import pytest
@@ -22,6 +23,9 @@ NO_KEY = "NOPERM this user has no permissions to access one of the keys used as 
 
 def no_command(name: str) -> str:
     return f"NOPERM this user has no permissions to run the '{name}' command"
+
+
+UNFOLLOWED = "ERR this node does not follow registrations: it runs without --peer usrloc"
 
 
 def test_without_a_password_everybody_may_do_everything() -> None:
@@ -76,6 +80,16 @@ def test_a_wrong_password_leaves_a_client_who_it_was() -> None:
         ("app", "CONFIG GET x", no_command("config|get")),
         ("app", "DMQ.SCAN 0", NO_KEY),
         ("app", "DMQ.MATCH prefix name call-", NO_KEY),
+        ("app", "DMQ.CONTACTS", NO_KEY),
+        ("app", "DMQ.CONTACTS alice", NO_KEY),
+        ("app", "DMQ.CONTACTS call-1", NO_KEY),
+        ("app", "DMQ.CALLS", NO_KEY),
+        ("app", "DMQ.PRESENTITIES", NO_KEY),
+        ("app", "DMQ.WATCHERS x", NO_KEY),
+        ("reader", "DMQ.CONTACTS", UNFOLLOWED),
+        ("calls", "DMQ.CONTACTS alice", "NOPERM this user has no permissions to access the table 'usrloc'"),
+        ("calls", "DMQ.CALLS", "NOPERM this user has no permissions to access the table 'dialog'"),
+        ("calls", "DMQ.WATCHERS", "NOPERM this user has no permissions to access the table 'presence'"),
         ("reader", "GET other", None),
         ("reader", "SET other x", no_command("set")),
         ("reader", "DMQ.REMOVE prefix name x", no_command("dmq.remove")),
@@ -89,6 +103,26 @@ def test_a_wrong_password_leaves_a_client_who_it_was() -> None:
 )
 def test_rules(name: str, line: str, reply: object) -> None:
     assert say(ruled(name=name), *line.split()) == reply
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        ("DMQ.CONTACTS", UNFOLLOWED),
+        ("DMQ.CONTACTS alice", UNFOLLOWED),
+        ("DMQ.CALLS", "NOPERM this user has no permissions to access the table 'dialog'"),
+    ],
+)
+def test_who_may_read_the_contacts_keys_may_list_the_contacts(line: str, reply: str) -> None:
+    session = ruled("user desk on nopass %R~usrloc:* +@read table=usrloc\n", name="desk")
+    assert say(session, *line.split()) == reply
+
+
+def test_the_list_of_tables_has_those_that_a_user_may_touch() -> None:
+    def names(user: str) -> list[str]:
+        return [row["table"] for row in json.loads(say(ruled(name=user), "DMQ.TABLES"))]
+
+    assert names("reader") == ["cache", "users"] and names("calls") == ["users"]
 
 
 def test_another_table_is_not_reached_by_a_detour() -> None:
