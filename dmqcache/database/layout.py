@@ -16,6 +16,7 @@ from dmqcache.database.link import Row
 from dmqcache.store.table.cell import Value
 from dmqcache.store.table.counts import fits
 from dmqcache.store.table.db_fields import DbFields
+from dmqcache.store.table.text_size import apart
 
 #: ``key_type`` of a row that is one value of an array, and ``value_type`` of an integer.
 ARRAY: Final = 1
@@ -120,7 +121,7 @@ class Layout:
             if any_bytes:
                 rows.append((_bytes(cell.key), _bytes(text), 0, kind, expires))
             elif _is_text(cell.key) and _is_text(text):
-                rows.append((cell.key, text, 0, kind, expires))
+                rows.append((apart(cell.key), apart(text), 0, kind, expires))
             else:
                 refused.add(cell.key, "it holds bytes that are no text of this database")
         return rows

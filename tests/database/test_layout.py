@@ -90,6 +90,10 @@ def pack(cells: list[Stored], any_bytes: bool = False, autoexpire: bool = True, 
 def test_cells_become_kamailios_rows() -> None:
     cells = [Stored("s", "text", None), Stored("i", 42, None), Stored("a[0]", "x", None)]
     assert pack(cells) == ([("s", "text", 0, 0, 0), ("i", "42", 0, 1, 0), ("a[0]", "x", 0, 0, 0)], 0)
+    wide = Stored("K\xf6ln", "\u041c\u043e", None)
+    ((key, text, *_),), _ = pack([wide], any_bytes=False)
+    assert (key, text) == (wide.key, wide.value)
+    assert key is not wide.key and text is not wide.value, "what a driver leaves in a text is no cell's"
     assert pack([Stored("s", "\udcff", None)], any_bytes=True) == ([(b"s", b"\xff", 0, 0, 0)], 0)
 
 
