@@ -16,7 +16,7 @@ from dmqcache.release import VERSION
 
 if TYPE_CHECKING:
     from dmqcache.server.http.rpc_methods import ServedNode as HttpNode
-    from dmqcache.server.resp.session import ServedNode as RespNode
+    from dmqcache.server.resp.served_node import ServedNode as RespNode
 
     class ServedNode(RespNode, HttpNode, Protocol):
         """What both servers need of a node."""

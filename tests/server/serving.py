@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from dmqcache.server.resp.served_node import ServedNode
 from dmqcache.server.resp.server import RespServer
-from dmqcache.server.resp.session import ServedNode
 from dmqcache.store.table.changes import Changes
 
 

@@ -20,7 +20,8 @@ from dmqcache.server.resp.command_table import execute
 from dmqcache.server.resp.connection import Connection
 from dmqcache.server.resp.cursors import Cursors
 from dmqcache.server.resp.key_events import parse_letters
-from dmqcache.server.resp.session import RespCounters, ServedNode, Session, Shared
+from dmqcache.server.resp.served_node import ServedNode
+from dmqcache.server.resp.session import RespCounters, Session, Shared
 from dmqcache.server.resp.users import making_users
 
 #: Connections that may wait to be accepted (Redis' tcp-backlog).

@@ -1,6 +1,6 @@
 """What one client's connection is and shares with the others: the state that commands read and change.
 
-No bytes and no asyncio: ``connection.py`` moves those.
+No bytes and no asyncio: ``connection.py`` moves those. What they need of the node is ``served_node.py``'s.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from dmqcache.metrics.node_view import NodeView
 from dmqcache.server.resp.acl import User, Users
 from dmqcache.server.resp.acl_log import AclLog
 from dmqcache.server.resp.contact_keys import ContactKeys, read_only_tables
@@ -19,6 +18,7 @@ from dmqcache.server.resp.key_events import KeyEvents
 from dmqcache.server.resp.latency import Latency
 from dmqcache.server.resp.monitors import Monitors
 from dmqcache.server.resp.pause import Pause
+from dmqcache.server.resp.served_node import ServedNode
 from dmqcache.server.resp.slow_log import SlowLog
 from dmqcache.server.resp.subscriptions import Subscriptions
 from dmqcache.server.resp.tracking import Tracked, Tracking
@@ -42,52 +42,6 @@ class Scripts(Protocol):
 
     def close(self) -> None:
         """The server closes."""
-
-
-class ServedChannels(Protocol):
-    """What clients need of a node's channels."""
-
-    def deliver_to(self, deliver: Callable[[str, str], int]) -> None:
-        """From now on ``deliver`` hands each message to the clients that subscribe to its channel; it returns
-        to how many."""
-
-    @property
-    def declared(self) -> Mapping[str, str]:
-        """Channels of the bus by name, with their content types."""
-
-    def declare(self, name: str, content_type: str = ...) -> None:
-        """From now on clients have this channel of the bus. ValueError."""
-
-    def publish(self, channel: str, body: str) -> int:
-        """Give a message to the subscribers on all nodes; returns how many of this node got it.
-        ValueError."""
-
-    async def ask(self, name: str, node: str, body: str, content_type: str = ...) -> int:
-        """Send a message to one node; returns the SIP status of its answer. ValueError."""
-
-    async def ask_all(self, name: str, body: str, content_type: str = ...) -> list[tuple[str, int]]:
-        """Send a message to every active node; each with the status of its answer. ValueError."""
-
-
-class ServedNode(NodeView, Protocol):
-    """What clients need of a node beside its tables and figures."""
-
-    @property
-    def channels(self) -> ServedChannels: ...
-
-    async def wait_replicated(self, nodes: int | None, timeout: float | None) -> int:
-        """Wait until ``nodes`` active nodes (None: all) have acknowledged every write made here so far, or
-        ``timeout`` seconds (None: for ever). Returns how many have."""
-
-    async def wait_on_disk(self, timeout: float | None) -> bool:
-        """Wait until every write made here so far is on this node's disk; False: it is not, or not within
-        ``timeout`` seconds."""
-
-    def acknowledged(self) -> int:
-        """How many active nodes have acknowledged every write made here so far."""
-
-    def congested(self) -> bool:
-        """True while so much waits to be sent to other nodes that clients should be read more slowly."""
 
 
 @dataclass(slots=True)

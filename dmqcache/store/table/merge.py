@@ -225,10 +225,7 @@ class Arrivals:
             contested = self.table.counter.contested(held.shares, shares)
             if contested:
                 self._refuse("own_share", row.key, sender)
-                later = max(shares[name].stamp for name in contested) + 1
-                mine = [(name, held.shares[name]) for name in contested]
-                again = {name: Share(later, share.total, share.line) for name, share in mine}
-                self._say_again(cell, {**held.shares, **again})
+                self._insist(cell, held.shares, shares, contested)
                 return False
         came = State(row.stamp, row.value, row.ttl, row.flags, shares)
         if row.stamp == cell.stamp and cell.flags & EXPIRED and cell.counts is None and shares is not None:
@@ -259,6 +256,15 @@ class Arrivals:
             if insisted is not cell.counts.shares:
                 self._say_again(cell, insisted)
         return True
+
+    def _insist(
+        self, cell: Cell, held: dict[str, Share], claimed: dict[str, Share], contested: Iterable[str]
+    ) -> None:
+        """Others claim something else of shares of ours: ours count, with a version later than theirs."""
+        later = max(claimed[name].stamp for name in contested) + 1
+        mine = [(name, held[name]) for name in contested]
+        again = {name: Share(later, share.total, share.line) for name, share in mine}
+        self._say_again(cell, {**held, **again})
 
     def _say_again(self, cell: Cell, shares: dict[str, Share]) -> None:
         """What this process has added to a counter only it knows: if others say something else, all nodes
