@@ -43,7 +43,7 @@ def serving(node: ServedNode, **options: Any) -> Iterator[Serving]:
     try:
         yield server
     finally:
-        asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
+        thread.join(20)
         loop.close()

@@ -207,6 +207,8 @@ def test_hanging_lookups_take_a_bounded_number_of_threads_and_nobody_waits_for_e
         for number in range(asked):
             asker.ask(NodeURI(f"n{number}.example.org", 5060))
         await until(lambda: len(asker.answers) == asked)
+        # Each thread is begun; that it runs may take longer than its lookup may.
+        await until(lambda: len(names.asked) >= THREADS)
         assert len(names.asked) == THREADS
         names.gate.set()
         await until(lambda: asker.resolver._threads == 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -175,10 +176,15 @@ def test_what_waits_for_a_connection_is_bounded_too() -> None:
 @both_loops
 def test_a_connection_that_says_nothing_whole_is_closed(loop: Loop) -> None:
     async def main() -> None:
-        async with sides("127.0.0.11", options=TcpOptions(first_message_timeout=0.05)) as [(side, here)]:
-            reader, writer = await asyncio.open_connection(here.host, here.port)
+        async with sides("127.0.0.11") as [(side, here)]:
             _good_reader, good = await asyncio.open_connection(here.host, here.port)
             good.write(sip())
+            await until(lambda: side.received)
+            # Not before: on a busy machine it would be too slow itself.
+            context = side.transport._context
+            options = replace(context.options, first_message_timeout=0.05)
+            side.transport._context = replace(context, options=options)
+            reader, writer = await asyncio.open_connection(here.host, here.port)
             writer.write(sip(b"never whole")[:-1])
             await closed(reader)
             assert side.counters.drops == {"tcp_silent": 1}

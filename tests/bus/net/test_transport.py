@@ -207,7 +207,7 @@ def test_the_end_does_not_wait_for_who_never_reads(loop: Loop, monkeypatch: pyte
                 there = Endpoint("tcp", *listener.getsockname())
                 side.transport.send(sip(b"x" * 8_000_000), there)
                 await until(lambda: side.counters.bytes["out"])
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(10):
                     await side.transport.close()
                 assert side.failed == []
 
