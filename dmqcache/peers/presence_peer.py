@@ -79,10 +79,11 @@ class PresencePeer(Mirror[Key, Record]):
         return {word.removeprefix(what): count for word, count in counted if count and word.startswith(what)}
 
     def each_record(self) -> Iterator[Record]:
-        """Publications and subscriptions as they were heard of; those that go meanwhile are left out."""
+        """Publications and subscriptions as they were heard of; those that have expired, or go meanwhile, are
+        left out."""
         for key in self.records.listed():
             record = self.records.get(key)
-            if record is not None:
+            if record is not None and record.over_at > self.now:
                 yield record
 
     # -- a mirror's --------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from dmqcache.peers.mirror import CONTENT_TYPE, MAX_GIVEN_BYTES, Mirror
 from dmqcache.peers.remembered import REMEMBERED_S
 from dmqcache.peers.usrloc_healing import UsrlocHealing
 from dmqcache.peers.usrloc_wire import (
+    MAX_BATCH,
     SYNC_BODY,
     UsrlocAction,
     UsrlocWord,
@@ -256,10 +257,12 @@ class UsrlocPeer(Mirror[str, Contact]):
     def _bodies(self, node: Node, keys: list[str]) -> Iterator[bytes]:
         """Contacts, many in a message; those with ``xavps`` by themselves, to who knows such."""
         alone = _knows_xavps(node)
+        contacts = filter(None, map(self.contact, keys))
         kept: list[str] = []
 
         def plain() -> Iterator[Fields]:
-            for contact in filter(None, map(self.contact, keys)):
+            # Only so many are looked at before something is given: else 200,000 would hold everybody up.
+            while len(kept) < MAX_BATCH and (contact := next(contacts, None)) is not None:
                 if alone and "xavps" in contact.fields:
                     kept.append(key_of(contact.fields))
                     continue
@@ -270,10 +273,13 @@ class UsrlocPeer(Mirror[str, Contact]):
                 yield fields
 
         yield from write_batches(plain(), MAX_GIVEN_BYTES)
-        for key in kept:
-            body = self.body_of(key, node, self.now)
-            if body is not None:
-                yield body
+        while kept:
+            for key in kept:
+                body = self.body_of(key, node, self.now)
+                if body is not None:
+                    yield body
+            kept.clear()
+            yield from write_batches(plain(), MAX_GIVEN_BYTES)
 
     def body_of(self, key: str, node: Node, now: float) -> bytes | None:
         found = self.records.get(key)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dmqcache.peers import records
 from dmqcache.peers.presence_peer import PresencePeer
 from dmqcache.peers.presence_wire import read_presence
 from tests.peers.recordings import PRESENCE, PRESENCE_IN_MEMORY, bodies
@@ -162,3 +163,17 @@ def test_what_no_kamailio_says_is_answered_and_changes_nothing(stage: Stage, pee
     assert stage.say({"action": 4}) == 200
     assert [stage.say({"action": number}) for number in (3, 5)] == [400, 400]
     assert (peer.presentities(), stage.heard()) == ([], [])
+
+
+def test_what_has_expired_is_listed_no_more_though_it_has_not_left_yet(
+    stage: Stage, peer: PresencePeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "SWEPT", 0)
+    stage.say(publish(stage, expires=5))
+    stage.say(publish(stage, "bob", expires=60))
+    stage.say({"action": 3, "subscription": subscription(stage) | {"expires": stage.wall + 5}})
+    assert len(list(peer.each_record())) == 3
+    stage.run(10)
+    assert len(peer.records) == 3
+    assert [found.uri for found in peer.presentities()] == ["sip:bob@example.com"]
+    assert peer.subscriptions() == []

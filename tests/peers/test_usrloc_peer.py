@@ -13,6 +13,7 @@ from dmqcache.peers import records, usrloc_peer
 from dmqcache.peers.contact import Contact
 from dmqcache.peers.mirror import MAX_GIVEN_BYTES
 from dmqcache.peers.usrloc_peer import UsrlocPeer
+from dmqcache.peers.usrloc_wire import MAX_BATCH
 from tests.peers.recordings import USRLOC, bodies
 from tests.peers.stage import THERE, Stage
 
@@ -274,3 +275,24 @@ def test_another_node_of_ours_is_told_what_was_removed_and_remembers_it(
     assert len(other.contacts()) == 1
     remembered = [(key, identity) for key, identity, _ in other.records.remembered()]
     assert remembered == [(key, identity) for key, identity, _ in peer.records.remembered()]
+
+
+def test_many_with_xavps_are_looked_at_a_few_at_a_time(
+    stage: Stage, peer: UsrlocPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1000):
+        said = contact(stage, f"u{number}", **({"xavps": {"a": {"b": 1}}} if number % 200 else {}))
+        peer.hear(json.dumps(said).encode(), stage.wall)
+    looked: list[str] = []
+    find = UsrlocPeer.contact
+    monkeypatch.setattr(UsrlocPeer, "contact", lambda peer, key: looked.append(key) or find(peer, key))
+    node = next(iter(stage.bus.list_nodes()))
+    node.user_agent = "kamailio (6.1.0 (x86_64/linux))"
+    giving = peer.bodies(node)
+    given = [next(giving)]
+    assert len(looked) <= MAX_BATCH + 2
+    given += giving
+    told = [body for body in map(json.loads, given) if "multi" not in body]
+    batched = [one for body in map(json.loads, given) if "multi" in body for one in body["multi"].values()]
+    assert (len(told), len(batched)) == (995, 5)
+    assert len({one["aor"] for one in told + batched}) == 1000

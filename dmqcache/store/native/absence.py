@@ -14,6 +14,7 @@ from typing import Final
 from dmqcache.store.native.native_message import Summary
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.clock import version_at
+from dmqcache.store.table.giving_up import give_up
 
 log = logging.getLogger("dmqcache.store")
 
@@ -34,7 +35,7 @@ def may_exchange(table: Cells, ready: bool, theirs: Summary, their_ready: bool) 
             return True
         we, they = not ready, ready
     if we and (their_ready or theirs.known):
-        cells = table.give_up()
+        cells = give_up(table)
         words = (
             "table %s: this node was off for so long that others have forgotten what was deleted meanwhile: "
         )

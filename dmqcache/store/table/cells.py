@@ -7,6 +7,7 @@ cells. Who may change what, and with which version, is decided above, in ``local
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -86,7 +87,7 @@ class Cells:
         #: Cells were evicted: what is not here others may have.
         self.partial = False
         #: Keys that were evicted lately, the latest last: see ``evicting.py``.
-        self.evicted: dict[str, Evicted] = {}
+        self.evicted: OrderedDict[str, Evicted] = OrderedDict()
         #: What is used now is said to be used then.
         self.tick = 0
         #: The greatest version of a delete that is remembered no more.
@@ -270,7 +271,7 @@ class Cells:
 
     def adopt(self, books: NewBooks) -> None:
         """Take these books in place of the present ones: a flush has left no more than they hold."""
-        self.emptied, self.partial, self.evicted = True, False, {}
+        self.emptied, self.partial, self.evicted = True, False, OrderedDict()
         self.cells, self.live, self.text_bytes = books.cells, books.live, books.text_bytes
         self.order, self.expiry, self.tombstones = books.order, books.expiry, books.tombstones
         self.digest = books.digest
@@ -306,15 +307,6 @@ class Cells:
             if self.touched is not None:
                 self.touched[key] = None
         return len(forgotten)
-
-    def give_up(self) -> int:
-        """Forget without a trace the live cells that nobody wrote since the table was read from disk: others
-        may have deleted them and remember no more that they did. Returns how many."""
-        old = [cell for cell in self.cells.values() if cell.value is not None]
-        old = [cell for cell in old if cell.last_modified() <= self.known]
-        self.forget(old)
-        self.known = self.forgot = 0
-        return len(old)
 
     def forget(self, cells: list[Cell], events: Events | None = None) -> None:
         """Forget these cells without a trace."""

@@ -113,7 +113,7 @@ def evict(table: Cells, cell: Cell, shared: bool = True) -> None:
         evicted.pop(cell.key, None)
         evicted[cell.key] = Evicted(cell.stamp, cell.expires, table.clock.now() + table.limits.tombstone_ttl)
         while len(evicted) > table.limits.tombstone_limit:
-            del evicted[next(iter(evicted))]
+            evicted.popitem(last=False)
     table.forget([cell], EVICTED)
     table.counters.evictions += 1
     table.partial = True
@@ -134,8 +134,9 @@ def was_evicted(table: Cells, key: str) -> bool:
 def forget_evicted(table: Cells) -> None:
     """Keys that were evicted longer ago than is remembered."""
     now = table.clock.now()
+    # Of a plain dict the first is found slowly where many before it are gone.
     while table.evicted and next(iter(table.evicted.values())).until <= now:
-        del table.evicted[next(iter(table.evicted))]
+        table.evicted.popitem(last=False)
 
 
 def made_whole(table: Cells) -> None:

@@ -91,7 +91,7 @@ def _kill(table: Cells, keys: Iterable[str], *memory: Iterator[None]) -> tuple[i
             table._to_tombstone(cell, NOTHING)
         table.tombstones.remove(key)
         del table.cells[key]
-    return len(lived), chain([lived], take_apart({}, table.floor, table.tell, *memory))
+    return len(lived), chain([lived], take_apart({}, table.floor, dict, table.tell, *memory))
 
 
 def _adopt(table: Cells, books: NewBooks, *memory: Iterator[None]) -> tuple[int, Iterator[list[str]]]:
@@ -100,4 +100,5 @@ def _adopt(table: Cells, books: NewBooks, *memory: Iterator[None]) -> tuple[int,
     former, lived = table.cells, table.live
     emptied = table.order.emptied(APART), table.expiry.emptied(APART), table.digest.emptied(APART)
     table.adopt(books)
-    return lived - table.live, take_apart(former, table.floor, table.tell, *emptied, *memory)
+    apart = take_apart(former, table.floor, lambda: table.cells, table.tell, *emptied, *memory)
+    return lived - table.live, apart

@@ -62,16 +62,21 @@ class Recent:
 
 
 def take_apart(
-    former: dict[str, Cell], floor: int, told: Callable[[str], None], *books: Iterator[None]
+    former: dict[str, Cell],
+    floor: int,
+    held: Callable[[], Mapping[str, Cell]],
+    told: Callable[[str], None],
+    *books: Iterator[None],
 ) -> Iterator[list[str]]:
     """Give back the memory of the cells up to version ``floor``, which a flush killed: all at once would take
-    tenths of a second. Yields the keys of those that lived, some at a time; ``told`` is told of each.
-    ``books`` on them go then."""
+    tenths of a second. ``held``: the cells of the table now. Yields the keys of those that lived, some at a
+    time; ``told`` is told of each. ``books`` on them go then."""
     while former:
-        lived: list[str] = []
+        cells, lived = held(), list[str]()
         for _ in range(min(APART, len(former))):
             key, cell = former.popitem()
-            if cell.stamp > floor:
+            # What lay ahead and was dated anew since may stand below the floor, and lives.
+            if cell.stamp > floor or cells.get(key) is cell:
                 continue
             if cell.value is not None:
                 lived.append(key)

@@ -145,25 +145,6 @@ def test_the_latest_delete_that_is_forgotten_is_known() -> None:
     assert table.forgot == second
 
 
-def test_cells_that_are_given_up_leave_nothing_behind() -> None:
-    table, hands = make_table()
-    table.set("old", "x", ttl=100)
-    table.incr("count")
-    table.set("dead", "x")
-    table.delete("dead")
-    table.known, table.forgot = table.clock.version(), 5
-    hands.seconds += 1
-    table.set("new", "y")
-    table.touched = {}
-    assert table.give_up() == 2
-    assert list(table) == ["new"]
-    assert sorted(table.cells) == ["dead", "new"]
-    assert list(table.tombstones) == ["dead"]
-    assert sorted(table.touched) == ["count", "old"]
-    assert (table.known, table.forgot) == (0, 0)
-    assert sum(table.digest.leaves) == table.cells["new"].digest
-
-
 def test_a_cell_that_is_entered_at_once_is_as_one_that_was_made_and_enlivened() -> None:
     """Beyond the point at which the digest gets another level, with texts, integers and times."""
     one, _ = make_table()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from dmqcache.store.table import flushing
-from dmqcache.store.table.floor_raising import raise_floor
+from dmqcache.store.table.floor_raising import raise_floor, sink
 from dmqcache.store.table.listener import TableListener
 from tests.store.fixtures import agree, make_table
 
@@ -111,4 +111,22 @@ def test_a_flush_leaves_what_is_later_however_long_ago_it_was(seconds: float) ->
     assert raise_floor(table, floor) == 20
     assert table.scan() == ["late1", "late2", "late3"]
     assert list(table.tombstones) == ["late0"]
+    agree(table)
+
+
+def test_what_a_flush_leaves_stays_though_it_is_dated_anew_before_the_dead_are_taken_apart() -> None:
+    table, hands = make_table()
+    hands.jump_ms = 3_600_000
+    table.clock.correct()
+    for number in range(50):
+        table.set(f"old{number}", "x")
+    floor = table.clock.version()
+    hands.seconds += 1
+    table.set("new", "y")
+    _, apart = sink(table, floor)
+    hands.jump_ms = 0
+    assert table.redate() == 1 and table.cells["new"].stamp < floor
+    for _ in apart:
+        pass
+    assert dict(table) == {"new": "y"}
     agree(table)

@@ -58,7 +58,7 @@ def test_the_dead_are_taken_apart_some_at_a_time() -> None:
     dead, told = {cell.key: cell for cell in held}, list[str]()
     later = Cell("later", 0, "x", 8)
     dead = {"later": later, **dead}
-    apart = take_apart(dead, 7, told.append)
+    apart = take_apart(dead, 7, dict, told.append)
     assert len(next(apart)) == APART // 2
     assert len(dead) == 11
     assert sorted(next(apart)) == sorted(cell.key for cell in held[:10] if int(cell.key[1:]) % 2)
