@@ -106,7 +106,7 @@ class Store:
         self.emptying = Emptying(self._ground, self.outboxes)
         self._burials = Burials(self._ground, self.outboxes)
         self.memory = Memory(self._ground, self.outboxes, lambda: self.compare_all())
-        self._sweeping = Sweeping(self._ground, self.outboxes)
+        self._sweeping = Sweeping(self._ground, self.outboxes, lambda: self.repair.want_all())
         for settings in tables:
             self._add_table(settings, home)
         self._build_kamailio()

@@ -25,9 +25,11 @@ STEP_S: Final = 0.002
 class Sweeping:
     """The sweeps of one node."""
 
-    def __init__(self, ground: Ground, outboxes: Outboxes) -> None:
+    def __init__(self, ground: Ground, outboxes: Outboxes, clock_set: Callable[[], None]) -> None:
+        """``clock_set``: told when this machine's clock was set."""
         self._ground = ground
         self._outboxes = outboxes
+        self._clock_set = clock_set
         self._until_collect = 0
 
     def sweep(self) -> None:
@@ -35,6 +37,8 @@ class Sweeping:
         if self._ground.stopped:
             return
         self._ground.clock.correct()
+        if self._ground.clock.was_set():
+            self._clock_set()
         self._outboxes.note_time()
         self._go_on(self._pieces())
 

@@ -34,13 +34,14 @@ def run_seed(
     disks: bool = False,
     keyed: bool = False,
     usrloc: bool = False,
+    clocks: bool = False,
 ) -> Result:
     """Live through one seed. ``size`` and ``kamailio`` force what it would draw; ``disks``: with disks;
-    ``keyed``: with a key; ``usrloc``: with registrations."""
+    ``keyed``: with a key; ``usrloc``: with registrations; ``clocks``: all clocks are set back at once."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        return Run(draw(seed, size, kamailio, disks, keyed, usrloc)).live()
+        return Run(draw(seed, size, kamailio, disks, keyed, usrloc, clocks)).live()
     finally:
         logging.disable(before)
 
@@ -57,10 +58,16 @@ class _Lines(logging.Handler):
 
 
 def failing(
-    seeds: Iterable[int], *, disks: bool = False, keyed: bool = False, usrloc: bool = False
+    seeds: Iterable[int],
+    *,
+    disks: bool = False,
+    keyed: bool = False,
+    usrloc: bool = False,
+    clocks: bool = False,
 ) -> dict[int, list[str]]:
     """The first problems of each of ``seeds`` that has any."""
-    results = {seed: run_seed(seed, disks=disks, keyed=keyed, usrloc=usrloc) for seed in seeds}
+    run = partial(run_seed, disks=disks, keyed=keyed, usrloc=usrloc, clocks=clocks)
+    results = {seed: run(seed) for seed in seeds}
     return {seed: result.problems[:5] for seed, result in results.items() if result.problems}
 
 
@@ -98,6 +105,8 @@ def describe(scenario: Scenario) -> Iterator[str]:
     yield f"seed {scenario.seed}, {scenario.transport}: {', '.join(scenario.kinds)}"
     yield f"tables {', '.join(scenario.tables)}"
     yield f"{scenario.options}; {scenario.seeds} notification addresses; clocks {scenario.skews_ms} ms"
+    if scenario.ahead_ms:
+        yield f"all clocks are ahead by {scenario.ahead_ms} ms more until they are set right"
     yield f"{len(scenario.events)} events in {scenario.until:.1f} s; stays dead: {sorted(scenario.dead)}"
 
 
@@ -133,10 +142,15 @@ class Summary:
 
 
 def campaign(
-    seeds: Iterable[int], jobs: int, disks: bool = False, keyed: bool = False, usrloc: bool = False
+    seeds: Iterable[int],
+    jobs: int,
+    disks: bool = False,
+    keyed: bool = False,
+    usrloc: bool = False,
+    clocks: bool = False,
 ) -> Iterator[Result]:
     """The results of many seeds, in any order."""
-    run = partial(run_seed, disks=disks, keyed=keyed, usrloc=usrloc)
+    run = partial(run_seed, disks=disks, keyed=keyed, usrloc=usrloc, clocks=clocks)
     if jobs <= 1:
         yield from map(run, seeds)
         return
@@ -151,6 +165,7 @@ def main() -> int:
     parser.add_argument("--disks", action="store_true", help="nodes keep their tables on disk")
     parser.add_argument("--key", action="store_true", help="the bus has a key")
     parser.add_argument("--usrloc", action="store_true", help="phones register with Kamailio nodes")
+    parser.add_argument("--clocks", action="store_true", help="all clocks are set back at once")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--replay", type=int, metavar="SEED", help="print one run's transcript")
     parser.add_argument("--minimise", type=int, metavar="SEED", help="make a failing run short")
@@ -163,12 +178,13 @@ def main() -> int:
     began = time.monotonic()
     summary = Summary()
     seeds = range(options.first, options.first + options.seeds)
-    for result in campaign(seeds, options.jobs, options.disks, options.key, options.usrloc):
+    drawn = (options.disks, options.key, options.usrloc, options.clocks)
+    for result in campaign(seeds, options.jobs, *drawn):
         summary.take(result)
         if result.problems:
             print(f"seed {result.seed} FAILED; replay: python -m tests.simulation.campaign "
                   f"--replay {result.seed}{' --disks' * options.disks}{' --key' * options.key}"
-                  f"{' --usrloc' * options.usrloc}")  # fmt: skip
+                  f"{' --usrloc' * options.usrloc}{' --clocks' * options.clocks}")  # fmt: skip
             for line in result.problems[:SHOWN]:
                 print(f"    {line}")
             sys.stdout.flush()
@@ -179,7 +195,7 @@ def main() -> int:
 
 
 def _drawn(options: argparse.Namespace, seed: int) -> Scenario:
-    return draw(seed, disks=options.disks, keyed=options.key, usrloc=options.usrloc)
+    return draw(seed, disks=options.disks, keyed=options.key, usrloc=options.usrloc, clocks=options.clocks)
 
 
 def _replay(scenario: Scenario) -> int:

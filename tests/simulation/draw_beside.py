@@ -50,6 +50,18 @@ def draw_kamailios(scenario: Scenario) -> None:
     scenario.events.sort(key=lambda event: event.at)
 
 
+def draw_clocks(scenario: Scenario) -> None:
+    """The clocks of all nodes are ahead and are set right at once. Not where that promises nothing: the times
+    of a Kamailio are Unix times, and clocks that are wrong anyhow do not say which write wins."""
+    if not scenario.pure or not scenario.sane:
+        return
+    chance = random.Random(f"dmqcache clocks {scenario.seed}")
+    scenario.ahead_ms = chance.choice((5_000, 60_000, 7_200_000))
+    back = chance.uniform(0.3, 0.8) * scenario.until
+    scenario.events.append(Event(back, "jump_all", (-scenario.ahead_ms,)))
+    scenario.events.sort(key=lambda event: event.at)
+
+
 def draw_disks(scenario: Scenario) -> None:
     """Beside all else that happens, which is the same as without disks."""
     chance = random.Random(f"dmqcache disks {scenario.seed}")

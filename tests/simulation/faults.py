@@ -9,7 +9,7 @@ import random
 from typing import Any
 
 from dmqcache.store.store import StoreOptions
-from tests.simulation.draw_beside import draw_disks, draw_kamailios
+from tests.simulation.draw_beside import draw_clocks, draw_disks, draw_kamailios
 from tests.simulation.draw_usrloc import draw_usrloc, usrloc_size
 from tests.simulation.hostile import NAMES
 from tests.simulation.network import Weather
@@ -37,16 +37,22 @@ def draw(
     disks: bool = False,
     keyed: bool = False,
     usrloc: bool = False,
+    clocks: bool = False,
 ) -> Scenario:
     """The scenario of a seed; ``size`` and ``kamailio`` force what is otherwise drawn. ``disks``: some nodes
     keep their tables on disk, or all, and now and then all are gone at once. ``keyed``: the bus has a key.
-    ``usrloc``: there are Kamailio nodes, and phones register with them."""
+    ``usrloc``: there are Kamailio nodes, and phones register with them. ``clocks``: no Kamailio is there, and
+    all clocks are ahead and are set right at once."""
+    if clocks:
+        kamailio = False
     if usrloc:
         size, kamailio = size or usrloc_size(seed), True
     scenario = _Draw(seed, size, kamailio).scenario
     if not scenario.pure:
         draw_kamailios(scenario)
     scenario.keyed = keyed
+    if clocks:
+        draw_clocks(scenario)
     if disks:
         draw_disks(scenario)
     if usrloc:

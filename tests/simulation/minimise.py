@@ -23,7 +23,7 @@ SECONDS = 300.0
 CALM = Weather()
 #: Events whose first two arguments are machines; all others but these and the weather name one, first.
 BETWEEN = frozenset({"cut", "uncut", "link"})
-NOBODYS = frozenset({"weather", "partition", "join"})
+NOBODYS = frozenset({"weather", "partition", "join", "jump_all"})
 #: What differs between two problems of one kind: moments, hosts, keys, values.
 _DETAILS = re.compile(r"'[^']*'|\"[^\"]*\"|\[.*?\]|\{.*?\}|\(.*?\)|0x[0-9a-f]+|[0-9.:#]+|\b[a-z]\d+\b")
 

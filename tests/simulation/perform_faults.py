@@ -56,5 +56,9 @@ class Faults:
     def slow(self, number: int, seconds: float, limit: int) -> None:
         self._machine(number).slow(seconds, limit)
 
+    def jump_all(self, milliseconds: int) -> None:
+        for machine in self._cluster.machines:
+            machine.jump(milliseconds)
+
     def jump(self, number: int, milliseconds: int) -> None:
         self._machine(number).jump(milliseconds)

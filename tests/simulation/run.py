@@ -103,9 +103,9 @@ class Run:
         )
         self.oracle = Oracle(self.cluster.machines, rules)
         for machine, skew in zip(self.cluster.machines, scenario.skews_ms, strict=True):
-            machine.skew_ms = skew
+            machine.skew_ms = skew + scenario.ahead_ms
             machine.shelf = Shelf() if self.cluster.machines.index(machine) in scenario.disks else None
-            self.oracle.clock(skew)
+            self.oracle.clock(machine.skew_ms)
         self.watch = Watch(self.cluster, self.oracle)
         self.cluster.on_gone = self._gone
         self.cluster.on_start = self.watch.began

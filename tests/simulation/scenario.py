@@ -61,6 +61,8 @@ class Scenario:
     elsewhere: set[int] = field(default_factory=set)
     #: Whether the bus has a key, of which listed Kamailio nodes know nothing.
     keyed: bool = False
+    #: Milliseconds by which all clocks are ahead beside that, until they are set right at once.
+    ahead_ms: int = 0
     #: Whether phones register with the Kamailio nodes, and dmqcache nodes follow that.
     usrloc: bool = False
 

@@ -86,3 +86,13 @@ def test_clocks_that_are_set_back_one_after_another_undo_nothing() -> None:
     cluster.run(40)
     for machine in cluster.machines:
         assert dict(table(machine).items()) == wanted()
+
+
+@pytest.mark.parametrize("step_s", [60, -60])
+def test_all_know_within_seconds_that_all_clocks_were_set(step_s: int) -> None:
+    cluster = make(*[CACHE] * 6)
+    cluster.run(40)
+    for machine in cluster.machines:
+        machine.jump(1_000 * step_s)
+    cluster.run(3)
+    assert [machine.store.clock.correction for machine in cluster.machines] == [0] * 6

@@ -92,6 +92,11 @@ class Repair:
             self._due.setdefault(node)
         self._ground.runtime.call_later(0, self._next)
 
+    def want_all(self) -> None:
+        """Compare with each node that answers: of each it is to be known what time it is there."""
+        for node in self._outboxes.replicas():
+            self.want(node)
+
     def forget(self, node: NodeURI) -> None:
         """``node`` is gone."""
         self._filling.pop(node, None)

@@ -84,6 +84,7 @@ class Clock:
         #: Milliseconds added to the wall clock; 0 while it agrees with the others'.
         self.correction = 0
         self._raw, self._corrected = _HighWater(), _HighWater()
+        self._ahead = self._wall_ms() - 1000.0 * now()
         self.set_back_by()
 
     def wall_ms(self) -> int:
@@ -112,6 +113,13 @@ class Clock:
         corrected = self._corrected.fallen(self.wall_ms(), now)
         fallen = min(raw, corrected)
         return 1000 * (ceil((fallen - ROUNDED_OFF_MS) / 1000) + 1) if fallen > TOLERANCE_MS else 0
+
+    def was_set(self) -> bool:
+        """Whether this machine's clock was set, by more than the tolerance, since this was last asked. The
+        others' may have been set with it: what is known of them is to be asked anew."""
+        ahead = self._wall_ms() - 1000.0 * self.now()
+        before, self._ahead = self._ahead, ahead
+        return abs(ahead - before) > TOLERANCE_MS
 
     def heard(self, node: str, their_ms: int, round_trip: float | None) -> None:
         """``node`` has answered that it is ``their_ms``; ``round_trip``: how many seconds that took. Of a

@@ -126,3 +126,15 @@ def test_a_node_that_starts_with_others_that_are_still_syncing_gets_all() -> Non
     world.until(lambda: last.store.initial_sync.state is SyncState.READY, 30)
     assert world.clock.time - before < 5
     assert len(last.table) == 10_000
+
+
+def test_all_nodes_that_answer_are_compared_with_when_our_clock_was_set() -> None:
+    world = World()
+    sides = [world.side(f"127.0.0.{host}", repair_interval=1_000) for host in (11, 12, 13)]
+    world.mesh(*sides)
+    world.run(5)
+    sides[0].bus.sent.clear()
+    sides[0].store.repair.want_all()
+    world.run(1)
+    asked = {sent.to for sent in sides[0].bus.sent if sent.message.ask is not None}
+    assert asked == {sides[1].uri, sides[2].uri}

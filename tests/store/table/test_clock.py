@@ -61,6 +61,14 @@ def test_a_node_whose_clock_is_set_wrong_while_it_knows_the_others_notices_by_it
         assert abs(clock.wall_ms() - before) <= 1
 
 
+def test_that_a_clock_was_set_is_told_once() -> None:
+    clock, hands = make()
+    for jump, told in ((0, False), (TOLERANCE_MS, False), (HOUR_MS, True), (HOUR_MS, False), (0, True)):
+        hands.jump_ms = jump
+        hands.seconds += 100
+        assert clock.was_set() is told
+
+
 def test_of_two_clocks_the_one_that_is_behind_follows() -> None:
     for ahead, correction in ((HOUR_MS, HOUR_MS), (-HOUR_MS, 0)):
         clock, hands = make()
