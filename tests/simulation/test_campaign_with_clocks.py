@@ -17,6 +17,6 @@ def test_no_write_is_undone_when_all_clocks_are_set_back_at_once(first: int) -> 
 
 
 def test_clocks_change_no_other_run() -> None:
-    plain, drawn = draw(3, 3, False), draw(3, 3, False, clocks=True)
+    plain, drawn = draw(4, 3, False), draw(4, 3, False, clocks=True)
     assert not plain.ahead_ms and drawn.ahead_ms
     assert [event for event in drawn.events if event.what != "jump_all"] == plain.events

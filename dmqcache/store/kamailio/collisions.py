@@ -20,7 +20,7 @@ from dmqcache.store.kamailio.dialect import Dialects
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import PROVISIONAL, Cell
-from dmqcache.store.table.clock import ms_of, version_at
+from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
 from dmqcache.store.table.merge import NOTHING_KNOWN, Collision
 from dmqcache.store.table.table import Table
 
@@ -115,7 +115,8 @@ class Collisions:
             or (cell.flags & PROVISIONAL and (designated or kind & Collision.MINE))
         ):
             last = ms_of(cell.last_modified())
-            if last > table.clock.wall_ms() - SETTLE_S * 1000:
+            # What lies further ahead is of a time before clocks were set back, and not only just written.
+            if -SETTLE_S * 1000 < last - table.clock.wall_ms() <= MAX_AHEAD_MS:
                 return False
             # No later than must be: a node whose clock is behind may have written it, not heard of yet.
             stamp = version_at(last + 1) if self._keep_times() else cell.last_modified() + 1

@@ -396,3 +396,19 @@ def test_after_a_tie_only_a_6_2_needs_a_later_version(agent: str) -> None:
     assert any("of two again" in sent.body.decode() for sent in kamailio.node.got)
     after = one.table.cells["a"].last_modified()
     assert (after > before and ms_of(after) > ms_of(before)) is (agent == NEW)
+
+
+def test_a_key_of_a_time_before_clocks_were_set_back_waits_for_no_quiet_until_then() -> None:
+    world, one, two, _ = cluster()
+    one.table["a"] = "x"
+    world.run(0.1)
+    for side in (one, two):
+        clock = side.store.clock
+        clock._wall_ms = lambda wall_ms=clock._wall_ms: wall_ms() - 3_600_000  # type: ignore[misc]
+    version = one.table.cells["a"].stamp
+    one.store.arrivals["t"].collided(one.table.cells["a"], Collision.SHOWN)
+    one.store.collisions.collect()
+    world.run(1)
+    assert not one.store.collisions._waiting
+    assert one.table.cells["a"].stamp > version
+    assert held(one, two) == ["x", "x"]
