@@ -38,6 +38,7 @@ from dmqcache.server.resp.command import Command
 from dmqcache.server.resp.commands_acl import AclCommands
 from dmqcache.server.resp.commands_command import CommandList
 from dmqcache.server.resp.evicted_keys import guarded
+from dmqcache.server.resp.long_reply import Reply
 from dmqcache.server.resp.looking_on import is_quick, run_looked_at, timed
 from dmqcache.server.resp.pause import changes
 from dmqcache.server.resp.permission import check
@@ -147,7 +148,7 @@ def _must_wait(session: Session, command: Command) -> bool:
     return session.shared.pause.holds(changing)
 
 
-async def _postponed(session: Session, args: list[str]) -> bytes:
+async def _postponed(session: Session, args: list[str]) -> Reply:
     """Run a command when the pause is over. It is looked at anew: rules may have changed."""
     await session.shared.pause.over()
     answer = execute(session, args)

@@ -18,6 +18,7 @@ from dmqcache.peers.usrloc_peer import UsrlocPeer
 from dmqcache.server.resp.command import ONE_KEY, Command, Options
 from dmqcache.server.resp.commands_scan import Walk
 from dmqcache.server.resp.info import node_rows, sections, table_rows
+from dmqcache.server.resp.long_reply import Parts
 from dmqcache.server.resp.reply import (
     NULL_3,
     OK,
@@ -116,13 +117,13 @@ class _Shown(Protocol):
 def _rows(
     session: Session, records: Iterator[_Shown], fits: Callable[[Any], bool] = lambda record: True
 ) -> Steps:
-    pieces = []
+    parts = Parts()
     for record in records:
         if fits(record):
-            pieces.append(bulk(json.dumps(record.shown(session.shared.wall()))))
+            parts.add(bulk(json.dumps(record.shown(session.shared.wall()))))
         yield
     yield
-    return b"*%d\r\n" % len(pieces) + b"".join(pieces)
+    return parts.reply(b"*%d\r\n" % parts.count)
 
 
 def _pattern(args: list[str]) -> tuple[MatchKind, str, MatchOn]:
@@ -139,13 +140,12 @@ def match(session: Session, args: list[str]) -> Answer:
 
 def _match(table: Table, kind: MatchKind, pattern: str, on: MatchOn) -> Steps:
     matches = compile_pattern(kind, pattern, strict=True)
-    count, pieces = 0, []
+    parts = Parts()
     for some in key_steps(table):
         found = _matching(table, some, matches, on)
-        count += len(found)
-        pieces.append(b"".join(map(bulk, found)))
+        parts.add(b"".join(map(bulk, found)), len(found))
         yield
-    return b"*%d\r\n" % count + b"".join(pieces)
+    return parts.reply(b"*%d\r\n" % parts.count)
 
 
 def remove(session: Session, args: list[str]) -> Answer:
@@ -200,15 +200,14 @@ def scan(session: Session, args: list[str]) -> Answer:
 
 def _scan(session: Session, walk: Walk) -> Steps:
     table, resp3 = session.table, session.resp3
-    count, pieces = 0, []
+    parts = Parts()
     for some in walk:
         # Not ``get``: to list is no use of the cache.
         cells = [cell for cell in map(table.live_cell, some) if cell is not None]
-        count += len(cells)
-        parts = (encode(part, resp3) for cell in cells for part in (cell.key, *_typed(table, cell)))
-        pieces.append(b"".join(parts))
+        shown = (encode(part, resp3) for cell in cells for part in (cell.key, *_typed(table, cell)))
+        parts.add(b"".join(shown), 3 * len(cells))
         yield
-    return b"*2\r\n%b*%d\r\n" % (bulk(str(walk.cursor)), 3 * count) + b"".join(pieces)
+    return parts.reply(b"*2\r\n%b*%d\r\n" % (bulk(str(walk.cursor)), parts.count))
 
 
 def watch(session: Session, args: list[str]) -> bytes:

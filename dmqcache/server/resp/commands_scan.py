@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from dmqcache.server.resp.command import Command, Options, parse_integer
 from dmqcache.server.resp.globs import compile_glob, literal_prefix
+from dmqcache.server.resp.long_reply import Parts
 from dmqcache.server.resp.reply import OK, CommandError, bulk, integer, null, syntax_error
 from dmqcache.server.resp.session import Answer, Session
 from dmqcache.server.resp.steps import STEP_KEYS, Steps, in_steps, key_steps, sorted_in
@@ -23,13 +24,12 @@ def keys(session: Session, args: list[str]) -> Answer:
 def _keys(table: Table, pattern: str) -> Steps:
     prefix, is_all = literal_prefix(pattern)
     matches = None if is_all else compile_glob(pattern)
-    count, pieces = 0, []
+    parts = Parts()
     for some in key_steps(table, prefix):
         found = some if matches is None else [key for key in some if matches(key)]
-        count += len(found)
-        pieces.append(b"".join(map(bulk, found)))
+        parts.add(b"".join(map(bulk, found)), len(found))
         yield
-    return b"*%d\r\n" % count + b"".join(pieces)
+    return parts.reply(b"*%d\r\n" % parts.count)
 
 
 def scan(session: Session, args: list[str]) -> Answer:
@@ -52,14 +52,13 @@ def scan(session: Session, args: list[str]) -> Answer:
 
 
 def _scan(walk: Walk, matches: Callable[[str], bool] | None, wanted: bool) -> Steps:
-    count, pieces = 0, []
+    parts = Parts()
     for some in walk:
         found = some if matches is None else [key for key in some if matches(key)]
         if wanted:
-            count += len(found)
-            pieces.append(b"".join(map(bulk, found)))
+            parts.add(b"".join(map(bulk, found)), len(found))
         yield
-    return b"*2\r\n%b*%d\r\n" % (bulk(walk.cursor), count) + b"".join(pieces)
+    return parts.reply(b"*2\r\n%b*%d\r\n" % (bulk(walk.cursor), parts.count))
 
 
 class Walk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dmqcache.server.resp.command import ALL_KEYS, ONE_KEY, Command, Options, parse_integer, seconds_from_now
+from dmqcache.server.resp.long_reply import Parts
 from dmqcache.server.resp.reply import (
     NULL_2,
     NULL_3,
@@ -146,12 +147,12 @@ def mget(session: Session, args: list[str]) -> Answer:
 
 
 def _mget(table: Table, args: list[str], resp3: bool) -> Steps:
-    pieces = [b"*%d\r\n" % (len(args) - 1)]
+    parts = Parts()
     for start in range(1, len(args), STEP_KEYS):
         some = args[start : start + STEP_KEYS]
-        pieces.append(b"".join([encode(_as_text(table.get(key)), resp3) for key in some]))
+        parts.add(b"".join([encode(_as_text(table.get(key)), resp3) for key in some]))
         yield
-    return b"".join(pieces)
+    return parts.reply(b"*%d\r\n" % (len(args) - 1))
 
 
 def _as_text(value: str | int | None) -> str | None:

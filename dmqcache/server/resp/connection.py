@@ -17,7 +17,8 @@ from typing import Any, Final, cast
 
 from dmqcache.server.resp.clients import Clients
 from dmqcache.server.resp.inline import ProtocolError
-from dmqcache.server.resp.local_socket import is_local
+from dmqcache.server.resp.local_socket import PROTECTED, is_local
+from dmqcache.server.resp.long_reply import Reply
 from dmqcache.server.resp.parse import RequestParser
 from dmqcache.server.resp.reply import error
 from dmqcache.server.resp.session import Session, Shared
@@ -43,16 +44,6 @@ COMMAND_OVERHEAD_BYTES: Final = 150
 GREETING_ARGUMENTS: Final = 10
 GREETING_ARGUMENT_BYTES: Final = 16 * 1024
 GREETING_COMMANDS: Final = 256
-#: What a client of another machine is told while there is no password; Redis' first sentences.
-PROTECTED: Final = (
-    "DENIED dmqcache is running in protected mode because protected mode is enabled and no password is set "
-    "for the default user. In this mode connections are only accepted from the loopback interface. If you "
-    "want to connect from external computers you may adopt one of the following solutions: 1) Setup an "
-    "authentication password for the default user: --client-password-file. 2) Name users and what they may "
-    "in a file: --client-acl-file, with 'user default off'. 3) Disable protected mode with --allow-open, "
-    "however MAKE SURE the node is not publicly accessible from internet if you do so. NOTE: You only need "
-    "to do one of the above things in order for the node to start accepting connections from the outside."
-)
 #: What may wait for a client that is told what others publish, before it is cut off: at once, and for so many
 #: seconds (Redis' client-output-buffer-limit pubsub).
 PUSHED_BYTES: Final = 32 << 20
@@ -77,11 +68,13 @@ class Connection(asyncio.BufferedProtocol):
         "_pushes",
         "_queued",
         "_replies",
+        "_room",
         "_session",
         "_shared",
         "_slow_since",
         "_transport",
         "_unread",
+        "_unsent",
         "_waiting",
         "held",
     )
@@ -105,6 +98,9 @@ class Connection(asyncio.BufferedProtocol):
         self._unread = False
         #: The node has too much to tell others.
         self._congested = False
+        #: Bytes of a long reply that are still to be written, and who waits for room.
+        self._unsent = 0
+        self._room: asyncio.Future[None] | None = None
         #: We do not read from the client.
         self._paused = False
         #: The replies of the commands that are being run.
@@ -201,6 +197,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._unread = False
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
         self._work()
 
     # -- commands ---------------------------------------------------------------------------------------
@@ -236,7 +234,7 @@ class Connection(asyncio.BufferedProtocol):
     def _account(self) -> None:
         """Say what is held for the client."""
         held = self._queued + self._parser.pending + self._transport.get_write_buffer_size()
-        held += self._session.held
+        held += self._session.held + self._unsent
         if held != self.held and not self._session.closing:
             self._clients.hold(self, held)
 
@@ -279,6 +277,8 @@ class Connection(asyncio.BufferedProtocol):
             self.end("slow_subscriber")
 
     def _push_out(self) -> None:
+        if self._unsent:
+            return  # Not within a reply.
         pushes, self._pushes, self._pushed = self._pushes, [], 0
         if self._session.closing:
             return
@@ -318,16 +318,17 @@ class Connection(asyncio.BufferedProtocol):
             else:
                 self._transport.resume_reading()
 
-    def _wait_for(self, reply: Coroutine[Any, Any, bytes]) -> None:
+    def _wait_for(self, reply: Coroutine[Any, Any, Reply]) -> None:
         self._session.waiting = True
         self._waiting = self._loop.create_task(self._finish(reply))
         # Of a client that leaves at once nothing has begun.
         self._waiting.add_done_callback(lambda _: reply.close())
 
-    async def _finish(self, reply: Coroutine[Any, Any, bytes]) -> None:
+    async def _finish(self, reply: Coroutine[Any, Any, Reply]) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             try:
-                data = await reply
+                found = await reply
+                data = found if isinstance(found, bytes) else await self._write_out(found)
             except ValueError as problem:
                 # What is wrong with a command that waits is seen when it is under way.
                 self._shared.counters.errors += 1
@@ -336,6 +337,25 @@ class Connection(asyncio.BufferedProtocol):
                 log.exception("a command failed")
                 data = error("ERR internal error, see the node's log")
             self._answered(data)
+
+    async def _write_out(self, parts: list[bytes]) -> bytes:
+        """Write a long reply as fast as the client takes it, but for its last part, which is returned."""
+        self._unsent = 0 if self._session.skipped else sum(map(len, parts))
+        parts.reverse()
+        while self._unsent and len(parts) > 1 and not self._session.closing:
+            part = parts.pop()
+            self._unsent -= len(part)
+            self._write(part)
+            self._account()
+            if self._unread:
+                self._room = self._loop.create_future()
+                await self._room
+            else:
+                await asyncio.sleep(0)
+        self._unsent = 0
+        if self._pushes:
+            self._loop.call_soon(self._push_out)
+        return parts[0]
 
     def answer(self, data: bytes) -> None:
         """The reply of the command under way, which waits no more for its own."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final
 
 from dmqcache.server.resp.command import Command, Handler
+from dmqcache.server.resp.long_reply import Reply
 from dmqcache.server.resp.monitors import line
 from dmqcache.server.resp.permission import refused
 from dmqcache.server.resp.session import Answer, Session
@@ -46,15 +47,15 @@ def timed(command: Command) -> Handler:
     return handler if command.name in _UNTIMED else run
 
 
-class _ToItsEnd(Coroutine[Any, Any, bytes]):
+class _ToItsEnd(Coroutine[Any, Any, Reply]):
     """A command in steps: it takes as long as its client waits for it. Closed before it began, it closes what
     it would have waited for."""
 
-    def __init__(self, answer: Coroutine[Any, Any, bytes], ended: Callable[[], None]) -> None:
+    def __init__(self, answer: Coroutine[Any, Any, Reply], ended: Callable[[], None]) -> None:
         self._answer = answer
         self._ended = ended
 
-    def __await__(self) -> Generator[Any, Any, bytes]:
+    def __await__(self) -> Generator[Any, Any, Reply]:
         reply = yield from self._answer.__await__()
         self._ended()
         return reply

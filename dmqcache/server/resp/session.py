@@ -16,6 +16,7 @@ from dmqcache.server.resp.contact_keys import ContactKeys, read_only_tables
 from dmqcache.server.resp.cursors import Cursors
 from dmqcache.server.resp.key_events import KeyEvents
 from dmqcache.server.resp.latency import Latency
+from dmqcache.server.resp.long_reply import Reply
 from dmqcache.server.resp.monitors import Monitors
 from dmqcache.server.resp.pause import Pause
 from dmqcache.server.resp.served_node import ServedNode
@@ -26,7 +27,7 @@ from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.table import Table
 
 #: A reply that is there, or one to wait for.
-Answer = bytes | Coroutine[Any, Any, bytes]
+Answer = bytes | Coroutine[Any, Any, Reply]
 
 
 class Scripts(Protocol):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from types import coroutine
-from typing import Final
+from typing import Final, cast
 
+from dmqcache.server.resp.long_reply import Reply, joined
 from dmqcache.server.resp.reply import integer
 from dmqcache.server.resp.session import Answer, Session
 from dmqcache.store.table.table import Table
@@ -24,7 +25,7 @@ STEP_SORTED: Final = 100
 #: Keys that a command may name to be done at once, before anybody else has a turn: a millisecond or two.
 MANY: Final = 250
 
-Steps = Generator[None, None, bytes]
+Steps = Generator[None, None, Reply]
 
 
 def in_steps(session: Session, steps: Steps) -> Answer:
@@ -34,7 +35,7 @@ def in_steps(session: Session, steps: Steps) -> Answer:
         while session.executing:
             next(steps)
     except StopIteration as end:
-        return bytes(end.value)
+        return joined(end.value)
     return _go_on(session, steps)
 
 
@@ -61,7 +62,7 @@ def to_the_end(steps: Steps) -> Steps:
             try:
                 next(steps)
             except StopIteration as end:
-                return bytes(end.value)
+                return cast(Reply, end.value)
             yield
     finally:
         for _ in steps:
@@ -94,13 +95,13 @@ def _step(session: Session, steps: Steps) -> None:
         next(steps)
 
 
-async def _go_on(session: Session, steps: Steps) -> bytes:
+async def _go_on(session: Session, steps: Steps) -> Reply:
     while not session.closing:
         await _turn()
         try:
             _own_step(session, steps)
         except StopIteration as end:
-            return bytes(end.value)
+            return cast(Reply, end.value)
     return b""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import hiredis
 
 from dmqcache.server.resp.command_table import execute
+from dmqcache.server.resp.long_reply import joined
 from dmqcache.server.resp.session import Session
 from tests.server.fakes import make_session
 
@@ -24,7 +25,7 @@ def say(session: Session, *args: str) -> Any:
         try:
             reply.send(None)
         except StopIteration as end:
-            reply = end.value
+            reply = joined(end.value)
     reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
     reader.feed(reply)
     value = reader.gets()

@@ -14,6 +14,7 @@ import redis
 from dmqcache.server.resp import connection as resp
 from dmqcache.server.resp.clients import READ_BYTES
 from dmqcache.server.resp.info import sections
+from dmqcache.server.resp.long_reply import PART_BYTES
 from dmqcache.server.resp.server import Doors, RespServer
 from dmqcache.server.resp.users import making_users
 from tests.server.fakes import FakeNode
@@ -468,3 +469,57 @@ def test_what_is_wrong_with_a_command_that_waits_is_its_reply(node: FakeNode) ->
         reply = b"-ERR no channel 'alerts': --channel alerts or DMQ.CHANNEL declares one\r\n+PONG\r\n"
         assert read(connection, len(reply)) == reply
         assert server.counters.errors == 1
+
+
+def many_keys(node: FakeNode, count: int = 10_000, length: int = 23) -> int:
+    """So many that their list is a reply of some parts; returns its bytes."""
+    for number in range(count):
+        next(iter(node.tables.values())).set(f"key{number:0{length - 3}}", "v")
+    return len(f"*{count}\r\n") + count * (len(f"${length}\r\n\r\n") + length)
+
+
+def test_a_long_reply_is_written_in_parts_and_what_is_pushed_meanwhile_comes_behind_it(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, writes = many_keys(node), list[int]()
+    write = resp.Connection._write
+
+    def noting(self: resp.Connection, data: bytes) -> None:
+        writes.append(len(data))
+        if data.startswith(b"*10000"):
+            self._session.push(b">1\r\n+news\r\n")
+        write(self, data)
+
+    monkeypatch.setattr(resp.Connection, "_write", noting)
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(b"KEYS *\r\nPING\r\n")
+        got = read(connection, size + len(b"+PONG\r\n") + len(b">1\r\n+news\r\n"))
+    assert got.startswith(b"*10000\r\n$23\r\nkey0000")
+    assert got[size - 25 : size] == b"key%020d\r\n" % 9_999
+    assert sorted(got[size:].splitlines()) == [b"+PONG", b"+news", b">1"]
+    assert max(writes) < PART_BYTES + 10_000 and len(writes) >= size // PART_BYTES
+
+
+def test_of_a_long_reply_no_more_is_written_than_its_client_takes(node: FakeNode) -> None:
+    size = many_keys(node, 12_000, 500)
+    with serving(node) as server, connected(server) as connection, connected(server) as other:
+        connection.sendall(b"KEYS *\r\n" * 3)  # more than the system's buffers take
+        wait_until(lambda: server.shared.held > resp.OUTPUT_HIGH_BYTES)
+        other.sendall(b"PING\r\n")
+        assert read(other, 7) == b"+PONG\r\n"
+        waiting = max(one._transport.get_write_buffer_size() for one in server._clients._clients)
+        assert waiting < resp.OUTPUT_HIGH_BYTES + 3 * PART_BYTES
+        got = 0
+        while got < 3 * size:
+            got += len(connection.recv(1 << 20))
+        connection.sendall(b"PING\r\n")
+        assert read(connection, 7) == b"+PONG\r\n"
+        wait_until(lambda: server.shared.held == 0)
+
+
+def test_a_long_reply_that_is_not_wanted_is_not_written(node: FakeNode) -> None:
+    many_keys(node)
+    with serving(node) as server, connected(server) as connection:
+        connection.sendall(b"CLIENT REPLY SKIP\r\nKEYS *\r\nPING\r\n")
+        assert read(connection, 7) == b"+PONG\r\n"
+        wait_until(lambda: server.shared.held == 0)

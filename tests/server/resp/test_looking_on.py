@@ -12,6 +12,7 @@ import pytest
 from dmqcache.server.resp.acl import Users
 from dmqcache.server.resp.command import Command
 from dmqcache.server.resp.command_table import COMMANDS
+from dmqcache.server.resp.long_reply import Reply, joined
 from dmqcache.server.resp.looking_on import is_quick, timed
 from dmqcache.server.resp.session import Session
 from dmqcache.server.resp.users import make_users
@@ -118,5 +119,5 @@ def test_one_in_steps_is_timed_at_its_end_and_leaves_nothing_if_it_never_begins(
     assert not [warning for warning in recwarn if "never awaited" in str(warning.message)]
 
 
-async def _reply(answer: Coroutine[Any, Any, bytes]) -> bytes:
-    return await answer
+async def _reply(answer: Coroutine[Any, Any, Reply]) -> bytes:
+    return joined(await answer)

@@ -8,6 +8,7 @@ import pytest
 
 from dmqcache.server.resp import steps as module
 from dmqcache.server.resp.command_table import execute
+from dmqcache.server.resp.long_reply import joined
 from dmqcache.server.resp.session import Session
 from dmqcache.server.resp.steps import in_steps, key_steps
 from tests.server.fakes import make_session
@@ -34,7 +35,7 @@ def turns(session: Session, *args: str, between: Callable[[int], None] = lambda 
         try:
             reply.send(None)
         except StopIteration as end:
-            reply = end.value
+            reply = joined(end.value)
         else:
             count += 1
             between(count)
