@@ -31,8 +31,9 @@ class Scripts:
         if not machine.running:
             return
         kamailio = machine.kamailio
-        if kamailio.pending and machine.kind == "kamailio62":
-            # Its sets have versions and its deletes have none: a late delete may win over a set after it.
+        if kamailio.pending and any(other.kind == "kamailio62" for other in self._cluster.machines):
+            # A 6.2's sets have versions and its deletes have none: a late delete may win over a set after it.
+            # Another's change, repeated late, a 6.2 takes for a new one, and shows it with the time of then.
             return
         others = {other.spelled for other in self._cluster.machines if other.up} - {machine.spelled}
         if kamailio.active() != others:
