@@ -63,6 +63,7 @@ class Client:
         """``address``: ``HOST:PORT``, a host alone, ``rediss://HOST:PORT`` over TLS, or the path of a unix
         socket. Over TLS the node's certificate must be for that host and signed by one of ``DMQCACHE_TLS_CA``
         (or of the system's); ``DMQCACHE_TLS_CERTIFICATE`` and ``DMQCACHE_TLS_KEY`` are shown if it asks."""
+        _check_scheme(address)
         bare = address.strip().removeprefix(TLS_PREFIX)
         over_tls = bare != address.strip()
         self.address: HostPort | str = bare if "/" in bare else _parsed(bare)
@@ -254,6 +255,16 @@ def _over_tls(connection: socket.socket, address: str) -> socket.socket:
     except BaseException:
         connection.close()
         raise
+
+
+def _check_scheme(address: str) -> None:
+    """Else it would be taken for a path."""
+    scheme, mark, _ = address.strip().partition("://")
+    if mark and "/" not in scheme and scheme + mark != TLS_PREFIX:
+        raise NodeUnreachable(
+            f"the node's address {address!r}: {scheme!r} is unknown; the commands know HOST:PORT, "
+            f"{TLS_PREFIX}HOST:PORT over TLS, and the path of a unix socket"
+        )
 
 
 def _parsed(address: str) -> HostPort:

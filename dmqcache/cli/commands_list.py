@@ -175,7 +175,7 @@ def calls(
 
     As a node with --peer dialog knows them. For a pipe, between tabs and without a header: Call-ID, state,
     from, to, age (seconds since it was answered, or else began), profiles. With --json an object a line, with
-    all that was told.
+    all that was told. Exit 1 if TEXT is given and there is none.
     """
     _records(node, "calls", text, json, ("call_id", "state", "from", "to", "age_s", "profiles"))
 
@@ -189,7 +189,7 @@ def contacts(
 
     As a node with --peer usrloc knows them. For a pipe, between tabs and without a header: AoR, contact,
     seconds until it expires, user agent, the node that told it. With --json an object a line, with all that
-    was told.
+    was told. Exit 1 if AOR is given and has none.
     """
     _records(node, "contacts", aor, json, ("aor", "contact", "expires_s", "user_agent", "node"))
 
@@ -203,7 +203,7 @@ def presentities(
 
     As a node with --peer presence knows it. For a pipe, between tabs and without a header: presentity, event,
     entity tag, seconds until it expires. With --json an object a line, with the document and all that was
-    told.
+    told. Exit 1 if TEXT is given and there is none.
     """
     _records(node, "presentities", text, json, ("presentity", "event", "etag", "expires_s"))
 
@@ -217,7 +217,7 @@ def watchers(
 
     These are the subscriptions that Kamailio 6.1 tells. For a pipe, between tabs and without a header:
     watcher, presentity, event, status, seconds until it expires. With --json an object a line, with all that
-    was told.
+    was told. Exit 1 if TEXT is given and there is none.
     """
     _records(node, "watchers", text, json, ("watcher", "presentity", "event", "status", "expires_s"))
 
@@ -226,6 +226,10 @@ def _records(node: str, what: str, text: str, as_json: bool, columns: tuple[str,
     mode = render.choose(as_json)
     with connect(node) as client:
         rows = client.records(what, text)
+    if text and not rows:
+        if mode == "people":
+            complain(f"no {what} of {text!r}")
+        raise typer.Exit(NO)
     if mode == "json":
         for row in rows:
             render.as_json(row)

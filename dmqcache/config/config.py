@@ -39,6 +39,8 @@ RESERVED_VARIABLES = frozenset(
 KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$")
 #: A variable that is this similar to an option's is likely to be a typing error.
 SIMILAR = 0.85
+#: Options that are named at most where there is none of a name.
+NEAREST = 3
 #: Several values of one variable stand apart by white space or commas: neither occurs within one, but for
 #: what stands in quotes.
 VALUE = re.compile(r"""(?:'[^']*'|"[^"]*"|[^\s,])+""")
@@ -229,8 +231,11 @@ def _from_flags(flags: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[Any]]]
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name.replace("-", "_").lower(), list(names), 1, 0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; the options are {', '.join(names)}"
+    bare, known = name.replace("-", "_").lower(), list(names)
+    near = difflib.get_close_matches(bare, known, 1, SIMILAR)
+    near = near or difflib.get_close_matches(bare, known, NEAREST)
+    meant = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return f"; {meant}'dmqcache serve --help' lists them all"
 
 
 def _check_together(config: Config) -> None:

@@ -83,8 +83,10 @@ class MemoryView(Protocol):
     #: Bytes; 0: there is none.
     limit: int
     policy: Policy
-    #: Clients' writes are refused.
-    full: bool
+
+    @property
+    def full(self) -> bool:
+        """Clients' writes are refused."""
 
     @property
     def used(self) -> int:

@@ -128,3 +128,12 @@ def test_what_is_no_node_is_said_so(answer: bytes | None, said: str) -> None:
     ):
         client.get("a")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["foo://x", "redis://127.0.0.1:6379", "unix:///run/x.sock"])
+def test_an_unknown_scheme_is_named_with_those_that_are_known(address: str) -> None:
+    scheme = address.partition(":")[0]
+    with pytest.raises(
+        NodeUnreachable, match=f"'{scheme}' is unknown; the commands know .* rediss://HOST:PORT"
+    ):
+        Client(address)

@@ -101,7 +101,7 @@ def test_calls_and_publications(node: FakeNode, on_node: Run) -> None:
     rows = [json.loads(row) for row in on_node("calls", "--json").out.splitlines()]
     assert [row["to"] for row in rows] == ["sip:dave@example.com", "sip:heidi@example.com"]
     assert rows[0]["fields"]["tag2"] == "callee-call2"
-    assert on_node("calls", "nobody").out == ""
+    assert on_node("calls", "nobody") == (1, "", "")
     subscribed = next(body for body in bodies("6.1.5-subscriptions", "presence") if b'"action":3' in body)
     published.hear(re.sub(rb'expires":\d+', b'expires":%d' % (began + 600), subscribed), began)
     watched = "sip:bob@example.com\tsip:alice@127.0.0.80\tpresence\tactive\t"
@@ -110,7 +110,7 @@ def test_calls_and_publications(node: FakeNode, on_node: Run) -> None:
     assert "<presence" in json.loads(on_node("presentities", "--json").out)["document"]
 
 
-def test_contacts(node: FakeNode, on_node: Run) -> None:
+def test_contacts(node: FakeNode, on_node: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "without --peer usrloc" in on_node("contacts").err
     peer = UsrlocPeer()
     node.peers = {"usrloc": peer}
@@ -122,4 +122,8 @@ def test_contacts(node: FakeNode, on_node: Run) -> None:
     assert re.fullmatch(r"bob\tsip:bob@127\.0\.0\.99:5099\t\d{3}\tTestPhone/1\.0\t", lines[0])
     rows = [json.loads(row) for row in on_node("contacts", "--json").out.splitlines()]
     assert {row["aor"] for row in rows} >= {"alice", "bob"}
-    assert on_node("contacts", "nobody").out == ""
+    assert on_node("contacts", "nobody") == on_node("contacts", "nobody", "--json") == (1, "", "")
+    monkeypatch.setattr("dmqcache.cli.render.choose", lambda as_json: "people")
+    assert on_node("contacts", "nobody") == (1, "", "dmqcache: no contacts of 'nobody'\n")
+    node.peers = {"usrloc": UsrlocPeer()}
+    assert on_node("contacts").code == 0

@@ -149,7 +149,11 @@ def test_an_empty_variable_is_none() -> None:
     [
         ("server_adress = 'x'", "unknown option 'server_adress'; did you mean 'server_address'?"),
         ("server-address = 'x'", "did you mean 'server_address'?"),
-        ("zzzzzz = 1", "unknown option 'zzzzzz'; the options are server_address, "),
+        ("zzzzzz = 1", "unknown option 'zzzzzz'; 'dmqcache serve --help' lists them all"),
+        (
+            "notify_address = 1",
+            "; did you mean 'notification_address' or 'http_address' or 'source_address'? 'dmqcache serve",
+        ),
         ("t1 = ", "is not valid TOML"),
         ("t1 = true", "t1: True is not a number of seconds"),
         ("t1 = 'soon'", "t1: 'soon' is not a number of seconds"),

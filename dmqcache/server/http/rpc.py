@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 
 #: Requests in one batch. A batch of reads is answered within a moment; more is better sent in several.
 MAX_BATCH: Final = 1000
+TOO_MANY: Final = f"Invalid Request: a batch has at most {MAX_BATCH} requests; send several"
 #: JSON-RPC 2.0, section 5.1.
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
 #: As long as 64 bits go; a table refuses what is larger still.
@@ -86,7 +87,9 @@ async def answer(methods: Methods, body: bytes, why_no_change: str = "") -> Answ
         request = json.loads(body.decode("utf-8", "surrogateescape"), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return _single(None, RpcError(PARSE_ERROR, "Parse error: the body is no JSON"))
-    if isinstance(request, list) and 0 < len(request) <= MAX_BATCH:
+    if isinstance(request, list) and len(request) > MAX_BATCH:
+        return _single(None, RpcError(INVALID_REQUEST, TOO_MANY))
+    if isinstance(request, list) and request:
         return await _batch(methods, request)
     if isinstance(request, dict) and "id" not in request:
         # By JSON-RPC a notification, which nobody answers; Kamailio's operators leave the id out and do want

@@ -55,8 +55,14 @@ class Memory:
         #: Bytes.
         self.limit = 0
         self.policy = Policy.NOEVICTION
-        #: More is used than may be, and nothing may go: clients' writes are refused.
-        self.full = False
+        #: As it was at the last look.
+        self._full = False
+
+    @property
+    def full(self) -> bool:
+        """More is used than may be, and nothing may go: clients' writes are refused. What was deleted since
+        the last look has made room already."""
+        return self._full and self.used > self.limit
 
     @property
     def used(self) -> int:
@@ -157,7 +163,7 @@ class Memory:
         return any(outbox.open and outbox.names(table, key) for outbox in self._outboxes.values())
 
     def _set_full(self, full: bool) -> None:
-        changed, self.full = full != self.full, full
+        changed, self._full = full != self._full, full
         if full and self._ground.clock.now() - self._said >= SAY_S:
             self._said = self._ground.clock.now()
             log.warning("%s", self.words)

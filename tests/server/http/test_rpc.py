@@ -56,12 +56,18 @@ def test_what_is_no_json(body: bytes) -> None:
         b'{"jsonrpc":"1.0","method":"core.version","id":1}',
         b'{"jsonrpc":"2.0","id":1}',
         b'{"jsonrpc":"2.0","method":5,"id":1}',
-        b"[" + b",".join([b"1"] * (MAX_BATCH + 1)) + b"]",
     ],
 )
 def test_what_is_no_request(body: bytes) -> None:
     status, found = send(ServedNode(), body)
     assert (status, found["error"]["code"]) == (400, -32600)
+
+
+def test_a_batch_that_is_too_long_is_told_how_long_one_may_be() -> None:
+    status, found = send(ServedNode(), b"[" + b",".join([b"1"] * (MAX_BATCH + 1)) + b"]")
+    assert (status, found["error"]["code"]) == (400, -32600)
+    assert found["error"]["message"] == "Invalid Request: a batch has at most 1000 requests; send several"
+    assert len(send(ServedNode(), b"[" + b",".join([b"1"] * MAX_BATCH) + b"]")[1]) == MAX_BATCH
 
 
 def test_parameters_that_are_neither_list_nor_object() -> None:

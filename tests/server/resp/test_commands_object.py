@@ -26,3 +26,10 @@ def test_how_often_a_key_is_used_is_not_counted() -> None:
     say(session, "SET", "a", "1")
     assert str(say(session, "OBJECT", "FREQ", "a")).startswith("ERR An LFU maxmemory policy is not selected")
     assert say(session, "OBJECT", "FREQ", "none") is None
+
+
+def test_what_is_longer_than_44_bytes_is_raw() -> None:
+    session = make_session()
+    for text, encoding in (("x" * 44, "embstr"), ("x" * 45, "raw"), ("é" * 22, "embstr"), ("é" * 23, "raw")):
+        say(session, "SET", "a", text)
+        assert say(session, "OBJECT", "ENCODING", "a") == encoding, text

@@ -263,3 +263,15 @@ def test_what_may_go_is_found_beside_a_large_table_of_which_nothing_may(policy: 
     memory.bound(memory.used - 2_000, policy)
     world.run(LOOK_S)
     assert not memory.full and (len(large), len(small)) == (10_000, 5)
+
+
+def test_a_node_that_was_emptied_is_full_no_more_before_the_next_look() -> None:
+    world = World()
+    (side,) = filled(world, "127.0.0.11")
+    memory = side.store.memory
+    memory.bound(1000, Policy.NOEVICTION)
+    assert memory.full and memory.words.startswith("memory is full")
+    side.table.flush()
+    assert not memory.full and memory.words == ""
+    side.table.set("k", "x" * 2000)
+    assert memory.full
