@@ -2,8 +2,9 @@
 
 In Lua, so that it runs under the same bounds of instructions, time and memory as the script that calls it,
 and nothing of Python comes near. Results and errors are those of Redis' (lua-cjson with its usual settings),
-held beside a real one by the tests; the place that an error names is missing where a function was called last
-of all (``return cjson.decode(x)``), since Lua then knows it no more. Settings cannot be changed.
+held beside a real one by the tests; the place that an error names is missing where a function out of a
+variable is called last of all (``return decode(x)``): Lua then knows it no more (``lua_tail_calls.py``).
+Settings cannot be changed.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from dmqcache.server.resp.lua_bit import BIT
 from dmqcache.server.resp.lua_cjson import CJSON
+from dmqcache.server.resp.lua_tail_calls import kept_frames
 from dmqcache.server.resp.reply import NULL_2, CommandError, error, integer, simple
 
 #: Seconds of processor time and instructions of one script: until it ends nobody else is served.
@@ -42,12 +43,12 @@ return null
 """
 
 _PRELUDE: Final = """
-local host, max_seconds, max_instructions, look, max_steps, sha1hex, cjson, bit = ...
+local host, max_seconds, max_instructions, look, max_steps, sha1hex, kept_frames, cjson, bit = ...
 local sethook, clock = debug.sethook, os.clock
-local error, pcall, loadstring, setfenv = error, pcall, loadstring, setfenv
+local error, pcall, xpcall, loadstring, setfenv = error, pcall, xpcall, loadstring, setfenv
 local setmetatable, type, select, tonumber = setmetatable, type, select, tonumber
 local rep, insert, sub, find = string.rep, table.insert, string.sub, string.find
-local gsub, floor, getinfo = string.gsub, math.floor, debug.getinfo
+local gsub, floor, getinfo, dump, rawget = string.gsub, math.floor, debug.getinfo, string.dump, rawget
 
 local function readonly(table)
   return setmetatable({}, {
@@ -56,37 +57,46 @@ local function readonly(table)
   })
 end
 
+-- An argument that is to be a text or a number, as C's functions take it.
+local function checked(name, place, kind, ...)
+  local given = select(place, ...)
+  local found = type(given)
+  if found == "number" or found == "string" then
+    if kind == "string" then return given .. "" end
+    if tonumber(given) then return tonumber(given) end
+  end
+  local got = select("#", ...) < place and "no value" or found
+  error("bad argument #" .. place .. " to '" .. name .. "' (" .. kind .. " expected, got " .. got .. ")", 3)
+end
+
 -- What goes on in C for long is one instruction to the hook: it is bounded by its arguments. In a pattern
 -- each repetition that is tried anew for each place of the text multiplies the steps.
-local function bounded(f)
-  return function(text, pattern, ...)
-    if type(text) == "number" then text = text .. "" end
-    if type(text) == "string" and type(pattern) == "string" then
-      local _, repetitions = gsub(pattern, "[*+?%-]", "")
-      local _, balanced = gsub(pattern, "%%b", "")
-      repetitions = repetitions + balanced
-      local steps = floor(#pattern / 64) + 1
-      for _ = 0, repetitions do
-        steps = steps * (#text + 1)
-        if steps > max_steps then
-          error("a pattern with so many repetitions is too slow for so long a text", 2)
-        end
+local function bounded(name, f)
+  return function(...)
+    local text, pattern = checked(name, 1, "string", ...), checked(name, 2, "string", ...)
+    local _, repetitions = gsub(pattern, "[*+?%-]", "")
+    local _, balanced = gsub(pattern, "%%b", "")
+    repetitions = repetitions + balanced
+    local steps = floor(#pattern / 64) + 1
+    for _ = 0, repetitions do
+      steps = steps * (#text + 1)
+      if steps > max_steps then
+        error("a pattern with so many repetitions is too slow for so long a text", 2)
       end
     end
-    return f(text, pattern, ...)
+    return f(text, pattern, select(3, ...))
   end
 end
 
 local strings = {}
 for name, f in pairs(string) do strings[name] = f end
 strings.dump = nil
-strings.rep = function(text, count)
-  text = text .. ""
-  count = tonumber(count) or error("number expected", 2)
+strings.rep = function(...)
+  local text, count = checked("rep", 1, "string", ...), checked("rep", 2, "number", ...)
   if count * (#text + 1) > max_steps then error("a text as long as that is not made", 2) end
   return rep(text, count)
 end
-for _, name in ipairs({"find", "match", "gmatch", "gsub"}) do strings[name] = bounded(string[name]) end
+for _, name in ipairs({"find", "match", "gmatch", "gsub"}) do strings[name] = bounded(name, string[name]) end
 local tables = {}
 for name, f in pairs(table) do tables[name] = f end
 tables.insert = function(list, ...)
@@ -139,7 +149,8 @@ local redis = {
   log = function(...)
     local level = ...
     if select("#", ...) < 2 then raise("ERR redis.log() requires two arguments or more.") end
-    if type(level) ~= "number" then raise("ERR First argument must be a number (log level).") end
+    level = tonumber(level)
+    if not level then raise("ERR First argument must be a number (log level).") end
     if level < 0 or level >= 4 then raise("ERR Invalid debug level.") end
   end,
   breakpoint = function() return false end,
@@ -148,12 +159,21 @@ local redis = {
   LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
 }
 
+-- What catches an error of redis.call gets its words, as in Redis.
+local function caught(fine, value, ...)
+  if not fine and type(value) == "table" then
+    local text = rawget(value, "err")
+    if type(text) == "string" then return false, text end
+  end
+  return fine, value, ...
+end
+
 local offered = {
   redis = readonly(redis), string = readonly(strings), table = readonly(tables), math = readonly(math),
-  os = readonly({clock = clock}), cjson = readonly(cjson), bit = readonly(bit), _VERSION = _VERSION,
+  cjson = readonly(cjson), bit = readonly(bit), _VERSION = _VERSION,
   assert = assert, error = error, getmetatable = getmetatable, ipairs = ipairs, next = next, pairs = pairs,
-  pcall = pcall, rawequal = rawequal, rawget = rawget, select = select, setmetatable = setmetatable,
-  tonumber = tonumber, tostring = tostring, type = type, unpack = unpack,
+  pcall = function(...) return caught(pcall(...)) end, rawequal = rawequal, rawget = rawget, select = select,
+  setmetatable = setmetatable, tonumber = tonumber, tostring = tostring, type = type, unpack = unpack,
 }
 
 local function environment(keys, argv)
@@ -175,7 +195,26 @@ local function environment(keys, argv)
 end
 
 local function compile(code)
-  return loadstring(code, "@user_script")
+  local chunk, problem = loadstring(code, "@user_script")
+  if not chunk then return chunk, problem end
+  return loadstring(kept_frames(dump(chunk)), "@user_script")
+end
+
+-- The line of the script on which it failed; nothing: none of its functions was running.
+local line
+local function noted(problem)
+  local level = 2
+  local at = getinfo(level, "Sl")
+  while at and at.source ~= "@user_script" do
+    level = level + 1
+    at = getinfo(level, "Sl")
+  end
+  line = at and at.currentline
+  if line and type(problem) == "string" then
+    -- Where ours have called C's.
+    return (gsub(problem, '^%[string "<python>"%]:%d+: ', "user_script:" .. line .. ": "))
+  end
+  return problem
 end
 
 local run
@@ -192,10 +231,11 @@ run = function(chunk, keys, argv)
     end
   end
   setfenv(chunk, environment(keys, argv))
+  line = nil
   sethook(hook, "", look)
-  local fine, value = pcall(chunk)
+  local fine, value = xpcall(chunk, noted)
   sethook()
-  return fine, value
+  return fine, value, line
 end
 
 return compile, run, rawget, function() collectgarbage() end
@@ -229,7 +269,7 @@ class Interpreter:
             runtime.execute(BIT.encode()),
         )
         self._compile, self._run, self._get, self._collect = runtime.execute(
-            _PRELUDE.encode(), self._host, *limits, sha1hex, *libraries
+            _PRELUDE.encode(), self._host, *limits, sha1hex, kept_frames, *libraries
         )
 
     def compile(self, code: bytes) -> Any:
@@ -244,16 +284,19 @@ class Interpreter:
             raise CommandError(f"ERR Error compiling script (new function): {found[1].decode(*_ANY)}")
         return found
 
-    def run(self, script: Any, keys: Sequence[bytes], argv: Sequence[bytes], call: Call) -> bytes:
-        """Run a script; returns its reply. LuaError where not even its end could be caught: then this
-        interpreter is of no use any more."""
+    def run(
+        self, script: Any, keys: Sequence[bytes], argv: Sequence[bytes], call: Call, name: str = ""
+    ) -> bytes:
+        """Run a script; returns its reply. Where it fails, that tells its ``name`` and line, as Redis' does.
+        LuaError where not even its end could be caught: then this interpreter is of no use any more."""
         self._call = call
         try:
-            fine, value = self._run(script, self._table(keys), self._table(argv))
+            fine, value, line = self._run(script, self._table(keys), self._table(argv))
         finally:
             self._call = None
         self._parts = self._bytes = 0
-        return self._reply(value, 0) if fine else self._failure(value)
+        place = f" script: {name}, on @user_script:{line}." if name and line else ""
+        return self._reply(value, 0) if fine else self._failure(value, place)
 
     def is_worn(self) -> bool:
         """Whether it is so full, its waste taken away, that another should run the next script."""
@@ -282,14 +325,15 @@ class Interpreter:
             return self._table([self._to_lua(one) for one in value])
         return value
 
-    def _failure(self, value: Any) -> bytes:
+    def _failure(self, value: Any, place: str) -> bytes:
         if self._lua.lua_type(value) == "table":
             text = self._get(value, b"err")
-            return error(text.decode(*_ANY)) if isinstance(text, bytes) else error("ERR unknown error")
-        if isinstance(value, bytes):
-            return error(f"ERR {value.decode(*_ANY)}")
-        words = {None: "nil", True: "true", False: "false"}
-        return error(f"ERR {words.get(value, value)}")
+            said = text.decode(*_ANY) if isinstance(text, bytes) else "ERR unknown error"
+        elif isinstance(value, bytes):
+            said = f"ERR {value.decode(*_ANY)}"
+        else:
+            said = f"ERR { {None: 'nil', True: 'true', False: 'false'}.get(value, value) }"
+        return error(said.replace("\r", " ").replace("\n", " ") + place)
 
     def _reply(self, value: Any, depth: int) -> bytes:
         """Lua's values as Redis writes them: numbers are cut to integers, a table ends before its first

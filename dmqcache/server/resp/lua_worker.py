@@ -57,7 +57,7 @@ class LuaWorker:
         """The reply of a script; ``worn``: this process should run no further one."""
         keys, argv = words[: int(count)], words[int(count) :]
         try:
-            reply = self._lua.run(self._scripts[name], keys, argv, self._call)
+            reply = self._lua.run(self._scripts[name], keys, argv, self._call, name.decode())
         except CommandError as problem:
             return b"wrong", str(problem).encode("utf-8", "surrogateescape")
         return b"worn" if self._lua.is_worn() else b"done", reply
@@ -70,7 +70,7 @@ class LuaWorker:
                 return True, _NO_WORD
             asked.append(word if isinstance(word, bytes) else b"%.17g" % word)
         if not asked:
-            return True, b"ERR Please specify at least one argument for this redis.call() call"
+            return True, b"ERR Please specify at least one argument for this redis lib call"
         self._wire.send(b"call", *asked)
         (reply,) = self._wire.receive()
         if reply.startswith(b"-"):

@@ -49,7 +49,9 @@ def test_what_is_wrong_is_said_as_redis_does() -> None:
         (("return redis.call('WAIT', 1, 0)", "0"), "ERR This Redis command is not allowed from script"),
         (("return redis.call({})", "0"), "ERR Lua redis lib command arguments must be strings or integers"),
     ):
-        assert say(session, "EVAL", *words) == expected
+        name = hashlib.sha1(words[0].encode()).hexdigest()
+        place = f" script: {name}, on @user_script:1." if words[0].startswith("return redis") else ""
+        assert say(session, "EVAL", *words) == expected + place
     assert say(session, "EVAL", "x" * (module.MAX_SCRIPT_BYTES + 1), "0").startswith(
         "ERR a script has at most"
     )
@@ -152,7 +154,8 @@ def test_what_a_user_may_not_do_a_script_is_told_in_redis_words() -> None:
         ("'SET', 'b', 1", "access at least one of the keys mentioned in the command arguments"),
         ("'PUBLISH', 'c', 1", "publish to the channel mentioned in the command"),
     ):
-        assert say(session, "EVAL", f"return redis.call({call})", "0") == words + reason
+        said = say(session, "EVAL", f"return redis.call({call})", "0")
+        assert str(said).partition(" script: ")[0] == words + reason
 
 
 @pytest.mark.parametrize(
@@ -166,7 +169,10 @@ def test_what_a_user_may_not_do_a_script_is_told_in_redis_words() -> None:
     ],
 )
 def test_mistakes_of_a_script_are_named_as_lua_names_them(code: str, words: str) -> None:
-    assert say(make_session(), "EVAL", code, "0") == words
+    assert (
+        say(make_session(), "EVAL", code, "0")
+        == f"{words} script: {hashlib.sha1(code.encode()).hexdigest()}, on @user_script:1."
+    )
 
 
 def test_the_process_of_scripts_ends_with_its_server() -> None:

@@ -1,6 +1,6 @@
 """Side by side with a real redis-server: ``cjson`` and ``bit`` bring the same results and errors.
 
-The place that an error names is left out: it is not known of a function that is called last of all.
+So does what is wrong in a script: with its place, and the script's name and line.
 """
 
 from __future__ import annotations
@@ -32,15 +32,8 @@ def pair() -> Iterator[Pair]:
 
 
 def compare(pair: Pair, script: str, *argv: str) -> None:
-    ours, theirs = (_bare(one.say(["EVAL", script, "0", *argv])) for one in pair)
+    ours, theirs = (one.say(["EVAL", script, "0", *argv]) for one in pair)
     assert ours == theirs, (script, argv)
-
-
-def _bare(reply: object) -> object:
-    """Without what Redis adds to an error, and its place."""
-    if isinstance(reply, tuple):
-        return reply[1].partition(" script: ")[0].replace("user_script:1: ", "")
-    return reply
 
 
 ENCODED = [
@@ -340,3 +333,58 @@ def test_operations_on_bits(pair: Pair) -> None:
     more = [f"bit.{name}({', '.join(chance.choices(NUMBERS[:19], k=4))})" for name in ("band", "bor", "bxor")]
     for code in [*ones, *twos, *more, "bit.band()", "bit.lshift(1)", "bit.nope(1)", "bit.tohex(255, -4)"]:
         compare(pair, f"return tostring({code})")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "return redis.call()",
+        "return redis.pcall()",
+        "return redis.call({})",
+        "\n\nreturn redis.call('INCRBY', 'a')",
+        "return redis.call('nosuch')",
+        "local fine, e = pcall(redis.call, 'nosuch') return {type(e), e}",
+        "local fine, e = pcall(redis.call, 'nosuch') error(e)",
+        "error(redis.pcall('nosuch'))",
+        "return redis.log('99', 'x')",
+        "return os.clock()",
+        "return io",
+        "x = 1",
+        "string.x = 1",
+        "return nil + 1",
+        "return (",
+        "local t = nil return t.x",
+        "return ('x'):bad()",
+        "error('boom')",
+        "error('boom', 0)",
+        "error({err = 'MY table'})",
+        "error({err = 'noprefix'})",
+        "error('a\\r\\nb')",
+        "error()",
+        "error(5)",
+        "error(true)",
+        "return assert(false)",
+        "local function f()\n error('deep')\nend\nf()",
+        "local function f() error('deep', 2) end\nf()",
+        "return tostring()",
+        "return setmetatable(1, 2)",
+        "for i = 1, 2 do\n cjson.decode('{') end",
+        "local f = function(x) return cjson.decode(x) end\nreturn f('[1,]')",
+        "local fine, e = pcall(function() return cjson.decode('[1,]') end) return e",
+        "return bit.band('x')",
+        "local x\nreturn bit.bor({}, 1)",
+        "return string.rep()",
+        "return string.rep('x', 'y')",
+        "return string.rep(5, '2')",
+        "return string.find(5)",
+        "return string.find('a', '[')",
+        "return string.gsub(5, 5, '%1')",
+        "return string.find()",
+        "return string.gsub('x', {})",
+        "return string.format('%d', 'x')",
+        "return table.concat({{}})",
+        "return unpack({}, 1, 1e8)",
+    ],
+)
+def test_what_is_wrong_in_a_script_is_said_with_its_place(pair: Pair, script: str) -> None:
+    compare(pair, script)

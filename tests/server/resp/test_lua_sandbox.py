@@ -63,13 +63,14 @@ def run(
         ("return redis.call('x', 'y')", b"*4\r\n:1\r\n$-1\r\n$1\r\nx\r\n$1\r\ny\r\n"),
         ("return redis.call('bad')", b"-ERR bad thing\r\n"),
         ("return redis.pcall('bad')", b"-ERR bad thing\r\n"),
-        ("local fine, e = pcall(redis.call, 'bad') return {tostring(fine), e.err}", None),
+        ("local fine, e = pcall(redis.call, 'bad') return {tostring(fine), e}", None),
         ("return redis.sha1hex('')", b"$40\r\nda39a3ee5e6b4b0d3255bfef95601890afd80709\r\n"),
         ("return string.match('foo=bar', '=(%w+)')", b"$3\r\nbar\r\n"),
         ("return ('x'):upper()", b"$1\r\nX\r\n"),
         ("local t = {} table.insert(t, 2) table.insert(t, 1, 1) return t", b"*2\r\n:1\r\n:2\r\n"),
         ("error('boom')", b"-ERR user_script:1: boom\r\n"),
         ("error({err = 'MY table'})", b"-MY table\r\n"),
+        ("error('a\\r\\nb', 0)", b"-ERR a  b\r\n"),
     ],
 )
 def test_values_and_errors(lua: Interpreter, code: str, reply: bytes | None) -> None:
@@ -98,6 +99,8 @@ def test_values_and_errors(lua: Interpreter, code: str, reply: bytes | None) -> 
         "module",
         "print",
         "xpcall",
+        "os",
+        "os.clock",
         "os.execute",
         "os.exit",
         "string.dump",
@@ -177,3 +180,26 @@ def test_what_is_no_script_is_refused(lua: Interpreter, code: str) -> None:
 
 def test_the_bounds_are_those_of_the_documentation() -> None:
     assert (module.MAX_SECONDS, module.MAX_MEMORY) == (0.5, 32 << 20)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("return redis.call('bad')", "ERR bad thing script: name, on @user_script:1."),
+        ("\n\nredis.call('bad')", "ERR bad thing script: name, on @user_script:3."),
+        ("return redis.pcall('bad')", "ERR bad thing"),
+        ("error({err = 'MY table'})", "MY table script: name, on @user_script:1."),
+        (
+            "local function f()\n error('x')\nend\nf()",
+            "ERR user_script:2: x script: name, on @user_script:2.",
+        ),
+        ("error()", "ERR nil script: name, on @user_script:1."),
+        (
+            "return os.clock()",
+            "ERR user_script:1: Script attempted to access nonexistent global variable 'os'"
+            " script: name, on @user_script:1.",
+        ),
+    ],
+)
+def test_what_fails_tells_its_script_and_line_as_redis_does(lua: Interpreter, code: str, said: str) -> None:
+    assert lua.run(lua.compile(code.encode()), [], [], called, "name") == f"-{said}\r\n".encode()

@@ -56,6 +56,7 @@ def test_what_is_no_command_is_not_asked(node: Wire) -> None:
     node.send(b"run", b"name", b"0")
     done, reply = node.receive(30)
     assert done == b"done" and reply.count(b"must be strings or integers") == 2
+    assert b"ERR Please specify at least one argument for this redis lib call\r\n" in reply
 
 
 def test_what_is_wrong_with_a_script_is_said(node: Wire) -> None:
