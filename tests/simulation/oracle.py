@@ -46,6 +46,8 @@ class Rules:
     kamailios: bool = False
     #: The network doubles messages, and a Kamailio does again what a late copy says.
     doubled: bool = False
+    #: All clocks are ahead at first and are set right at once.
+    set_back: bool = False
 
 
 @dataclass(slots=True)

@@ -100,6 +100,7 @@ class Run:
         rules = Rules(
             *(self._slack, scenario.sane, scenario.options.tombstone_limit, not scenario.pure),
             doubled=scenario.doubled,
+            set_back=scenario.ahead_ms > 0,
         )
         self.oracle = Oracle(self.cluster.machines, rules)
         for machine, skew in zip(self.cluster.machines, scenario.skews_ms, strict=True):

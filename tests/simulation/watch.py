@@ -172,7 +172,7 @@ class Watch:
     def _is_ready(self, beginning: _Beginning) -> None:
         """It has what all those had that were ready when it started. What was dated too far ahead may be
         refused for a while."""
-        if not self._oracle.rules.sane:
+        if not self._oracle.rules.sane or self._refuses_what_lies_ahead(beginning.machine):
             return
         lacks = {life: lack for life in beginning.reached if (lack := self._lacks(beginning, life))}
         if lacks:
@@ -180,6 +180,11 @@ class Watch:
                 f"{self._world.now:.3f} s: {beginning.machine.host} says ready without what others had when "
                 f"it started: {lacks}"
             )
+
+    def _refuses_what_lies_ahead(self, machine: Machine) -> bool:
+        """Whether a node that was just started was told what is dated before clocks were set back."""
+        refused = machine.store.counters.refused
+        return self._oracle.rules.set_back and any(reason == "future" for _, reason in refused)
 
     def _lacks(self, beginning: _Beginning, life: str) -> list[str]:
         machine = beginning.machine
