@@ -1,5 +1,5 @@
 """Makes a failing run short by itself: leaves out events, machines, bad weather and odd options as long as
-it still fails in the same way, within a given time.
+it still fails in the same way, within a given time or number of runs.
 
 ``python -m tests.simulation.campaign --minimise SEED`` prints the shortest run found.
 """
@@ -18,8 +18,9 @@ from tests.simulation.run import Run
 from tests.simulation.scenario import Event, Scenario
 from tests.store_options import store_options
 
-#: Seconds of wall time that shrinking may take.
+#: Seconds of wall time, and runs, that shrinking may take.
 SECONDS = 300.0
+RUNS = 10_000
 CALM = Weather()
 #: Events whose first two arguments are machines; all others but these and the weather name one, first.
 BETWEEN = frozenset({"cut", "uncut", "link"})
@@ -36,12 +37,13 @@ def kinds(problems: Sequence[str]) -> set[str]:
 class Minimiser:
     """Shrinks one scenario."""
 
-    def __init__(self, scenario: Scenario, seconds: float = SECONDS) -> None:
+    def __init__(self, scenario: Scenario, seconds: float = SECONDS, runs: int = RUNS) -> None:
         self.best = scenario
         #: How many runs were tried.
         self.tried = 0
         self._kinds = kinds(self._problems(scenario))
         self._end = time.monotonic() + seconds
+        self._runs = runs
 
     @property
     def failing(self) -> bool:
@@ -63,7 +65,7 @@ class Minimiser:
         return hash(repr(self.best))
 
     def _late(self) -> bool:
-        return time.monotonic() >= self._end
+        return self.tried >= self._runs or time.monotonic() >= self._end
 
     def _problems(self, scenario: Scenario) -> list[str]:
         self.tried += 1

@@ -28,8 +28,9 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failing_run_is_made_short_and_still_fails() -> None:
     seed = next(seed for seed in range(50) if run_seed(seed).problems)
     scenario = draw(seed)
-    minimiser = Minimiser(scenario, seconds=30.0)
+    minimiser = Minimiser(scenario, seconds=600.0, runs=40)
     shortest = minimiser.shrink()
+    assert minimiser.tried <= 40
     assert len(shortest.events) <= len(scenario.events) // 4
     assert kinds(Run(shortest).live().problems) & kinds(Run(scenario).live().problems)
 
