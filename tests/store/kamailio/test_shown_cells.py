@@ -7,6 +7,7 @@ import pytest
 from dmqcache.bus.peer import Reply
 from dmqcache.store.table.cell import PROVISIONAL
 from dmqcache.store.table.clock import ms_of
+from dmqcache.store.table.kept import KeptPart, restore
 from tests.store.harness import NEW, Sent, World, cells_body, set_body, shown
 from tests.store.kamailio.holder import Holder, again, apart
 
@@ -119,6 +120,26 @@ def test_a_delete_that_the_node_never_got_stands_although_it_left_us_out(case: s
     side.store.compare.all_later()
     world.run(10)
     assert shown(side) == holder.cells == shown(other) == {}
+
+
+def test_a_delete_that_came_from_disk_stands_although_the_node_leaves_us_out() -> None:
+    """It was another node's, which had yet to tell it: the disk does not say whose it was."""
+    world = World()
+    before = world.side("127.0.0.12")
+    before.table["a"] = "x"
+    del before.table["a"]
+    kept = KeptPart()
+    kept.add(before.table, ["a"], before.store.clock.now(), 0)
+    world.run(30)
+    side = world.side("127.0.0.11")
+    restore(side.table, kept.rows, side.store.clock.now(), 0, 0)
+    holder = Holder(world, [side])
+    holder.cells["a"] = "x"
+    node = side.meet(holder.node)
+    node.left_out_at = side.store.clock.now()
+    side.store.compare.all_later()
+    world.run(10)
+    assert shown(side) == holder.cells == {}
 
 
 def test_with_versions_the_later_wins_whenever_it_was_lost() -> None:
