@@ -115,7 +115,9 @@ class CacheNode:
             raise ConfigError(str(error)) from None
         if config.data_dir is not None:
             store = self._store
-            self._disk = NodeDisk(config.data_dir, config.flush_interval, store.tables, store.clock, runtime)
+            self._disk = NodeDisk(
+                config.data_dir, config.flush_interval, store.tables, store.clock, runtime, store.told_until
+            )
 
         self._database = TableDatabase(config, self._store)
 

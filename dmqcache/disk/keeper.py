@@ -41,9 +41,11 @@ MAX_GONE: Final = 1_000_000
 #: Names of a flush that is over, freed in one turn of the loop: half a millisecond. A million take 150 ms.
 LET_GO: Final = 5_000
 
-#: What is noted beside the tables: the keeper's clock and the wall clock at the last flush, Unix ms.
+#: What is noted beside the tables: the keeper's clock and the wall clock at the last flush, and up to when
+#: others knew what is kept, by the clock of versions; Unix ms.
 TIME: Final = "time_ms"
 WALL: Final = "wall_ms"
+TOLD: Final = "told_ms"
 
 
 class Writer(Protocol):
@@ -88,9 +90,13 @@ class Keeper:
         runtime: Runtime,
         interval: float,
         folder: str,
+        told_until: Callable[[], int | None],
     ) -> None:
-        """``interval``: seconds by which the disk may be behind. ``folder``: named in the log."""
+        """``interval``: seconds by which the disk may be behind. ``folder``: named in the log.
+        ``told_until``: Unix ms up to which all who are to be told what the tables hold have been; None: there
+        is nobody to be told."""
         self._tables = tables
+        self._told_until = told_until
         self._clock = clock
         self._runtime = runtime
         self._interval = interval
@@ -99,6 +105,8 @@ class Keeper:
         self._offset = 0.0
         #: The same clock when what was read was written.
         self._saved_ms = 0
+        #: Up to when others had been told of it; None: it was not noted.
+        self._told_ms: int | None = None
         self._writer: Writer | None = None
         self._flight: Flight | None = None
         self._timer: Timer | None = None
@@ -158,6 +166,7 @@ class Keeper:
         wall = self._runtime.wall_ms()
         notes = file.notes()
         self._saved_ms = notes.get(TIME, wall)
+        self._told_ms = notes.get(TOLD)
         time_ms = self._saved_ms + max(0, wall - notes.get(WALL, wall))
         self._offset = time_ms - self._clock.now() * 1000
 
@@ -185,9 +194,11 @@ class Keeper:
         self.status.loaded = 0
 
     def saved_ms(self) -> int | None:
-        """Unix ms up to which what was read reaches; None: nothing was."""
-        known = [table.known for table in self._tables.values() if table.known]
-        return ms_of(min(known)) if known else None
+        """Unix ms up to which what was read reaches, and had been told to others; None: nothing was read."""
+        known = [ms_of(table.known) for table in self._tables.values() if table.known]
+        if known and self._told_ms is not None:
+            known.append(self._told_ms)
+        return min(known, default=None)
 
     # -- writing -----------------------------------------------------------------------------------------
 
@@ -267,7 +278,10 @@ class Keeper:
             name: TableState(table.floor, table.forgot, table.known or now)
             for name, table in self._tables.items()
         }
-        return states, {TIME: self.time_ms(), WALL: self._runtime.wall_ms()}
+        told = self._told_until()
+        # Always a number: it takes the place of the one before.
+        told_ms = ms_of(now) if told is None else told
+        return states, {TIME: self.time_ms(), WALL: self._runtime.wall_ms(), TOLD: told_ms}
 
     def _landed(self, floors: dict[str, int], error: Exception | None) -> None:
         flight, self._flight = self._flight, None

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dmqcache.bus.runtime import Runtime
@@ -30,16 +30,24 @@ class NodeDisk:
     """The disk of one node."""
 
     def __init__(
-        self, folder: Path, interval: float, tables: Mapping[str, Cells], clock: Clock, runtime: Runtime
+        self,
+        folder: Path,
+        interval: float,
+        tables: Mapping[str, Cells],
+        clock: Clock,
+        runtime: Runtime,
+        told_until: Callable[[], int | None],
     ) -> None:
+        """``told_until``: see :class:`~dmqcache.disk.keeper.Keeper`."""
         self._folder = folder
-        self._keeper = Keeper(tables, clock, runtime, interval, str(folder))
+        self._keeper = Keeper(tables, clock, runtime, interval, str(folder), told_until)
         self.status = self._keeper.status
         self._open = False
 
     async def open(self) -> int | None:
         """Read what is there and keep the folder from now on; returns up to when (Unix ms) what was read
-        reaches, None where nothing was. Raises nothing: without a disk the node lives from the bus."""
+        reaches and had been told, None where nothing was. Raises nothing: without a disk the node lives from
+        the bus."""
         began = time.monotonic()
         try:
             file = await self._read()

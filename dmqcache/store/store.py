@@ -99,6 +99,8 @@ class Store:
         #: The way into each table for what other nodes wrote.
         self.arrivals: dict[str, KamailioArrivals] = {}
         self._ground = Ground(runtime, self.clock, self.counters, self.tables)
+        #: Unix ms up to which what was read from disk had been told; None: nothing was read.
+        self._restored_until: int | None = None
         self.outboxes = Outboxes(
             self._ground, bus.local.uri, options.outbox_limit, self._overflowed, self._nodes_changed
         )
@@ -237,8 +239,22 @@ class Store:
         self.repair.start()
 
     def restored(self, saved_ms: int) -> None:
-        """The tables were read from disk, as they were at ``saved_ms`` (Unix ms). Before :meth:`start`."""
-        self.outboxes.absent_since = saved_ms - LOST_BEFORE_MS
+        """The tables were read from disk, as they were at ``saved_ms`` (Unix ms) or later; what is older, all
+        Kamailio nodes had been told: see :meth:`told_until`. Before :meth:`start`."""
+        self.outboxes.absent_since = self._restored_until = saved_ms - LOST_BEFORE_MS
+
+    def told_until(self) -> int | None:
+        """Unix ms up to which every Kamailio had surely heard what the tables hold; None: there is none. It
+        is kept beside them, as what waits in the outboxes is not: what a Kamailio shows to a node that comes
+        back from its disk may be older than what that one could not tell it any more."""
+        until = [
+            self.outboxes.told_until(outbox, self._last_answer_ms(self.bus.nodes.get(outbox.node)))
+            for outbox in self.outboxes.of_kamailios()
+        ]
+        if self.outboxes.absent_since is not None:
+            until.append(self.outboxes.absent_since)
+        # One that an earlier process of this node knew has heard nothing of this one before it is met.
+        return min(until, default=self._restored_until)
 
     def stop(self) -> None:
         """No more timers; the tables can still be read."""
@@ -311,8 +327,12 @@ class Store:
 
     def _last_heard_ms(self, node: Node) -> int:
         """Unix ms when a node surely was there: how long its silence took to be noticed does not matter."""
-        silent = 0.0 if node.last_answer is None else self.clock.now() - node.last_answer
-        return self.clock.wall_ms() - int(silent * 1000) - LOST_BEFORE_MS
+        return self._last_answer_ms(node) - LOST_BEFORE_MS
+
+    def _last_answer_ms(self, node: Node | None) -> int:
+        """Unix ms when a node answered last."""
+        silent = 0.0 if node is None or node.last_answer is None else self.clock.now() - node.last_answer
+        return self.clock.wall_ms() - int(silent * 1000)
 
     def _nodes_changed(self, took_over: bool) -> None:
         """``took_over``: this node now is the one that looks after the Kamailio nodes."""

@@ -47,7 +47,9 @@ class Process:
         identity = f"node#{life}"
         limits = TableLimits(tombstone_limit=tombstone_limit)
         self.tables = {one.name: Table(one, self.clock, identity=identity, limits=limits) for one in settings}
-        self.keeper = Keeper(self.tables, self.clock, self.runtime, interval, "/data")
+        #: What its store would say: up to when others know what is in the tables.
+        self.told_ms: int | None = None
+        self.keeper = Keeper(self.tables, self.clock, self.runtime, interval, "/data", lambda: self.told_ms)
         self.status = self.keeper.status
         shelf.closed = False
         for _ in self.keeper.load(shelf.file):

@@ -301,6 +301,27 @@ def test_it_is_known_up_to_when_the_tables_reach(world: World, shelf: Shelf) -> 
     assert Process(world, shelf, life=5).table.known > version_at(saved)
 
 
+def test_the_next_process_knows_what_others_were_not_told(world: World, shelf: Shelf) -> None:
+    first = Process(world, shelf)
+    world.run(60)
+    untold = first.told_ms = first.runtime.wall_ms() - 50_000
+    first.table.set("a", "x")
+    assert first.flush()
+    first.kill()
+    second = Process(world, shelf, life=2)
+    assert second.keeper.saved_ms() == untold
+    # Everybody has heard of it since.
+    second.table.known = 0
+    second.table.set("b", "x")
+    assert second.flush()
+    second.kill()
+    saved = Process(world, shelf, life=3).keeper.saved_ms()
+    assert saved is not None and saved > untold + 50_000 - 100
+    # A file of before says nothing of it.
+    del shelf.notes()[module.TOLD]
+    assert Process(world, shelf, life=4).keeper.saved_ms() == saved
+
+
 def test_a_table_that_is_not_declared_stays_on_disk(
     world: World, shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,7 +27,7 @@ class Node:
         runtime = AsyncioRuntime()
         clock = Clock(runtime.now, runtime.wall_ms)
         self.table = Table(TableSettings.parse("t"), clock, identity=f"node#{life}")
-        self.disk = NodeDisk(folder, 0.1, {"t": self.table}, clock, runtime)
+        self.disk = NodeDisk(folder, 0.1, {"t": self.table}, clock, runtime, lambda: None)
 
 
 def live(scenario: Callable[[], Awaitable[None]]) -> None:

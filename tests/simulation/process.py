@@ -114,7 +114,8 @@ class CacheProcess(_OnBus):
     def _read(self, shelf: Shelf) -> Keeper:
         """Have back what an earlier process kept, as ``NodeDisk`` does on a real disk."""
         store = self.store
-        keeper = Keeper(store.tables, store.clock, self.runtime, FLUSH_INTERVAL_S, "shelf")
+        runtime, told_until = self.runtime, store.told_until
+        keeper = Keeper(store.tables, store.clock, runtime, FLUSH_INTERVAL_S, "shelf", told_until)
         for _ in keeper.load(shelf.file):
             pass
         saved_ms = keeper.saved_ms()

@@ -228,3 +228,51 @@ def test_what_a_kamailio_wrote_while_all_of_us_were_off_counts() -> None:
     two.start()
     cluster.run_until(lambda: one.peek("t", "a") == two.peek("t", "a") == "new", 600)
     assert one.peek("t", "b") == two.peek("t", "b") == kamailio.peek("t", "b") == "old"
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("noticed", [False, True])
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_a_kamailio_had_not_heard_when_all_of_us_stopped_is_not_undone_by_it(
+    killed: bool, noticed: bool, again: bool
+) -> None:
+    cluster = Cluster(World(7), ["dmqcache", "dmqcache", "kamailio5"], ["t", "emptied"])
+    one, two, kamailio = cluster.machines
+    for machine in (one, two):
+        machine.shelf = Shelf()
+    cluster.start()
+    cluster.run_until(lambda: one.store.ready and two.store.ready, 60)
+    cluster.run(20)
+    for key in ("deleted", "changed"):
+        one.store.tables["t"].set(key, "old")
+    one.store.tables["emptied"].set("a", "old")
+    cluster.run_until(lambda: kamailio.peek("emptied", "a") == kamailio.peek("t", "changed") == "old", 60)
+    cluster.run(5)
+    cluster.partition([0, 1], [2])
+    one.store.tables["t"].delete("deleted")
+    one.store.tables["t"].set("changed", "new")
+    one.store.tables["emptied"].flush()
+    # The disks have all of that, and seconds more.
+    cluster.run(30 if noticed else 3)
+    if killed:
+        one.crash()
+        two.crash()
+    else:
+        stop(cluster, one, two)
+    cluster.run(60)
+    if again:
+        # A life in which they do not meet it.
+        one.start()
+        two.start()
+        cluster.run(30)
+        one.crash()
+        two.crash()
+        cluster.run(10)
+    cluster.heal()
+    one.start()
+    two.start()
+    cluster.run_until(lambda: kamailio.peek("t", "changed") == "new", 600)
+    cluster.run_until(lambda: kamailio.peek("t", "deleted") is None, 60)
+    cluster.run_until(lambda: kamailio.peek("emptied", "a") is None, 60)
+    assert held(one) == held(two) == {"changed": "new"}
+    assert not len(one.store.tables["emptied"]) and not len(two.store.tables["emptied"])

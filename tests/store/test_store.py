@@ -8,7 +8,7 @@ import pytest
 
 from dmqcache.bus.node import OWN_TAG
 from dmqcache.bus.peer import Reply
-from dmqcache.store.store import MAX_UDP_VALUE_BYTES
+from dmqcache.store.store import LOST_BEFORE_MS, MAX_UDP_VALUE_BYTES
 from dmqcache.store.sweeping import SWEEP_S
 from tests.store.harness import NEW, Played, World, cells_body, equal, old_kamailio, set_body, shown
 
@@ -203,3 +203,41 @@ def test_nodes_that_meet_again_and_again_end_alike() -> None:
         world.run(0.7)
     world.until(lambda: equal(one, two), 20)
     assert len(one.table) == 20
+
+
+def test_up_to_when_kamailio_nodes_were_told_is_bounded_by_what_each_has_not_acknowledged() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    assert side.store.told_until() is None
+    deaf, other = old_kamailio(world), old_kamailio(world, "127.0.0.91")
+    side.meet(deaf)
+    side.meet(other)
+    world.run(5)
+    assert side.store.told_until() == side.runtime.wall_ms()
+    # It answers other things all the time.
+    deaf.answer = lambda sent: None
+    wrote = side.runtime.wall_ms()
+    side.table["a"] = "x"
+    world.run(3)
+    until = side.store.told_until()
+    assert until is not None and wrote - 1_000 <= until <= wrote
+    # Found to be lost, and back: only a comparison tells what it has heard.
+    side.lose(deaf)
+    lost = side.store.told_until()
+    assert lost is not None and lost <= until
+    side.meet(deaf)
+    assert side.store.told_until() == lost
+    side.part(deaf)
+    assert side.store.told_until() == side.runtime.wall_ms()
+
+
+def test_of_what_was_read_from_disk_a_kamailio_that_is_not_met_has_heard_no_more_than_before() -> None:
+    world = World()
+    side, two = world.side("127.0.0.11"), world.side("127.0.0.12")
+    saved = side.runtime.wall_ms() - 60_000
+    side.store.restored(saved)
+    world.mesh(side, two)
+    world.until(lambda: side.store.outboxes.absent_since is None)
+    assert side.store.told_until() == saved - LOST_BEFORE_MS
+    side.meet(old_kamailio(world))
+    assert side.store.told_until() == side.runtime.wall_ms()

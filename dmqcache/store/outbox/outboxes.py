@@ -48,7 +48,8 @@ class Outboxes(Mapping[NodeURI, Outbox]):
         self._flushing = False
         #: Whether this dmqcache node is the one that looks after the Kamailio nodes.
         self.designated = True
-        #: Unix ms up to which what this node read from disk reaches: since then it has heard of nobody.
+        #: Unix ms up to which what this node read from disk reaches, and had been told to the Kamailio nodes:
+        #: since then it has heard of nobody.
         self.absent_since: int | None = None
         self.waiters = Waiters(ground.runtime, self, self.latest_number)
 
@@ -98,11 +99,15 @@ class Outboxes(Mapping[NodeURI, Outbox]):
         """A node stopped answering; what changes meanwhile is kept for it. ``heard_ms``: Unix ms until which
         it surely was there."""
         outbox.shut()
-        if outbox.lost_at is None:
-            outbox.lost_at = heard_ms
-            missed = outbox.first_missed()
-            if missed is not None:
-                outbox.lost_at = min(outbox.lost_at, self._numbering.before(missed))
+        outbox.lost_at = self.told_until(outbox, heard_ms)
+
+    def told_until(self, outbox: Outbox, heard_ms: int) -> int:
+        """Unix ms up to which a node had surely heard what was changed here. ``heard_ms``: until when it was
+        there; one that was lost before, and not compared with since, had heard no more than it had then."""
+        if outbox.lost_at is not None:
+            return outbox.lost_at
+        missed = outbox.first_missed()
+        return heard_ms if missed is None else min(heard_ms, self._numbering.before(missed))
 
     def closed(self) -> None:
         """All parts know that a node stopped answering: this one may have its duties now."""
