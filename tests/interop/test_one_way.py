@@ -108,6 +108,8 @@ def test_a_kamailio_that_holds_us_inactive(network: Network, line: str) -> None:
         dmqcache(network, other.uri) as node,
     ):
         other.wait_nodes([node.uri, other.uri], JOIN_TIMEOUT_S)
+        # Cut off in the midst of its initial sync it would still be a node that starts.
+        node.wait_ready()
         with network.partition(("k1",), ("d1",)):
             wait_until(
                 lambda: other.nodes().get(node.uri) in ("disabled", "not_active"),
