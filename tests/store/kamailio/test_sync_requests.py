@@ -9,6 +9,7 @@ from dmqcache.store.kamailio import sync_requests
 from dmqcache.store.kamailio.sync_requests import COPY_S
 from tests.store.harness import (
     Played,
+    Side,
     World,
     all_cells,
     old_kamailio,
@@ -114,16 +115,22 @@ def test_strangers_who_ask_take_no_room_without_end() -> None:
     assert len(side.store.sync_requests._unproven) <= 64
 
 
-def test_one_that_is_lost_while_its_cells_are_gathered_asks_anew_and_gets_those_of_then(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def gathering(monkeypatch: pytest.MonkeyPatch) -> tuple[World, Side, Played, Played]:
+    """A node whose cells are gathered a few at a time for a Kamailio that asks, and another one of ours."""
     monkeypatch.setattr(sync_requests, "STEP_S", 0.0)
     monkeypatch.setattr(sync_requests, "PIECE", 20)
     world, side, kamailio = with_kamailio()
     other = Played(world, "127.0.0.12", ours=True)
     side.meet(other)
     for number in range(300):
-        side.table[f"k{number}"] = "x"
+        side.table[f"old{number}"] = "x"
+    return world, side, kamailio, other
+
+
+def test_one_that_is_lost_while_its_cells_are_gathered_asks_anew_and_gets_those_of_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, side, kamailio, other = gathering(monkeypatch)
     world.run(10)
     kamailio.say(side, {"action": 1})
     side.lose(kamailio)
@@ -139,13 +146,7 @@ def test_one_that_is_lost_while_its_cells_are_gathered_asks_anew_and_gets_those_
 
 
 def test_what_a_flush_leaves_while_the_cells_are_gathered_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync_requests, "STEP_S", 0.0)
-    monkeypatch.setattr(sync_requests, "PIECE", 20)
-    world, side, kamailio = with_kamailio()
-    other = Played(world, "127.0.0.12", ours=True)
-    side.meet(other)
-    for number in range(300):
-        side.table[f"old{number}"] = "x"
+    world, side, kamailio, other = gathering(monkeypatch)
     world.run(1)
     floor = side.store.clock.version()
     stamp = floor + (1 << 16)
