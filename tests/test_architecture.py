@@ -105,6 +105,7 @@ SHELL = frozenset(
 BUS_FACE = frozenset(
     {
         "dmqcache.bus.bounded",
+        "dmqcache.bus.loop_steps",
         "dmqcache.bus.peer",
         "dmqcache.bus.sip.uri",
         "dmqcache.bus.runtime",
@@ -193,6 +194,7 @@ FILES: Mapping[str, str] = {
     "bus.bus_counters": "bus.ground",
     "bus.bus_settings": "bus.ground",
     "bus.identity": "bus.ground",
+    "bus.loop_steps": "bus.ground",
     "bus.node": "bus.ground",
     "bus.peer": "bus.ground",
     "bus.runtime": "bus.ground",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Final
 
+from dmqcache.bus.loop_steps import in_steps
 from dmqcache.store.ground import Ground
 from dmqcache.store.outbox.outboxes import Outboxes
 
@@ -17,9 +18,8 @@ SWEEP_S: Final = 0.1
 SWEEP_CELLS: Final = 5_000
 #: Sweeps between two looks for tombstones to forget, while there are no more of them than one sweep takes.
 COLLECT_EVERY: Final = 5
-#: Cells of one piece, and seconds of the loop that a step takes, but for its last piece.
+#: Cells of one piece.
 PIECE: Final = 100
-STEP_S: Final = 0.002
 
 
 class Sweeping:
@@ -40,18 +40,10 @@ class Sweeping:
         if self._ground.clock.was_set():
             self._clock_set()
         self._outboxes.note_time()
-        self._go_on(self._pieces())
+        in_steps(self._ground.runtime, self._pieces(), self._rest, lambda: self._ground.stopped)
 
-    def _go_on(self, pieces: Iterator[None]) -> None:
-        runtime = self._ground.runtime
-        until = runtime.now() + STEP_S
-        for _ in pieces:
-            if self._ground.stopped:
-                return
-            if runtime.now() >= until:
-                runtime.call_later(0.0, partial(self._go_on, pieces))
-                return
-        runtime.call_later(SWEEP_S, self.sweep)
+    def _rest(self) -> None:
+        self._ground.runtime.call_later(SWEEP_S, self.sweep)
 
     def _pieces(self) -> Iterator[None]:
         tables = self._ground.tables.values()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from dmqcache.bus.loop_steps import step
 from dmqcache.store import sweeping
-from dmqcache.store.sweeping import COLLECT_EVERY, PIECE, SWEEP_S, Sweeping
+from dmqcache.store.sweeping import COLLECT_EVERY, PIECE, SWEEP_S
 from tests.store.harness import World
 
 COUNT = 3 * PIECE + 7
@@ -17,17 +18,16 @@ COUNT = 3 * PIECE + 7
 def test_what_expired_is_buried_and_what_was_long_dead_forgotten_in_pieces(
     monkeypatch: pytest.MonkeyPatch, step_s: float
 ) -> None:
-    monkeypatch.setattr(sweeping, "STEP_S", step_s)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", step_s)
     steps: list[tuple[int, int]] = []
-    go_on = Sweeping._go_on
 
-    def noting(self: Sweeping, pieces: Iterator[None]) -> None:
+    def noting(pieces: Iterator[object], now: Callable[[], float]) -> None:
         steps.append((side.table.counters.expirations, len(side.table.cells)))
-        go_on(self, pieces)
+        step(pieces, now)
 
     world = World()
     side = world.side("127.0.0.11", tombstone_ttl=30)
-    monkeypatch.setattr(Sweeping, "_go_on", noting)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.step", noting)
     for number in range(COUNT):
         side.table.set(f"k{number}", "x", ttl=5)
     world.run(60)
@@ -57,7 +57,7 @@ def test_a_sweep_ends_after_so_many_cells_and_the_next_one_goes_on(monkeypatch: 
 
 
 def test_a_node_that_stops_between_two_pieces_sweeps_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeping, "STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
     world = World()
     side = world.side("127.0.0.11")
     for number in range(COUNT):

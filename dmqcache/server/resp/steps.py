@@ -1,8 +1,8 @@
 """Commands that look at many keys, in steps: between two of them everybody else gets a turn.
 
 Such a command is a generator: it works for a fraction of a millisecond, yields, goes on, and returns its
-reply. As many of these pieces make a step as fit into :data:`STEP_S`, however fast the machine is. Within a
-transaction it runs to its end at once, as nothing may come between.
+reply. How many of these pieces make a step says ``bus/loop_steps.py``. Within a transaction it runs to its
+end at once, as nothing may come between.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from collections.abc import Callable, Generator, Iterator
 from types import coroutine
 from typing import Final, cast
 
+from dmqcache.bus.loop_steps import step
 from dmqcache.server.resp.long_reply import Reply, joined
 from dmqcache.server.resp.reply import integer
 from dmqcache.server.resp.session import Answer, Session
 from dmqcache.store.table.table import Table
 
-#: Seconds of the loop that a step takes, but for its last piece.
-STEP_S: Final = 0.002
 #: Keys that are looked at in one piece, changed in one, and sorted in.
 STEP_KEYS: Final = 250
 STEP_CHANGES: Final = 50
@@ -31,7 +30,7 @@ Steps = Generator[None, None, Reply]
 def in_steps(session: Session, steps: Steps) -> Answer:
     """The reply, if it is there after the first step; else what to wait for."""
     try:
-        _step(session, steps)
+        step(steps, session.shared.clock)
         while session.executing:
             next(steps)
     except StopIteration as end:
@@ -87,14 +86,6 @@ def sorted_in(table: Table) -> Iterator[list[str]]:
         yield []
 
 
-def _step(session: Session, steps: Steps) -> None:
-    clock = session.shared.clock
-    until = clock() + STEP_S
-    next(steps)
-    while clock() < until:
-        next(steps)
-
-
 async def _go_on(session: Session, steps: Steps) -> Reply:
     while not session.closing:
         await _turn()
@@ -110,7 +101,7 @@ def _own_step(session: Session, steps: Steps) -> None:
     reply is still to come."""
     with session.shared.tracking.acting(session) as own:
         try:
-            _step(session, steps)
+            step(steps, session.shared.clock)
         finally:
             if own:
                 session.push(b"".join(own))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
+from dmqcache.bus.loop_steps import step
 from dmqcache.bus.peer import Later, Reply
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
@@ -22,8 +23,6 @@ from dmqcache.store.table.table import Table
 
 #: Cells of a table that is looked through at once: a millisecond or two.
 AT_ONCE: Final = 2_000
-#: Seconds of the loop that a step takes, but for its last piece.
-STEP_S: Final = 0.002
 
 
 class Removals:
@@ -40,22 +39,27 @@ class Removals:
         """Remove what matches; the answer comes when that is done. PatternError if the pattern is none."""
         table = arrivals.table
         large = table.live > AT_ONCE
-        steps = arrivals.remove_in_steps(came.kind, came.pattern, came.on, str(node), sent)
+        removed = arrivals.remove_in_steps(came.kind, came.pattern, came.on, str(node), sent)
+        pieces = self._told(removed, table, node)
         if not large:
-            for keys in steps:
-                self._relay.told(table, keys, node)
+            for _ in pieces:
+                pass
             return Reply(200)
         later = Later()
-        self._go_on(steps, table, node, later)
+        self._go_on(pieces, later)
         return later
 
-    def _go_on(self, steps: Iterator[list[str]], table: Table, node: NodeURI, later: Later) -> None:
-        until = self._runtime.now() + STEP_S
-        for keys in steps:
+    def _told(self, removed: Iterator[list[str]], table: Table, node: NodeURI) -> Iterator[None]:
+        for keys in removed:
             self._relay.told(table, keys, node)
-            if self._runtime.now() >= until:
-                self._collisions.collect()
-                self._runtime.call_later(0.0, partial(self._go_on, steps, table, node, later))
-                return
-        self._collisions.collect()
-        later.give(Reply(200))
+            yield
+
+    def _go_on(self, pieces: Iterator[None], later: Later) -> None:
+        try:
+            step(pieces, self._runtime.now)
+        except StopIteration:
+            self._collisions.collect()
+            later.give(Reply(200))
+        else:
+            self._collisions.collect()
+            self._runtime.call_later(0.0, partial(self._go_on, pieces, later))

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Final
 
 from dmqcache.bus.bounded import Bounded
+from dmqcache.bus.loop_steps import in_steps
 from dmqcache.bus.peer import SILENCE, Message, Reply
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
@@ -26,9 +26,8 @@ from dmqcache.store.table.table import Table
 COPY_S: Final = 4.0
 #: Nodes remembered that asked for cells before they had answered us; anybody can claim to be one.
 MAX_UNPROVEN: Final = 64
-#: Keys of one piece, and seconds of the loop that a step takes, but for its last piece.
+#: Keys of one piece.
 PIECE: Final = 500
-STEP_S: Final = 0.002
 
 
 class SyncRequests:
@@ -41,8 +40,8 @@ class SyncRequests:
         self._unproven: Bounded[NodeURI, str | None] = Bounded(MAX_UNPROVEN)
         #: When those were served whose question got no answer at first: monotonic seconds.
         self._served: dict[NodeURI, float] = {}
-        #: Whose cells of which table are being gathered, and of which keys they still have to be.
-        self._gathering: dict[tuple[NodeURI, str], Iterator[list[str]]] = {}
+        #: For whom cells of which table are being gathered, and what is still to do for that.
+        self._gathering: dict[tuple[NodeURI, str], Iterator[None]] = {}
 
     def asked(self, message: Message, only: str | None) -> Reply:
         """A Kamailio asks for one table, or for all: 200 at once, then the cells, to nobody but the asker."""
@@ -90,24 +89,30 @@ class SyncRequests:
         for table in self._ground.replicated():
             place = outbox.node, table.name
             if only in (None, table.name) and table.name not in under_way and place not in self._gathering:
-                keys = self._gathering[place] = walk(table, PIECE)
-                self._gather(outbox, table, keys, deque())
+                self._gather(outbox, table)
 
-    def _gather(self, outbox: Outbox, table: Table, keys: Iterator[list[str]], cells: deque[Cell]) -> None:
-        runtime, place = self._ground.runtime, (outbox.node, table.name)
-        until = runtime.now() + STEP_S
-        if self._gathering.get(place) is not keys:
-            return
-        for some in keys:
-            found = (table.cells.get(key) for key in some)
-            cells.extend(cell for cell in found if cell is not None and cell.value is not None)
-            if runtime.now() >= until:
-                runtime.call_later(0.0, partial(self._gather, outbox, table, keys, cells))
-                return
-        del self._gathering[place]
+    def _gather(self, outbox: Outbox, table: Table) -> None:
+        place, cells = (outbox.node, table.name), deque[Cell]()
+        pieces = self._gathering[place] = _living(table, cells)
+
+        def then() -> None:
+            del self._gathering[place]
+            self._give(outbox, table, cells)
+
+        in_steps(self._ground.runtime, pieces, then, lambda: self._gathering.get(place) is not pieces)
+
+    def _give(self, outbox: Outbox, table: Table, cells: deque[Cell]) -> None:
         if self._ground.stopped or self._outboxes.get(outbox.node) is not outbox:
             return
         if cells:
             self._ground.counters.sync_cells["out"] += len(cells)
             outbox.add_transfer(Transfer(table, cells, lambda: None))
         self._outboxes.pump(outbox)
+
+
+def _living(table: Table, cells: deque[Cell]) -> Iterator[None]:
+    """Gather the cells of a table that hold a value, piece by piece."""
+    for keys in walk(table, PIECE):
+        found = (table.cells.get(key) for key in keys)
+        cells.extend(cell for cell in found if cell is not None and cell.value is not None)
+        yield

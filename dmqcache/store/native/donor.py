@@ -7,11 +7,11 @@ asks for what, and how much at a time, is the asker's business (``repair_session
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
+from dmqcache.bus.loop_steps import in_steps
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
@@ -26,9 +26,8 @@ from dmqcache.store.table.table import Table
 MAX_TRANSFERS: Final = 16
 #: Cells looked at for one want. Parts beyond are left for the asker's next round.
 MAX_LOOKED: Final = 100_000
-#: Cells of one piece, and seconds of the loop that a step takes, but for its last piece.
+#: Cells of one piece.
 PIECE: Final = 500
-STEP_S: Final = 0.002
 
 
 class Donor:
@@ -60,18 +59,11 @@ class Donor:
     def _give(self, node: NodeURI, table: Table, want: Want, index: LeafIndex) -> None:
         cells: deque[Cell] = deque()
         lack: list[int] = []
-        self._go_on(
-            _sort_out(table, want, index, cells, lack), lambda: self._send(node, table, want, cells, lack)
+        in_steps(
+            self._ground.runtime,
+            _sort_out(table, want, index, cells, lack),
+            lambda: self._send(node, table, want, cells, lack),
         )
-
-    def _go_on(self, pieces: Iterator[None], then: Callable[[], None]) -> None:
-        runtime = self._ground.runtime
-        until = runtime.now() + STEP_S
-        for _ in pieces:
-            if runtime.now() >= until:
-                runtime.call_later(0.0, partial(self._go_on, pieces, then))
-                return
-        then()
 
     def _send(self, node: NodeURI, table: Table, want: Want, cells: deque[Cell], lack: list[int]) -> None:
         self._indexing[node] -= 1

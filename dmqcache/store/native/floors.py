@@ -3,10 +3,10 @@ found by every comparison."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Final
 
+from dmqcache.bus.loop_steps import in_steps
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.native.answer_reader import AnswerReader
@@ -14,9 +14,6 @@ from dmqcache.store.native.native_message import NativeMessage, encode
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.floor_raising import is_late, prepare, raise_floor, unprepare
 from dmqcache.store.table.table import Table
-
-#: Seconds of the loop that a step takes, but for its last piece.
-STEP_S: Final = 0.002
 
 
 class Floors:
@@ -55,7 +52,12 @@ class Floors:
                     self._waiting[name].append(again)
                 else:
                     self._waiting[name] = [again]
-                    self._go_on(name, floor, prepare(self._ground.tables[name], floor))
+                    in_steps(
+                        self._ground.runtime,
+                        prepare(self._ground.tables[name], floor),
+                        partial(self._prepared, name, floor),
+                        lambda: self._ground.stopped,
+                    )
                 return
         then()
 
@@ -64,15 +66,7 @@ class Floors:
         is_heard = ground.is_replicated(name) and floor <= ground.clock.limit()
         return is_heard and is_late(ground.tables[name], floor)
 
-    def _go_on(self, name: str, floor: int, steps: Iterator[None]) -> None:
-        runtime = self._ground.runtime
-        until = runtime.now() + STEP_S
-        for _ in steps:
-            if self._ground.stopped:
-                return
-            if runtime.now() >= until:
-                runtime.call_later(0.0, partial(self._go_on, name, floor, steps))
-                return
+    def _prepared(self, name: str, floor: int) -> None:
         if not self.hear(name, floor):
             # The clock was set meanwhile.
             unprepare(self._ground.tables[name])

@@ -7,17 +7,13 @@ million cells the rest takes some tenths of a second, in which others have their
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Final
 
+from dmqcache.bus.loop_steps import in_steps
 from dmqcache.store.ground import Ground
 from dmqcache.store.outbox.numbering import Promise
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.listener import TableListener
 from dmqcache.store.table.table import Table
-
-#: Seconds of the loop that a step takes, but for its last piece.
-STEP_S: Final = 0.002
 
 
 class Burials:
@@ -33,7 +29,7 @@ class Burials:
 
     def quietly(self, apart: Iterator[list[str]]) -> None:
         """Take the cells apart: a flush of which nobody is told key by key."""
-        self._go_on(apart, lambda keys: None, lambda: None)
+        self._bury(apart, lambda keys: None, lambda: None)
 
     def tell(self, table: Table, apart: Iterator[list[str]]) -> None:
         """The same, and Kamailio nodes, to which a flush means nothing, are told that the keys are gone. Who
@@ -55,16 +51,16 @@ class Burials:
             promise.last = boxes.latest_number()
             boxes.waiters.check()
 
-        self._go_on(apart, name, end)
+        self._bury(apart, name, end)
 
-    def _go_on(
+    def _bury(
         self, apart: Iterator[list[str]], name: Callable[[list[str]], None], end: Callable[[], None]
     ) -> None:
-        now = self._ground.runtime.now
-        until = now() + STEP_S
-        for keys in apart:
-            name(keys)
-            if now() >= until and not self._ground.stopped:
-                self._ground.runtime.call_later(0.0, partial(self._go_on, apart, name, end))
-                return
-        end()
+        def pieces() -> Iterator[None]:
+            for keys in apart:
+                name(keys)
+                # A node that stops has no more steps: what is left is done in this one.
+                if not self._ground.stopped:
+                    yield
+
+        in_steps(self._ground.runtime, pieces(), end)

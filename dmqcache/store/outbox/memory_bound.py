@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from dmqcache.bus.loop_steps import STEP_S
 from dmqcache.bus.runtime import Timer
 from dmqcache.store.ground import Ground
 from dmqcache.store.outbox.outboxes import Outboxes
@@ -33,8 +34,6 @@ log = logging.getLogger("dmqcache.store")
 LOOK_S: Final = 0.1
 #: The same where there is no bound: as exact as the seconds are for which a cell was not used.
 TICK_S: Final = 1.0
-#: Seconds of the loop that a step takes.
-STEP_S: Final = 0.002
 #: Samples without a cell that may go after which there is none.
 FRUITLESS: Final = 30
 #: Seconds between two lines in the log.

@@ -18,6 +18,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Final, Protocol
 
+from dmqcache.bus.loop_steps import STEP_S
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.outbox.batch import Batch, Transfer
 from dmqcache.store.outbox.numbering import Promise
@@ -30,8 +31,7 @@ MIN_CELL_BYTES: Final = 32
 WINDOW: Final = 4
 #: Seconds before a batch that failed is tried again; doubles up to the second number.
 RETRY_S: Final = (0.2, 1.0)
-#: Seconds of the loop in which batches are written, but for the last one, and of the pause for others then.
-STEP_S: Final = 0.002
+#: Seconds of the pause for others after a step in which batches were written.
 TURN_S: Final = 0.0002
 #: What is named for a flush, as no key is empty: a batch of a table's names carries how far it was flushed.
 FLUSH: Final = ""

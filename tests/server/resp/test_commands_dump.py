@@ -74,7 +74,7 @@ def test_refusals(session: Session) -> None:
 def test_who_is_overtaken_while_others_have_their_turn(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dmqcache.server.resp.steps.STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
     payload = dumped(session, "x" * 10_000)
     assert turns(session, "DUMP", "dumped") >= 4
     restored = turns(session, "RESTORE", "b", "0", payload, between=lambda turn: session.table.set("b", "y"))

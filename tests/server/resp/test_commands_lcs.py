@@ -46,7 +46,7 @@ def test_what_would_take_too_long_is_refused_as_redis_does() -> None:
 
 
 def test_others_get_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dmqcache.server.resp.steps.STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
     session = make_session()
     session.table.set("a", "xy" * 50)
     session.table.set("b", "yx" * 60)

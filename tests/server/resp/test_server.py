@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from dmqcache.server.resp import steps
 from dmqcache.server.resp.acl import STEP_RULES
 from dmqcache.server.resp.server import ENDED_AT_ONCE, Doors, RespServer
 from dmqcache.server.resp.users import making_users
@@ -83,7 +82,7 @@ def test_users_are_read_again_or_stay_as_they_were(tmp_path: Path) -> None:
 def test_others_are_served_while_many_users_are_read_and_all_of_them_count_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(steps, "STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
     text = ["user default on nopass ~* &* +@all"]
     text += [
         f"user u{number} on nopass {' '.join(f'~a{rule}*' for rule in range(50))}" for number in range(100)

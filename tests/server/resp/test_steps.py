@@ -18,7 +18,7 @@ from tests.server.resp.saying import say
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Session:
     """A table of ten keys, of which three are looked at in a step: no time passes here."""
-    monkeypatch.setattr(module, "STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
     monkeypatch.setattr("dmqcache.server.resp.commands_scan.STEP_KEYS", 3)
     monkeypatch.setattr(module.key_steps, "__defaults__", ("", 3))
     monkeypatch.setattr("dmqcache.server.resp.commands_dmq.STEP_CHANGES", 3)
@@ -86,7 +86,7 @@ def test_keys_that_were_never_listed_are_sorted_in_steps(
 def test_a_step_holds_as_many_pieces_as_fit_into_its_time(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STEP_S", 0.002)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.002)
     assert turns(session, "KEYS", "*") == 0, "no time passes"
     now = 0.0
 

@@ -18,7 +18,7 @@ COUNT = 500
 def large(monkeypatch: pytest.MonkeyPatch) -> tuple[World, Side, Played]:
     """A table that counts as large, and steps that are over after their first piece."""
     monkeypatch.setattr(removing, "AT_ONCE", COUNT)
-    monkeypatch.setattr(removing, "STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
     world, side, kamailio = with_kamailio("t")
     for number in range(COUNT):
         side.table.set(f"gone{number:04}", "x")

@@ -51,7 +51,7 @@ def test_a_node_that_asks_twice_while_it_is_served_gets_one_stream() -> None:
 
 
 def test_the_cells_are_gathered_in_pieces_and_not_twice_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync_requests, "STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
     monkeypatch.setattr(sync_requests, "PIECE", 20)
     world, side, kamailio = with_kamailio()
     for number in range(300):
@@ -117,7 +117,7 @@ def test_strangers_who_ask_take_no_room_without_end() -> None:
 
 def gathering(monkeypatch: pytest.MonkeyPatch) -> tuple[World, Side, Played, Played]:
     """A node whose cells are gathered a few at a time for a Kamailio that asks, and another one of ours."""
-    monkeypatch.setattr(sync_requests, "STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
     monkeypatch.setattr(sync_requests, "PIECE", 20)
     world, side, kamailio = with_kamailio()
     other = Played(world, "127.0.0.12", ours=True)

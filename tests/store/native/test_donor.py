@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from dmqcache.bus.loop_steps import in_steps
 from dmqcache.bus.peer import Reply
+from dmqcache.bus.runtime import Runtime
 from dmqcache.store.native import donor
-from dmqcache.store.native.donor import MAX_TRANSFERS, Donor
+from dmqcache.store.native.donor import MAX_TRANSFERS
 from dmqcache.store.native.native_message import MAX_PARTS
 from tests.store.harness import Played, Sent, Side, World
 
@@ -50,7 +53,7 @@ def test_all_of_a_part_is_given_to_one_who_has_nothing_and_then_the_end() -> Non
 def test_who_asks_for_all_is_answered_in_pieces_between_which_others_have_their_turns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(donor, "STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
     monkeypatch.setattr(donor, "PIECE", 20)
     world, side, asker = with_asker(300)
     for number in range(50):
@@ -59,13 +62,16 @@ def test_who_asks_for_all_is_answered_in_pieces_between_which_others_have_their_
     world.run(1)
     asker.got.clear()
     turns: list[int] = []
-    go_on = Donor._go_on
 
-    def noting(self: Donor, pieces: Any, then: Any) -> None:
-        turns.append(len(asker.got))
-        go_on(self, pieces, then)
+    def noted(pieces: Iterator[object]) -> Iterator[None]:
+        for _ in pieces:
+            turns.append(len(asker.got))
+            yield
 
-    monkeypatch.setattr(Donor, "_go_on", noting)
+    def noting(runtime: Runtime, pieces: Iterator[object], then: Callable[[], None]) -> None:
+        in_steps(runtime, noted(pieces), then)
+
+    monkeypatch.setattr(donor, "in_steps", noting)
     asker.tell(side, want={"id": 3, "table": "t", "parts": [[0, 0, []]], "tombstones": True})
     world.run(2)
     assert len(turns) > (300 + 50) // 20 and not any(turns)
@@ -74,7 +80,7 @@ def test_who_asks_for_all_is_answered_in_pieces_between_which_others_have_their_
 
 
 def test_a_node_that_goes_while_its_cells_are_sought_is_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(donor, "STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
     monkeypatch.setattr(donor, "PIECE", 20)
     world, side, asker = with_asker(300)
     want(asker, side, [0, 0, []])
@@ -195,7 +201,7 @@ def test_numbers_that_no_cell_has_are_given_back_as_they_came() -> None:
 def test_for_a_node_that_is_lost_while_its_cells_are_sought_nothing_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(donor, "STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
     monkeypatch.setattr(donor, "PIECE", 20)
     world, side, asker = with_asker(300)
     want(asker, side, [0, 0, []])

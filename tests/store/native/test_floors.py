@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from dmqcache.bus.peer import Later, Reply
-from dmqcache.store.native import floors
 from dmqcache.store.native.native_message import decode_answer
 from dmqcache.store.table import floor_raising, late_flush
 from dmqcache.store.table.floor_raising import is_late
@@ -16,7 +15,7 @@ from tests.store.native.native_hosts import cut_while, pair, rejoin, with_node
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty cells are many."""
-    monkeypatch.setattr(floors, "STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
     monkeypatch.setattr(floor_raising, "AT_ONCE", 10)
     monkeypatch.setattr(late_flush, "LOOKED_AT", 3)
     monkeypatch.setattr(late_flush, "FEW_DEAD", 3)

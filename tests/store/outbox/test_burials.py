@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.store.outbox import burials
 from dmqcache.store.table import flushing
 from dmqcache.store.table.floor_raising import raise_floor
 from tests.store.harness import Played, Side, World, with_kamailio
@@ -15,7 +14,7 @@ COUNT = 50
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> tuple[World, Side, Played]:
     """A Kamailio that has all cells, and steps that are over after ten of them."""
-    monkeypatch.setattr(burials, "STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
     monkeypatch.setattr(flushing, "APART", 10)
     world, side, kamailio = with_kamailio("t")
     for number in range(COUNT):

@@ -9,9 +9,10 @@ from functools import partial
 
 import pytest
 
+from dmqcache.bus.loop_steps import STEP_S
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.outbox.batch import Batch, Transfer
-from dmqcache.store.outbox.outbox import STEP_S, Outbox
+from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.table.evicting import evict
 from dmqcache.store.table.floor_raising import raise_floor
 from dmqcache.store.table.listener import TableListener
