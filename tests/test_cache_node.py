@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from dmqcache import CacheNode, NodeStatus
+from dmqcache import CacheNode, Message, NodeStatus, NodeURI, Peer, Reply
 from tests.test_cache_node_start import free, others, until
 
 WRITES = 20_000
@@ -185,6 +185,48 @@ def test_a_write_is_waited_for_on_as_many_nodes_as_are_wanted() -> None:
             assert await second.wait_replicated(2, timeout=0.01) == 1, "there is no second one"
             assert [row.local for row in second.node_rows()] == [True, False]
             assert second.sync_progress().state == "ready"
+
+    asyncio.run(scenario())
+
+
+class Noting(Peer):
+    """Notes who sent what it hears."""
+
+    def __init__(self) -> None:
+        super().__init__("noting")
+        self.senders: list[NodeURI] = []
+
+    def handle(self, message: Message) -> Reply:
+        self.senders.append(message.sender)
+        return Reply()
+
+
+@pytest.mark.parametrize("transport", ["", ";transport=tcp"])
+def test_a_node_has_one_address_wherever_it_is_named(transport: str) -> None:
+    """As the sender of a message and of an answer, as the writer of a cell, and in the lists."""
+
+    async def scenario() -> None:
+        address = free("127.0.0.94") + transport
+        first = CacheNode(server_address=address, tables=["users"])
+        second = CacheNode(
+            server_address=free("127.0.0.95") + transport, notification_address=[address], tables=["users"]
+        )
+        async with first, second:
+            await both_there(first, second)
+            here, there = Noting(), Noting()
+            first.bus.register_peer(here)
+            second.bus.register_peer(there)
+            answered: list[NodeURI] = []
+            first.bus.send_message(
+                here, b"", second.bus.local.uri, on_response=lambda answer: answered.append(answer.node)
+            )
+            first.bus.send_message(here, b"", str(second.node_rows()[0].uri))
+            first.table("users")["alice"] = "x"
+            await until(lambda: len(there.senders) == 2 and answered and "alice" in second.table("users"))
+            (row,) = [row.uri for row in second.node_rows() if not row.local]
+            writer = second.table("users").cells["alice"].writer
+            assert there.senders == [first.bus.local.uri] * 2 and answered == [second.bus.local.uri]
+            assert {writer, row, str(others(second)[0].uri)} == {str(there.senders[0])} == {address}
 
     asyncio.run(scenario())
 

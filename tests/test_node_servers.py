@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 import redis
+import redis.asyncio
 
 from dmqcache import CacheNode
 from tests.ports import free_port
@@ -118,3 +120,17 @@ def test_a_wrong_file_of_users_is_told_also_where_no_clients_may_come(tmp_path: 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert f"{users}: line 1: user alice:" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_where_few_files_may_be_open_clients_leave_some_for_the_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (256, hard))
+
+    async def scenario() -> None:
+        clients = free_port(HOST)
+        async with CacheNode(server_address=free(HOST), client_address=f"{HOST}:{clients}"):
+            client = redis.asyncio.Redis(host=HOST, port=clients)
+            assert await client.config_get("maxclients") == {"maxclients": "128"}
+            await client.aclose()
+
+    asyncio.run(scenario())

@@ -92,3 +92,21 @@ def test_the_name_is_public_and_is_the_function_whatever_was_imported_before() -
 
     assert "open_bus" in dmqcache.__all__
     assert dmqcache.open_bus is dmqcache.socket_bus.open_bus
+
+
+def test_a_bus_without_tables_holds_up_no_start_and_takes_no_duty() -> None:
+    """It is the only other node, is named as the one to begin with, and has the least address."""
+
+    async def scenario() -> None:
+        address = free("127.0.0.97")
+        async with (
+            open_bus(address),
+            CacheNode(
+                server_address=free("127.0.0.98"), notification_address=[address], table=["t"]
+            ) as cache,
+        ):
+            await until(lambda: bool(cache.bus.active_nodes()))
+            await cache.wait_ready(20)
+            assert cache.store.outboxes.designated
+
+    asyncio.run(scenario())

@@ -35,8 +35,8 @@ _REASONS: Final[Mapping[DropKind, str]] = {
         sender_not_in_its_certificate tcp_backlog tcp_blocked tcp_error
         tcp_tls tcp_too_many tcp_unfinished tcp_unsupported tls_too_many tls_wrong_name
         to_self too_large too_many_headers
-        too_many_lookups too_many_strangers transport_unsupported truncated_body truncated_head udp_backlog
-        udp_blocked
+        too_many_lookups too_many_on_host too_many_strangers transport_unsupported truncated_body
+        truncated_head udp_backlog udp_blocked
         udp_error udp_no_buffer udp_receive_buffer udp_too_large udp_unsupported
         unknown_key unresolved
         """,

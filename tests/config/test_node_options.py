@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Unpack, get_type_hints
 
-from dmqcache import CacheNode, NodeURI
+import pytest
+
+from dmqcache import CacheNode, NodeURI, SyncCacheNode
 from dmqcache.config.node_options import NodeOptions
 from dmqcache.config.options import OPTIONS
 
@@ -25,3 +28,8 @@ def test_values_may_be_what_python_has_for_them() -> None:
     assert node.config.server_address == NodeURI("127.0.0.96", 5060)
     assert [table.autoexpire for table in node.config.tables] == [0, 60]
     assert (node.config.probe_interval, node.config.stop_timeout) == (2.0, 0.5)
+
+
+@pytest.mark.parametrize("kind", [CacheNode, SyncCacheNode])
+def test_an_editor_and_a_type_checker_know_them(kind: type) -> None:
+    assert get_type_hints(kind.__init__)["options"] == Unpack[NodeOptions]

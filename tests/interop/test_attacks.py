@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from dmqcache.bus.nodes.membership import MAX_ON_HOST
 from dmqcache.bus.trust.keys import KEY_BYTES, write_key
 from tests.interop.attacks import Flood, answer_to, bound, drained, htable, kdmq, overheard
 from tests.interop.cluster import Cluster
@@ -120,8 +121,7 @@ def test_a_hundred_strangers_that_answer(cluster: Cluster, keyed: bool) -> None:
         for sock in socks:
             sock.close()
     show(keyed, "100 hosts that are no nodes, and answer", f"{nodes} active, {each * 1000:.1f} ms a SET")
-    if keyed:
-        assert nodes == 0
+    assert nodes <= (0 if keyed else MAX_ON_HOST)
 
 
 KINDS = {

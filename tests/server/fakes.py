@@ -177,6 +177,8 @@ class FakeNode:
         self.is_congested = False
         self.waits: list[tuple[int | None, float | None]] = []
         self.answered: asyncio.Event | None = None
+        #: Who waits now.
+        self.waiting = 0
 
     def node_rows(self) -> list[NodeRow]:
         return self.rows
@@ -196,7 +198,11 @@ class FakeNode:
     async def wait_replicated(self, nodes: int | None, timeout: float | None) -> int:
         self.waits.append((nodes, timeout))
         if self.answered is not None:
-            await self.answered.wait()
+            self.waiting += 1
+            try:
+                await self.answered.wait()
+            finally:
+                self.waiting -= 1
         return 1
 
 

@@ -27,6 +27,8 @@ QUEUE_LIMIT = 1_000
 STRANGER_QUEUE_LIMIT = 16
 #: Messages that may wait in all queues together: at 60 kB each, 600 MB in the worst case.
 TOTAL_LIMIT = 10_000
+#: Of these, of strangers, who may give themselves any number of names: 32 MB in the worst case.
+STRANGERS_LIMIT = 500
 
 #: Seconds until a coroutine is cancelled: the sender has stopped waiting (RFC 3261 timer F, 64 * T1).
 HANDLER_SECONDS = TIMEOUT
@@ -139,7 +141,7 @@ class Dispatcher:
         self._queued += 1
 
     def _room(self, job: Job) -> int:
-        return self._total_limit // 2 if job.stranger else self._total_limit
+        return min(STRANGERS_LIMIT, self._total_limit // 2) if job.stranger else self._total_limit
 
     def _refuse(self, job: Job) -> None:
         self._counters.drops["queue_full"] += 1

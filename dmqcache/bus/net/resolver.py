@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from dmqcache.bus.bounded import Bounded
+from dmqcache.bus.net.log_limit import LogLimit
 from dmqcache.bus.net.srv import is_srv, srv_lookup
 from dmqcache.bus.runtime import Resolved
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
@@ -79,6 +80,8 @@ class AsyncResolver:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._queue: deque[str] = deque()
         self._threads = 0
+        #: Strangers may name hosts without end: one line a minute of each kind, whatever the name.
+        self._complaints = LogLimit()
 
     def resolve(self, uri: NodeURI, callback: Resolved) -> None:
         """See :meth:`dmqcache.bus.runtime.Resolver.resolve`. Askers of one name share one lookup."""
@@ -93,7 +96,8 @@ class AsyncResolver:
         elif host in self._asking:
             self._asking[host].append((uri, callback))
         elif self._closed or len(self._queue) >= WAITING_NAMES:
-            log.warning("%s is not resolved: too many names wait for the resolver", host)
+            if self._complaints.may("full", self._now()):
+                log.warning("%s is not resolved: too many names wait for the resolver", host)
             self._answer(callback, [])
         else:
             self._ask(host, uri, callback)
@@ -152,7 +156,8 @@ class AsyncResolver:
         self._finish(host, addresses)
 
     def _timed_out(self, host: str) -> None:
-        log.warning("%s did not resolve within %g s", host, self._timeout)
+        if self._complaints.may("late", self._now()):
+            log.warning("%s did not resolve within %g s", host, self._timeout)
         if host in self._queue:
             self._queue.remove(host)
         self._finish(host, ())

@@ -30,6 +30,9 @@ MAX_NODES = 1_000
 #: that a flood keeps nobody out; who is only heard of is left out.
 MAX_UNCONFIRMED = 250
 MAX_UNCONFIRMED_ON_HOST = 32
+#: Nodes on one host that answer, or did, beside those that an operator names: one that plays many nodes must
+#: not cost each write a message to each of its ports.
+MAX_ON_HOST = 128
 #: Forms of our own address that were learnt and not configured; those learnt first are forgotten first.
 MAX_OWN_LEARNT = 64
 #: Nodes that were removed and are still remembered as such.
@@ -141,7 +144,8 @@ class Membership:
 
     def meet(self, uri: NodeURI, *, seed: bool = False, calls: bool = False) -> Node | None:
         """The node at a canonical URI, taken in as pending if it is new. None: it is ourselves, or there is
-        no room (counted ``node_list_full`` or ``too_many_strangers``). ``calls``: it does so, from there."""
+        no room (counted ``node_list_full``, ``too_many_on_host`` or ``too_many_strangers``). ``calls``: it
+        does so, from there."""
         if self.is_own(uri) or uri.endpoint is None:
             return None
         node = self.nodes.get(uri)
@@ -188,6 +192,9 @@ class Membership:
     def _has_room(self, host: str, calls: bool) -> bool:
         if len(self.nodes) >= MAX_NODES:
             self._counters.drops["node_list_full"] += 1
+            return False
+        if sum(node.confirmed and not node.seed for node in self.nodes.on_host(host)) >= MAX_ON_HOST:
+            self._counters.drops["too_many_on_host"] += 1
             return False
         if not calls:
             return self._first_to_go(self.nodes, MAX_UNCONFIRMED) is None

@@ -11,15 +11,15 @@ import logging
 from collections.abc import Callable
 
 from dmqcache.bus.admission import Admission
-from dmqcache.bus.bounded import Bounded
 from dmqcache.bus.bus_counters import BusCounters
 from dmqcache.bus.runtime import Resolved, Resolver
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 log = logging.getLogger(__name__)
 
-#: Hosts remembered of which it was said that an address of theirs is left out.
-MAX_SAID = 256
+#: Hosts of which it is said that an address of theirs is left out: strangers may name hosts without end, and
+#: those that an operator names come first.
+MAX_SAID = 64
 
 
 class Addresses:
@@ -35,7 +35,7 @@ class Addresses:
         """``serves``: whether an IP address is of a family in which we listen."""
         self._serves = serves
         #: Hosts of which was said that an address is left out.
-        self._said: Bounded[str, None] = Bounded(MAX_SAID)
+        self._said: set[str] = set()
         self._resolver = resolver
         self._admission = admission
         self._counters = counters
@@ -51,8 +51,8 @@ class Addresses:
 
     def _admitted(self, uri: NodeURI, endpoints: list[Endpoint]) -> list[Endpoint]:
         served = [endpoint for endpoint in endpoints if self._serves(endpoint.host)]
-        if len(served) < len(endpoints) and uri.host not in self._said:
-            self._said[uri.host] = None
+        if len(served) < len(endpoints) and uri.host not in self._said and len(self._said) < MAX_SAID:
+            self._said.add(uri.host)
             skipped = ", ".join(endpoint.host for endpoint in endpoints if endpoint not in served)
             log.info("%s: %s is left out, as this node does not listen in that IP version", uri, skipped)
         endpoints = served

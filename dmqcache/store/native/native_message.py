@@ -17,6 +17,8 @@ _Depth = Annotated[int, msgspec.Meta(ge=0, le=MAX_DEPTH)]
 
 #: Tree parts in one question or want: those of ours have half as many. Each costs the other a sum or a look.
 MAX_PARTS: Final = 64
+#: Rows in one message: twice what a node of ours sends at once. Each costs the receiver some microseconds.
+MAX_ROWS: Final = 4_000
 #: Places in a tree, and numbers of cells.
 Index = Annotated[int, msgspec.Meta(ge=0, le=(1 << 62) - 1)]
 
@@ -126,6 +128,8 @@ def decode(body: bytes) -> NativeMessage:
         message = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise RowError("bad_message", str(error)) from None
+    if sum(map(len, message.rows.values())) > MAX_ROWS:
+        raise RowError("bad_message", f"more than {MAX_ROWS} rows")
     for rows in message.rows.values():
         for row in rows:
             # For speed: nearly all rows are plain.

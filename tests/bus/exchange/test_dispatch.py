@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.exchange.dispatch import HANDLER_SECONDS, Dispatcher, Job
+from dmqcache.bus.exchange.dispatch import HANDLER_SECONDS, STRANGERS_LIMIT, Dispatcher, Job
 from dmqcache.bus.peer import Later, Reply
 from tests.bus.virtual import Clock, Gate, VirtualRuntime
 
@@ -299,6 +299,17 @@ def test_strangers_leave_room_for_nodes() -> None:
     for number in range(10):
         submit(f"node {number}", False)
     assert [queue.partition(" ")[0] for queue in bench.log] == ["stranger"] * 5 + ["node"] * 5
+    bench.dispatcher.close()
+
+
+def test_what_strangers_have_wait_is_bounded_whatever_they_call_themselves() -> None:
+    bench = Bench(workers=0)
+    for number in range(STRANGERS_LIMIT + 100):
+        bench.dispatcher.submit(
+            f"stranger {number}", Job("c", _none, lambda reply: bench.log.append(str(reply.status)), True)
+        )
+    assert bench.dispatcher.waiting == STRANGERS_LIMIT
+    assert bench.log == ["503"] * 100
     bench.dispatcher.close()
 
 

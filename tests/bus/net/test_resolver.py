@@ -293,3 +293,27 @@ def test_behind_the_name_of_a_service_are_hosts_with_ports_of_their_own() -> Non
         resolver.close()
 
     asyncio.run(main())
+
+
+def test_names_without_end_are_a_line_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever sends chooses the name that he calls himself by."""
+    monkeypatch.setattr(module, "WAITING_NAMES", 5)
+
+    async def main() -> None:
+        names = Names()
+        names.gate.clear()
+        asker = Asker(names, timeout=0.02)
+        for minute in (1, 2):
+            answered = len(asker.answers)
+            for number in range(THREADS + 5 + 20):
+                asker.ask(NodeURI(f"n{number}.of-{minute}.example.org", 5060))
+            await until(lambda wanted=answered + THREADS + 25: len(asker.answers) == wanted)  # type: ignore[misc]
+            assert len([text for text in caplog.messages if "too many names" in text]) == minute
+            assert len([text for text in caplog.messages if "did not resolve" in text]) == minute
+            asker.time += 61
+        names.gate.set()
+        await until(lambda: asker.resolver._threads == 0)
+
+    asyncio.run(main())

@@ -14,6 +14,7 @@ from dmqcache.bus.nodes.membership import (
     MAX_DEPARTED,
     MAX_LOST,
     MAX_NODES,
+    MAX_ON_HOST,
     MAX_OWN_LEARNT,
     MAX_UNCONFIRMED,
     MAX_UNCONFIRMED_ON_HOST,
@@ -287,10 +288,25 @@ def test_one_host_that_calls_under_many_ports_takes_no_place_of_others() -> None
     assert len(bench.rules.nodes) == 2 + MAX_UNCONFIRMED_ON_HOST
 
 
+@pytest.mark.parametrize("calls", [False, True])
+def test_one_host_that_answers_under_many_ports_is_so_many_nodes_and_no_more(calls: bool) -> None:
+    """Each write would cost a message to each of them."""
+    bench = Bench()
+    for port in range(1000, 1000 + MAX_ON_HOST + 10):
+        node = bench.rules.meet(NodeURI("127.0.1.1", port), calls=calls)
+        assert (node is None) == (port >= 1000 + MAX_ON_HOST)
+        if node is not None:
+            bench.rules.judge(node, Evidence.ANSWERED)
+    assert bench.counters.drops == {"too_many_on_host": 10}
+    # Nobody else is kept out, nor who is named in the configuration.
+    assert bench.rules.meet(OTHER, calls=calls) is not None
+    assert bench.rules.meet(NodeURI("127.0.1.1", 5060), seed=True) is not None
+
+
 def test_the_list_has_limited_room() -> None:
     bench = Bench()
     for number in range(MAX_NODES + 10):
-        node = bench.rules.meet(NodeURI("127.0.1.1", 1000 + number))
+        node = bench.rules.meet(NodeURI(f"127.0.{number // 250}.{number % 250}", 5070))
         if node is not None:
             bench.rules.judge(node, Evidence.ANSWERED)
     assert len(bench.rules.nodes) == MAX_NODES

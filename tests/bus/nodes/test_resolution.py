@@ -6,7 +6,7 @@ import pytest
 
 from dmqcache.bus.admission import Admission
 from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.nodes.resolution import Addresses, node_uri
+from dmqcache.bus.nodes.resolution import MAX_SAID, Addresses, node_uri
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from tests.bus.virtual import Clock, Names
 
@@ -64,3 +64,19 @@ def test_families_that_are_not_served_are_left_out_and_said_once(caplog: pytest.
     clock.run(1)
     assert sorted(found) == [[]] * 6 + [[Endpoint("udp", "127.0.0.12", 5060)]] * 3
     assert len(caplog.records) == 3 and "fd00::12 is left out" in caplog.text and not counters.drops
+
+
+def test_names_without_end_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    caplog.set_level("INFO")
+    hosts = [f"n{number}.example" for number in range(3 * MAX_SAID)]
+    addresses = Addresses(
+        Names(clock, {host: ["fd00::12"] for host in hosts}),
+        Admission(),
+        BusCounters(),
+        lambda host: ":" not in host,
+    )
+    for host in hosts:
+        addresses.find(NodeURI.parse(host), lambda endpoints: None)
+    clock.run(1)
+    assert len(caplog.records) == MAX_SAID

@@ -263,7 +263,8 @@ def test_wait_for_ever_ends_with_its_client(node: FakeNode) -> None:
         with connected(server) as waiting:
             waiting.sendall(b"WAIT 1 0\r\n")
             wait_until(lambda: node.waits == [(1, None)])
-        wait_until(lambda: server.clients == 0)
+            assert node.waiting == 1
+        wait_until(lambda: server.clients == node.waiting == 0)
 
 
 def test_replies_can_be_left_out(node: FakeNode) -> None:

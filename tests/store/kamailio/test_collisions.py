@@ -15,6 +15,7 @@ from dmqcache.store.table.cell import PROVISIONAL
 from dmqcache.store.table.clock import ms_of, version_at
 from dmqcache.store.table.merge import Collision
 from dmqcache.store.table.row import Row
+from dmqcache.store.table.table import Table
 from tests.store.harness import NEW, OLD, Played, Sent, Side, World, set_body, shown
 
 #: The version of a set that comes too late, as a node of each kind reads it.
@@ -314,6 +315,33 @@ def test_a_counter_whose_sum_no_integer_holds_stops_nobody_else(agent: str) -> N
     world.run(1)
     assert kamailio.node.say(one, set_body("c", "y")).status == 200
     assert (one.table["b"], one.table["c"], kamailio.cells["b"]) == ("x", "y", "x")
+
+
+def test_whatever_is_wrong_with_one_key_the_next_message_is_handled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is to be done with it is forgotten before it is done."""
+    world, one, two, kamailio = cluster(NEW)
+    right = Table.date_anew
+    failed: list[str] = []
+
+    def fails(table: Table, key: str) -> None:
+        if key == "a":
+            failed.append(key)
+            raise ArithmeticError("no such number")
+        right(table, key)
+
+    monkeypatch.setattr(Table, "date_anew", fails)
+    for side in (one, two):
+        side.table.incr("a")
+    with pytest.raises(ArithmeticError):
+        world.run(3)
+    world.run(3)
+    assert failed and not one.store.arrivals["t"].counted
+    failed.clear()
+    two.table["b"] = "x"
+    world.run(1)
+    assert kamailio.node.say(one, set_body("c", "y")).status == 200
+    assert (one.table["b"], one.table["c"], kamailio.cells["b"]) == ("x", "y", "x")
+    assert not failed
 
 
 def test_a_key_that_is_still_written_is_not_written_anew_and_then_with_hardly_a_later_version() -> None:

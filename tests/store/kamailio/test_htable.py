@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from dmqcache.bus.peer import Reply
+from dmqcache.bus.peer import Message, Reply
+from dmqcache.bus.sip.uri import Endpoint
 from dmqcache.store.kamailio import htable
 from tests.store.harness import (
     NEW,
@@ -102,6 +105,34 @@ def test_a_pattern_is_logged_cut_short(caplog: pytest.LogCaptureFixture) -> None
     kamailio.say(side, action(action=5, type=2, strval="(" + "a" * 1000, mode=0))
     (message,) = caplog.messages
     assert "a" * 79 in message and "a" * 80 not in message
+
+
+def test_a_recorded_message_that_comes_again_undoes_nothing() -> None:
+    """From another port it is no copy to the bus, nor after a minute: its Call-ID says when it was sent."""
+    world, side, kamailio = with_kamailio("t")
+    order = itertools.count(0x7DF63FA2385A193D)
+
+    def message(body: dict[str, Any]) -> Message:
+        made = kamailio.message(side, body)
+        return replace(made, call_id=f"{next(order):016x}-18446@{kamailio.uri.host}")
+
+    def hear(came: Message) -> None:
+        reply = side.bus.peers["htable"].handle(came)
+        assert isinstance(reply, Reply) and reply.status == 200
+
+    recorded = [message(set_body(key, "old")) for key in ("gone", "changed", "ours")]
+    for came in (
+        *recorded,
+        message(action(action=4, cname="gone", mode=0)),
+        message(set_body("changed", "new")),
+    ):
+        hear(came)
+        world.run(0.1)
+    side.table["ours"] = "new"
+    world.run(70)
+    for came in recorded:
+        hear(replace(came, source=Endpoint("udp", kamailio.uri.host, 9)))
+    assert shown(side) == {"changed": "new", "ours": "new"}
 
 
 def test_a_stranger_changes_nothing() -> None:

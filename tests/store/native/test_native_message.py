@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dmqcache.store.native.native_courier import MOST_CELLS
 from dmqcache.store.native.native_message import (
     MAX_PARTS,
+    MAX_ROWS,
     Answer,
     Done,
     NativeMessage,
@@ -184,3 +186,16 @@ def test_fields_of_another_version_are_no_error() -> None:
     assert decode(message(new={"a": [1]}, rows={"t": [["k", "v", 1, 0, 0, 0, None, "new"]]})).rows["t"] == [
         Row("k", "v", 1)
     ]
+
+
+def test_more_rows_than_a_node_sends_at_once_are_none() -> None:
+    """A message of a few megabytes would hold everybody up for a second."""
+    assert 2 * MOST_CELLS <= MAX_ROWS
+    for count, tables in ((MAX_ROWS, 1), (MAX_ROWS // 2, 2)):
+        row = [Row("k", 1, 5)]
+        rows = {f"t{number}": row * count for number in range(tables)}
+        assert decode(encode(NativeMessage(rows=rows))).rows == rows
+        rows["one more"] = row
+        with pytest.raises(RowError, match=f"more than {MAX_ROWS} rows") as refused:
+            decode(encode(NativeMessage(rows=rows)))
+        assert refused.value.reason == "bad_message"
