@@ -15,7 +15,7 @@ from bench.cluster import HOSTS, KEY_VARIABLE, TLS_VARIABLE, TRANSPORT_VARIABLE
 from bench.codec import microseconds
 from bench.embedded import sets_per_second
 from dmqcache.bus.trust.keys import KEY_BYTES, Key, KeyRing, write_key
-from dmqcache.bus.trust.signature import Signed, Signer, Verdict
+from dmqcache.bus.trust.signature import Signer, Verdict
 
 #: Bytes of a body: one cell, and a batch.
 SIZES = (300, 24_000)
@@ -89,17 +89,17 @@ def costs() -> dict[str, float]:
     numbers = iter(range(10**9))
     found = {}
     for size in SIZES:
-        lines = tuple("x" * length for length in (35, 48, 22, 8, 27, 1, 16, 10))
-        what = Signed(lines, bytes(size))
-        seal = one.sign(what, "d" * 16)
+        lines = "\n".join("x" * length for length in (35, 48, 22, 8, 27, 1, 16, 10))
+        body = bytes(size)
+        seal = one.sign(lines, body, "d" * 16)
         header = str(seal)
-        assert other.judge(header, what, next(numbers))[0] is Verdict.GOOD
+        assert other.judge(header, lines, body, next(numbers))[0] is Verdict.GOOD
 
-        def judge(header: str = header, what: Signed = what) -> None:
-            other.judge(header, what, next(numbers))
+        def judge(header: str = header, lines: str = lines, body: bytes = body) -> None:
+            other.judge(header, lines, body, next(numbers))
 
         found[f"sign a message with a body of {size:,} bytes"] = microseconds(
-            lambda what=what: one.sign(what, "d" * 16)  # type: ignore[misc]
+            lambda lines=lines, body=body: one.sign(lines, body, "d" * 16)  # type: ignore[misc]
         )
         found[f"judge its signature, {size:,} bytes"] = microseconds(judge)
     return found

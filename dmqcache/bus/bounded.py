@@ -7,10 +7,11 @@ for its user to know. Imports nothing, so that every part of the package may use
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping
-from typing import TypeVar
+from typing import TypeVar, overload
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+Other = TypeVar("Other")
 
 
 class Bounded(MutableMapping[Key, Value]):
@@ -42,6 +43,16 @@ class Bounded(MutableMapping[Key, Value]):
     def __delitem__(self, key: Key) -> None:
         del self._items[key]
 
+    @overload
+    def get(self, key: Key, default: None = None, /) -> Value | None: ...
+    @overload
+    def get(self, key: Key, default: Value, /) -> Value: ...
+    @overload
+    def get(self, key: Key, default: Other, /) -> Value | Other: ...
+    def get(self, key: Key, default: object = None, /) -> object:
+        """As any mapping's, and one call instead of a mapping's two: some are asked for each message."""
+        return self._items.get(key, default)
+
     def __contains__(self, key: object) -> bool:
         return key in self._items
 
@@ -58,6 +69,13 @@ class Bounded(MutableMapping[Key, Value]):
         """Make ``key`` the newest, if it is there."""
         if key in self._items:
             self._items[key] = self._items.pop(key)
+
+    def use(self, key: Key) -> Value | None:
+        """The value of ``key``, now the newest, or None: :meth:`get` and :meth:`touch` in one."""
+        value = self._items.pop(key, None)
+        if value is not None:
+            self._items[key] = value
+        return value
 
     def drop_oldest(self) -> None:
         """Let the oldest entry go before the limit is reached. KeyError if there is none."""

@@ -17,7 +17,7 @@ from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.directory import Directory
 from dmqcache.bus.peer import OnResponse, Response
 from dmqcache.bus.runtime import Runtime
-from dmqcache.bus.sip.serialize import Draft, build_request
+from dmqcache.bus.sip.serialize import Author, Draft, build_request
 from dmqcache.bus.sip.uri import TRANSPORTS, Endpoint
 from dmqcache.bus.trust.guard import Guard
 from dmqcache.bus.trust.signature import HEADER, Signature
@@ -133,12 +133,11 @@ class Outgoing:
         )
         author = self._authors[letter.node.transport]
         known = node is not None and node.confirmed and letter.channel != self._directory.notification.channel
-        if known and not self._guard.has_signed(endpoint):
-            # A Kamailio: it looks at no signature. Its pings have one, should it be a node of ours some day.
-            return build_request(author, draft), None
-        seal = self._guard.sign(author, draft, endpoint)
+        # A Kamailio looks at no signature. Its pings have one, should it be a node of ours some day.
+        seal = self._guard.sign(author, draft, endpoint, to_signers=known)
         if seal is not None:
-            author = author._replace(extra=(*author.extra, (HEADER, str(seal))))
+            sent_by, tag, agent, extra = author
+            author = Author(sent_by, tag, agent, (*extra, (HEADER, str(seal))))
         return build_request(author, draft), seal
 
     def _refuse(self, posted: Posted, reason: str) -> None:

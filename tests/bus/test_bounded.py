@@ -34,6 +34,14 @@ def test_what_is_touched_stays_longer() -> None:
     assert list(kept.items()) == [("a", 1), ("c", 3)]
 
 
+def test_what_is_used_stays_longer() -> None:
+    kept: Bounded[str, int] = Bounded(2)
+    kept["a"], kept["b"] = 1, 2
+    assert kept.use("a") == 1 and kept.use("nobody") is None
+    kept["c"] = 3
+    assert list(kept.items()) == [("a", 1), ("c", 3)]
+
+
 def test_who_asks_hears_of_what_is_dropped_and_of_nothing_else() -> None:
     heard: list[tuple[str, int]] = []
     kept: Bounded[str, int] = Bounded(2, lambda key, value: heard.append((key, value)))

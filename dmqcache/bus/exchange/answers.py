@@ -177,7 +177,7 @@ class Answers:
         signer = self._guard.signer
         if seal is None or signer is None:
             return extra
-        return (*extra, (HEADER, str(signer.sign_reply(seal, of_reply(status, media, body, extra)))))
+        return (*extra, (HEADER, signer.sign_reply(seal, of_reply(status, media, body, extra), body)))
 
     def _reply(self, data: bytes, request: SipRequest, source: Endpoint) -> None:
         connected = source.transport == "udp" or self._connected(source)

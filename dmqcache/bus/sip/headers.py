@@ -60,7 +60,7 @@ COMPACT_NAMES: Mapping[str, str] = {
 #: Largest CSeq: RFC 3261 section 8.1.1.5 has senders stay below 2**31; a reader loses nothing by 32 bits.
 MAX_CSEQ = 2**32 - 1
 _USUAL_NAMES = """Via To From CSeq Call-ID Content-Length User-Agent Server Max-Forwards Content-Type
-Supported Contact"""
+Supported Contact DMQ-Signature"""
 #: Spellings that need no work: the usual ones and the compact ones.
 KNOWN_NAMES: Mapping[str, str] = {**{name: name.lower() for name in _USUAL_NAMES.split()}, **COMPACT_NAMES}
 
@@ -113,37 +113,39 @@ class Headers:
     A folded line is unfolded, a compact name stands under its full one; a value is otherwise as it came.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("by_name",)
 
     def __init__(self, values: dict[str, list[str]]) -> None:
         """``values``: full names in lower case; the dictionary is kept, not copied."""
-        self._values = values
+        #: Every line's value by full name in lower case, for those who need many.
+        self.by_name = values
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of ``name``."""
-        values = self._values.get(name) or self._values.get(full_name(name))
+        values = self.by_name.get(name) or self.by_name.get(full_name(name))
         return values[0] if values else default
 
     def get_all(self, name: str) -> list[str]:
         """Every header line of ``name`` in order; a line may itself be a list with commas."""
-        return list(self._values.get(full_name(name), ()))
+        values = self.by_name.get(name) or self.by_name.get(full_name(name))
+        return list(values) if values else []
 
     def drop(self, name: str) -> None:
         """Forget every line of ``name``."""
-        self._values.pop(full_name(name), None)
+        self.by_name.pop(full_name(name), None)
 
     def __contains__(self, name: str) -> bool:
-        return full_name(name) in self._values
+        return full_name(name) in self.by_name
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """(name in lower case, value) of each line, lines of one name together."""
-        return ((name, value) for name, values in self._values.items() for value in values)
+        return ((name, value) for name, values in self.by_name.items() for value in values)
 
     def __len__(self) -> int:
-        return sum(map(len, self._values.values()))
+        return sum(map(len, self.by_name.values()))
 
     def __repr__(self) -> str:
-        return f"Headers({self._values!r})"
+        return f"Headers({self.by_name!r})"
 
 
 class Via(NamedTuple):

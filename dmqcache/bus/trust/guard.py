@@ -91,7 +91,6 @@ class Guard:
 
     def __init__(self, policy: KeyPolicy | None, runtime: Runtime, counters: BusCounters) -> None:
         """``policy``: None for a bus without a key."""
-        self._policy = policy
         self._runtime = runtime
         self._counters = counters
         self.standings = Standings(runtime.now)
@@ -100,13 +99,12 @@ class Guard:
         self._base = 0
         #: None: this node has no key.
         self.signer: Signer | None = None
+        #: Whether who does not sign is turned away, but for listed Kamailio nodes.
+        self.required = policy is not None and policy.required
+        #: None: nobody is listed.
+        self._kamailio = policy.kamailio if policy is not None and policy.kamailio else None
         if policy is not None:
             self.signer = Signer(policy.ring, runtime.token(), runtime.token)
-
-    @property
-    def required(self) -> bool:
-        """Whether who does not sign is turned away, but for listed Kamailio nodes."""
-        return self._policy is not None and self._policy.required
 
     def use(self, ring: KeyRing) -> None:
         """From now on these keys count, and the first of them signs. ValueError on a bus without a key."""
@@ -116,7 +114,7 @@ class Guard:
 
     def lists(self, host: str) -> bool:
         """Whether a host is listed as a Kamailio's."""
-        return self._policy is not None and bool(self._policy.kamailio) and self._policy.kamailio.allows(host)
+        return self._kamailio is not None and self._kamailio.allows(host)
 
     # -- what goes
 
@@ -143,17 +141,17 @@ class Guard:
         for seat in self._seats.values():
             seat.token, seat.number = "", -1
 
-    def has_signed(self, endpoint: Endpoint) -> bool:
-        """Whether who listens there has ever answered with a signature."""
-        seat = self._seats.get(endpoint)
-        return seat is not None and seat.has_signed
-
-    def sign(self, author: Author, draft: Draft, endpoint: Endpoint) -> Signature | None:
-        """The signature of a request to an endpoint; None without a key."""
+    def sign(
+        self, author: Author, draft: Draft, endpoint: Endpoint, to_signers: bool = False
+    ) -> Signature | None:
+        """The signature of a request to an endpoint; None without a key. ``to_signers``: None also if who
+        listens there has never answered with a signature."""
         if self.signer is None:
             return None
         seat = self._seats.get(endpoint)
-        return self.signer.sign(of_draft(author, draft), seat.token if seat is not None else "")
+        if to_signers and (seat is None or not seat.has_signed):
+            return None
+        return self.signer.sign(of_draft(author, draft), draft.body, seat.token if seat is not None else "")
 
     # -- what comes
 
@@ -166,7 +164,7 @@ class Guard:
         if self.signer is None:
             return PLAIN
         header = request.headers.get(HEADER_KEY)
-        verdict, seal = self.signer.judge(header, of_request(request), request.cseq.number)
+        verdict, seal = self.signer.judge(header, of_request(request), request.body, request.cseq.number)
         if verdict is Verdict.GOOD:
             seat = self._seats.get(source)
             if seat is not None and not seat.has_signed:
@@ -199,7 +197,7 @@ class Guard:
         if sent is None:
             # Nothing to sign was in the request, so this says nothing of who answers.
             return not self.required or self._unproven(response, endpoint, Verdict.ABSENT)
-        verdict, token = self.signer.judge_reply(header, sent, of_response(response))
+        verdict, token = self.signer.judge_reply(header, sent, of_response(response), response.body)
         if verdict is not Verdict.GOOD:
             return self._unproven(response, endpoint, verdict)
         seat = self._seats.get(endpoint)
@@ -215,7 +213,7 @@ class Guard:
 
     def _signed(self, seat: _Seat, endpoint: Endpoint) -> None:
         seat.signed_at = self._runtime.now()
-        self.standings.note(endpoint, Standing.SIGNS)
+        self.standings.signs(endpoint)
 
     def _signed_lately(self, endpoint: Endpoint) -> bool:
         seat = self._seats.get(endpoint)

@@ -30,24 +30,19 @@ HEADER_KEY: Final = HEADER.lower()
 MAX_SENDERS: Final = 4096
 #: Characters of an instance or a token at most.
 MAX_WORD: Final = 32
+#: Characters of a signature proper, which a header's value ends with.
+MAC_CHARACTERS: Final = 32
 
 #: Base64's letters to those of its form for URLs (RFC 4648 5).
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 _KEY = r"v=1;key=([0-9a-f]{8})"
 _FORM: Final = re.compile(
-    rf"{_KEY};from=([\w-]{{1,{MAX_WORD}}});to=([\w-]{{0,{MAX_WORD}}});mac=([\w-]{{32}})", re.ASCII
+    rf"{_KEY};from=([\w-]{{1,{MAX_WORD}}});to=([\w-]{{0,{MAX_WORD}}});mac=([\w-]{{{MAC_CHARACTERS}}})",
+    re.ASCII,
 )
 #: The header of a refusal: which key it would take, and nothing else.
 _ONLY_KEY: Final = re.compile(_KEY)
-
-
-class Signed(NamedTuple):
-    """What of a message is signed."""
-
-    #: Without line ends within; always as many for one kind of message.
-    lines: tuple[str, ...]
-    body: bytes
 
 
 class Signature(NamedTuple):
@@ -59,7 +54,7 @@ class Signature(NamedTuple):
     digest: str
 
     def __str__(self) -> str:
-        return f"v=1;key={self.key};from={self.instance};to={self.token};mac={self.digest}"
+        return _written(*self)
 
     @staticmethod
     def parse(text: str) -> Signature | None:
@@ -104,37 +99,67 @@ class _Sender(NamedTuple):
     window: Window
 
 
+class _Origin(NamedTuple):
+    """What all headers of one signer to this node begin with says, once it was found to be true."""
+
+    key: Key
+    instance: str
+    token: str
+
+
 class Signer:
     """Signs and judges for one node."""
 
     def __init__(self, ring: KeyRing, instance: str, draw_token: Callable[[], str]) -> None:
-        self.ring = ring
+        self._ring = ring
+        #: What a header's value up to its signature says, of those that were good: it is read once.
+        self._origins: Bounded[str, _Origin] = Bounded(MAX_SENDERS)
         #: This life of this process.
         self.instance = instance
         self._draw_token = draw_token
         self._senders: Bounded[str, _Sender] = Bounded(MAX_SENDERS)
 
-    def sign(self, what: Signed, token: str = "") -> Signature:
-        """Sign a request for the receiver that gave ``token``; without one to be told it."""
-        key = self.ring.signing
-        return Signature(key.name, self.instance, token, _digest(key, "request", self.instance, token, what))
+    @property
+    def ring(self) -> KeyRing:
+        """The keys that count."""
+        return self._ring
 
-    def judge(self, header: str, what: Signed, number: int) -> tuple[Verdict, Signature | None]:
+    @ring.setter
+    def ring(self, ring: KeyRing) -> None:
+        self._ring = ring
+        self._origins.clear()
+
+    def sign(self, lines: str, body: bytes, token: str = "") -> Signature:
+        """Sign a request for the receiver that gave ``token``; without one to be told it. ``lines``, here and
+        below: what ``meaning.py`` gives, always as many for one kind of message."""
+        key, instance = self._ring.keys[0], self.instance
+        return Signature(
+            key.name, instance, token, _digest(key, f"request\n{instance}\n{token}", lines, body)
+        )
+
+    def judge(self, header: str, lines: str, body: bytes, number: int) -> tuple[Verdict, Signature | None]:
         """What a request is worth whose CSeq has this number. A GOOD one is used up by that."""
-        if not header:
-            return Verdict.ABSENT, None
-        signature = Signature.parse(header)
-        if signature is None or signature.instance == self.instance:
+        begin, mac = header[:-MAC_CHARACTERS], header[-MAC_CHARACTERS:]
+        origin = known = self._origins.get(begin)
+        if origin is None:
+            if not header:
+                return Verdict.ABSENT, None
+            read = Signature.parse(header)
+            if read is None or read.instance == self.instance:
+                return Verdict.BAD, None
+            key = self._ring.find(read.key)
+            if key is None:
+                return Verdict.UNKNOWN_KEY, None
+            origin = _Origin(key, read.instance, read.token)
+        key, instance, token = origin
+        if not _same(_digest(key, f"request\n{instance}\n{token}", lines, body), mac):
             return Verdict.BAD, None
-        key = self.ring.find(signature.key)
-        if key is None:
-            return Verdict.UNKNOWN_KEY, None
-        wanted = _digest(key, "request", signature.instance, signature.token, what)
-        if not hmac.compare_digest(wanted, signature.digest):
-            return Verdict.BAD, None
-        sender = self._sender(signature.instance)
-        if signature.token != sender.token:
+        sender = self._sender(instance)
+        signature = Signature(key.name, instance, token, mac)
+        if token != sender.token:
             return Verdict.TOKEN_NEEDED, signature
+        if known is None:
+            self._origins[begin] = origin
         return (Verdict.GOOD if sender.window.take(number) else Verdict.REPEATED), signature
 
     def give_back(self, request: Signature, number: int) -> None:
@@ -143,46 +168,61 @@ class Signer:
         if sender is not None and sender.token == request.token:
             sender.window.give_back(number)
 
-    def sign_reply(self, request: Signature, what: Signed) -> Signature:
-        """Sign the reply to a well signed request, with the key that it used; ``to`` tells its token."""
-        key = self.ring.find(request.key) or self.ring.signing
-        token = self._sender(request.instance).token
-        digest = _digest(key, f"reply\n{request.digest}", self.instance, token, what)
-        return Signature(key.name, self.instance, token, digest)
+    def sign_reply(self, request: Signature, lines: str, body: bytes) -> str:
+        """The header's value for the reply to a well signed request, signed with the key that it used; ``to``
+        tells its token."""
+        key, instance = self._ring.find(request.key) or self._ring.signing, self.instance
+        sender = self._senders.get(request.instance) or self._sender(request.instance)
+        head = f"reply\n{request.digest}\n{instance}\n{sender.token}"
+        return _written(key.name, instance, sender.token, _digest(key, head, lines, body))
 
-    def judge_reply(self, header: str, request: Signature, what: Signed) -> tuple[Verdict, str]:
+    def judge_reply(self, header: str, request: Signature, lines: str, body: bytes) -> tuple[Verdict, str]:
         """What the reply to a request of ours is worth, and of a GOOD one the token that it tells: to be
         shown to this node from now on."""
-        if not header:
-            return Verdict.ABSENT, ""
-        signature = Signature.parse(header)
-        name = signature.key if signature is not None else key_name(header)
-        key = self.ring.find(name)
-        if key is None and name:
-            return Verdict.UNKNOWN_KEY, ""
-        if signature is None or key is None or signature.instance == self.instance:
+        begin, mac = header[:-MAC_CHARACTERS], header[-MAC_CHARACTERS:]
+        origin = known = self._origins.get(begin)
+        if origin is None:
+            if not header:
+                return Verdict.ABSENT, ""
+            read = Signature.parse(header)
+            name = read.key if read is not None else key_name(header)
+            key = self._ring.find(name)
+            if key is None and name:
+                return Verdict.UNKNOWN_KEY, ""
+            if read is None or key is None or read.instance == self.instance:
+                return Verdict.BAD, ""
+            origin = _Origin(key, read.instance, read.token)
+        key, instance, token = origin
+        if not _same(_digest(key, f"reply\n{request.digest}\n{instance}\n{token}", lines, body), mac):
             return Verdict.BAD, ""
-        wanted = _digest(key, f"reply\n{request.digest}", signature.instance, signature.token, what)
-        if not hmac.compare_digest(wanted, signature.digest):
-            return Verdict.BAD, ""
-        return Verdict.GOOD, signature.token
+        if known is None:
+            self._origins[begin] = origin
+        return Verdict.GOOD, token
 
     def _sender(self, instance: str) -> _Sender:
-        sender = self._senders.get(instance)
+        """Who it is, and now the one heard of last."""
+        sender = self._senders.use(instance)
         if sender is None:
-            sender = _Sender(self._draw_token()[:MAX_WORD], Window())
-            self._senders[instance] = sender
-        else:
-            self._senders.touch(instance)
+            sender = self._senders[instance] = _Sender(self._draw_token()[:MAX_WORD], Window())
         return sender
 
 
-def _digest(key: Key, kind: str, instance: str, token: str, what: Signed) -> str:
+def _written(key: str, instance: str, token: str, mac: str) -> str:
+    return f"v=1;key={key};from={instance};to={token};mac={mac}"
+
+
+def _same(wanted: str, mac: str) -> bool:
+    # Of other characters compare_digest() takes no text, and none of ours has them.
+    return mac.isascii() and hmac.compare_digest(wanted, mac)
+
+
+def _digest(key: Key, head: str, lines: str, body: bytes) -> str:
     """No two messages have the same text to be signed: no line holds a line end, each kind has a number of
-    lines of its own, and the length of all lines stands before them."""
-    text = "\n".join((kind, instance, token, *what.lines)).encode("utf-8", "surrogateescape")
+    lines of its own, and the length of all lines stands before them. ``head``: what kind it is, the signer's
+    instance and the token."""
+    text = f"{head}\n{lines}".encode("utf-8", "surrogateescape")
     mac = key.mac.copy()
     mac.update(len(text).to_bytes(4, "big") + text)
-    if what.body:
-        mac.update(what.body)
+    if body:
+        mac.update(body)
     return b2a_base64(mac.digest(), newline=False).translate(_URL_SAFE).decode("ascii")

@@ -119,6 +119,13 @@ class Standings:
         ):
             self._say(_words(endpoint), noted, key, ours)
 
+    def signs(self, endpoint: Endpoint) -> None:
+        """Something well signed came from ``endpoint``, as nearly all does: it costs a look where that is
+        known."""
+        noted = self._noted.get(endpoint)
+        if noted is None or noted.standing is not Standing.SIGNS:
+            self.note(endpoint, Standing.SIGNS)
+
     def of(self, endpoint: Endpoint | None) -> Standing | None:
         """How who listens at an endpoint stands; None: nothing is known yet."""
         noted = self._noted.get(endpoint) if endpoint is not None else None

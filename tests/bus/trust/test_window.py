@@ -41,3 +41,22 @@ def test_a_number_that_is_given_back_counts_once_more() -> None:
     window.give_back(5 - WINDOW)
     window.give_back(7)
     assert window.take(5) and not window.take(5) and not window.take(6)
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 1, 1, 2, -1, -3, 70, -70]), st.booleans()), max_size=200))
+def test_rows_with_gaps_copies_and_what_is_given_back(steps: list[tuple[int, bool]]) -> None:
+    window, used, number = Window(), set[int](), 100
+    for step, handled in steps:
+        number = max(0, number + step)
+        assert window.take(number) == (number not in used)
+        used.add(number)
+        if not handled:
+            window.give_back(number)
+            used.discard(number)
+
+
+def test_a_long_row_forgets_what_lies_behind() -> None:
+    window = Window()
+    assert all(window.take(number) for number in range(1, 3 * WINDOW) if number != 2 * WINDOW)
+    assert window.take(2 * WINDOW) and not window.take(2 * WINDOW)
+    assert not window.take(0) and not window.take(2 * WINDOW + 1)
