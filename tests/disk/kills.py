@@ -34,12 +34,18 @@ HOST = "127.0.0.98"
 KEYS, DELETED = 2_000, 500
 #: Writes between two looks at the loop.
 STEP = 200
+#: Seconds. After three times that the shares of killed processes become one: 256 at most may be there.
+TOMBSTONE_TTL = 60.0
 
 
 async def write(folder: Path, interval: float, first: int) -> None:
     """The process that is killed: write ``first`` and so on, and say how far it came."""
     node = CacheNode(
-        server_address=f"sip:{HOST}:{free_port(HOST)}", tables=["t"], data_dir=folder, flush_interval=interval
+        server_address=f"sip:{HOST}:{free_port(HOST)}",
+        tables=["t"],
+        data_dir=folder,
+        flush_interval=interval,
+        tombstone_ttl=TOMBSTONE_TTL,
     )
     async with node:
         table = node.table("t")
@@ -64,8 +70,9 @@ async def write(folder: Path, interval: float, first: int) -> None:
 async def _say_what_is_on_disk(node: CacheNode) -> None:
     while True:
         number = int(node.table("t").get("last", 0) or 0)
-        if await node.wait_on_disk():
-            say("on disk", number)
+        if not await node.wait_on_disk():
+            return
+        say("on disk", number)
 
 
 def say(what: str, number: int, *times: float) -> None:
