@@ -41,6 +41,8 @@ KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|
 SIMILAR = 0.85
 #: Options that are named at most where there is none of a name.
 NEAREST = 3
+#: Options that a program may give by a second name, which says that there may be several.
+PLURALS = {"tables": "table", "notification_addresses": "notification_address"}
 #: Several values of one variable stand apart by white space or commas: neither occurs within one, but for
 #: what stands in quotes.
 VALUE = re.compile(r"""(?:'[^']*'|"[^"]*"|[^\s,])+""")
@@ -129,10 +131,12 @@ def load(
     file: str | Path | None = None,
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
+    keywords: Mapping[str, Any] | None = None,
 ) -> Config:
     """Build the configuration. ``flags`` has option names; a flag that is None or empty was not given.
+    ``keywords``: the same as arguments of a program, some of them in the plural.
 
-    Raises :class:`ConfigError`.
+    Raises :class:`ConfigError`, which names what is wrong as it was given.
     """
     given: dict[str, tuple[str, Sequence[Any]]] = {
         option.name: ("default", _default(option)) for option in OPTIONS
@@ -142,6 +146,7 @@ def load(
     environ = environ or {}
     given |= {name: (BY_NAME[name].variable, value) for name, value in _from_environment(environ)}
     given |= {name: (BY_NAME[name].flag, value) for name, value in _from_flags(flags or {})}
+    given |= _from_keywords(keywords or {})
     given |= _secrets_themselves(environ, given)
     values: dict[str, Any] = {}
     for option in OPTIONS:
@@ -157,13 +162,10 @@ def load(
 def embedded(options: Mapping[str, Any]) -> Config:
     """The configuration of an embedded node: no servers unless asked for."""
     given = dict(options)
-    for plural, name in (("tables", "table"), ("notification_addresses", "notification_address")):
-        if plural in given:
-            given[name] = given.pop(plural)
     for address in ("client_address", "http_address"):
         if given.get(address) is None:
             given[address] = OFF
-    return load(flags=given)
+    return load(keywords=given)
 
 
 def _default(option: Option) -> Sequence[Any]:
@@ -230,12 +232,29 @@ def _from_flags(flags: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[Any]]]
         yield name, value if isinstance(value, list | tuple) and not isinstance(value, NodeURI) else [value]
 
 
+def _from_keywords(keywords: Mapping[str, Any]) -> dict[str, tuple[str, Sequence[Any]]]:
+    given: dict[str, tuple[str, Sequence[Any]]] = {}
+    for keyword, value in keywords.items():
+        name = PLURALS.get(keyword, keyword)
+        if name not in BY_NAME:
+            meant = _meant(keyword, [*BY_NAME, *PLURALS])
+            raise ConfigError(f"unknown option {keyword!r}{f'; {meant}' if meant else ''}".rstrip())
+        if name in given:
+            raise ConfigError(f"{given[name][0]} and {keyword} are the same: give one of the two")
+        given |= {name: (keyword, values) for name, values in _from_flags({name: value})}
+    return given
+
+
 def _nearest(name: str, names: Iterable[str]) -> str:
+    return f"; {_meant(name, names)}'dmqcache serve --help' lists them all"
+
+
+def _meant(name: str, names: Iterable[str]) -> str:
+    """The question whether one of ``names`` was meant, or nothing."""
     bare, known = name.replace("-", "_").lower(), list(names)
     near = difflib.get_close_matches(bare, known, 1, SIMILAR)
     near = near or difflib.get_close_matches(bare, known, NEAREST)
-    meant = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return f"; {meant}'dmqcache serve --help' lists them all"
+    return f"did you mean {' or '.join(map(repr, near))}? " if near else ""
 
 
 def _check_together(config: Config) -> None:

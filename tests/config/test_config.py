@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import MISSING, fields
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.config.config import Config, ConfigError, HostPort, load, parse_host_port
+from dmqcache.config.config import Config, ConfigError, HostPort, embedded, load, parse_host_port
 from dmqcache.config.options import BY_NAME, OPTIONS
 from dmqcache.config.secrets import Secret
 
@@ -50,6 +51,30 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
     assert config.sources["probe_interval"] == "DMQCACHE_PROBE_INTERVAL"
     assert config.sources["log_level"] == f"{file}: log_level"
     assert config.sources["t1"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"tombstone_ttl": 30}, "tombstone_ttl: 30 is less than the least, 60 seconds"),
+        ({"tables": ["users=>size"]}, "tables: 'users=>size' "),
+        ({"t1": []}, None),
+        ({"num_workers": [1, 2]}, "num_workers takes one value, not 2"),
+        ({"table": "users", "tables": ["calls"]}, "table and tables are the same: give one of the two"),
+        ({"tabels": ["users"]}, "unknown option 'tabels'; did you mean 'tables' or 'table'?"),
+        ({"bogus": 1}, "unknown option 'bogus'"),
+    ],
+)
+def test_a_program_is_told_of_its_arguments_as_it_gave_them(
+    options: dict[str, Any], said: str | None
+) -> None:
+    if said is None:
+        assert embedded(options) == embedded({})
+        return
+    with pytest.raises(ConfigError) as told:
+        embedded(options)
+    assert str(told.value).startswith(said)
+    assert "--" not in str(told.value)
 
 
 @pytest.mark.parametrize("name", ["num_workers", "server_address", "tls_key", "client_address", "t1"])
