@@ -142,3 +142,95 @@ def test_a_file_system_that_may_only_be_read_is_one_line(
     subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
     asyncio.run(scenario())
     assert len([line for line in caplog.messages if "goes on without" in line]) == 1
+
+
+@pytest.fixture
+def on_ext4(tmp_path: Path) -> Iterator[Path]:
+    """A file system with a journal, which becomes read-only under its users as one does after an error."""
+    image, place = tmp_path / "image", tmp_path / "ext4"
+    place.mkdir()
+    if os.geteuid() or not all(map(shutil.which, ("mount", "mkfs.ext4", "chattr"))):
+        pytest.skip("only root may mount a file system, and there must be ext4")
+    image.write_bytes(b"")
+    os.truncate(image, 32 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+    if subprocess.run(["mount", "-o", "loop", str(image), str(place)], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def stop_taking(place: Path, how: str) -> None:
+    subprocess.run(["sync", "-f", str(place)], check=True)
+    if how == "read-only":
+        subprocess.run(["mount", "-o", "remount,abort", str(place)], check=True)
+    else:
+        # What may not be changed may not be written through mapped memory either: SIGBUS.
+        subprocess.run(["chattr", "-R", "+i", str(place)], check=True)
+
+
+def take_again(place: Path, how: str) -> None:
+    if how == "read-only":
+        # Such a file system comes back when it is mounted anew, here another one.
+        subprocess.run(["umount", "-l", str(place)], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(place)], check=True)
+    else:
+        subprocess.run(["chattr", "-R", "-i", str(place)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("read-only", "Read-only file system"), ("not to be changed", "Operation not permitted")],
+)
+def test_a_disk_that_takes_nothing_any_more_stops_nothing_and_gets_all_when_it_does_again(
+    how: str, said: str, on_ext4: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = "127.0.0.97"
+
+    async def scenario() -> None:
+        doors = {name: free(host).removeprefix("sip:") for name in ("client_address", "http_address")}
+        async with node_of(on_ext4, **doors) as node:
+
+            async def wait_aof() -> bytes:
+                assert node.config.client_address is not None
+                reader, writer = await asyncio.open_connection(*node.config.client_address)
+                writer.write(b"SET asked 1\r\nWAITAOF 1 0 9000\r\nQUIT\r\n")
+                answer = await reader.read()
+                writer.close()
+                return answer.split(b"\r\n")[2]
+
+            async def get(path: str) -> str:
+                assert node.config.http_address is not None
+                reader, writer = await asyncio.open_connection(*node.config.http_address)
+                writer.write(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+                answer = await reader.read()
+                writer.close()
+                return answer.decode()
+
+            table = node.table("t")
+            table["before"] = "x"
+            assert await wait_aof() == b":1"
+            assert node.disk is not None
+            stop_taking(on_ext4, how)
+            # More than SQLite keeps in memory until a transaction ends.
+            for number in range(3_000):
+                table[f"k{number}"] = "x" * 1_000
+            assert await wait_aof() == b":0"
+            assert node.disk.fault == said
+            assert said in await get("/")
+            metrics = await get("/metrics")
+            assert "\ndmqcache_disk_errors_total 0" not in metrics
+            assert "\ndmqcache_disk_behind_seconds 0\n" not in metrics
+            assert table["before"] == "x" and len(table) == 3_002
+            take_again(on_ext4, how)
+            await until(lambda: node.disk is not None and not node.disk.fault, 60)
+            assert await wait_aof() == b":1"
+        async with node_of(on_ext4) as node:
+            table = node.table("t")
+            assert table["before"] == "x" and len(table) == 3_002
+
+    asyncio.run(scenario())
+    assert len([line for line in caplog.messages if f": {said}; it is tried again" in line]) == 1
+    assert [line for line in caplog.messages if "works again" in line]

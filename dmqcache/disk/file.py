@@ -27,8 +27,10 @@ from dmqcache.disk.folder import (
     DiskError,
     UnusableError,
     connect,
+    is_damage,
     is_same,
     parts_of,
+    refusal,
     set_aside,
     take,
 )
@@ -56,7 +58,8 @@ _DROP: Final = "DELETE FROM cells WHERE name = ? AND key IN ({})"
 
 
 class FileGoneError(DiskError):
-    """The file or the lock was removed or replaced under the node: nobody would find what is written."""
+    """The file or the lock was removed, replaced or damaged under the node: nobody would find what is
+    written."""
 
 
 class TableState(NamedTuple):
@@ -78,8 +81,8 @@ class Opened:
 
 
 class DiskFile:
-    """One open file. Used by one thread at a time. Every method may raise sqlite3.Error: the disk is full, or
-    gone."""
+    """One open file. Used by one thread at a time. Every method may raise sqlite3.Error, the disk is full for
+    one, and those that write a DiskError with the system's word for what is in the way."""
 
     def __init__(self, connection: sqlite3.Connection, lock: int, path: Path) -> None:
         self._connection = connection
@@ -87,6 +90,8 @@ class DiskFile:
         self.path = path
         self._opened = path.stat()
         self._gone = False
+        #: There is no file, until a new one can be made.
+        self._closed = False
 
     # -- reading -----------------------------------------------------------------------------------------
 
@@ -118,7 +123,11 @@ class DiskFile:
         :class:`FileGoneError` into a new file, which holds nothing yet; DiskError where there can be none."""
         if self._gone:
             self._open_anew()
-        self._connection.execute("BEGIN IMMEDIATE")
+        self._find()
+        if why := refusal(self._lock):
+            raise DiskError(why)
+        with self._worded():
+            self._connection.execute("BEGIN IMMEDIATE")
 
     def put(self, table: str, part: KeptPart) -> None:
         """Keep these cells in place of those of their keys, and nothing of keys that are gone."""
@@ -147,9 +156,23 @@ class DiskFile:
         if not self._connection.in_transaction:
             raise sqlite3.OperationalError("an earlier part of the flush has failed")
         try:
-            yield
+            with self._worded():
+                yield
         except BaseException:
             self.roll_back()
+            raise
+
+    @contextmanager
+    def _worded(self) -> Iterator[None]:
+        """What SQLite says so that somebody can do something about it."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                self._gone = True
+                raise FileGoneError(f"{FILE} is damaged ({error}); a new file is written whole") from None
+            if why := refusal(self._lock):
+                raise DiskError(why) from None
             raise
 
     def _many(self, statement: str, place: str, width: int, table: str, values: Sequence[Any]) -> None:
@@ -185,15 +208,19 @@ class DiskFile:
     def commit(self) -> None:
         """From now on all of it is on disk. FileGoneError: it is not, as nobody would find it."""
         with self._whole():
-            if not (is_same(self.path, self._opened) and self._is_locked()):
-                self._gone = True
-                raise FileGoneError(f"{FILE} or {LOCK} was removed or replaced; a new file is written whole")
+            self._find()
             self._connection.execute("COMMIT")
 
     def roll_back(self) -> None:
         """As if nothing had been written since :meth:`begin`."""
-        if self._connection.in_transaction:
+        if not self._closed and self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+    def _find(self) -> None:
+        """FileGoneError where nobody else would find the file that is open here."""
+        if not (is_same(self.path, self._opened) and self._is_locked()):
+            self._gone = True
+            raise FileGoneError(f"{FILE} or {LOCK} was removed or replaced; a new file is written whole")
 
     def _is_locked(self) -> bool:
         return is_same(self.path.with_name(LOCK), os.fstat(self._lock))
@@ -201,17 +228,29 @@ class DiskFile:
     def _open_anew(self) -> None:
         """A new file in the same folder, under its lock as before. What stands there now is set aside."""
         folder = self.path.parent
-        if not folder.is_dir():
-            raise DiskError(f"{folder} is gone")
-        if not self._is_locked():
-            lock = take(folder)
-            os.close(self._lock)
-            self._lock = lock
-        if self.path.exists():
-            set_aside(self.path, str(self.path.stat().st_mtime_ns))
-        connection = connect(self.path, whole=False)
-        self._connection.close()
-        self._connection, self._opened, self._gone = connection, self.path.stat(), False
+        try:
+            if not folder.is_dir():
+                raise DiskError(f"{folder} is gone")
+            if not self._is_locked():
+                lock = take(folder)
+                os.close(self._lock)
+                self._lock = lock
+            if self.path.exists():
+                set_aside(self.path, str(self.path.stat().st_mtime_ns))
+            # Before there is a new one: SQLite removes the WAL of a file that it closes by its name, and
+            # takes a file of the same number on another file system for the one that it had opened.
+            self._closed = True
+            self._connection.close()
+            try:
+                self._connection, self._closed = connect(self.path, whole=False), False
+            except sqlite3.Error:
+                # Nothing of it is in use, and each try would leave one more.
+                for part in parts_of(self.path):
+                    part.unlink(missing_ok=True)
+                raise
+            self._opened, self._gone = self.path.stat(), False
+        except OSError as error:
+            raise DiskError(str(error.strerror)) from None
 
     def size(self) -> int:
         """Bytes on disk, the part in the WAL too."""

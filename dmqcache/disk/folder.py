@@ -7,6 +7,7 @@ it and written to it is ``file.py``'s; what the log says of all this, ``node_dis
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -21,6 +22,8 @@ APPLICATION: Final = 0x444D5143
 FORM: Final = 1
 #: Pages of WAL after which SQLite folds it into the file: 16 MiB.
 CHECKPOINT_PAGES: Final = 4_096
+#: What a path says of which nothing is left; a network's file system says ESTALE.
+_GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 
 _SCHEMA: Final = (
     """CREATE TABLE cells (
@@ -156,8 +159,30 @@ def verify(path: Path) -> str:
 
 
 def is_same(path: Path, opened: os.stat_result) -> bool:
-    """Whether what stands at ``path`` is the very file that was opened."""
+    """Whether what stands at ``path`` is the very file that was opened. DiskError where nobody can tell."""
     try:
         return os.path.samestat(path.stat(), opened)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in _GONE:
+            return False
+        raise DiskError(str(error.strerror)) from None
+
+
+def refusal(lock: int) -> str:
+    """Why nothing may be written beside the lock, in the system's words, as "Read-only file system"; empty
+    where nothing is in the way, or no more than that there is no room.
+
+    SQLite calls all of that a "disk I/O error". And it writes its index of the WAL through mapped memory: on
+    some file systems that ends the whole process (SIGBUS) when they take nothing any more. So ask before."""
+    try:
+        os.utime(lock)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return str(error.strerror)
+    return ""
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file itself is wrong, not that it cannot be written."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

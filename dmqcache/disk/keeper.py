@@ -328,10 +328,12 @@ class Keeper:
             self._anew |= self._tables.keys()
             self._floors.clear()
         for name, names in flight.changed.items():
+            # Added to what may be a million names, which would take the loop its time at each try.
             table = self._tables[name]
-            table.touched = {**names, **(table.touched or {})}
+            names.update(table.touched or {})
+            table.touched = names
         now = self._clock.now()
-        if now - self._said >= SAY_S:
+        if isinstance(error, FileGoneError) or now - self._said >= SAY_S:
             self._said = now
             log.error("cannot write to %s: %s; it is tried again", self.status.folder, error)
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import shutil
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from dmqcache.bus.net.aio import AsyncioRuntime
+from dmqcache.disk import file as module
 from dmqcache.disk.file import open_file
 from dmqcache.disk.folder import FILE, LOCK
 from dmqcache.disk.node_disk import NodeDisk
@@ -165,6 +169,69 @@ def test_damage_that_is_found_while_the_file_is_read_leaves_nothing_of_it(
     assert len([line for line in caplog.messages if "set aside as" in line]) == 1
 
 
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EIO, errno.EACCES])
+def test_while_nothing_may_be_written_the_reason_is_one_line_and_then_all_of_it_is(
+    code: int, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It said "disk I/O error" of a file system that had become read-only; where that file system lets go of
+    what is mapped of it, SQLite ended the process."""
+
+    def refuse(path: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    async def scenario() -> None:
+        first = Node(tmp_path)
+        await first.disk.open()
+        first.table.set("before", "1")
+        assert await first.disk.flush(10)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "utime", refuse)
+            first.table.set("during", "2")
+            for _ in range(3):
+                assert not await first.disk.flush(10)
+            assert first.disk.status.fault == os.strerror(code)
+            assert first.disk.status.behind() > 0
+            assert first.table.get("during") == "2"
+        assert await first.disk.flush(10)
+        assert (first.disk.status.fault, first.disk.status.behind()) == ("", 0)
+        await first.disk.close()
+        second = Node(tmp_path, life=2)
+        await second.disk.open()
+        assert (second.table.get("before"), second.table.get("during")) == ("1", "2")
+        await second.disk.close()
+
+    live(scenario)
+    said = [line for line in caplog.messages if "cannot write to" in line]
+    assert said == [f"cannot write to {tmp_path}: {os.strerror(code)}; it is tried again"]
+    assert len([line for line in caplog.messages if "works again" in line]) == 1
+    assert not list(tmp_path.glob("*unusable*"))
+
+
+def test_a_folder_that_may_not_be_looked_into_is_no_folder_that_was_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = os.stat
+
+    def refuse(path: object, **options: bool) -> os.stat_result:
+        if str(path).startswith(str(tmp_path)):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        return stat(path, **options)  # type: ignore[call-overload, no-any-return]
+
+    async def scenario() -> None:
+        first = Node(tmp_path)
+        await first.disk.open()
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "stat", refuse)
+            first.table.set("a", "1")
+            assert not await first.disk.flush(10)
+            assert first.disk.status.fault == os.strerror(errno.EACCES)
+        assert await first.disk.flush(10)
+        await first.disk.close()
+
+    live(scenario)
+    assert not list(tmp_path.glob("*unusable*"))
+
+
 @pytest.mark.parametrize("taken", ["file", "folder", "lock", "replaced"])
 def test_a_file_that_is_taken_away_under_the_node_is_noticed_and_written_anew(
     taken: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -208,6 +275,70 @@ def test_a_file_that_is_taken_away_under_the_node_is_noticed_and_written_anew(
     live(scenario)
     assert [line for line in caplog.messages if "removed or replaced; a new file is written whole" in line]
     assert len(list(folder.glob(f"{FILE}.unusable-*[0-9]"))) == (taken in ("lock", "replaced"))
+
+
+@pytest.mark.parametrize("where", ["the first page", "the middle"])
+def test_a_file_that_is_damaged_under_the_node_is_set_aside_and_written_anew(
+    where: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was tried again for ever, and never got better."""
+
+    async def scenario() -> None:
+        first = Node(tmp_path)
+        await first.disk.open()
+        for number in range(4_000):
+            first.table.set(f"k{number:05}", "x" * 100)
+        assert await first.disk.flush(10)
+        with closing(sqlite3.connect(tmp_path / FILE)) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = (tmp_path / FILE).stat().st_size
+        with (tmp_path / FILE).open("r+b") as damaged:
+            damaged.seek(0 if where == "the first page" else 40_960)
+            damaged.write(b"\xa5" * (size - 81_920))
+        # What it has in memory of the file, SQLite does not read again.
+        first.disk._keeper._writer.submit(
+            lambda file: file._connection.execute("PRAGMA shrink_memory"), print
+        )  # type: ignore[union-attr]
+        for number in range(0, 4_000, 20):
+            first.table.set(f"k{number:05}", "y")
+        assert not await first.disk.flush(10)
+        assert "is damaged" in first.disk.status.fault
+        assert await first.disk.flush(10)
+        assert first.disk.status.fault == ""
+        await first.disk.close()
+        second = Node(tmp_path, life=2)
+        await second.disk.open()
+        assert dict(second.table.items()) == dict(first.table.items())
+        await second.disk.close()
+
+    live(scenario)
+    assert len([line for line in caplog.messages if "a new file is written whole" in line]) == 1
+    assert len(list(tmp_path.glob(f"{FILE}.unusable-*[0-9]"))) == 1
+
+
+def test_a_new_file_for_which_there_is_no_room_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, whole: bool) -> sqlite3.Connection:
+        path.write_text("")
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async def scenario() -> None:
+        first = Node(tmp_path)
+        await first.disk.open()
+        first.table.set("a", "1")
+        assert await first.disk.flush(10)
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "connect", fail)
+            (tmp_path / FILE).unlink()
+            for _ in range(4):
+                assert not await first.disk.flush(10)
+            assert first.disk.status.fault == "database or disk is full"
+        assert await first.disk.flush(10)
+        await first.disk.close()
+
+    live(scenario)
+    assert not list(tmp_path.glob(f"{FILE}.unusable-*"))
 
 
 def test_a_folder_that_another_node_has_taken_over_is_not_shared(tmp_path: Path) -> None:
