@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
+from weakref import WeakSet
 
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.net.aio import AsyncioRuntime
@@ -31,7 +32,7 @@ from dmqcache.process_end import LeaveFirst, leave_first
 from dmqcache.release import SOFTWARE
 from dmqcache.socket_bus import OpenBus
 from dmqcache.store.store import Store
-from dmqcache.store.table.changes import Home
+from dmqcache.store.table.changes import Home, Subscribe
 from dmqcache.store.table.evicting import Policy
 from dmqcache.store.table.store_counters import StoreCounters
 from dmqcache.store.table.table import Table
@@ -71,6 +72,8 @@ class CacheNode:
         self._servers = NodeServers(self.config, self._certificate_read)
         self._stopping = asyncio.Lock()
         self._leave_first: LeaveFirst | None = None
+        #: Those who wait for changes: they end with the node.
+        self._watches: WeakSet[Watch] = WeakSet()
 
     # -- life ------------------------------------------------------------------------------------------
 
@@ -105,7 +108,7 @@ class CacheNode:
 
     def _prepare(self, bus: Bus, runtime: AsyncioRuntime) -> None:
         config = self.config
-        home = Home(_only_here(), runtime, _watcher_failed, Watch)
+        home = Home(_only_here(), runtime, _watcher_failed, self._new_watch)
         self._store = Store(config.tables, bus, runtime, store_options(config), home)
         self._store.memory.bound(config.max_memory, Policy(config.max_memory_policy))
         register_peers(bus, self._peers)
@@ -120,6 +123,11 @@ class CacheNode:
             )
 
         self._database = TableDatabase(config, self._store)
+
+    def _new_watch(self, subscribe: Subscribe, prefix: str) -> Watch:
+        watch = Watch(subscribe, prefix)
+        self._watches.add(watch)
+        return watch
 
     async def _open_servers(self) -> None:
         if self._database is not None:
@@ -151,6 +159,8 @@ class CacheNode:
                 await self._disk.close()
             if self._database is not None:
                 await self._database.close(leave)
+            for watch in list(self._watches):
+                watch.close()
             if self._leave_first is not None:
                 self._leave_first.discard(self.stop)
                 self._leave_first = None

@@ -21,18 +21,25 @@ class LeaveFirst:
 
     def __init__(self) -> None:
         self._leavers: dict[Leave, asyncio.AbstractEventLoop] = {}
-        self._ending: asyncio.Task[None] | None = None
-        self._left = False
+        self._ending: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
+        #: The loops whose nodes have not left yet; None: nobody was told to.
+        self._awaited: set[asyncio.AbstractEventLoop] | None = None
+        self._process = os.getpid()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """SIGTERM came: have all nodes leave, on the loop of the first. It comes once more when they have, as
-        only the main thread may restore the system's way."""
-        if self._left:
+        """SIGTERM came: have all nodes leave, each on its loop. It comes once more when they have, as only
+        the main thread may restore the system's way. A process that was forked from this one has the handler
+        and none of the loops: it ends on the spot."""
+        if self._awaited is None and os.getpid() == self._process:
+            self._awaited = set(self._leavers.values())
+            for loop in list(self._awaited):
+                try:
+                    loop.call_soon_threadsafe(self._begin)
+                except RuntimeError:  # it is closed
+                    self._awaited.discard(loop)
+        if not self._awaited or os.getpid() != self._process:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
-        for loop in self._leavers.values():
-            loop.call_soon_threadsafe(self._begin)
-            return
 
     def add(self, leave: Leave, loop: asyncio.AbstractEventLoop) -> None:
         """A node has started on this loop."""
@@ -41,23 +48,25 @@ class LeaveFirst:
     def discard(self, leave: Leave) -> None:
         """A node has stopped by itself. The last one takes the handler away."""
         self._leavers.pop(leave, None)
-        if not self._leavers and self._ending is None and signal.getsignal(signal.SIGTERM) is self:
+        if not self._leavers and not self._ending and signal.getsignal(signal.SIGTERM) is self:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _begin(self) -> None:
-        if self._ending is None:
-            self._ending = asyncio.get_running_loop().create_task(self._end(), name="leave the bus")
+        here = asyncio.get_running_loop()
+        if here not in self._ending:
+            self._ending[here] = here.create_task(self._end(here), name="leave the bus")
 
-    async def _end(self) -> None:
+    async def _end(self, here: asyncio.AbstractEventLoop) -> None:
         try:
-            here = asyncio.get_running_loop()
             ours = [leave for leave, loop in self._leavers.items() if loop is here]
             await asyncio.gather(*(leave() for leave in ours), return_exceptions=True)
         finally:
-            self._left = True
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
+            assert self._awaited is not None
+            self._awaited.discard(here)
+            if not self._awaited:
+                if threading.current_thread() is threading.main_thread():
+                    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                os.kill(os.getpid(), signal.SIGTERM)
 
 
 def leave_first(leave: Leave, loop: asyncio.AbstractEventLoop | None = None) -> LeaveFirst | None:

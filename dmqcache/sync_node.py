@@ -7,11 +7,15 @@ is to be done as one (read, decide, write) goes there as a whole with :meth:`Syn
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Final, Self, TypeVar, Unpack
+from weakref import WeakSet
 
 from dmqcache.cache_node import CacheNode
 from dmqcache.config.config import Config
@@ -20,6 +24,7 @@ from dmqcache.process_end import LeaveFirst, leave_first
 from dmqcache.sync_table import SyncTable, SyncWatch
 
 T = TypeVar("T")
+_STOPPED: Final = "the node has stopped meanwhile"
 
 
 class SyncCacheNode:
@@ -39,8 +44,12 @@ class SyncCacheNode:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._leave_first: LeaveFirst | None = None
+        #: The process in which the thread runs.
+        self._process = 0
         #: Those who wait for changes: they end with the node.
-        self._watches: set[SyncWatch] = set()
+        self._watches: WeakSet[SyncWatch] = WeakSet()
+        #: Calls that have not been done yet.
+        self._calls: set[Future[Any]] = set()
 
     def __enter__(self) -> Self:
         self.start()
@@ -55,6 +64,7 @@ class SyncCacheNode:
         """Start the thread and the node. OSError names the address that is not to be had."""
         if self._thread is not None:
             raise RuntimeError("the node is started already; stop() comes first")
+        self._process = os.getpid()
         loop = self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._live, args=(loop,), name="dmqcache node", daemon=True)
         self._thread.start()
@@ -64,19 +74,29 @@ class SyncCacheNode:
             self._end_thread()
             raise
         self._leave_first = leave_first(self.node.stop, loop)
+        # A program that ends without stop() leaves the bus as well.
+        atexit.register(self.stop)
 
     @staticmethod
     def _live(loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         try:
             loop.run_forever()
+            # Whoever still waits for the node is told that it is gone.
+            waiting = asyncio.all_tasks(loop)
+            for task in waiting:
+                task.cancel()
+            if waiting:
+                loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
         finally:
             loop.close()
 
     def stop(self, leave: bool = True) -> None:
-        """See :meth:`dmqcache.cache_node.CacheNode.stop`."""
-        if self._thread is None:
+        """See :meth:`dmqcache.cache_node.CacheNode.stop`. In a process that was forked from the node's it
+        does nothing."""
+        if self._thread is None or os.getpid() != self._process:
             return
+        atexit.unregister(self.stop)
         if self._leave_first is not None:
             self._leave_first.discard(self.node.stop)
             self._leave_first = None
@@ -93,22 +113,33 @@ class SyncCacheNode:
         assert loop is not None and thread is not None
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        for call in list(self._calls):  # they came too late to be done
+            call.cancel()
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        """The node's loop. RuntimeError where there is none in this process: nothing would ever be done."""
+        if self._loop is None:
+            raise RuntimeError("the node is not started: use `with SyncCacheNode(...)` or start()")
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "the node runs in the process from which this one was forked: start a node after the fork"
+            )
+        return self._loop
 
     def _wait(self, coroutine: Any) -> Any:
-        loop, thread = self._loop, self._thread
-        if loop is None:
+        try:
+            loop = self._running()
+            if threading.current_thread() is self._thread:
+                raise RuntimeError("on the node's own thread nothing may wait for it")
+            waited = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        except RuntimeError:
             coroutine.close()
-            raise RuntimeError("the node is not started: use `with SyncCacheNode(...)` or start()")
-        if threading.current_thread() is thread:
-            coroutine.close()
-            raise RuntimeError("on the node's own thread nothing may wait for it")
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+            raise
+        return _result(waited)
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """Do this on the node's thread, undisturbed by any other call, and return what it returns."""
-        loop = self._loop
-        if loop is None:
-            raise RuntimeError("the node is not started: use `with SyncCacheNode(...)` or start()")
+        loop = self._running()
         if threading.current_thread() is self._thread:
             return function(*args)
         done: Future[T] = Future()
@@ -119,12 +150,23 @@ class SyncCacheNode:
             except BaseException as error:
                 done.set_exception(error)
 
-        loop.call_soon_threadsafe(do)
-        return done.result()
+        self._calls.add(done)
+        try:
+            loop.call_soon_threadsafe(do)
+            return _result(done)
+        finally:
+            self._calls.discard(done)
+
+    def _post(self, function: Callable[[], object]) -> None:
+        """Do this on the node's thread, soon, if there is still one; waits for nothing."""
+        loop = self._loop
+        with suppress(RuntimeError):  # it is closed
+            if loop is not None:
+                loop.call_soon_threadsafe(function)
 
     def table(self, name: str) -> SyncTable:
         """A table. KeyError names those that there are."""
-        return SyncTable(self.call, self._watches, self.node.table(name))
+        return SyncTable(self.call, self._post, self._watches, self.node.table(name))
 
     def reload_table(self, name: str) -> int:
         """See :meth:`~dmqcache.table_database.TableDatabase.reload`."""
@@ -150,3 +192,11 @@ class SyncCacheNode:
     def wait_on_disk(self, timeout: float | None = None) -> bool:
         """See :meth:`dmqcache.cache_node.CacheNode.wait_on_disk`."""
         return bool(self._wait(self.node.wait_on_disk(timeout)))
+
+
+def _result(done: Future[T]) -> T:
+    """What it comes to. RuntimeError where the node has stopped first."""
+    try:
+        return done.result()
+    except CancelledError:
+        raise RuntimeError(_STOPPED) from None

@@ -7,6 +7,7 @@ which is ``sync_node.py``'s business.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from contextlib import suppress
 from typing import Any, Protocol, Self, TypeVar
@@ -18,6 +19,7 @@ from dmqcache.store.table.read_through import Cached, Seconds, read_through
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.table import Table
 from dmqcache.store.table.views import BytesView
+from dmqcache.watch import weakly
 
 T = TypeVar("T")
 #: Within a class that has ``bytes`` the name is another thing's.
@@ -30,13 +32,19 @@ class Call(Protocol):
     def __call__(self, function: Callable[..., T], /, *args: Any) -> T: ...
 
 
+#: Does something on the node's thread, soon; waits for nothing.
+Post = Callable[[Callable[[], object]], None]
+
+
 class SyncTable(MutableMapping[str, Value]):
     """A table of a :class:`~dmqcache.sync_node.SyncCacheNode`: as
     :class:`~dmqcache.store.table.table.Table`, from any thread."""
 
-    def __init__(self, call: Call, watches: set[SyncWatch], table: Table) -> None:
-        """``call`` does something on the thread of the table's node; ``watches``: those that end with it."""
+    def __init__(self, call: Call, post: Post, watches: weakref.WeakSet[SyncWatch], table: Table) -> None:
+        """``call`` and ``post`` do something on the thread of the table's node; ``watches``: those that end
+        with it."""
         self._call = call
+        self._post = post
         self._watches = watches
         self._table = table
 
@@ -175,20 +183,25 @@ class SyncTable(MutableMapping[str, Value]):
 
     def watch(self, prefix: str = "") -> SyncWatch:
         """``for change in table.watch("user:")``: waits for each change from now on, of a key that changed
-        more than once for the latest. Ends when it is closed, which ``with`` does, or the node stops."""
-        return SyncWatch(self._call, self._watches, self._table, prefix)
+        more than once for the latest. Ends when the loop is left, it is closed, which ``with`` does, or the
+        node stops."""
+        return SyncWatch(self._call, self._post, self._watches, self._table, prefix)
 
 
 class SyncWatch:
     """The changes of a table, for one thread that waits for them."""
 
-    def __init__(self, call: Call, watches: set[SyncWatch], table: Table, prefix: str) -> None:
+    def __init__(
+        self, call: Call, post: Post, watches: weakref.WeakSet[SyncWatch], table: Table, prefix: str
+    ) -> None:
         self._call = call
         self._watches = watches
         self._waiting: dict[str, Change] = {}
         self._closed = False
         self._something = threading.Condition()
-        self._forget = call(table.subscribe, self._came, prefix)
+        self._forget = call(table.subscribe, weakly(self._came), prefix)
+        self._end = weakref.finalize(self, post, self._forget)
+        self._end.atexit = False
         watches.add(self)
 
     def _came(self, change: Change) -> None:
@@ -211,6 +224,7 @@ class SyncWatch:
         if self._closed:
             return
         self._watches.discard(self)
+        self._end.detach()
         with suppress(RuntimeError):  # the node has stopped meanwhile
             self._call(self._forget)
         with self._something:
@@ -241,7 +255,15 @@ class SyncBytes(MutableMapping[bytes, bytes]):
         self._call(self._view.__delitem__, key)
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._call(lambda: iter(list(self._view)))
+        return iter(self._call(lambda: list(self._view)))
+
+    def items(self) -> ItemsView[bytes, bytes]:
+        """Keys and values of one moment."""
+        return self._call(lambda: dict(self._view.items())).items()
+
+    def values(self) -> ValuesView[bytes]:
+        """The values of one moment."""
+        return self._call(lambda: dict(self._view.items())).values()
 
     def __len__(self) -> int:
         return self._call(self._view.__len__)
@@ -252,6 +274,18 @@ class SyncBytes(MutableMapping[bytes, bytes]):
     def pop(self, key: bytes, *default: Any) -> Any:
         """Take a key; no other thread gets the same value."""
         return self._call(self._view.pop, key, *default)
+
+    def popitem(self) -> tuple[bytes, bytes]:
+        """Take the first key and its value; no other thread gets the same. KeyError where there is none."""
+        return self._call(self._view.popitem)
+
+    def setdefault(self, key: bytes, default: bytes = b"") -> bytes:
+        """The value; if there is none, ``default``, which is then written."""
+        return self._call(self._view.setdefault, key, default)
+
+    def update(self, *args: Any, **pairs: bytes) -> None:
+        """Write many, as one call."""
+        self._call(lambda: self._view.update(*args, **pairs))
 
     def clear(self) -> None:
         """Delete everything."""

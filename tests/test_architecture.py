@@ -177,7 +177,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "node_settings": "socket_bus config store bus.net bus.ground release",
         "cache_node": "table_database node_channels node_servers node_settings watch process_end socket_bus "
         "metrics disk config store store.table bus bus.net bus.ground bus.sip release",
-        "sync_table": "store.table",
+        "sync_table": "watch store.table",
         "sync_node": "sync_table cache_node process_end config store.table",
         "adapters": "sync_node store.table",
         "cli": "cache_node server.resp config bus.net bus.trust release defaults",

@@ -104,3 +104,66 @@ def test_another_thread_than_the_main_one_changes_nothing() -> None:
     thread.start()
     thread.join()
     assert got == [None] and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+FORKS = """
+import multiprocessing, sys, time
+from dmqcache import SyncCacheNode
+
+def work(at_work):
+    at_work.set()
+    time.sleep(3600)
+
+with SyncCacheNode(server_address=sys.argv[1], tables=["t"]):
+    fork = multiprocessing.get_context("fork")
+    at_work = fork.Event()
+    child = fork.Process(target=work, args=(at_work,), daemon=True)
+    child.start()
+    at_work.wait(60)
+    child.terminate()
+    child.join(20)
+    print(child.exitcode)
+    child.kill()
+"""
+
+
+def test_a_process_that_was_forked_from_a_programs_ends_at_sigterm_as_any_other() -> None:
+    command = [sys.executable, "-c", FORKS, free("127.0.0.97")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.stderr) == (f"{-signal.SIGTERM}\n", "")
+
+
+TWO = """
+import sys, time
+from dmqcache import SyncCacheNode
+
+one, two, seed = sys.argv[1:]
+with SyncCacheNode(server_address=one, notification_address=[seed], tables=["t"]) as first:
+    with SyncCacheNode(server_address=two, notification_address=[seed], tables=["t"]) as second:
+        for node in first, second:
+            node.wait_ready(60)
+        print("ready", flush=True)
+        time.sleep(3600)
+"""
+
+
+def test_nodes_on_loops_of_their_own_all_leave() -> None:
+    async def scenario() -> None:
+        async with CacheNode(server_address=free("127.0.0.96"), table=["t"]) as stays:
+            seed = str(stays.config.server_address)
+            words = ["-c", TWO, free("127.0.0.97"), free("127.0.0.98"), seed]
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, *words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+            try:
+                assert process.stdout is not None
+                assert await asyncio.wait_for(process.stdout.readline(), 60) == b"ready\n"
+                await until(lambda: [one.status for one in others(stays)] == [NodeStatus.ACTIVE] * 2)
+                process.send_signal(signal.SIGTERM)
+                assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGTERM
+            finally:
+                if process.returncode is None:
+                    process.kill()
+            assert {one.status for one in others(stays)} <= {NodeStatus.DISABLED}
+
+    asyncio.run(scenario())

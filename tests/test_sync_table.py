@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -114,3 +116,39 @@ def test_changes_and_kept_results() -> None:
         assert [square(3), square(3), square(4)] == [9, 9, 16]
         assert calls == [3, 4]
         assert [change.key for change in seen] == ["a1"]
+
+
+def test_a_loop_over_changes_that_is_left_ends_it() -> None:
+    with SyncCacheNode(server_address=free("127.0.0.88"), tables=["t"]) as node:
+        table = node.table("t")
+        changes = table.watch("a")
+        table["a1"] = "x"
+        assert next(changes) == Change("a1", "x")
+        del changes
+        wait_until(lambda: gc.collect() >= 0 and not node.node.table("t").is_watched)
+
+
+def test_bytes_of_one_moment_and_each_call_as_one() -> None:
+    with SyncCacheNode(server_address=free("127.0.0.88"), tables=["t"]) as node:
+        raw = node.table("t").bytes
+        raw.update({b"a": b"x", b"b": b"2"})
+        for key, value in raw.items():
+            assert raw.pop(key, value) == value
+            raw.clear()
+            raw[b"c"] = value
+        assert raw == {b"c": b"2"} and list(raw.values()) == [b"2"]
+        assert (raw.setdefault(b"c", b"y"), raw.setdefault(b"d", b"y")) == (b"2", b"y")
+        taken: list[tuple[bytes, bytes]] = []
+        raw.update({b"%d" % number: b"x" for number in range(400)})
+
+        def take() -> None:
+            with suppress(KeyError):
+                while raw:
+                    taken.append(raw.popitem())
+
+        threads = [threading.Thread(target=take) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(taken) == len(set(taken)) == 402

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -77,5 +78,24 @@ def test_a_table_of_no_running_node_cannot_be_watched_and_is_written_to_on_its_t
             assert len(said) == 5
             assert len(table) == 0
             assert table.get("a") is None
+
+    asyncio.run(scenario())
+
+
+def test_a_loop_that_is_left_and_a_node_that_stops_end_it() -> None:
+    async def scenario() -> None:
+        async with node_of("127.0.0.94") as node:
+            table = node.table("t")
+            asyncio.get_running_loop().call_later(0.01, table.set, "a", "x")
+            async for change in table.watch():
+                assert change == Change("a", "x")
+                break
+            await until(lambda: gc.collect() >= 0 and not table.is_watched)
+            lasting = table.watch("b")
+            waiting = asyncio.create_task(anext(lasting, None))
+            table["c"] = "x"
+            await until(lambda: table.is_watched)
+        assert await asyncio.wait_for(waiting, 20) is None
+        assert [change async for change in lasting] == []
 
     asyncio.run(scenario())

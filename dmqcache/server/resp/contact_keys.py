@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Final, NoReturn
 
@@ -21,7 +21,7 @@ from dmqcache.peers.record_changes import RecordChange
 from dmqcache.peers.usrloc_peer import UsrlocPeer
 from dmqcache.server.resp.reply import CommandError
 from dmqcache.store.table.cell import MAX_TTL_S, Cell, Value
-from dmqcache.store.table.changes import Change, Home, Subscribe
+from dmqcache.store.table.changes import Home, Subscribe, Watching
 from dmqcache.store.table.checks import checked_key
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.happenings import GONE, NOTHING, OVER
@@ -151,5 +151,5 @@ def _watcher_failed(error: Exception) -> None:
     log.error("a callback of the contacts' keys failed", exc_info=error)
 
 
-def _not_by_programs(subscribe: Subscribe, prefix: str) -> AsyncIterator[Change]:
+def _not_by_programs(subscribe: Subscribe, prefix: str) -> Watching:
     raise RuntimeError("a program watches the contacts with peer.changes()")

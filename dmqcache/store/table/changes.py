@@ -8,10 +8,10 @@ When a moment is over, the runtime says: nothing here knows a loop.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from dmqcache.store.table.cell import Value
 from dmqcache.store.table.cells import Cells
@@ -108,9 +108,25 @@ class Changes:
                         self._failed(error)
 
 
+class Watching(Protocol):
+    """What :meth:`Watched.watch` returns: ``async for`` takes the changes, and ``with`` or :meth:`close` ends
+    it. It ends with its node, too, and when nobody holds it."""
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> Change: ...
+
+    def close(self) -> None:
+        """Watch no longer; what was not taken yet is still given."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 #: Makes the iterator of changes of :meth:`Watched.watch`, from the way to subscribe and a prefix.
 Subscribe = Callable[[Callable[[Change], object], str], Callable[[], None]]
-NewWatch = Callable[[Subscribe, str], AsyncIterator[Change]]
+NewWatch = Callable[[Subscribe, str], Watching]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +182,9 @@ class Watched(Cells):
         """Call ``callback`` at once with each key and what happens to it: see :meth:`Changes.listen`."""
         return self._running().listen(callback)
 
-    def watch(self, prefix: str = "") -> AsyncIterator[Change]:
-        """``async for change in table.watch("user:")``: the same, as a loop. It begins now."""
+    def watch(self, prefix: str = "") -> Watching:
+        """``async for change in table.watch("user:")``: the same, as a loop. It begins now, and ends when the
+        loop is left, it is closed, which ``with`` does, or the node stops."""
         changes = self._running()
         assert self._home is not None
         return self._home.new_watch(changes.subscribe, prefix)

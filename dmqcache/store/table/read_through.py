@@ -6,11 +6,17 @@ Two callers that miss at the same moment both compute: nobody waits for another 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, Protocol, TypeVar
+from hashlib import sha256
+from typing import Any, Final, Protocol, TypeVar
 
 from dmqcache.store.table.cell import Value
+from dmqcache.store.table.checks import MAX_KEY_LENGTH
+
+#: How an object is printed that says nothing of itself: another one may have the same address later.
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+>")
 
 
 class Duration(Protocol):
@@ -77,13 +83,38 @@ def read_through(
 
 
 def _named_after(function: Callable[..., Any]) -> Callable[..., str]:
-    """A key from the function's name and the arguments, named ones in their order by name."""
+    """A key from the function's module and name and the arguments, each by its name. What would make too long
+    a key stands in it as a hash. TypeError for a function without a name of its own."""
     signature = inspect.signature(function)
+    name = getattr(function, "__qualname__", "<nameless>")
+    if name.endswith(">"):
+        raise TypeError(f"{function!r} has no name to be kept under: give cached() a key")
+    prefix = f"{function.__module__}.{name}"
 
     def named(*args: Any, **options: Any) -> str:
         bound = signature.bind(*args, **options)
         bound.apply_defaults()
-        shown = ", ".join(f"{name}={value!r}" for name, value in bound.arguments.items())
-        return f"{function.__qualname__}({shown})"
+        for argument, value in bound.arguments.items():
+            if not _is_told_apart(value):
+                raise TypeError(
+                    f"{prefix}: {argument} is printed as an address in memory, which another object may have "
+                    "later: give cached() a key, or its class a __repr__"
+                )
+        shown = ", ".join(f"{argument}={value!r}" for argument, value in bound.arguments.items())
+        key = f"{prefix}({shown})"
+        if len(key) > MAX_KEY_LENGTH:
+            return f"{prefix[:1024]}(sha256={sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()})"
+        return key
 
     return named
+
+
+def _is_told_apart(value: object) -> bool:
+    """Whether what is printed of a value is its own."""
+    if isinstance(value, str | bytes | int | float | None):
+        return True
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(_is_told_apart, value))
+    if isinstance(value, Mapping):
+        return all(map(_is_told_apart, value.keys())) and all(map(_is_told_apart, value.values()))
+    return _ADDRESS.search(repr(value)) is None

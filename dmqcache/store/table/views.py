@@ -78,6 +78,33 @@ class Values(ValuesView[Value]):
         return any(held == value for held in self)
 
 
+class BytesItems(ItemsView[bytes, bytes]):
+    """``table.bytes.items()``."""
+
+    def __init__(self, view: BytesView, items: ItemsView[str, Value]) -> None:
+        """``items``: those of the table itself."""
+        super().__init__(view)
+        self._items = items
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return ((_bytes(key), _bytes(value)) for key, value in self._items)
+
+
+class BytesValues(ValuesView[bytes]):
+    """``table.bytes.values()``."""
+
+    def __init__(self, view: BytesView, values: ValuesView[Value]) -> None:
+        """``values``: those of the table itself."""
+        super().__init__(view)
+        self._values = values
+
+    def __iter__(self) -> Iterator[bytes]:
+        return map(_bytes, self._values)
+
+    def __contains__(self, value: object) -> bool:
+        return any(held == value for held in self)
+
+
 class BytesView(MutableMapping[bytes, bytes]):
     """``table.bytes``: any bytes in, the same out. An integer is read as its digits."""
 
@@ -107,6 +134,17 @@ class BytesView(MutableMapping[bytes, bytes]):
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, bytes) and _text(key) in self._table
+
+    def __repr__(self) -> str:
+        return f"{self._table!r}.bytes"
+
+    def items(self) -> ItemsView[bytes, bytes]:
+        """Keys and values in the keys' order. To look through them counts no hits."""
+        return BytesItems(self, self._table.items())
+
+    def values(self) -> ValuesView[bytes]:
+        """The values in the keys' order."""
+        return BytesValues(self, self._table.values())
 
     def clear(self) -> None:
         self._table.clear()
@@ -188,5 +226,6 @@ class MappedCells(Watched, MutableMapping[str, Value]):
     ) -> Callable[[Cached], Cached]:
         """A decorator: what the function returns is kept here, for ``ttl``, and looked up the next time. For
         functions and coroutines that return a text or an integer; None is not kept. ``key``: from the
-        arguments; else the function's name and the arguments as they are printed."""
+        arguments; else the function's module and name and the arguments as they are printed. TypeError where
+        these tell nothing apart: of a lambda, or an object that is printed as an address in memory."""
         return read_through(self, ttl, key)

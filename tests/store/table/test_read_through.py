@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 import cachetools
 import pytest
@@ -88,3 +89,57 @@ def test_cachetools_decorators_take_a_table_as_their_cache() -> None:
 
     assert page(1) == page(1) == "text 1" and calls == [1]
     assert dict(table) == {"page:1": "text 1"}
+
+
+class Plain:
+    """Is printed as an address."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def test_what_is_printed_as_an_address_is_never_taken_for_another() -> None:
+    table, _ = make_table()
+
+    @table.cached(ttl=60)
+    def page(*of: object, **named: object) -> str:
+        return "x"
+
+    for value in (Plain("one"), [Plain("one")], {"a": (Plain("one"),)}, {1: {Plain("one")}}, lambda: 1):
+        with pytest.raises(TypeError, match="printed as an address in memory"):
+            page(value)
+        with pytest.raises(TypeError, match="named is printed as an address"):
+            page(key=value)
+    assert page("<a.B object at 0x7f00>", ["<a.B object at 0x7f00>"]) == "x" and len(table) == 1
+
+
+def test_functions_of_one_name_in_two_modules_and_nameless_ones_are_told_apart() -> None:
+    table, _ = make_table()
+
+    def find(number: int) -> int:
+        return number
+
+    def other(number: int) -> int:
+        return -number
+
+    other.__name__, other.__qualname__, other.__module__ = find.__name__, find.__qualname__, "elsewhere"
+    assert [table.cached()(find)(5), table.cached()(other)(5), table.cached()(find)(5)] == [5, -5, 5]
+    for nameless in (lambda number: number, partial(find, 3)):
+        with pytest.raises(TypeError, match=r"has no name to be kept under: give cached\(\) a key"):
+            table.cached()(nameless)
+    assert table.cached(key=lambda number: f"square:{number}")(lambda number: number * number)(3) == 9
+
+
+def test_long_arguments_are_kept_under_a_hash() -> None:
+    table, _ = make_table()
+    calls: list[int] = []
+
+    @table.cached()
+    def length(text: str) -> int:
+        calls.append(len(text))
+        return len(text)
+
+    assert [length("x" * 5_000), length("x" * 5_000), length("x" * 5_001), length("\ud800" * 900)] == [
+        *(5_000, 5_000, 5_001, 900)
+    ]
+    assert calls == [5_000, 5_001, 900]

@@ -104,3 +104,18 @@ def test_what_is_shown_of_a_table_is_its_api() -> None:
     assert {"__getitem__", "__len__", "__iter__", "__contains__"} <= set(dir(table))
     sync = {name for name in dir(SyncTable) if name[0] != "_"}
     assert sync - {"copy"} == shown, "a table of a node in a thread has the same, and copy()"
+
+
+def test_to_look_through_bytes_counts_no_hits_and_leaves_out_what_goes_meanwhile() -> None:
+    table, hands = make_table()
+    table.update(a="x", b=2)
+    table.set("timed", "x", ttl=5)
+    raw = table.bytes
+    items = iter(raw.items())
+    assert next(items) == (b"a", b"x")
+    hands.seconds += 6
+    assert list(items) == [(b"b", b"2")]
+    assert list(raw.values()) == [b"x", b"2"] and b"2" in raw.values() and b"3" not in raw.values()
+    assert raw == {b"a": b"x", b"b": b"2"} and (b"b", b"2") in raw.items() and len(raw.items()) == 2
+    assert table.counters.hits == 1, "the one of `in items()`"
+    assert repr(raw).endswith("cells>.bytes")
