@@ -2,16 +2,18 @@
 
 The first line says what the file is; each other one is a cell. A dump grows in ``FILE.part``, which becomes
 FILE when it is whole; cut off, it goes on after the last key that it has. How far a load has come stands
-beside the file, until it is done. A time to live goes on while the cell is in the file.
+beside the file, until it is done, with what that belongs to: another file, or other options, begin anew. A
+time to live goes on while the cell is in the file.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
+import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -26,20 +28,25 @@ LOAD_CELLS: Final = 500
 LOAD_BYTES: Final = 1_000_000
 #: Refused cells that are named; the others are counted.
 MAX_NAMED: Final = 10
+#: What a file begins with that gzip has made.
+GZIP: Final = b"\x1f\x8b"
 
 
 def write_backup(client: Client, file: Path, tables: Sequence[str] | None, prefix: str = "") -> int:
     """Write these tables (None: all) into a file; returns how many cells are in it."""
     cells = {str(row["table"]): int(row["keys"]) for row in client.report("tables")}
-    names = list(cells) if tables is None else list(tables)
+    names = list(cells) if tables is None else [_named(one, list(cells)) for one in tables]
+    head = FORM | ({} if tables is None and not prefix else {"tables": names, "prefix": prefix})
     part = file.with_name(file.name + ".part")
+    if file.is_dir() or file.name == "-":
+        raise CommandFailed(f"{file} is no file to write to; --output takes a file's name")
     try:
-        done, last = _whole_lines(part)
+        done, last = _whole_lines(part, head)
         if last is not None and last[0] not in names:
-            raise CommandFailed(f"{part} is of another dump: take it away, or finish that one")
+            raise CommandFailed(_of_another(part))
         with part.open("a", encoding="ascii") as out:
-            if not done and last is None and not out.tell():
-                out.write(json.dumps(FORM) + "\n")
+            if not out.tell():
+                out.write(json.dumps(head) + "\n")
             total = 0 if prefix else sum(cells.get(name, 0) for name in names)
             with Progress("cells", total, done) as progress:
                 for name in names[names.index(last[0]) if last else 0 :]:
@@ -57,6 +64,20 @@ def write_backup(client: Client, file: Path, tables: Sequence[str] | None, prefi
     return done
 
 
+def _named(table: str, names: list[str]) -> str:
+    """The name of a table that may be given by its number. CommandFailed if there is none, before a file is
+    begun."""
+    if table in names:
+        return table
+    if table.isdecimal() and int(table) < len(names):
+        return names[int(table)]
+    raise CommandFailed(f"no table {table!r}, the tables are {', '.join(names)}")
+
+
+def _of_another(part: Path) -> str:
+    return f"{part} is of another dump: take it away, or finish that one"
+
+
 def _line(table: str, cell: Cell, now: float) -> str:
     row: dict[str, Any] = {"table": table, "key": cell.key, "value": cell.value}
     if cell.ttl is not None:
@@ -64,9 +85,9 @@ def _line(table: str, cell: Cell, now: float) -> str:
     return json.dumps(row) + "\n"
 
 
-def _whole_lines(part: Path) -> tuple[int, tuple[str, str] | None]:
+def _whole_lines(part: Path, head: dict[str, Any]) -> tuple[int, tuple[str, str] | None]:
     """How many cells a dump that was cut off has, and table and key of the last one. What stands behind its
-    last whole line is taken away."""
+    last whole line is taken away. CommandFailed where it does not begin with ``head``."""
     if not part.exists():
         return 0, None
     count, whole, last = -1, 0, b""
@@ -74,6 +95,8 @@ def _whole_lines(part: Path) -> tuple[int, tuple[str, str] | None]:
         for line in held:
             if not line.endswith(b"\n"):
                 break
+            if count < 0 and _read(part, 1, line) != head:
+                raise CommandFailed(_of_another(part))
             count, whole, last = count + 1, whole + len(line), line
         held.truncate(whole)
     if count < 1:
@@ -89,23 +112,33 @@ def _before(number: int) -> str:
 
 def _read(file: Path, number: int, line: bytes) -> dict[str, Any]:
     """A line. CommandFailed, with its number, if it is none of a backup."""
+    if number == 1 and line.startswith(GZIP):
+        raise CommandFailed(f"{file} is compressed: gunzip it first")
     try:
         row = json.loads(line)
-        if number == 1 and row == FORM:
-            return FORM
         if number == 1 and isinstance(row, dict) and row.get("dmqcache") == "backup":
+            if row.get("form") == FORM["form"]:
+                return row
             raise CommandFailed(
                 f"{file} is of form {row.get('form')}, and this dmqcache reads {FORM['form']}"
             )
-        good = isinstance(row["table"], str) and isinstance(row["key"], str)
-        good = good and type(row["value"]) in (str, int)
-        good = good and isinstance(row.get("expires_at", 0), int | float)
-    except (ValueError, KeyError, TypeError):
+        good = all(_is_text(row[field]) for field in ("table", "key"))
+        good = good and (type(row["value"]) is int or _is_text(row["value"]))
+        over = row.get("expires_at", 0)
+        good = good and type(over) in (int, float) and math.isfinite(over)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         good = False
     if not good or number == 1:
         words = f"this is no backup of 'dmqcache dump --output'{_before(number)}"
         raise CommandFailed(f"{file}, line {number}: {words}")
     return row  # type: ignore[no-any-return]
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is one that can be sent: there are surrogates that stand for no byte."""
+    if isinstance(value, str):
+        value.encode("utf-8", "surrogateescape")
+    return isinstance(value, str)
 
 
 class Restore:
@@ -133,6 +166,9 @@ class Restore:
         #: A line for each of the first cells that the node refused, and their number.
         self.refused: list[str] = []
         self._refused = 0
+        #: The line, where it goes on after one that was cut off, and what says so; 0: it begins.
+        self.resumed = 0
+        self._met: set[str] = set()
 
     def report(self) -> dict[str, int]:
         """What became of the cells."""
@@ -141,29 +177,41 @@ class Restore:
     def run(self) -> None:
         """Load what is not loaded yet."""
         try:
+            if not stat.S_ISREG(mode := self._file.stat().st_mode) and not stat.S_ISDIR(mode):
+                raise CommandFailed(f"{self._file} is no plain file, in which a load could go on")
             if is_rdb(self._file):
                 self._run_rdb()
+                self._look_for_only()
                 return
             size = self._file.stat().st_size
             with self._file.open("rb") as held:
                 _read(self._file, 1, held.readline())
                 offset, number = self._noted(held)
                 with Progress("bytes", size, offset) as progress:
-                    for rows, end, line in self._parts(held, offset, number):
+                    for rows, length in _in_parts(self._rows(held, number)):
                         self._load(rows)
-                        self._note(end, line)
-                        progress.at(end)
+                        offset, number = offset + length, number + len(rows)
+                        self._note(offset, number)
+                        progress.at(offset)
         except OSError as error:
             raise CommandFailed(f"{error.filename or self._file}: {error.strerror}") from None
         self._mark.unlink(missing_ok=True)
+        self._look_for_only()
+
+    def _look_for_only(self) -> None:
+        """Say so where there was nothing of the table that was asked for: a misspelt name would look as if
+        all were loaded."""
+        if self._only and self._only not in self._met and not self.resumed:
+            there = ", ".join(sorted(self._met)) or "none"
+            self.refused.append(f"{self._file} has no cell of table {self._only!r}, only of: {there}")
 
     def _run_rdb(self) -> None:
         """Load the strings of a Redis' file. Cut off, it begins anew: what is there is written once more."""
         rdb = RdbFile(self._file)
         with Progress("cells", 0, 0) as progress:
             done = 0
-            for _, rows in groupby(_numbered(rdb.rows()), key=lambda row: row[0]):
-                part = [row for _, row in rows]
+            sized = ((row, len(row["key"]) + len(row["value"])) for row in rdb.rows())
+            for part, _ in _in_parts(sized):
                 self._load(part)
                 done += len(part)
                 progress.at(done)
@@ -176,9 +224,11 @@ class Restore:
         start = held.tell()
         try:
             told = json.loads(self._mark.read_bytes())
-            if told["size"] == os.fstat(held.fileno()).st_size and start <= told["offset"] <= told["size"]:
+            if told["of"] == self._load_of(os.fstat(held.fileno())) and start <= told["offset"]:
                 held.seek(told["offset"])
                 self.loaded, self.over, self.held = told["loaded"], told["over"], told["kept"]
+                self._refused, self.refused = told["refused"], told["named"]
+                self.resumed = told["line"] + 1
                 return told["offset"], told["line"]
         except (OSError, ValueError, KeyError, TypeError):
             pass
@@ -186,32 +236,31 @@ class Restore:
 
     def _note(self, offset: int, number: int) -> None:
         """Remember how far it came; where that cannot be written, a load that is cut off begins anew."""
-        told = {"size": self._file.stat().st_size, "offset": offset, "line": number, **self.report()}
+        told = {"of": self._load_of(self._file.stat()), "offset": offset, "line": number, **self.report()}
+        told["named"] = self.refused
         try:
             self._mark.write_text(json.dumps(told))
         except OSError:
             return
 
-    def _parts(
-        self, held: IO[bytes], offset: int, number: int
-    ) -> Iterator[tuple[list[dict[str, Any]], int, int]]:
-        rows: list[dict[str, Any]] = []
-        size = 0
+    def _load_of(self, file: os.stat_result) -> list[Any]:
+        """By what a load is known again: the file as it is, and the options."""
+        return [file.st_size, file.st_mtime_ns, self._only, self._into, self._missing]
+
+    def begin_anew(self) -> str:
+        """What an operator is told of a load that goes on."""
+        return f"goes on at line {self.resumed}; to begin anew, remove {self._mark}"
+
+    def _rows(self, held: IO[bytes], number: int) -> Iterator[tuple[dict[str, Any], int]]:
+        """The rows after line ``number``, and how many bytes each takes."""
         for line in held:
             number += 1
-            row = _read(self._file, number, line)
-            if rows and (row["table"] != rows[0]["table"] or len(rows) >= LOAD_CELLS or size > LOAD_BYTES):
-                yield rows, offset, number - 1
-                rows, size = [], 0
-            rows.append(row)
-            offset += len(line)
-            size += len(line)
-        if rows:
-            yield rows, offset, number
+            yield _read(self._file, number, line), len(line)
 
     def _load(self, rows: list[dict[str, Any]]) -> None:
         """Cells of one table."""
         table = rows[0]["table"]
+        self._met.add(table)
         if self._only and table != self._only:
             return
         table = self._into or table
@@ -249,10 +298,25 @@ class Restore:
         return words
 
 
-def _numbered(rows: Iterator[dict[str, Any]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
-    """Rows with the part that they belong to: of one table, and not too many."""
-    for number, row in enumerate(rows):
-        yield (row["table"], number // LOAD_CELLS), row
+def _in_parts(rows: Iterable[tuple[dict[str, Any], int]]) -> Iterator[tuple[list[dict[str, Any]], int]]:
+    """Rows of one table, as many as are written at once, and the bytes of all. What stands before a row that
+    cannot be read (CommandFailed) is a part as well."""
+    part: list[dict[str, Any]] = []
+    size = 0
+    try:
+        for row, length in rows:
+            many = len(part) >= LOAD_CELLS or size + length > LOAD_BYTES
+            if part and (many or row["table"] != part[0]["table"]):
+                yield part, size
+                part, size = [], 0
+            part.append(row)
+            size += length
+    except CommandFailed:
+        if part:
+            yield part, size
+        raise
+    if part:
+        yield part, size
 
 
 def _word(client: Client) -> str:

@@ -116,8 +116,9 @@ def load(
 
     It may be one of the same cluster or of another. Of a Redis' dump.rdb the strings are taken, with --table
     as the number of its database and --into. Each is a write of now: it replaces what the key holds.
-    What is over meanwhile is left out. Cut off, the same command goes on where it was. Exit 1 if cells were
-    refused, or too few nodes have it in time.
+    What is over meanwhile is left out. Cut off, the same command goes on where it was; with another file or
+    other options it begins anew. Exit 1 if cells were refused, none was of the table asked for, or too few
+    nodes have it in time.
     """
     from dmqcache.cli.backup import Restore
 
@@ -126,6 +127,8 @@ def load(
         restore = Restore(client, file, only=table, into=into, missing=missing)
         restore.run()
         reached = client.wait(wait, timeout) if wait else None
+    if restore.resumed:
+        complain(restore.begin_anew())
     for line in restore.refused:
         complain(line)
     if mode == "json":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 #: What follows ``sqlite:``: three slashes before the path, so four where it begins at the root.
 SQLITE: Final = "sqlite:///"
@@ -18,6 +18,8 @@ DRIVERS: Final = {
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
 }
+#: The drivers' options that are secrets: as a password, none stands in what the log shows.
+SECRETS: Final = ("password", "passwd", "sslpassword", "ssl_key_password")
 EXAMPLES: Final = (
     "sqlite:////var/lib/kamailio/kamailio.sqlite, postgres://kamailio@10.0.0.5/kamailio or mysql://..."
 )
@@ -52,6 +54,12 @@ class DbUrl:
             raise ValueError(f"is no database; write {EXAMPLES}")
         if parts.password is not None:
             raise ValueError("has a password in it; write that into a file and name it by db_password_file")
+        for option, _ in parse_qsl(parts.query, keep_blank_values=True):
+            if option.lower() in SECRETS:
+                raise ValueError(
+                    f"has a secret in it, {option}; a password is written into a file, named by "
+                    "db_password_file, others where the driver reads them"
+                )
         name = parts.scheme if driver else DRIVERS[scheme]
         return cls(text, sqlalchemy=name + text[len(parts.scheme) :])
 

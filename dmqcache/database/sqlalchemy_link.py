@@ -40,7 +40,7 @@ class SqlalchemyLink:
             )
         except ModuleNotFoundError as error:
             raise WrongDatabase(f"{url} needs {error.name}: pip install 'dmqcache[db]'") from None
-        except (exc.ArgumentError, exc.NoSuchModuleError) as error:
+        except (exc.ArgumentError, exc.NoSuchModuleError, TypeError, ValueError) as error:
             raise WrongDatabase(f"{url}: {one_line(error)}") from None
         self._shown = str(url)
         self._connection: sqlalchemy.Connection | None = None
@@ -93,7 +93,11 @@ class SqlalchemyLink:
 
     def _open(self) -> sqlalchemy.Connection:
         self.close()
-        self._connection = self._engine.connect()
+        try:
+            self._connection = self._engine.connect()
+        except (TypeError, ValueError) as error:
+            # Of an option in the URL: PyMySQL takes them as Python's arguments.
+            raise WrongDatabase(f"{self._shown}: {one_line(error)}") from None
         return self._connection
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -191,6 +192,11 @@ def test_cells_that_a_node_refuses_are_named_and_the_others_loaded(
     assert node.tables["cache"].get("good") == "x"
 
 
+def _with(rest: str) -> str:
+    """A backup of one line that goes on like this after its key's name."""
+    return '{"dmqcache": "backup", "form": 1}\n{"table": "cache", "key": ' + rest + "}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -203,6 +209,12 @@ def test_cells_that_a_node_refuses_are_named_and_the_others_loaded(
             "line 3: this is no backup of 'dmqcache dump --output'; the 1 cells before it were read",
         ),
         ('{"dmqcache": "backup", "form": 1}\n{"table": "nope", "key": "a", "value": 1}\n', "no table 'nope'"),
+        (_with('"k", "value": "x", "expires_at": NaN'), "line 2: this is no backup"),
+        (_with('"k", "value": "x", "expires_at": 1e999'), "line 2: this is no backup"),
+        (_with('"k", "value": "x", "expires_at": true'), "line 2: this is no backup"),
+        (_with('"k", "value": "\\ud83d"'), "line 2: this is no backup"),
+        (_with('"\\ud83d", "value": "x"'), "line 2: this is no backup"),
+        (_with('"k", "value": ' + "[" * 50_000), "line 2: this is no backup"),
     ],
 )
 def test_a_file_that_is_no_backup_is_one_line(on_node: Run, tmp_path: Path, text: str, says: str) -> None:
@@ -220,6 +232,19 @@ def test_files_that_cannot_be_used_and_dumps_that_do_not_fit_are_one_line(
     part = tmp_path / "all.jsonl.part"
     part.write_text('{"dmqcache": "backup", "form": 1}\n{"table": "other", "key": "a", "value": 1}\n')
     assert "of another dump" in one_line(on_node("dump", "--output", str(tmp_path / "all.jsonl")))
+    part.unlink()
+    assert "no table 'nope', the tables are cache" in one_line(
+        on_node("dump", "nope", "--output", str(tmp_path / "all.jsonl"))
+    )
+    for no_file in tmp_path, "-":
+        assert "is no file to write to" in one_line(on_node("dump", "--output", str(no_file)))
+    packed = tmp_path / "all.jsonl.gz"
+    packed.write_bytes(gzip.compress(b"{}"))
+    assert "is compressed: gunzip it first" in one_line(on_node("load", str(packed)))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert "is no plain file" in one_line(on_node("load", str(pipe)))
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["all.jsonl.gz", "pipe"]
 
 
 def test_a_load_waits_for_other_nodes(on_node: Run, node: FakeNode, tmp_path: Path) -> None:
@@ -234,3 +259,95 @@ def test_a_load_waits_for_other_nodes(on_node: Run, node: FakeNode, tmp_path: Pa
 def test_a_broken_form_is_told_by_its_reader() -> None:
     with pytest.raises(CommandFailed, match="line 7"):
         backup._read(Path("x"), 7, b"{")
+
+
+@pytest.mark.parametrize("first", [("cache",), ("users",), ("cache", "k0")])
+def test_a_dump_never_goes_on_with_one_of_other_cells(
+    on_node: Run, node: FakeNode, tmp_path: Path, first: tuple[str, ...]
+) -> None:
+    filled(node)
+    file, part = tmp_path / "all.jsonl", tmp_path / "all.jsonl.part"
+    with Client(os.environ["DMQCACHE_NODE"]) as client:
+        backup.write_backup(client, file, [first[0]], "".join(first[1:]))
+        part.write_text("".join(file.read_text().splitlines(keepends=True)[:2]))
+        with pytest.raises(CommandFailed, match="of another dump"):
+            backup.write_backup(client, file, None)
+        assert backup.write_backup(client, file, [first[0]], "".join(first[1:])) > 1
+    assert on_node("load", str(file)).code == 0
+
+
+def test_a_table_by_its_number_stands_in_a_backup_by_its_name(
+    on_node: Run, node: FakeNode, tmp_path: Path
+) -> None:
+    filled(node, 1)
+    file = tmp_path / "some.jsonl"
+    assert on_node("dump", "1", "--output", str(file)).code == 0
+    assert {json.loads(line)["table"] for line in file.read_text().splitlines()[1:]} == {"users"}
+
+
+def _cut_off(client: Client, file: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    with monkeypatch.context() as patch, pytest.raises(CutOff):
+        patch.setattr(client, "pipeline", _fail_after(3, client.pipeline))
+        backup.Restore(client, file, **options).run()
+
+
+def test_a_load_goes_on_with_the_same_file_and_options_only(
+    on_node: Run, node: FakeNode, other: tuple[FakeNode, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup of the next day may be as long to the byte; what options left out was not loaded."""
+    filled(node)
+    file, (there, address) = tmp_path / "all.jsonl", other
+    on_node("dump", "--output", str(file))
+    with Client(address) as client:
+        _cut_off(client, file, monkeypatch, into="users")
+        assert backup.Restore(client, file).report()["loaded"] == 0
+        whole = backup.Restore(client, file)
+        whole.run()
+        assert (whole.resumed, whole.report()["loaded"]) == (0, 3_006)
+        _cut_off(client, file, monkeypatch)
+        file.write_bytes(file.read_bytes().replace(b'"v1"', b'"w1"'))
+        os.utime(file, ns=(1, 1))
+        again = backup.Restore(client, file)
+        again.run()
+    assert (again.resumed, again.report()["loaded"]) == (0, 3_006)
+    assert there.tables["cache"].get("k00001") == "w1"
+
+
+def test_what_was_refused_before_a_load_was_cut_off_is_told_at_its_end(
+    on_node: Run, node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(node)
+    file = tmp_path / "all.jsonl"
+    on_node("dump", "--output", str(file))
+    head, *rows = file.read_text().splitlines()
+    bad = json.dumps({"table": "cache", "key": "k" * 5_000, "value": "x"})
+    file.write_text("\n".join([head, bad, *rows]) + "\n")
+    with Client(os.environ["DMQCACHE_NODE"]) as client:
+        _cut_off(client, file, monkeypatch)
+    ran = on_node("load", str(file), "--json")
+    assert (ran.code, json.loads(ran.out)["refused"], json.loads(ran.out)["loaded"]) == (1, 1, 3_006)
+    assert "goes on at line 1502; to begin anew, remove " in ran.err
+    assert "a key has at most 4096 characters" in ran.err
+
+
+def test_what_stands_before_a_broken_line_is_loaded(on_node: Run, node: FakeNode, tmp_path: Path) -> None:
+    filled(node, 30)
+    file = tmp_path / "all.jsonl"
+    on_node("dump", "--output", str(file))
+    file.write_bytes(file.read_bytes().rpartition(b'"value"')[0])
+    for table in node.tables.values():
+        table.flush()
+    said = one_line(on_node("load", str(file)))
+    count = sum(map(len, node.tables.values()))
+    assert count > 30 and f"the {count} cells before it were read" in said
+
+
+def test_a_table_of_which_there_is_nothing_is_said(on_node: Run, node: FakeNode, tmp_path: Path) -> None:
+    filled(node, 1)
+    file = tmp_path / "all.jsonl"
+    on_node("dump", "--output", str(file))
+    ran = on_node("load", str(file), "--table", "user")
+    assert (ran.code, ran.err) == (
+        1,
+        f"dmqcache: {file} has no cell of table 'user', only of: cache, users\n",
+    )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import builtins
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dmqcache.cli.client import CommandFailed
+from dmqcache.cli.client import Client, CommandFailed
 from dmqcache.cli.rdb_file import RdbFile, is_rdb
 from tests.cli.running import Run, one_line
 from tests.server.fakes import FakeNode
@@ -88,3 +89,24 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(CommandFailed, match="pip install rdb-py"):
         RdbFile(cut)
+
+
+def test_long_values_are_written_a_few_at_a_time(
+    on_node: Run, node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All at once they took longer than a node is waited for, and more memory than it gives to clients."""
+    sent: list[int] = []
+    pipeline = Client.pipeline
+
+    def counted(client: Client, commands: Sequence[Sequence[str | int]]) -> Any:
+        sent.append(sum(len(str(word)) for command in commands for word in command))
+        return pipeline(client, commands)
+
+    monkeypatch.setattr(Client, "pipeline", counted)
+    length = 400_000
+    head = b"\x80" + length.to_bytes(4, "big")
+    strings = [b"\0\x02k%d" % number + head + b"x" * length for number in range(9)]
+    file = written(tmp_path / "dump.rdb", b"\xfe\0", *strings)
+    assert on_node("load", str(file), "--table", "0", "--into", "cache").code == 0
+    assert len(node.tables["cache"]) == 9
+    assert max(sent) < 1_100_000

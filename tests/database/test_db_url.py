@@ -37,3 +37,12 @@ def test_a_password_in_it_is_refused_and_not_repeated() -> None:
     with pytest.raises(ValueError, match="db_password_file") as caught:
         DbUrl.parse("mysql://kamailio:kamailiorw@localhost/kamailio")
     assert "kamailiorw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "option", ["password", "passwd", "sslpassword", "PASSWORD", "connect_timeout=3&password", "p%61ssword"]
+)
+def test_a_secret_among_the_options_is_refused_and_not_repeated(option: str) -> None:
+    with pytest.raises(ValueError, match="has a secret in it") as caught:
+        DbUrl.parse(f"postgres://kamailio@localhost/kamailio?{option}=kamailiorw")
+    assert "kamailiorw" not in str(caught.value)

@@ -56,6 +56,14 @@ def test_a_server_that_is_down_is_no_mistake() -> None:
     assert "secret-word" not in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("option", ["nosuch=1", "read_timeout=x"])
+def test_an_option_that_the_driver_does_not_know_is_a_mistake_in_one_line(option: str) -> None:
+    url = f"mysql+pymysql://u@127.0.0.1:{free_port('127.0.0.1', 'tcp')}/db?{option}"
+    with pytest.raises(WrongDatabase, match=option) as caught:
+        SqlalchemyLink(url, "").begin_reading("htable", COLUMNS, 0)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_driver_that_is_not_there_is_named() -> None:
     with pytest.raises(WrongDatabase, match="psycopg2: pip install"):
         SqlalchemyLink("postgresql+psycopg2://h/db", "")
