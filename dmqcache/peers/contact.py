@@ -17,6 +17,8 @@ from dmqcache.peers.usrloc_wire import UsrlocWord
 FOR_EVER: Final = 253_402_300_799
 #: An address of record that nobody remembers.
 UNKNOWN: Final = "?"
+#: What differs between one REGISTER of a contact and the next.
+REFRESH: Final = ("last_modified", "expires", "cseq", "callid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,12 @@ def key_of(fields: Fields) -> str:
 def removed_fields(key: str, modified: object, until: float) -> Fields:
     """The fields of a removal of which no more is known than the contact's key, when it was refreshed last
     (-1: never), and until when the removal counts."""
-    aor, _, rest = key.partition("\0")
-    uri, _, callid = rest.partition("\0")
-    lookup = {"aor": aor, "ruid": "", "c": uri, "callid": callid} if rest else {"aor": UNKNOWN, "ruid": key}
+    parts = key.split("\0")
+    lookup = {"aor": UNKNOWN, "ruid": key}
+    if (
+        len(parts) == 3 and parts[0]
+    ):  # Texts with a NUL in them are told as one: they are known by it there too.
+        lookup = {"aor": parts[0], "ruid": "", "c": parts[1], "callid": parts[2]}
     refreshed = {"last_modified": modified} if isinstance(modified, int) and modified >= 0 else {}
     return {**lookup, "expires": math.ceil(until), **refreshed}
 
@@ -99,8 +104,26 @@ def told(
         return Contact(word.fields, node)
     if dated and integer_in(word.fields, "last_modified") < before.last_modified:
         return before
+    if dated and node != before.node and _is_same_refresh(before, word):
+        return _completed(before, word)
     fields = dict(word.fields)
     same = integer_in(word.fields, "last_modified") == before.last_modified
     if (word.batched or same or not knows_xavps) and before.fields.get("xavps") and not fields.get("xavps"):
         fields["xavps"] = before.fields["xavps"]
     return before if fields == dict(before.fields) else Contact(fields, node)
+
+
+def _is_same_refresh(before: Contact, word: UsrlocWord) -> bool:
+    return all(before.fields.get(name) == word.fields.get(name) for name in REFRESH)
+
+
+def _completed(before: Contact, word: UsrlocWord) -> Contact:
+    """A registrar shows what it was told by another, in the words of its own release: 6.x adds empty
+    ``xavps`` to a contact of a 5.6, which leaves them out, as it does ``sock``. It remains the contact of who
+    told it, who alone may have removed it unheard; what was not known of it yet is taken."""
+    news = {
+        name: value
+        for name, value in word.fields.items()
+        if value != {} and before.fields.get(name, {}) == {}
+    }
+    return Contact({**before.fields, **news}, before.node) if news else before

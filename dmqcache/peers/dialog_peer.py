@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from dmqcache.bus.node import Node
@@ -43,6 +44,7 @@ class DialogPeer(Mirror[DialogKey, Call]):
 
     def __init__(self) -> None:
         super().__init__("dialog")
+        #: Profile -> how many calls are in it; those that some call is in.
         self._profiles: Counter[str] = Counter()
         #: Calls that began, and that were answered, since this node runs.
         self.setups = 0
@@ -69,8 +71,12 @@ class DialogPeer(Mirror[DialogKey, Call]):
         return {word: self.records.counted.get(word, 0) for word in CALL_WORDS}
 
     def by_profile(self) -> dict[str, int]:
-        """How many calls each profile has that some call is in: its size, over all of its values."""
-        return {name: size for name, size in self._profiles.items() if size}
+        """How many calls each profile has that some call is in: its size, over all of its values. Of more
+        than :data:`MAX_PROFILE_NAMES` those that were heard of first, and all others together."""
+        sizes = iter(self._profiles.items())
+        named = dict(islice(sizes, MAX_PROFILE_NAMES))
+        others = sum(size for _, size in sizes)
+        return named | ({OTHER_PROFILES: named.get(OTHER_PROFILES, 0) + others} if others else {})
 
     # -- a mirror's --------------------------------------------------------------------------------------
 
@@ -116,16 +122,17 @@ class DialogPeer(Mirror[DialogKey, Call]):
         return "stale" if stale and not record.ended else record.state
 
     def changed(self, before: Call | None, after: Call | None) -> None:
-        for call, step in ((before, -1), (after, 1)):
-            if call is not None and not call.ended:
-                for name in {profile.name for profile in call.profiles}:
-                    self._profiles[self._counted_as(name, step)] += step
-
-    def _counted_as(self, name: str, step: int) -> str:
-        if self._profiles[name] > 0 or (step > 0 and len(self._profiles) <= MAX_PROFILE_NAMES):
-            return name
-        return OTHER_PROFILES
+        were, are = (_profile_names(call) for call in (before, after))
+        for name in were - are:
+            self._profiles[name] -= 1
+            if not self._profiles[name]:
+                del self._profiles[name]
+        self._profiles.update(are - were)
 
     def over(self, key: DialogKey, record: Call, now: float) -> None:
         """So that nobody who tells it once more brings it back."""
         self.records.remove(key, record.call_id, now)
+
+
+def _profile_names(call: Call | None) -> set[str]:
+    return set() if call is None or call.ended else {profile.name for profile in call.profiles}

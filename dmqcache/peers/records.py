@@ -24,6 +24,8 @@ MAX_BYTES: Final = 600_000_000
 KEEPING: Final = 400
 #: Records whose time has come that are looked at in one step: some milliseconds.
 SWEPT: Final = 1000
+#: Seconds that are nobody's any more, of which so many may be kept.
+SPARE: Final = 1000
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
@@ -58,13 +60,14 @@ class Records(Generic[K, R]):
         self._word_of = word_of
         self._changed = changed
         self._kept: dict[K, _Kept[R]] = {}
-        #: Second -> whose time it is then; and these seconds, the next one first.
+        #: Second -> whose time it is then; and these seconds, the next one first, with some that are nobody's
+        #: any more.
         self._due: dict[int, set[K]] = {}
         self._seconds: list[int] = []
         self._gone: Remembered[K] = Remembered()
         #: What all that is kept takes, bytes.
         self.bytes = 0
-        #: Word -> how many records it fits now.
+        #: Word -> how many records it fits now; words that fit none are left out.
         self.counted: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -140,7 +143,7 @@ class Records(Generic[K, R]):
 
     def _change(self, key: K, before: _Kept[R] | None, after: _Kept[R] | None) -> None:
         if before is not None:
-            self._due[before.due].discard(key)
+            self._leave(before.due, key)
             self._count(before, -1)
             self.bytes -= before.weight
         if after is None:
@@ -159,6 +162,20 @@ class Records(Generic[K, R]):
         if old is not new:
             self._changed(old, new)
 
+    def _leave(self, second: int, key: K) -> None:
+        """Its time is another. Of a second that is nobody's nothing is kept: a contact may be refreshed for
+        ever, each time until another one."""
+        keys = self._due[second]
+        keys.discard(key)
+        if not keys:
+            del self._due[second]
+            if len(self._seconds) > 2 * len(self._due) + SPARE:
+                self._seconds = sorted(self._due)
+
     def _count(self, kept: _Kept[R], step: int) -> None:
         word = self._word_of(kept.record, kept.stale)
-        self.counted[word] = self.counted.get(word, 0) + step
+        count = self.counted.get(word, 0) + step
+        if count:
+            self.counted[word] = count
+        else:
+            del self.counted[word]

@@ -163,6 +163,13 @@ class UsrlocHealing:
         elif look is not None:
             del self._looks[node.uri]
 
+    def unanswered(self, node: Node) -> None:
+        """A question, or its answer, was lost for good. One that is told registrations all the time is never
+        silent for so long that it would be asked again for that."""
+        look = self._looks.get(node.uri)
+        if look is not None and look.answered_at is None:
+            self._ask_or_give_up(look)
+
     def left(self, node: Node) -> None:
         """A node is forgotten."""
         self.down(node)
@@ -209,12 +216,15 @@ class UsrlocHealing:
     def _ask_again(self, look: _Look) -> None:
         """It has not answered: neither with a word, nor with a 200 after all of them."""
         if self._now() - max(look.heard, look.asked) >= ASK_AGAIN_S * 2 ** (look.tries - 1):
-            if look.tries >= TRIES:
-                del self._looks[look.node.uri]
-                return
+            self._ask_or_give_up(look)
+        self._later(GLANCE_S, look, self._glance)
+
+    def _ask_or_give_up(self, look: _Look) -> None:
+        if look.tries >= TRIES:
+            del self._looks[look.node.uri]
+        else:
             look.tries += 1
             self._ask(look)
-        self._later(GLANCE_S, look, self._glance)
 
     def _ask(self, look: _Look) -> None:
         look.asked = look.heard = self._now()

@@ -198,7 +198,9 @@ class UsrlocPeer(Mirror[str, Contact]):
         asked again if it says nothing."""
 
         def answered(response: Response) -> None:
-            if not response.local:
+            if response.local:
+                self._healing.unanswered(node)
+            else:
                 self._healing.answered(node, response.status)
 
         if self.bus is not None:

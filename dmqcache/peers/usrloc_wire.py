@@ -6,6 +6,7 @@ of a contact by a word is ``contact.py``'s.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -24,8 +25,10 @@ from dmqcache.peers.json_fields import (
     write_fields,
 )
 
-#: A batch, its numbers, a contact, its xavps, and lists of values in those.
-MAX_DEPTH: Final = 8
+#: A contact, its xavps, and lists of values in those.
+MAX_DEPTH: Final = 6
+#: What a batch has around its contacts: whatever was told alone can be told in one.
+BATCH_DEPTH: Final = 2
 #: Contacts of one batch, as many as module dmq_usrloc puts into it at most.
 MAX_BATCH: Final = 150
 
@@ -41,6 +44,7 @@ _KINDS: Final[Mapping[str, type]] = {
     **dict.fromkeys(_NUMBERS, int),
     "xavps": dict,
 }
+_BATCH: Final = re.compile(rb'\s*\{\s*"multi"')
 #: Names of fields are kept once, and not once for each contact.
 _SHARED: Final[Mapping[str, str]] = {name: name for name in _KINDS}
 
@@ -68,7 +72,7 @@ class UsrlocWord:
 def read_usrloc(body: bytes) -> list[UsrlocWord]:
     """Read one body; one without any action says nothing, as to a Kamailio. Raises BodyRefused, nothing
     else."""
-    fields = read_object(body, MAX_DEPTH)
+    fields = read_object(body, MAX_DEPTH + (BATCH_DEPTH if _BATCH.match(body) else 0))
     batch = fields.get("multi")
     if batch is None:
         return [] if "action" not in fields else [_word(fields, batched=False)]

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.interop
 
 SIDES = (("d1", "k1"), ("k2", "k3"))
 LINES = {"k1": "5.6", "k2": "6.0", "k3": "6.1"}
-PARTITION_S = 45.0
+PARTITION_S = 60.0
 """A Kamailio repeats a message for half a minute."""
 WAYS = ("new", "refreshed", "removed")
 JOIN_TIMEOUT_S = 15.0

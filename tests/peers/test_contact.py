@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dmqcache.peers.contact import FOR_EVER, Contact, key_of, told
-from dmqcache.peers.usrloc_wire import UsrlocWord, read_usrloc
+import pytest
+
+from dmqcache.peers.contact import FOR_EVER, Contact, key_of, removed_fields, told
+from dmqcache.peers.usrloc_wire import UsrlocAction, UsrlocWord, read_usrloc, write_contact
 
 BODY = {"action": 1, "aor": "alice", "ruid": "u-1", "c": "sip:a@h", "expires": 900, "last_modified": 100}
 
@@ -45,6 +47,21 @@ def test_a_refresh_is_later_or_of_the_same_second() -> None:
     assert told(after, word(last_modified=101, expires=950), "sip:two").expires == 950
 
 
+def test_it_stays_with_who_told_it_when_another_shows_the_same_refresh_in_words_of_its_release() -> None:
+    before = told(None, word(sock="udp:h:5060"), "sip:one")
+    assert told(before, word(xavps={}), "sip:two") is before
+    more = told(before, word(xavps={"a": {"b": 1}}), "sip:two")
+    assert (more.node, more.fields["sock"], more.fields["xavps"]) == (
+        "sip:one",
+        "udp:h:5060",
+        {"a": {"b": 1}},
+    )
+    assert told(more, word(xavps={}), "sip:two") is more
+    # A refresh, and what a phone says to another registrar, is no copy.
+    assert told(before, word(last_modified=101), "sip:two").node == "sip:two"
+    assert told(before, word(xavps={}), "sip:two", dated=False).node == "sip:two"
+
+
 def test_xavps_are_not_taken_by_a_batch_that_has_none() -> None:
     before = told(None, word(xavps={"a": {"b": 1}}), "")
     assert told(before, word(batch=True), "") is before
@@ -57,3 +74,12 @@ def test_what_a_contact_is_known_by() -> None:
     other = {"ruid": "", "aor": "a", "c": "sip:a@h", "callid": "x"}
     assert key_of(other) == "a\0sip:a@h\0x"
     assert Contact(other).last_modified == 0
+
+
+@pytest.mark.parametrize(
+    "key", ["u-1", "a\0sip:a@h\0x", "\0", "\0x", "\0b\0c", "a\0b", "a\0b\0c\0d", "a\0\0"]
+)
+def test_whatever_a_contact_was_known_by_its_removal_can_be_told_to_a_node_of_ours(key: str) -> None:
+    """One that cannot be read would spoil all that are told with it."""
+    (word,) = read_usrloc(write_contact(removed_fields(key, 7, 900.5), UsrlocAction.REMOVE))
+    assert (key_of(word.fields), word.fields["last_modified"], word.fields["expires"]) == (key, 7, 901)

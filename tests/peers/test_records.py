@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dmqcache.peers import records, remembered
-from dmqcache.peers.records import SWEPT, Records, RecordsFull
+from dmqcache.peers.records import SPARE, SWEPT, Records, RecordsFull
 from dmqcache.peers.remembered import REMEMBERED_S
 
 NOW = 1000.0
@@ -57,6 +57,17 @@ def test_a_change_moves_the_time() -> None:
     kept.records.put("b", "old", NOW + 300, NOW + 400, NOW)
     assert kept.records.is_stale("b")
     assert kept.records.sweep(NOW + 700) == [("b", "old"), ("a", "one")]
+
+
+def test_nothing_is_kept_of_times_and_words_that_are_nobodys_any_more() -> None:
+    kept = Kept()
+    for number in range(5000):
+        kept.records.put("a", f"word {number}", NOW, NOW + 10_000 - number)
+    assert kept.records.counted == {"word 4999": 1}
+    assert len(kept.records._due) == 1 and len(kept.records._seconds) <= SPARE + 3
+    assert kept.records.sweep(NOW + 5000) == []
+    assert kept.records.sweep(NOW + 5001) == [("a", "word 4999")]
+    assert kept.records.counted == {} and kept.records.sweep(NOW + 20_000) == []
 
 
 def test_what_was_removed_is_remembered_for_a_while() -> None:

@@ -169,6 +169,24 @@ def test_who_was_restarted_has_removed_nothing_and_gets_all(cut: Cut) -> None:
     assert len(cut.contacts.contacts()) == 1 and cut.others_heard() == []
 
 
+def test_what_was_removed_there_stays_so_though_another_release_shows_it_in_other_words(cut: Cut) -> None:
+    """Both were cut off. A 6.x tells a 5.6's contact with empty ``xavps``: it does not become its own."""
+    kept, removed = contact(cut, "kept"), contact(cut, "removed")
+    for said in (kept, removed):
+        cut.say(said)
+    cut.other.answer = lambda request: (200, b"")
+    other = next(node for node in cut.bus.list_nodes() if node.uri.host == OTHER)
+    cut.contacts.on_node_down(other)
+    cut.contacts.on_node_up(other)
+    for said in (kept, removed):
+        from_other(cut, said | {"xavps": {}})
+    cut.holds = [kept]
+    assert cut.comes_back() == []
+    assert [found.aor for found in cut.contacts.contacts()] == ["kept"]
+    told = [body for body in cut.others_heard() if body["action"] == 2]
+    assert [body["aor"] for body in told] == ["removed"]
+
+
 def test_a_node_without_the_channel_is_left_alone(cut: Cut) -> None:
     from_other(cut, contact(cut))
     cut.answers = False
@@ -424,3 +442,18 @@ def test_what_another_registrar_has_got_by_now_was_not_removed(
     cut.comes_back()
     assert [found.aor for found in cut.contacts.contacts()] == ["alice", "bob"]
     assert [body for body in cut.others_heard() if body.get("action") == 2] == []
+
+
+def test_one_that_is_busy_all_the_time_is_asked_again_too_if_the_question_was_lost(cut: Cut) -> None:
+    other, answer = contact(cut, "other"), cut.kamailio.answer
+    from_other(cut, other)
+    cut.kamailio.answer = lambda request: None if request.body == b'{"action":3}' else answer(request)
+    cut.contacts.on_node_down(cut.registrar)
+    cut.contacts.on_node_up(cut.registrar)
+    cut.run(1)
+    cut.kamailio.answer = answer
+    cut.heard()
+    for number in range(90):
+        cut.say(contact(cut, f"busy{number}"))
+    told = [body for body in cut.heard() if "multi" in body]
+    assert [list(body["multi"].values()) for body in told] == [[other]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -82,3 +83,19 @@ def test_batches_have_what_a_kamailio_takes_and_nothing_is_left_out() -> None:
     assert sum(map(contacts_in, written)) == 1000
     assert list(json.loads(written[0])) == ["multi"] and "1" in json.loads(written[0])["multi"]
     assert list(write_batches([], 31_000)) == []
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 5, 6, 7, 8])
+def test_what_is_taken_alone_can_be_told_with_others(depth: int) -> None:
+    """Else a node of ours would refuse all that are told with it."""
+    more: dict[str, Any] = {"x": 1}
+    for _ in range(depth - 1):
+        more = {"in": more}
+    said = {"action": 1, "aor": "a", "ruid": "r", "c": "c", "expires": 0, "last_modified": 1, "more": more}
+    try:
+        (word,) = read_usrloc(json.dumps(said).encode())
+    except BodyRefused:
+        assert depth > 5
+        return
+    (body,) = write_batches([word.fields], 31_000)
+    assert read_usrloc(body)[0].fields == word.fields

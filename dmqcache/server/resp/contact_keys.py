@@ -43,10 +43,12 @@ class ContactKeys(Table):
     def __init__(self, peer: UsrlocPeer, clock: Clock, wall: Callable[[], float]) -> None:
         self._peer = peer
         self._wall = wall
+        #: Address of record -> when the last of its contacts leaves, Unix seconds.
+        self._until: dict[str, int] = {}
         home = Home(_refuse, _Soon(peer), _watcher_failed, _not_by_programs)
         super().__init__(TableSettings(NAME), clock, home=home)
         for aor in peer.each_aor():
-            self._look(aor, expired=False)
+            self._look(aor, self._latest(aor), expired=False)
         #: From now on the keys stay as they are.
         self.close: Final = peer.tell_changes(self._changed_contact)
 
@@ -86,12 +88,32 @@ class ContactKeys(Table):
 
     def _changed_contact(self, change: RecordChange[Contact]) -> None:
         for aor in {one.aor for one in (change.before, change.after) if one is not None}:
-            self._look(aor, change.expired)
+            was, will = (
+                one.over_at if one is not None and one.aor == aor else 0
+                for one in (change.before, change.after)
+            )
+            latest = self._until.get(aor, 0)
+            # All contacts of it are looked at only if the one that would have been there longest has gone:
+            # some have thousands.
+            until = will if will >= latest else latest if was < latest else self._latest(aor, latest)
+            self._look(aor, until, change.expired)
 
-    def _look(self, aor: str, expired: bool) -> None:
-        """An address of record has other contacts now, or none any more."""
+    def _latest(self, aor: str, until: float = math.inf) -> int:
+        """When the last contact of an address of record leaves; 0: it has none. ``until``: none is later."""
+        latest = 0
+        for one in self._peer.each_contact(aor):
+            latest = max(latest, one.over_at)
+            if latest >= until:
+                break
+        return latest
+
+    def _look(self, aor: str, until: int, expired: bool) -> None:
+        """An address of record has other contacts now, until then, or none any more (0)."""
         key = PREFIX + aor
-        until = max((one.over_at for one in self._peer.each_contact(aor)), default=0)
+        if until:
+            self._until[aor] = until
+        else:
+            self._until.pop(aor, None)
         left = until - self._wall()
         cell = self.cells.get(key)
         if left <= 0:

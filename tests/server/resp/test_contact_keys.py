@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from dmqcache.peers import mirror
+from dmqcache.peers.contact import Contact
 from dmqcache.peers.usrloc_peer import UsrlocPeer
 from dmqcache.server.resp.contact_keys import READ_ONLY
 from dmqcache.server.resp.key_events import parse_letters
@@ -103,6 +105,53 @@ def test_keys_are_listed_counted_and_permanent_ones_never_expire(world: World) -
     assert world.say("RANDOMKEY").startswith("usrloc:")
     assert "db2:keys=3,expires=2" in world.say("INFO", "keyspace")
     assert world.say("CONFIG", "GET", "databases") == ["databases", "3"]
+
+
+def test_a_key_lasts_as_long_as_the_contact_that_lasts_longest(world: World) -> None:
+    """Whatever becomes of this one and of others, and however many there are."""
+
+    def left() -> int:
+        return round(int(world.say("EXPIRETIME", "usrloc:alice")) - began)
+
+    began = world.stage.wall
+    for number, seconds in enumerate((100, 300, 200, 300)):
+        world.register(ruid=f"u-{number}", expires=began + seconds)
+    assert left() == 300
+    world.register(ruid="u-1", expires=began + 150)
+    assert left() == 300
+    world.register(ruid="u-3", expires=began + 50)
+    assert left() == 200
+    world.register(ruid="u-4", expires=0)
+    assert world.say("TTL", "usrloc:alice") == -1
+    world.register(user="bob", ruid="u-4", expires=began + 400)
+    assert left() == 200
+    world.register(ruid="u-2", action=2)
+    assert left() == 150
+    world.stage.run(160)
+    assert (world.say("EXISTS", "usrloc:alice"), world.say("EXISTS", "usrloc:bob")) == (0, 1)
+
+
+def test_of_many_contacts_of_one_address_few_are_looked_at_when_one_changes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, each = 0, UsrlocPeer.each_contact
+
+    def counted(peer: UsrlocPeer, aor: str = "") -> Iterator[Contact]:
+        nonlocal looked
+        for one in each(peer, aor):
+            looked += 1
+            yield one
+
+    monkeypatch.setattr(UsrlocPeer, "each_contact", counted)
+    for number in range(200):
+        said = {"action": 1, "aor": "trunk", "ruid": f"u-{number}", "c": "sip:t@192.0.2.9", "callid": "c"}
+        said |= {"expires": world.stage.wall + 600 + number, "last_modified": world.stage.wall}
+        world.peer.hear(json.dumps(said).encode(), world.stage.wall)
+    assert looked <= 200
+    for number in range(200):
+        said = {"action": 2, "aor": "trunk", "ruid": f"u-{number}", "c": "sip:t@192.0.2.9", "callid": "c"}
+        world.peer.hear(json.dumps(said).encode(), world.stage.wall)
+    assert looked <= 400 and world.say("EXISTS", "usrloc:trunk") == 0
 
 
 def test_it_stands_behind_the_tables_and_its_number_is_the_last(world: World) -> None:
