@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dmqcache.store.kamailio.wire_write import carriable
-from dmqcache.store.table.cell import MASK, NEVER, cell_digest
+from dmqcache.store.table.cell import NEVER, cell_digest
+from dmqcache.store.table.digest import UPPER_SHIFT
 from dmqcache.store.table.table import Table
 from dmqcache.store.table.text_size import size_of
 from tests.simulation.cluster import Cluster, Machine
@@ -173,11 +174,11 @@ def books(machine: Machine) -> Iterator[str]:
             yield f"{where}: live is {table.live}, not {len(living)}"
         if set(table.tombstones) != table.cells.keys() - {cell.key for cell in living}:
             yield f"{where}: tombstones do not agree with the dead cells"
-        leaves = [0] * len(table.digest.leaves)
+        leaves, upper = [0] * len(table.digest.leaves), [0] * len(table.digest.upper)
         for cell in living:
-            leaf = cell.hash >> table.digest.shift
-            leaves[leaf] = (leaves[leaf] + cell_digest(cell)) & MASK
-        if leaves != table.digest.leaves:
+            leaves[cell.hash >> table.digest.shift] += cell_digest(cell)
+            upper[cell.hash >> UPPER_SHIFT] += cell_digest(cell)
+        if (leaves, upper) != (table.digest.leaves, table.digest.upper):
             yield f"{where}: the digest is wrong"
         if list(table.order.after(None)) != sorted(cell.key for cell in living):
             yield f"{where}: the order of keys is wrong"

@@ -13,7 +13,6 @@ from typing import Final
 
 from dmqcache.store.table.cell import (
     EXPIRED,
-    MASK,
     NEVER,
     Cell,
     Evicted,
@@ -23,10 +22,11 @@ from dmqcache.store.table.cell import (
     plain_digest,
 )
 from dmqcache.store.table.clock import Clock
-from dmqcache.store.table.digest import Digest
+from dmqcache.store.table.digest import UPPER_SHIFT, Digest
 from dmqcache.store.table.expiry import ExpiryIndex
 from dmqcache.store.table.flushing import Recent
 from dmqcache.store.table.happenings import GONE, NOTHING, OVER, Events, Telling, of_write
+from dmqcache.store.table.hashed_dict import hashed_dict
 from dmqcache.store.table.late_flush import LateFlush
 from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.new_books import NewBooks
@@ -57,7 +57,7 @@ class Cells:
         self.clock = clock
         self.counters = TableCounters()
         #: Live cells and tombstones.
-        self.cells: dict[str, Cell] = {}
+        self.cells: dict[str, Cell] = hashed_dict()
         #: Live cells, expired ones that nobody has noticed yet included.
         self.live = 0
         #: Bytes of the live cells' keys and values, see ``text_size.py``.
@@ -163,9 +163,10 @@ class Cells:
         cell.stamp = stamp
         cell.ttl = ttl
         cell.flags = flags
-        leaf = cell.hash >> self._shift
-        leaves = self._leaves
-        leaves[leaf] = (leaves[leaf] + digest - cell.digest) & MASK
+        change = digest - cell.digest
+        hashed = cell.hash
+        self._leaves[hashed >> self._shift] += change
+        self._upper[hashed >> UPPER_SHIFT] += change
         cell.digest = digest
         cell.used = self.tick
         if stamp > self._horizon:
@@ -191,9 +192,8 @@ class Cells:
         self.order.add(key)
         if expires != NEVER:
             self.expiry.move(key, NEVER, expires)
-        leaf = hashed >> self._shift
-        leaves = self._leaves
-        leaves[leaf] = (leaves[leaf] + digest) & MASK
+        self._leaves[hashed >> self._shift] += digest
+        self._upper[hashed >> UPPER_SHIFT] += digest
         self.note(key, stamp)
         if self.touched is not None:
             self.touched[key] = None
@@ -321,11 +321,14 @@ class Cells:
         self._roomy = self.digest.roomy()
         self._shift = self.digest.shift
         self._leaves = self.digest.leaves
+        self._upper = self.digest.upper
 
     def _deepen(self) -> None:
         """Give the digest another level of leaves, as the table has outgrown the present ones."""
-        self.digest = Digest(self.digest.depth + 1)
+        former, self.digest = self.digest, Digest(self.digest.depth + 1)
+        self.digest.upper = former.upper
         self._use_digest()
+        shift, leaves = self._shift, self._leaves
         for cell in self.cells.values():
             if cell.digest:
-                self.digest.change(cell.hash, 0, cell.digest)
+                leaves[cell.hash >> shift] += cell.digest

@@ -28,7 +28,7 @@ def is_late(table: Cells, floor: int) -> bool:
     """Whether :func:`raise_floor` would take long now, so that :func:`prepare` is to come before."""
     if floor <= table.floor or len(table.cells) <= AT_ONCE:
         return False
-    return floor < table.recent.horizon or len(table.recent.noted_above(floor)) > AT_ONCE
+    return floor < table.recent.horizon or len(table.recent.noted_above(floor, AT_ONCE)) > AT_ONCE
 
 
 def prepare(table: Cells, floor: int) -> Iterator[None]:

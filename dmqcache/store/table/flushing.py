@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
-from typing import Final
+from math import inf
+from typing import Final, NamedTuple
 
 from dmqcache.store.table.cell import Cell
 
@@ -21,6 +22,15 @@ PARTS: Final = 6
 APART: Final = 1_000
 
 
+class _Part(NamedTuple):
+    """What was written within one of the parts that are over."""
+
+    #: The version of when it began, and the greatest that was noted.
+    begun: int
+    latest: int
+    keys: dict[str, int]
+
+
 class Recent:
     """The keys of all cells with a version above :attr:`horizon`, some others, and some that are gone."""
 
@@ -29,7 +39,9 @@ class Recent:
         self.horizon = version
         #: Keys that are written now go here, each with its version.
         self.keys: dict[str, int] = {}
-        self._parts = deque([(version, self.keys)])
+        self._begun = version
+        #: Those before, the oldest first.
+        self._parts: deque[_Part] = deque()
         self._turned = float("-inf")
 
     def turn(self, now: float, version: int, cells: Mapping[str, Cell]) -> None:
@@ -38,15 +50,17 @@ class Recent:
         if now - self._turned < PART_S:
             return
         self._turned = now
-        if self.keys or self._parts[-1][0] < version:
-            self.keys = {}
-            self._parts.append((max(version, self._parts[-1][0]), self.keys))
-        if len(self._parts) > PARTS:
-            _, oldest = self._parts.popleft()
-            self.horizon = self._parts[0][0]
-            for key, stamp in oldest.items():
-                if stamp > self.horizon and key in cells:
-                    self.keys[key] = max(stamp, self.keys.get(key, 0))
+        if self.keys or self._begun < version:
+            self._parts.append(_Part(self._begun, max(self.keys.values(), default=0), self.keys))
+            self.keys, self._begun = {}, max(version, self._begun)
+        if len(self._parts) >= PARTS:
+            oldest = self._parts.popleft()
+            self.horizon = self._parts[0].begun
+            # Only if a clock is wrong: else no key is looked at, however many were written.
+            if oldest.latest > self.horizon:
+                for key, stamp in oldest.keys.items():
+                    if stamp > self.horizon and key in cells:
+                        self.keys[key] = max(stamp, self.keys.get(key, 0))
 
     def above(self, version: int, cells: Mapping[str, Cell]) -> list[Cell]:
         """The cells with a version above this one."""
@@ -55,10 +69,16 @@ class Recent:
         noted = (cells.get(key) for key in self.noted_above(version))
         return [cell for cell in noted if cell is not None and cell.stamp > version]
 
-    def noted_above(self, version: int) -> set[str]:
-        """The keys that were noted with a version above this one."""
+    def noted_above(self, version: int, enough: float = inf) -> set[str]:
+        """The keys that were noted with a version above this one; of more than ``enough``, some."""
         # For speed: of many keys nearly all are told by what was noted of them.
-        return {key for _, keys in self._parts for key, stamp in keys.items() if stamp > version}
+        found = {key for key, stamp in self.keys.items() if stamp > version}
+        for part in reversed(self._parts):
+            if len(found) > enough:
+                break
+            if part.latest > version:
+                found.update([key for key, stamp in part.keys.items() if stamp > version])
+        return found
 
 
 def take_apart(

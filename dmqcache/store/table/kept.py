@@ -29,6 +29,7 @@ from dmqcache.store.table.cell import (
 from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.clock import MAX_STAMP
 from dmqcache.store.table.counts import Counts, fits
+from dmqcache.store.table.digest import UPPER_SHIFT
 from dmqcache.store.table.text_size import apart, size_of
 
 #: All flags that a cell may have.
@@ -166,7 +167,8 @@ def _enter_plain(table: Cells, rows: Iterable[KeptRow]) -> list[KeptRow]:
     does for one cell is done here in line: a million of them shall take seconds. The digest has room for
     all."""
     cells, floor = table.cells, table.floor
-    shift, leaves, horizon, tick = table._shift, table._leaves, table._horizon, table.tick
+    shift, leaves, upper = table._shift, table._leaves, table._upper
+    horizon, tick = table._horizon, table.tick
     born: list[str] = []
     others: list[KeptRow] = []
     text_bytes = 0
@@ -191,8 +193,8 @@ def _enter_plain(table: Cells, rows: Iterable[KeptRow]) -> list[KeptRow]:
             others.append(row)
             continue
         cells[key] = Cell(key, hashed, value, version, 0, NEVER, 0, None, "", digest, tick)
-        leaf = hashed >> shift
-        leaves[leaf] = (leaves[leaf] + digest) & MASK
+        leaves[hashed >> shift] += digest
+        upper[hashed >> UPPER_SHIFT] += digest
         born.append(key)
         if version > horizon:
             table.note(key, version)

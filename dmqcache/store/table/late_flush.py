@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.digest import Digest
+from dmqcache.store.table.hashed_dict import hashed_dict
 from dmqcache.store.table.new_books import Entry, NewBooks
 from dmqcache.store.table.order import KeyOrder
 from dmqcache.store.table.tombstones import Tombstones
@@ -51,7 +52,7 @@ class LateFlush:
         self.dead: dict[str, None] = {}
         self._table = table
         self._kept: list[str] = []
-        self._entered: dict[str, Entry] = {}
+        self._entered: dict[str, Entry] = hashed_dict()
 
     def steps(self) -> Iterator[None]:
         """Look through the table, a piece at a time. Ends early where another flush came first."""

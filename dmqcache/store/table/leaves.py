@@ -7,6 +7,7 @@ so that a million cells never hold the loop, and kept for a few seconds as repai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -19,6 +20,10 @@ from dmqcache.store.table.digest import FANOUT_BITS
 STEP: Final = 2_000
 #: Cells born since, above which an index is made anew.
 BORN: Final = 20_000
+#: Levels of the tree, at most, that the index has: where there are more, the cells below 16 of the deepest
+#: parts stand together, and of one of these a few hundred are looked through. A list for each of 65,536 parts
+#: would have Python's cyclic collector run over all of them, for 10 ms and more.
+DEPTH: Final = 3
 #: Seconds for which an index is kept.
 KEPT_S: Final = 15.0
 
@@ -32,11 +37,11 @@ class LeafIndex:
 
     def _begin(self) -> None:
         table = self._table
-        self.depth = table.digest.depth
-        self._shift = table.digest.shift
+        self.depth = min(DEPTH, table.digest.depth)
+        self._shift = 64 - FANOUT_BITS * self.depth
         #: A leaf in which nothing stands yet is this one list.
         empty: list[Cell] = []
-        self._leaves: list[list[Cell]] = [empty] * len(table.digest.leaves)
+        self._leaves: list[list[Cell]] = [empty] * (1 << FANOUT_BITS * self.depth)
         #: For each leaf whether a cell may stand in it twice: 1 or 0.
         self._doubtful = bytearray(len(self._leaves))
         self._newest = next(reversed(table.cells.values()), None)
@@ -157,8 +162,9 @@ class LeafIndexes:
         if index.catch_up():
             self._ready[table.name] = index
         self._runtime.call_later(KEPT_S, lambda: self._drop(table.name, index))
+        # Each on a turn of its own: what they do with it takes a step of the loop each.
         for then in self._waiting.pop(table.name):
-            then(index)
+            self._runtime.call_later(0, partial(then, index))
 
     def _drop(self, name: str, index: LeafIndex) -> None:
         if self._ready.get(name) is index:

@@ -7,18 +7,22 @@ cells are left, and when the table takes the books, is decided in ``floor_raisin
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, Self
+from typing import Self
+
+import msgspec
 
 from dmqcache.store.table.cell import EXPIRED, NEVER, Cell
 from dmqcache.store.table.digest import Digest
 from dmqcache.store.table.expiry import ExpiryIndex
+from dmqcache.store.table.hashed_dict import hashed_dict
 from dmqcache.store.table.order import KeyOrder
 from dmqcache.store.table.text_size import size_of
 from dmqcache.store.table.tombstones import Tombstones
 
 
-class Entry(NamedTuple):
-    """What of a cell stands in the books."""
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """What of a cell stands in the books. Of half a million of them Python's cyclic collector would look at
+    all, now and then, for 10 ms and more."""
 
     hash: int
     digest: int
@@ -32,7 +36,7 @@ class NewBooks:
 
     def __init__(self, depth: int) -> None:
         """``depth``: of the digest."""
-        self.cells: dict[str, Cell] = {}
+        self.cells: dict[str, Cell] = hashed_dict()
         self.live = 0
         self.text_bytes = 0
         self.order = KeyOrder()

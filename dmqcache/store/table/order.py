@@ -13,8 +13,10 @@ from sortedcontainers import SortedList
 
 #: When one key in so many has died, the list is made anew: after a flush of a million, in 0.1 s, not 3.
 REBUILD_SHARE: Final = 8
-#: Dead keys, beside twice those that the sorted ones hold, from which on the born ones are looked through.
+#: Dead keys, beside twice those that the sorted ones hold, from which on the born ones are looked through;
+#: and how many of these at each further death: all at once, a million of them would take a tenth of a second.
 TIDY_DEAD: Final = 10_000
+LOOKED_AT: Final = 8
 
 
 class KeyOrder:
@@ -27,6 +29,8 @@ class KeyOrder:
         #: Dead keys that still stand among the sorted or the born ones.
         self._died: dict[str, None] = {}
         self._tidy_at = TIDY_DEAD
+        #: The born keys that are still to be looked at, the first ones; 0: nothing is being tidied.
+        self._unlooked = 0
         #: How often keys were moved within these: who walks through them may then come by one twice.
         self.listed = 0
 
@@ -46,19 +50,26 @@ class KeyOrder:
 
     def discard(self, key: str) -> None:
         self._died[key] = None
-        if len(self._died) >= self._tidy_at:
-            self._tidy()
+        if self._unlooked or len(self._died) >= self._tidy_at:
+            self._tidy_some()
 
-    def _tidy(self) -> None:
-        """Forget the dead among the born: keys that come and go unlisted cost no memory."""
-        died = self._died
-        living = [key for key in self._born if key not in died]
-        if len(living) < len(self._born):
-            for key in self._born:
-                died.pop(key, None)
-            self._born = living
-            self.listed += 1
-        self._tidy_at = 2 * len(died) + max(TIDY_DEAD, len(living) // 4)
+    def _tidy_some(self) -> None:
+        """Forget the dead among some of the born, from the last to the first: keys that come and go unlisted
+        cost no memory."""
+        born, died = self._born, self._died
+        place = min(self._unlooked or len(born), len(born))
+        for _ in range(min(LOOKED_AT, place)):
+            place -= 1
+            key = born[place]
+            if key in died:
+                del died[key]
+                last = born.pop()
+                if place < len(born):
+                    born[place] = last
+                    self.listed += 1
+        self._unlooked = place
+        if not place:
+            self._tidy_at = 2 * len(died) + max(TIDY_DEAD, len(born) // 4)
 
     def _settle(self) -> None:
         """Sort in the waiting keys."""
@@ -101,15 +112,13 @@ class KeyOrder:
     def walk(self, count: int) -> Iterator[list[str]]:
         """The keys in no order, unsorted, ``count`` at a time: each that lives all the while, some of them
         twice, and some that do not. Anything may change between two steps."""
-        # What is sorted in meanwhile is found below; nothing else moves but when the dead are forgotten.
-        born, place, end = self._born, 0, len(self._born)
-        while True:
-            if self._born is not born:
-                born, place, end = self._born, 0, len(self._born)
-            if place >= min(end, len(born)):
-                break
-            yield born[place : min(place + count, end)]
-            place += count
+        # From the last to the first: what is sorted in meanwhile leaves from the end and is found below, and
+        # nothing else moves but the last key, to the place of a dead one.
+        born = self._born
+        place = len(born)
+        while (end := min(place, len(born))) > 0:
+            place = max(0, end - count)
+            yield born[place:end]
         some = list(islice(self._sorted, count))
         while some:
             yield some

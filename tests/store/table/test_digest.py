@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from typing import Any
+
+import pytest
 
 from dmqcache.store.table.cell import MASK, cell_digest
 from dmqcache.store.table.digest import CELLS_PER_LEAF, FANOUT_BITS, MAX_DEPTH, MIN_DEPTH, Digest
@@ -16,7 +19,28 @@ def test_children_add_up_to_their_parent_down_to_the_leaves() -> None:
         digest.change(chance.getrandbits(64), 0, chance.getrandbits(64))
     for depth, index in ((0, 0), (1, 9), (2, 200)):
         assert sum(digest.children(depth, index)) & MASK == digest.node(depth, index)
-    assert digest.children(2, 17) == digest.leaves[17 * 16 : 18 * 16]
+    assert digest.children(2, 17) == [leaf & MASK for leaf in digest.leaves[17 * 16 : 18 * 16]]
+
+
+class Looked(list[int]):
+    """Numbers, of which it is counted how many are looked at."""
+
+    count = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        found = super().__getitem__(place)
+        self.count += len(found) if isinstance(place, slice) else 1
+        return found
+
+
+@pytest.mark.parametrize("depth", range(MAX_DEPTH))
+def test_no_sum_of_a_large_table_looks_at_more_than_a_few_hundred_numbers(depth: int) -> None:
+    """One comparison asks for the sums of each table in one step of the loop."""
+    digest = Digest(MAX_DEPTH)
+    digest.leaves, digest.upper = Looked(digest.leaves), Looked(digest.upper)
+    digest.node(depth, 0)
+    digest.children(depth, 0)
+    assert digest.leaves.count + digest.upper.count <= 2 << FANOUT_BITS * MIN_DEPTH
 
 
 def test_a_change_lands_below_the_top_bits_of_the_hash() -> None:
@@ -26,6 +50,10 @@ def test_a_change_lands_below_the_top_bits_of_the_hash() -> None:
     digest.change(0xAB << 56, 5, 3)
     digest.change(0xAB << 56, 3, 0)
     assert digest.node(0, 0) == 0
+
+
+def test_no_level_of_leaves_is_made_of_more_cells_than_a_step_sorts_in() -> None:
+    assert max(Digest(depth).roomy() for depth in range(MIN_DEPTH, MAX_DEPTH)) <= 20_000
 
 
 def test_leaves_grow_with_the_table_and_no_further_than_the_deepest() -> None:

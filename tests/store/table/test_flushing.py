@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Never
+
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.flushing import APART, PART_S, PARTS, Recent, take_apart
 
@@ -27,7 +29,7 @@ def test_what_is_above_a_version_is_found_among_what_was_written_lately() -> Non
             found = {cell.key for cell in recent.above(version, cells)}
             assert found == {key for key, cell in cells.items() if cell.stamp > version}
     assert recent.horizon > 100
-    assert sum(len(keys) for _, keys in recent._parts) <= PARTS + 1
+    assert len(recent.keys) + sum(len(part.keys) for part in recent._parts) <= PARTS + 1
     # Further back the whole table is looked through.
     assert {cell.key for cell in recent.above(40, cells)} == set(cells)
 
@@ -48,9 +50,37 @@ def test_turns_that_come_too_soon_are_none_and_what_is_gone_is_forgotten() -> No
     noted(recent, cells, "a", 5)
     recent.turn(0.0, 5, cells)
     recent.turn(PART_S / 2, 6, cells)
-    assert len(recent._parts) == 2
+    assert len(recent._parts) == 1
     del cells["a"]
     assert recent.above(0, cells) == []
+
+
+class Unread(dict[str, int]):
+    """Keys that nobody may look through."""
+
+    def items(self) -> Never:
+        raise AssertionError("looked through")
+
+
+def test_what_was_written_before_a_flush_or_long_ago_is_not_looked_through() -> None:
+    recent, cells = Recent(0), dict[str, Cell]()
+    for turn in range(1, 3 * PARTS):
+        noted(recent, cells, f"k{turn}", turn)
+        # Here it ends: from now on the keys stand in a part that is over.
+        recent.keys = recent.keys if turn == PARTS else Unread(recent.keys)
+        recent.turn(turn * PART_S, turn, cells)
+        assert recent.above(turn, cells) == []
+
+
+def test_to_know_that_much_was_written_since_not_all_of_it_is_looked_through() -> None:
+    recent, cells = Recent(0), dict[str, Cell]()
+    for turn in range(1, 4):
+        for number in range(10):
+            noted(recent, cells, f"k{turn}{number}", turn)
+        if turn == 1:
+            recent.keys = Unread(recent.keys)
+        recent.turn(turn * PART_S, turn, cells)
+    assert len(recent.noted_above(0, 15)) == 20
 
 
 def test_the_dead_are_taken_apart_some_at_a_time() -> None:

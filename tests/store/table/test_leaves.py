@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dmqcache.store.table.cell import NEVER
+from dmqcache.store.table.digest import MAX_DEPTH
 from dmqcache.store.table.floor_raising import sink
 from dmqcache.store.table.leaves import BORN, KEPT_S, STEP, LeafIndex, LeafIndexes
+from dmqcache.store.table.new_books import NewBooks
 from dmqcache.store.table.table import Table
 from tests.bus.virtual import Clock, VirtualRuntime
 from tests.store.fixtures import make_table
@@ -41,6 +43,19 @@ def test_every_live_cell_stands_below_its_part_at_every_depth() -> None:
             assert depth > table.digest.depth or sums == table.digest.node(depth, place)
 
 
+def test_an_index_of_a_large_table_is_no_more_lists_than_python_s_collector_leaves_alone() -> None:
+    """A node has it run at 50,000 new lists, and a run over these took 10 to 40 ms."""
+    table, indexes, clock = setup()
+    table.adopt(NewBooks(MAX_DEPTH))
+    for number in range(6_000):
+        table[f"k{number}"] = number
+    index = take(indexes, table, clock)
+    assert len(set(map(id, index._leaves))) <= 16**3
+    place = table.cells["k77"].hash >> table.digest.shift
+    assert "k77" in keys(index, MAX_DEPTH, place)
+    assert sum(cell.digest for cell in index.below(MAX_DEPTH, place)) == table.digest.leaves[place]
+
+
 def test_a_large_table_is_sorted_in_by_steps_and_all_who_ask_get_one_index() -> None:
     table, indexes, clock = setup()
     for number in range(STEP + 10):
@@ -53,6 +68,22 @@ def test_a_large_table_is_sorted_in_by_steps_and_all_who_ask_get_one_index() -> 
     clock.run(0.1)
     assert got[0] is got[1]
     assert len(keys(got[0])) == STEP + 11
+
+
+def test_each_who_waited_for_an_index_has_a_turn_of_the_loop_to_use_it() -> None:
+    table, indexes, clock = setup()
+    table["a"] = 1
+    turns: list[int] = []
+    clock.call_later(0, lambda: turns.append(0))
+
+    def use(index: LeafIndex) -> None:
+        clock.call_later(0, lambda: turns.append(2))
+        turns.append(1)
+
+    for _ in range(3):
+        indexes.get(table, use)
+    clock.run(0.1)
+    assert turns == [0, 1, 1, 1, 2, 2, 2]
 
 
 def test_what_was_born_since_is_there_and_what_died_is_not() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmqcache.store.table.order import TIDY_DEAD, KeyOrder
+from dmqcache.store.table.order import LOOKED_AT, TIDY_DEAD, KeyOrder
 
 keys = st.text(alphabet="ab\udcffé", min_size=1, max_size=3)
 steps = st.lists(st.tuples(st.sampled_from(["toggle", "toggle", "toggle", "some", "list"]), keys))
@@ -42,7 +44,7 @@ def test_a_walk_comes_by_each_key_that_lives_all_the_while(
             list(order.after(None))
         elif step == "some":
             order.settle_some(1)
-            order._tidy()
+            order._tidy_some()
         elif key in alive:
             alive.discard(key)
             order.discard(key)
@@ -118,6 +120,27 @@ def test_keys_that_come_and_go_unlisted_cost_no_memory() -> None:
         order.discard(f"k{number}")
     assert len(order._born) + len(order._died) <= 3 * TIDY_DEAD
     assert list(order.after(None)) == ["stays"]
+
+
+class Looked(list[str]):
+    """Keys, of which it is counted how many are looked at."""
+
+    count = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        self.count += 1
+        return super().__getitem__(place)
+
+
+def test_no_death_has_all_keys_that_were_never_listed_looked_through() -> None:
+    order = KeyOrder()
+    order._born = born = Looked(f"k{number}" for number in range(3 * TIDY_DEAD))
+    for number in range(2 * TIDY_DEAD):
+        order.discard(f"k{number}")
+        assert born.count <= LOOKED_AT
+        born.count = 0
+    assert len(order._died) < TIDY_DEAD and len(order._born) < 2 * TIDY_DEAD
+    assert list(order.after(None)) == sorted(f"k{number}" for number in range(2 * TIDY_DEAD, 3 * TIDY_DEAD))
 
 
 def test_its_memory_is_given_back_some_keys_at_a_time() -> None:
