@@ -36,9 +36,11 @@ from dmqcache.store.kamailio.wire_types import (
 )
 from dmqcache.store.table.json_bytes import DuplicateKey, from_latin, refuse_duplicates, to_latin
 
-#: A datagram has at most 65,507 bytes; Kamailio's batches have about 60,000. Over a stream a body of 1 MiB
-#: holds the loop for some 5 ms.
+#: A datagram has at most 65,507 bytes; Kamailio's batches have about 60,000, and over a stream a value may be
+#: longer. A body of 1 MiB is read in some 5 ms.
 MAX_BODY_BYTES: Final = 1 << 20
+#: Four times as many as Kamailio's batches can have. Each costs the receiver some microseconds more.
+MAX_CELLS: Final = 4_000
 #: Each bad cell costs some microseconds; a body with more of them is no batch.
 MAX_BAD_CELLS: Final = 1000
 
@@ -110,6 +112,13 @@ def _read(body: bytes) -> Action | CellBatch:
 
 
 def _read_batch(body: bytes) -> CellBatch:
+    batch = _read_cells(body)
+    if len(batch.cells) > MAX_CELLS:
+        raise WireError(Reason.TOO_MANY_CELLS, f"{len(batch.cells)}, at most {MAX_CELLS}")
+    return batch
+
+
+def _read_cells(body: bytes) -> CellBatch:
     try:
         batch = _batch.decode(body)
     except msgspec.ValidationError:

@@ -68,6 +68,7 @@ class Reason(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     UNKNOWN_MODE = "unknown_mode"
     TOO_MANY_BAD_CELLS = "too_many_bad_cells"
+    TOO_MANY_CELLS = "too_many_cells"
 
 
 class WireError(ValueError):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmqcache.store.kamailio.wire_read import MAX_BAD_CELLS, MAX_BODY_BYTES, read
+from dmqcache.store.kamailio.wire_read import MAX_BAD_CELLS, MAX_BODY_BYTES, MAX_CELLS, read
 from dmqcache.store.kamailio.wire_types import (
     Action,
     CellBatch,
@@ -335,6 +335,16 @@ def test_sizes_are_limited() -> None:
     body = b'{"action":1}'
     assert read(body.ljust(MAX_BODY_BYTES)) == SyncRequest()
     assert refusal(body.ljust(MAX_BODY_BYTES + 1)) == "body_too_long"
+
+
+def test_a_batch_has_no_more_cells_than_a_kamailio_can_have_sent() -> None:
+    """A body of a megabyte could have ten thousand, and would hold others up for a tenth of a second."""
+    cell = b'{"htname":"t","cname":"%04d","type":0,"intval":5,"expire":0}'
+    cells = [cell % number for number in range(MAX_CELLS + 1)]
+    assert len(b",".join(cells[: MAX_CELLS // 4])) > 59_000
+    assert len(batch(b'{"cells":[%b]}' % b",".join(cells[1:])).cells) == MAX_CELLS
+    for more in (b"", b",{}"):
+        assert refusal(b'{"cells":[%b%b]}' % (b",".join(cells), more)) == "too_many_cells"
 
 
 def test_a_body_of_bad_cells_is_given_up() -> None:
