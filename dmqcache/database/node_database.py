@@ -30,6 +30,7 @@ from dmqcache.database.link import Collided, DatabaseError, Link, WrongDatabase
 from dmqcache.database.sqlite_link import SqliteLink
 from dmqcache.store.table.cell import NEVER, Cell
 from dmqcache.store.table.clock import MAX_COUNT
+from dmqcache.store.table.listing import listed
 from dmqcache.store.table.seeds import Seed, is_untouched, seed
 from dmqcache.store.table.table import Table
 
@@ -177,8 +178,7 @@ class NodeDatabase:
                 for cell in part:
                     seen.add(cell.key)
                     changed += _apply(table, cell, latest, unpacker.refused)
-            keys = iter(table.scan())
-            while some := list(islice(keys, self._step)):
+            for some in listed(table, self._step):
                 for key in some:
                     held = table.live_cell(key)
                     if key not in seen and held is not None and held.last_modified() <= latest:
@@ -219,8 +219,10 @@ class NodeDatabase:
         count, expiring = 0, table.settings.autoexpire > 0
         try:
             await self._do(self._link.begin_writing, layout.table, layout.written)
-            keys = iter(table.scan())
-            while some := list(islice(keys, self._step)):
+            for some in listed(table, self._step):
+                if not some:
+                    await asyncio.sleep(0)
+                    continue
                 rows = layout.pack(_stored(table, some), time.time(), self._link.any_bytes, expiring, refused)
                 await self._do(self._link.insert, rows)
                 count += len(rows)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from dmqcache.database.node_database import NodeDatabase, link_of
 from dmqcache.database.sqlite_link import SqliteLink
 from dmqcache.store.table.clock import Clock
 from dmqcache.store.table.listener import TableListener
+from dmqcache.store.table.listing import SORTED_AT_ONCE
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.table import Table
 from tests.database.rows import change, rows_of, sqlite_file
@@ -369,6 +371,33 @@ def test_the_loop_goes_on_while_much_is_loaded_and_stored(
     assert asyncio.run(scenario()) > 2 * 10_000 / node_database.STEP
     assert "cells stored in the database: 10005" in caplog.text
     assert caplog.text.count(" s: 10005") == 1
+
+
+def test_a_large_table_is_sorted_some_keys_at_a_time_for_a_store_and_a_reload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    scan, waited = Table.scan, list[int]()
+
+    def noting(table: Table, *args: Any, **kwargs: Any) -> list[str]:
+        waited.append(len(table.order._born))
+        return scan(table, *args, **kwargs)
+
+    def write() -> None:
+        for number in range(10 * SORTED_AT_ONCE):
+            world.table.set(f"k{waited}{number}", "x")
+
+    async def scenario() -> None:
+        await world.database.fill()
+        write()
+        await world.database.store("t")
+        write()
+        await world.database.reload("t")
+
+    monkeypatch.setattr(Table, "scan", noting)
+    asyncio.run(scenario())
+    assert len(world.table) == len(rows_of(world.path))
+    assert len(waited) > 1 and max(waited) <= SORTED_AT_ONCE
 
 
 def test_the_link_is_the_urls(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from dmqcache.server.http.rpc import FAILED, NOT_FOUND, Method, RpcError
 from dmqcache.server.http.rpc_core import core_methods
 from dmqcache.server.http.rpc_mirrors import mirror_methods
 from dmqcache.store.table.cell import Cell
+from dmqcache.store.table.listing import listed
 from dmqcache.store.table.table import Table
 
 #: Cells of one entry of a dump. Others get their turn after each: it takes about a millisecond.
@@ -170,12 +171,13 @@ def _flush(table: Table) -> str:
 
 async def _dump(table: Table) -> AsyncIterator[dict[str, Any]]:
     """All cells in the keys' order. An entry is a run of keys, not a slot of a hash."""
-    entry, after = 0, None
-    while keys := table.scan(after=after, count=DUMP_STEP):
-        # Not ``get``: a dump is no use of the cache, and shall not count as hits.
-        cells = [cell for cell in map(table.live_cell, keys) if cell is not None]
-        yield {"entry": entry, "size": len(cells), "slot": [_dumped(cell) for cell in cells]}
-        entry, after = entry + 1, keys[-1]
+    entry = 0
+    for keys in listed(table, DUMP_STEP):
+        if keys:
+            # Not ``get``: a dump is no use of the cache, and shall not count as hits.
+            cells = [cell for cell in map(table.live_cell, keys) if cell is not None]
+            yield {"entry": entry, "size": len(cells), "slot": [_dumped(cell) for cell in cells]}
+            entry += 1
         await asyncio.sleep(0)
 
 

@@ -9,7 +9,8 @@ from dmqcache.server.resp.globs import compile_glob, literal_prefix
 from dmqcache.server.resp.long_reply import Parts
 from dmqcache.server.resp.reply import OK, CommandError, bulk, integer, null, syntax_error
 from dmqcache.server.resp.session import Answer, Session
-from dmqcache.server.resp.steps import STEP_KEYS, Steps, in_steps, key_steps, sorted_in
+from dmqcache.server.resp.steps import STEP_KEYS, Steps, in_steps, key_steps
+from dmqcache.store.table.listing import sorting
 from dmqcache.store.table.table import Table
 
 #: Keys that one SCAN looks at when the client names no COUNT (Redis'), and at most.
@@ -86,7 +87,7 @@ class Walk:
     def __iter__(self) -> Iterator[list[str]]:
         if not self._left:
             return
-        yield from sorted_in(self._table)
+        yield from sorting(self._table)
         while self._left:
             wanted = min(self._left, STEP_KEYS)
             some = self._table.scan(self._after, self._prefix, wanted)
@@ -106,7 +107,7 @@ def randomkey(session: Session, args: list[str]) -> Answer:
 
 
 def _random_key(session: Session) -> Steps:
-    for _ in sorted_in(session.table):
+    for _ in sorting(session.table):
         yield
     some = session.table.scan(count=1000)
     if not some:

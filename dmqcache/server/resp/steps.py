@@ -15,12 +15,12 @@ from dmqcache.bus.loop_steps import step
 from dmqcache.server.resp.long_reply import Reply, joined
 from dmqcache.server.resp.reply import integer
 from dmqcache.server.resp.session import Answer, Session
+from dmqcache.store.table.listing import listed
 from dmqcache.store.table.table import Table
 
-#: Keys that are looked at in one piece, changed in one, and sorted in.
+#: Keys that are looked at in one piece, and changed in one.
 STEP_KEYS: Final = 250
 STEP_CHANGES: Final = 50
-STEP_SORTED: Final = 100
 #: Keys that a command may name to be done at once, before anybody else has a turn: a millisecond or two.
 MANY: Final = 250
 
@@ -71,19 +71,7 @@ def to_the_end(steps: Steps) -> Steps:
 def key_steps(table: Table, prefix: str = "", count: int = STEP_KEYS) -> Iterator[list[str]]:
     """A table's keys in their order, so many at a time. A key that is there all the while comes once,
     whatever is written meanwhile."""
-    yield from sorted_in(table)
-    some = table.scan(None, prefix, count)
-    while len(some) == count:
-        yield some
-        some = table.scan(some[-1], prefix, count)
-    yield some
-
-
-def sorted_in(table: Table) -> Iterator[list[str]]:
-    """Nothing, again and again, until the keys that were written since the last listing are in their order:
-    a million of them take a second."""
-    while table.order.settle_some(STEP_SORTED):
-        yield []
+    return listed(table, count, prefix)
 
 
 async def _go_on(session: Session, steps: Steps) -> Reply:

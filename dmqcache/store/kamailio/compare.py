@@ -6,9 +6,11 @@ time, the designated dmqcache node asks it for its cells. What follows from the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Final
 
+from dmqcache.bus.loop_steps import in_steps
 from dmqcache.bus.node import NodeList
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
@@ -20,6 +22,8 @@ from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
+from dmqcache.store.table.order import walk
+from dmqcache.store.table.table import Table
 
 #: Seconds after a node came back in which the outboxes empty themselves first.
 SETTLE_S: Final = 1.5
@@ -42,6 +46,8 @@ NOT_READY_S: Final = 1.0
 #: be asked for all that it has only, and sends it in one burst.
 ROUTINE_S: Final = 60.0
 ROUTINE_CELLS: Final = 10_000
+#: Keys that are looked at in one piece when counters are looked for.
+PIECE: Final = 500
 
 
 class KamailioCompare:
@@ -114,10 +120,21 @@ class KamailioCompare:
     def took_over(self) -> None:
         """This node now looks after the Kamailio nodes: they may have missed the last sums of counters."""
         for table in self._ground.tables.values():
-            keys = [cell.key for cell in table.cells.values() if cell.counts is not None]
-            if keys:
-                self._outboxes.name_keys(table, keys, self._outboxes.of_kamailios())
+            in_steps(self._ground.runtime, self._tell_sums(table), lambda: None, self._is_over)
         self.all_later()
+
+    def _tell_sums(self, table: Table) -> Iterator[None]:
+        dead = list(table.tombstones)
+        parts = (dead[start : start + PIECE] for start in range(0, len(dead), PIECE))
+        for keys in chain(walk(table, PIECE), parts):
+            cells = (table.cells.get(key) for key in keys)
+            counters = [cell.key for cell in cells if cell is not None and cell.counts is not None]
+            if counters:
+                self._outboxes.name_keys(table, counters, self._outboxes.of_kamailios())
+            yield
+
+    def _is_over(self) -> bool:
+        return self._ground.stopped or not self._outboxes.designated
 
     def forget(self, node: NodeURI) -> None:
         """A node is gone."""

@@ -18,6 +18,7 @@ from dmqcache.store.kamailio.overtaking import EarlyTime, EarlyTimes, Sent
 from dmqcache.store.table.cell import DEFAULT_TTL, EXPIRED, NEVER, PROVISIONAL, UNTIMED, Cell, Value
 from dmqcache.store.table.clock import MAX_AHEAD_MS, MAX_COUNT, ms_of, version_at
 from dmqcache.store.table.happenings import Telling
+from dmqcache.store.table.listing import listed
 from dmqcache.store.table.merge import Arrivals, Collision, state_of
 from dmqcache.store.table.patterns import MatchKind, MatchOn, compile_pattern
 from dmqcache.store.table.settings import MAX_AUTOEXPIRE_S
@@ -29,7 +30,6 @@ from dmqcache.store.table.version import State, Verdict, merge
 OWN_ECHO_MS: Final = 450
 #: Keys that one step of a removal by pattern looks at, and sorts in.
 STEP_KEYS: Final = 100
-STEP_SORTED: Final = 100
 #: Removals by pattern that are remembered for sets that they overtook.
 MAX_REMOVALS: Final = 100
 
@@ -186,16 +186,9 @@ class KamailioArrivals(Arrivals):
         self, matches: Callable[[str], bool], on: MatchOn, sender: str, sent: Sent | None, came: int
     ) -> Iterator[list[str]]:
         """``came``: the version from which on a write is one that came meanwhile."""
-        table, after = self.table, None
-        while table.order.settle_some(STEP_SORTED):
-            yield []
-        while True:
-            some = table.scan(after, "", STEP_KEYS)
+        for some in listed(self.table, STEP_KEYS):
             picked = [key for key in some if self._picks(key, matches, on, came)]
             yield [key for key in picked if self.arrive_delete(key, sender, sent)]
-            if len(some) < STEP_KEYS:
-                return
-            after = some[-1]
 
     def _picks(self, key: str, matches: Callable[[str], bool], on: MatchOn, came: int) -> bool:
         cell = self.table.live_cell(key)

@@ -13,6 +13,7 @@ from typing import Final
 from sortedcontainers import SortedDict
 
 from dmqcache.store.table.cell import NEVER
+from dmqcache.store.table.hashed_dict import hashed_dict
 
 #: Seconds that are added up at once for a summary: about a millisecond's work.
 MAX_SUMMED: Final = 10_000
@@ -37,7 +38,7 @@ class ExpiryIndex:
         if new is not None:
             bucket = self._buckets.get(new)
             if bucket is None:
-                bucket = self._buckets[new] = {}
+                bucket = self._buckets[new] = hashed_dict()
             bucket[key] = None
 
     def _remove(self, key: str, second: int) -> None:

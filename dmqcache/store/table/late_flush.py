@@ -12,7 +12,6 @@ from typing import Final, Protocol
 
 from dmqcache.store.table.cell import Cell
 from dmqcache.store.table.digest import Digest
-from dmqcache.store.table.hashed_dict import hashed_dict
 from dmqcache.store.table.new_books import Entry, NewBooks
 from dmqcache.store.table.order import KeyOrder
 from dmqcache.store.table.tombstones import Tombstones
@@ -22,6 +21,8 @@ LOOKED_AT: Final = 500
 ENTERED: Final = 100
 #: Where no more than so many die, they are taken out of the books one by one.
 FEW_DEAD: Final = 1_000
+#: Dictionaries of what was entered.
+APART: Final = 64
 
 
 class Flushed(Protocol):
@@ -52,7 +53,8 @@ class LateFlush:
         self.dead: dict[str, None] = {}
         self._table = table
         self._kept: list[str] = []
-        self._entered: dict[str, Entry] = hashed_dict()
+        #: What was entered, apart by the keys' hashes: one dictionary that outgrows its memory takes long.
+        self._entered: tuple[dict[str, Entry], ...] = tuple({} for _ in range(APART))
 
     def steps(self) -> Iterator[None]:
         """Look through the table, a piece at a time. Ends early where another flush came first."""
@@ -82,7 +84,7 @@ class LateFlush:
                 elif stamp:
                     self._kept.append(key)
                 continue
-            entry = self._entered.pop(key, None)
+            entry = self._entered[hash(key) % APART].pop(key, None)
             if entry is not None:
                 self.books.leave(key, entry)
             self._enter(key)
@@ -94,10 +96,11 @@ class LateFlush:
 
     def emptied(self, count: int) -> Iterator[None]:
         """Give the memory back, so much at a time: the table has the books."""
-        while self._entered:
-            for _ in range(min(count, len(self._entered))):
-                self._entered.popitem()
-            yield
+        for entered in self._entered:
+            while entered:
+                for _ in range(min(count, len(entered))):
+                    entered.popitem()
+                yield
         while self._kept:
             del self._kept[-count:]
             yield
@@ -127,5 +130,6 @@ class LateFlush:
     def _enter(self, key: str) -> None:
         assert self.books is not None
         cell = self._table.cells.get(key)
-        if cell is not None and cell.stamp > self.floor and key not in self._entered:
-            self._entered[key] = self.books.enter(cell, self._table.tombstones)
+        entered = self._entered[hash(key) % APART]
+        if cell is not None and cell.stamp > self.floor and key not in entered:
+            entered[key] = self.books.enter(cell, self._table.tombstones)

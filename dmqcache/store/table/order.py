@@ -11,6 +11,8 @@ from typing import Final, Protocol
 
 from sortedcontainers import SortedList
 
+from dmqcache.store.table.hashed_dict import hashed_dict
+
 #: When one key in so many has died, the list is made anew: after a flush of a million, in 0.1 s, not 3.
 REBUILD_SHARE: Final = 8
 #: Dead keys, beside twice those that the sorted ones hold, from which on the born ones are looked through;
@@ -27,7 +29,7 @@ class KeyOrder:
         #: Keys to be sorted in, each once. One that has died meanwhile stands in ``_died`` too.
         self._born: list[str] = []
         #: Dead keys that still stand among the sorted or the born ones.
-        self._died: dict[str, None] = {}
+        self._died: dict[str, None] = hashed_dict()
         self._tidy_at = TIDY_DEAD
         #: The born keys that are still to be looked at, the first ones; 0: nothing is being tidied.
         self._unlooked = 0
@@ -82,7 +84,7 @@ class KeyOrder:
         else:
             for key in self._died:
                 self._sorted.remove(key)
-        self._died.clear()
+        self._died = hashed_dict()
 
     def settle_some(self, count: int) -> bool:
         """Sort in up to ``count`` of the waiting keys, or take out so many dead ones; False: no more than

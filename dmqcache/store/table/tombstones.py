@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, islice
 
+from dmqcache.store.table.hashed_dict import hashed_dict
+
 
 class Tombstones:
     """Keys with the monotonic second of their death, the oldest first."""
 
     def __init__(self) -> None:
-        self._deleted: dict[str, float] = {}
-        self._expired: dict[str, float] = {}
+        self._deleted: dict[str, float] = hashed_dict()
+        self._expired: dict[str, float] = hashed_dict()
 
     def add(self, key: str, at: float, expired: bool) -> None:
         """``at``: monotonic seconds. ``expired``: nobody deleted it, its time to live passed."""

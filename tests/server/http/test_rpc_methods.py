@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from dmqcache.bus.node import NodeStatus
 from dmqcache.bus.sip.uri import NodeURI
+from dmqcache.store.table.listing import SORTED_AT_ONCE
+from dmqcache.store.table.table import Table
 from tests.server.http.calling import call, fail, send
 from tests.server.served import Row, ServedNode
 
@@ -53,6 +56,22 @@ def test_dump() -> None:
     cells = [{"name": "n", "value": 5, "type": "int"}, {"name": "é", "value": "ÿ", "type": "str"}]
     assert call(node, "htable.dump", "users") == [{"entry": 0, "size": 2, "slot": cells}]
     assert node.tables["users"].counters.hits == 0
+
+
+def test_a_dump_of_a_large_table_sorts_it_some_keys_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = ServedNode()
+    for number in range(10 * SORTED_AT_ONCE):
+        node.tables["users"].set(f"k{number:05}", "x")
+    scan, waited = Table.scan, list[int]()
+
+    def noting(table: Table, *args: Any, **kwargs: Any) -> list[str]:
+        waited.append(len(table.order._born))
+        return scan(table, *args, **kwargs)
+
+    monkeypatch.setattr(Table, "scan", noting)
+    entries = call(node, "htable.dump", "users")
+    assert [cell["name"] for entry in entries for cell in entry["slot"]] == sorted(node.tables["users"].cells)
+    assert max(waited) <= SORTED_AT_ONCE
 
 
 def test_delete_and_flush() -> None:

@@ -74,7 +74,7 @@ def test_a_large_part_of_a_scan_is_one_of_many_steps(session: Session, command: 
 def test_keys_that_were_never_listed_are_sorted_in_steps(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STEP_SORTED", 2)
+    monkeypatch.setattr("dmqcache.store.table.listing.SORTED_AT_ONCE", 2)
     assert turns(session, "SCAN", "0", "COUNT", "3") == 4 + 1
     session.table.set("a", "x")
     session.table.set("b", "x")

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from dmqcache.bus.peer import Reply
+from dmqcache.store.kamailio import compare
 from dmqcache.store.kamailio.compare import (
     DEAF_MOST_S,
     DEAF_S,
@@ -18,7 +19,7 @@ from dmqcache.store.kamailio.compare import (
     STRAY_S,
 )
 from dmqcache.store.kamailio.inquirer import AT_ONCE, AT_ONCE_CELLS, QUIET_S
-from tests.store.harness import Sent, World, old_kamailio, shown
+from tests.store.harness import Sent, World, old_kamailio, shown, with_kamailio
 from tests.store.kamailio.holder import Holder, again, apart
 
 
@@ -36,6 +37,22 @@ def test_only_the_designated_node_asks() -> None:
     second.lose(first)
     world.run(5)
     assert any(sent.to == holder.node.uri for sent in second.bus.sent)  # It took over.
+
+
+def test_who_takes_over_looks_for_counters_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
+    monkeypatch.setattr(compare, "PIECE", 10)
+    world, side, kamailio = with_kamailio("t")
+    for number in range(45):
+        side.table.incr(f"k{number}") if number % 2 else side.table.set(f"k{number}", "x")
+    world.run(3)
+    outbox = side.store.outboxes[kamailio.uri]
+    kamailio.answer = lambda sent: None
+    assert outbox.waiting() == 0
+    side.store.compare.took_over()
+    assert 0 < outbox.waiting() <= 10
+    world.run(0.1)
+    assert outbox.waiting() == 22
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 503])
