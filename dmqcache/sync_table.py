@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from contextlib import suppress
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, overload
 
 from dmqcache.store.table.cell import Value
 from dmqcache.store.table.changes import Change
@@ -22,6 +22,7 @@ from dmqcache.store.table.views import BytesView
 from dmqcache.watch import weakly
 
 T = TypeVar("T")
+Default = TypeVar("Default")
 #: Within a class that has ``bytes`` the name is another thing's.
 Bytes = bytes
 
@@ -92,7 +93,13 @@ class SyncTable(MutableMapping[str, Value]):
         """ValueError, in the same words, for what :meth:`set` would refuse."""
         self._table.check(key, value)
 
-    def get(self, key: str, default: Value | None = None) -> Value | None:  # type: ignore[override]
+    @overload
+    def get(self, key: str, default: None = None) -> Value | None: ...
+
+    @overload
+    def get(self, key: str, default: Default) -> Value | Default: ...
+
+    def get(self, key: str, default: Default | None = None) -> Value | Default | None:
         """The value, or ``default``."""
         return self._call(self._table.get, key, default)
 

@@ -188,6 +188,11 @@ class Unpacker:
         return Loaded(name, self._fields.coldelim.join(null if v is None else _text(v) for v in row[1:]))
 
 
+def name_of(row: Row) -> str:
+    """The key of a row that :meth:`Layout.pack` has made."""
+    return _text(row[0])
+
+
 def _text(value: Any) -> str:
     if value is None:
         raise ValueError("it is NULL")

@@ -11,6 +11,9 @@ from typing import Any, Protocol
 
 #: A row as the database gives it.
 Row = Sequence[Any]
+#: A row that the database's table does not take (too long for its column, twice where it must be there once),
+#: and why.
+Untaken = tuple[Row, str]
 
 
 class DatabaseError(Exception):
@@ -42,9 +45,9 @@ class Link(Protocol):
     def begin_writing(self, table: str, columns: Sequence[str]) -> None:
         """Begin a transaction that writes a table anew: it is empty from now on."""
 
-    def insert(self, rows: Sequence[Row]) -> None:
+    def insert(self, rows: Sequence[Row]) -> list[Untaken]:
         """Add rows, with a value for each column of :meth:`begin_writing`, of which the first two are texts
-        (bytes, if those may be any)."""
+        (bytes, if those may be any). Returns those that the table does not take; the others are added."""
 
     def commit(self) -> None:
         """From now on all that was written counts."""

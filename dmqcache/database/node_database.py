@@ -4,7 +4,8 @@
   lose to whatever anybody writes (``store/table/seeds.py``). Where others have the table, it comes from them:
   rows that are older than a delete must not bring a key back.
 - **Stored** (``dbmode=1`` at the stop, ``htable.store``): in one transaction, so that the rows are those of
-  before or all of now; two nodes that store at once do so one after the other. A table that should have been
+  before or all of now; two nodes that store at once do so one after the other. Cells that the database's
+  table does not take are left out, unless it takes none. A table that should have been
   loaded and was not is never stored over its rows; one of which single rows could not be loaded is not at a
   stop, as these rows would be gone: somebody must ask for that.
 - **Reloaded** (``htable.reload``): the database counts. What differs is written, what is not there is
@@ -25,7 +26,7 @@ from typing import Final, TypeVar
 
 from dmqcache.database.db_url import DbUrl
 from dmqcache.database.db_worker import DbWorker
-from dmqcache.database.layout import Columns, Layout, Loaded, Refused, Stored, Unpacker
+from dmqcache.database.layout import Columns, Layout, Loaded, Refused, Stored, Unpacker, name_of
 from dmqcache.database.link import Collided, DatabaseError, Link, WrongDatabase
 from dmqcache.database.sqlite_link import SqliteLink
 from dmqcache.store.table.cell import NEVER, Cell
@@ -215,8 +216,9 @@ class NodeDatabase:
         return count
 
     async def _write(self, table: Table, layout: Layout, refused: Refused) -> int:
-        """One transaction that writes a table anew; returns how many cells."""
-        count, expiring = 0, table.settings.autoexpire > 0
+        """One transaction that writes a table anew; returns how many cells. DatabaseError where there are
+        some and none is taken: what is wrong is the database's table then."""
+        count, expiring, why = 0, table.settings.autoexpire > 0, ""
         try:
             await self._do(self._link.begin_writing, layout.table, layout.written)
             for some in listed(table, self._step):
@@ -224,8 +226,12 @@ class NodeDatabase:
                     await asyncio.sleep(0)
                     continue
                 rows = layout.pack(_stored(table, some), time.time(), self._link.any_bytes, expiring, refused)
-                await self._do(self._link.insert, rows)
-                count += len(rows)
+                untaken = await self._do(self._link.insert, rows)
+                for row, why in untaken:
+                    refused.add(name_of(row), why)
+                count += len(rows) - len(untaken)
+            if why and not count:
+                raise DatabaseError(f"{layout.table} takes no row: {why}")
             await self._do(self._link.commit)
         finally:
             await self._let_go()

@@ -10,7 +10,7 @@ import sqlalchemy
 from sqlalchemy import exc
 from sqlalchemy.sql import quoted_name
 
-from dmqcache.database.link import Collided, DatabaseError, Row, WrongDatabase, one_line
+from dmqcache.database.link import Collided, DatabaseError, Row, Untaken, WrongDatabase, one_line
 
 #: Seconds until a server that does not answer is given up.
 CONNECT_S: Final = 5
@@ -73,12 +73,26 @@ class SqlalchemyLink:
                 connection.execute(sqlalchemy.text(LOCK.format(name)))
             connection.execute(target.delete())
 
-    def insert(self, rows: Sequence[Row]) -> None:
+    def insert(self, rows: Sequence[Row]) -> list[Untaken]:
+        with self._failing():
+            return self._insert_some(rows) if rows else []
+
+    def _insert_some(self, rows: Sequence[Row]) -> list[Untaken]:
+        """Many at once; where the table does not take one of them, each half by itself."""
         assert self._connection is not None
-        if rows:
-            named = [dict(zip(self._columns, row, strict=True)) for row in rows]
-            with self._failing():
-                self._connection.execute(self._insert, named)
+        before = self._connection.begin_nested()
+        try:
+            self._connection.execute(
+                self._insert, [dict(zip(self._columns, row, strict=True)) for row in rows]
+            )
+        except (exc.DataError, exc.IntegrityError) as error:
+            before.rollback()
+            if len(rows) == 1:
+                return [(rows[0], one_line(error.orig or error))]
+            middle = len(rows) // 2
+            return self._insert_some(rows[:middle]) + self._insert_some(rows[middle:])
+        before.commit()
+        return []
 
     def commit(self) -> None:
         assert self._connection is not None

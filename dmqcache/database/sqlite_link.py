@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from dmqcache.database.link import DatabaseError, Row, WrongDatabase, one_line
+from dmqcache.database.link import DatabaseError, Row, Untaken, WrongDatabase, one_line
 
 #: Seconds for which another writer of the file is waited for.
 BUSY_S: Final = 5.0
@@ -47,10 +47,22 @@ class SqliteLink:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(f"DELETE FROM {_quoted(table)}")
 
-    def insert(self, rows: Sequence[Row]) -> None:
+    def insert(self, rows: Sequence[Row]) -> list[Untaken]:
         assert self._connection is not None
+        untaken: list[Untaken] = []
         with self._failing():
-            self._connection.executemany(self._insert, rows)
+            self._connection.execute("SAVEPOINT rows")
+            try:
+                self._connection.executemany(self._insert, rows)
+            except sqlite3.IntegrityError:
+                self._connection.execute("ROLLBACK TO rows")
+                for row in rows:
+                    try:
+                        self._connection.execute(self._insert, row)
+                    except sqlite3.IntegrityError as error:
+                        untaken.append((row, one_line(error)))
+            self._connection.execute("RELEASE rows")
+        return untaken
 
     def commit(self) -> None:
         assert self._connection is not None

@@ -115,6 +115,50 @@ def test_a_store_replaces_all_rows(tmp_path: Path) -> None:
     ]
 
 
+def test_cells_that_the_table_does_not_take_are_left_out_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kamailio's columns are of 64 and 128 characters: one longer cell left a whole table unstored."""
+    world = World(tmp_path)
+    change(
+        world.path,
+        "CREATE TRIGGER narrow BEFORE INSERT ON htable WHEN length(NEW.key_value) > 9 "
+        "BEGIN SELECT RAISE(ABORT, 'value too long'); END",
+    )
+
+    async def scenario() -> int:
+        await world.database.fill()
+        world.table.set("long\udcff", "x" * 10)
+        return await world.database.store("t")
+
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(scenario()) == len(CELLS)
+    assert [row[0] for row in rows_of(world.path)] == sorted(CELLS)
+    assert (
+        "some cells are not stored in htable (1), the first is 'long\\udcff': value too long" in caplog.text
+    )
+
+
+def test_a_table_that_takes_no_row_keeps_those_that_it_has(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    change(
+        world.path,
+        "CREATE TRIGGER none BEFORE INSERT ON htable BEGIN SELECT RAISE(ABORT, 'no more'); END",
+    )
+
+    async def scenario() -> None:
+        await world.database.fill()
+        with pytest.raises(DatabaseError, match="htable takes no row: no more"):
+            await world.database.store("t")
+        world.table.flush()
+        assert await world.database.store("t") == 0
+
+    before = rows_of(world.path)
+    assert len(before) == len(ROWS)
+    asyncio.run(scenario())
+    assert rows_of(world.path) == [], "an empty table is stored as such"
+
+
 def test_rows_that_could_not_be_loaded_are_not_deleted_by_a_stop(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy
 from dmqcache.database import sqlalchemy_link
 from dmqcache.database.link import Collided, DatabaseError, WrongDatabase
 from dmqcache.database.sqlalchemy_link import SqlalchemyLink
-from tests.database.rows import rows_of, sqlite_file
+from tests.database.rows import change, rows_of, sqlite_file
 from tests.ports import free_port
 
 COLUMNS = ("key_name", "key_value", "key_type", "value_type", "expires")
@@ -44,6 +44,25 @@ def test_rows_are_read_in_parts_and_written_as_a_whole(on_sqlite: None, tmp_path
     link.commit()
     link.close()
     assert rows_of(path) == [("c", 0, 0, "w", 9)]
+
+
+def test_rows_that_the_table_does_not_take_are_named_and_the_others_written(
+    on_sqlite: None, tmp_path: Path
+) -> None:
+    path = tmp_path / "k.db"
+    url = sqlite_file(path)
+    change(path, "CREATE UNIQUE INDEX one ON htable (key_name COLLATE NOCASE)")
+    link = SqlalchemyLink(url, "")
+    link.begin_writing("htable", COLUMNS)
+    some = [(f"k{number}", "v", 0, 0, 0) for number in range(20)]
+    assert link.insert(some) == []
+    untaken = link.insert(
+        [("a", "1", 0, 0, 0), ("K3", "2", 0, 0, 0), ("b", "1", 0, 0, 0), ("A", "2", 0, 0, 0)]
+    )
+    assert [row[0] for row, _ in untaken] == ["K3", "A"] and "UNIQUE constraint" in untaken[0][1]
+    link.commit()
+    link.close()
+    assert sorted(row[0] for row in rows_of(path)) == sorted([*(row[0] for row in some), "a", "b"])
 
 
 def test_a_server_that_is_down_is_no_mistake() -> None:

@@ -11,7 +11,7 @@ import pytest
 from dmqcache.database import sqlite_link
 from dmqcache.database.link import DatabaseError, WrongDatabase
 from dmqcache.database.sqlite_link import SqliteLink
-from tests.database.rows import rows_of, sqlite_file
+from tests.database.rows import change, rows_of, sqlite_file
 
 COLUMNS = ("key_name", "key_value", "key_type", "value_type", "expires")
 
@@ -73,3 +73,17 @@ def test_a_file_that_another_one_writes_is_busy_and_not_wrong(
         with pytest.raises(DatabaseError, match="locked") as caught:
             SqliteLink(str(tmp_path / "k.db")).begin_writing("htable", COLUMNS)
     assert not isinstance(caught.value, WrongDatabase)
+
+
+def test_rows_that_the_table_does_not_take_are_named_and_the_others_written(tmp_path: Path) -> None:
+    path = tmp_path / "k.db"
+    sqlite_file(path, [("old", 0, 0, "v", 0)])
+    change(path, "CREATE UNIQUE INDEX one ON htable (key_name COLLATE NOCASE)")
+    link = SqliteLink(str(path))
+    link.begin_writing("htable", COLUMNS)
+    assert link.insert([(b"a", b"1", 0, 0, 0)]) == []
+    untaken = link.insert([(b"b", b"1", 0, 0, 0), (b"A", b"2", 0, 0, 0), (b"c", b"1", 0, 0, 0)])
+    assert [row for row, _ in untaken] == [(b"A", b"2", 0, 0, 0)] and "UNIQUE constraint" in untaken[0][1]
+    link.commit()
+    link.close()
+    assert [row[0] for row in rows_of(path)] == ["a", "b", "c"]

@@ -137,6 +137,19 @@ def test_store_and_reload_by_rpc_on_both(database: Database, tmp_path: Path) -> 
         assert other.dump("users") == {"more": "theirs"}
 
 
+@pytest.mark.parametrize("database", [Postgres, MariaDB], indirect=True)
+def test_a_cell_that_is_too_long_for_its_column_keeps_no_other_from_being_stored(
+    database: Postgres | MariaDB, tmp_path: Path
+) -> None:
+    """As with a Kamailio, which was tried too. (SQLite's columns have no end.)"""
+    with node(database, tmp_path) as one:
+        ready(one).set_many("users", ((f"k{number}", "v") for number in range(700)))
+        one.set_str("users", "k5", "x" * 129)
+        one.set_str("users", "k" * 65, "v")
+        one.rpc("htable.store", "users", timeout=30.0)
+    assert database.run("SELECT COUNT(*) FROM htable WHERE key_value = 'v'") == [(699,)]
+
+
 def test_two_nodes_that_store_at_once_leave_each_key_once(database: Database, tmp_path: Path) -> None:
     with node(database, tmp_path) as one, node(database, tmp_path, "127.0.83.4") as other:
         for each in (one, other):

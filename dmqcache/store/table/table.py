@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar, overload
 
 from dmqcache.store.table.cell import DEFAULT_TTL, NEVER, PROVISIONAL, Cell, Value
 from dmqcache.store.table.changes import Home
@@ -28,6 +28,7 @@ from dmqcache.store.table.use import peek
 
 #: Within the class the name is that of a view.
 Bytes = bytes
+Default = TypeVar("Default")
 
 
 class Table(LocalWrites):
@@ -55,7 +56,13 @@ class Table(LocalWrites):
 
     # -- reading ----------------------------------------------------------------------------------------
 
-    def get(self, key: str, default: Value | None = None) -> Value | None:  # type: ignore[override]
+    @overload
+    def get(self, key: str, default: None = None) -> Value | None: ...
+
+    @overload
+    def get(self, key: str, default: Default) -> Value | Default: ...
+
+    def get(self, key: str, default: Default | None = None) -> Value | Default | None:
         """The value, or ``default`` if there is none or it has expired."""
         cell = self.cells.get(key)
         if cell is None or cell.value is None or (cell.expires != NEVER and self._has_expired(cell)):
