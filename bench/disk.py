@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cluster import HOSTS, TABLE, Process, node, run
-from bench.embedded import Sets, measure
+from bench.embedded import Sets, measure, medians, ratio_of_pairs
 
 RUNS = 5
 
@@ -69,14 +68,7 @@ def sets_with_and_without(sets: int = 300_000) -> tuple[Sets, Sets, float]:
         with tempfile.TemporaryDirectory() as folder:
             with_disk.append(measure(sets, sets, data_dir=Path(folder)))
         without.append(measure(sets, sets))
-    ratio = statistics.median(
-        one.per_second / other.per_second for one, other in zip(with_disk, without, strict=True)
-    )
-    return _medians(with_disk), _medians(without), ratio
-
-
-def _medians(runs: list[Sets]) -> Sets:
-    return Sets(*(statistics.median(values) for values in zip(*runs, strict=True)))
+    return medians(with_disk), medians(without), ratio_of_pairs(with_disk, without)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from typing import NamedTuple
 
@@ -44,6 +45,18 @@ def sets_per_second(sets: int = 300_000, keys: int = 300_000, **options: object)
     """``sets`` writes over ``keys`` keys, until two other nodes have acknowledged all. ``options``: the
     writing node's."""
     return measure(sets, keys, **options).per_second
+
+
+def medians(runs: list[Sets]) -> Sets:
+    """Of several runs."""
+    return Sets(*(statistics.median(values) for values in zip(*runs, strict=True)))
+
+
+def ratio_of_pairs(runs: list[Sets], others: list[Sets]) -> float:
+    """The median of the ratios of the two rates of each turn: what disturbs both of them counts in none."""
+    return statistics.median(
+        one.per_second / other.per_second for one, other in zip(runs, others, strict=True)
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,12 +12,13 @@ import trustme
 
 from bench.cluster import HOSTS, KEY_VARIABLE, TLS_VARIABLE, TRANSPORT_VARIABLE
 from bench.codec import microseconds
-from bench.embedded import sets_per_second
+from bench.embedded import Sets, measure, medians, ratio_of_pairs
 from dmqcache.bus.trust.keys import KEY_BYTES, Key, KeyRing, write_key
 from dmqcache.bus.trust.signature import Signer, Verdict
 
 #: Bytes of a body: one cell, and a batch.
 SIZES = (300, 24_000)
+Way = Callable[[], AbstractContextManager[None]]
 
 
 @contextmanager
@@ -60,30 +60,32 @@ def _over_tcp() -> AbstractContextManager[None]:
 def _in_turn(
     runs: int,
     sets: int,
-    one: Callable[[], AbstractContextManager[None]],
-    other: Callable[[], AbstractContextManager[None]],
-) -> tuple[float, float]:
-    """Replicated sets a second in two ways: medians of runs that take turns."""
-    found: tuple[list[float], list[float]] = [], []
-    for _ in range(runs):
-        for way, rates in zip((one, other), found, strict=True):
+    one: Way,
+    other: Way,
+) -> tuple[Sets, Sets, float]:
+    """Replicated sets in two ways, by runs that take turns, now the one first and now the other: the medians
+    of each, and the median of the ratios of the two rates of each turn."""
+    ways: list[tuple[Way, list[Sets]]] = [(one, []), (other, [])]
+    for number in range(runs):
+        for way, found in reversed(ways) if number % 2 else ways:
             with way():
-                rates.append(sets_per_second(sets, sets))
-    return statistics.median(found[0]), statistics.median(found[1])
+                found.append(measure(sets, sets))
+    ours, others = ways[0][1], ways[1][1]
+    return medians(ours), medians(others), ratio_of_pairs(ours, others)
 
 
-def with_and_without(runs: int, sets: int) -> tuple[float, float]:
-    """Replicated sets a second with the key, and without it."""
+def with_and_without(runs: int, sets: int) -> tuple[Sets, Sets, float]:
+    """Replicated sets with the key, and without it."""
     return _in_turn(runs, sets, _with_key, nullcontext)
 
 
-def tls_and_tcp(runs: int, sets: int) -> tuple[float, float]:
-    """Replicated sets a second over TLS, and over TCP."""
+def tls_and_tcp(runs: int, sets: int) -> tuple[Sets, Sets, float]:
+    """Replicated sets over TLS, and over TCP."""
     return _in_turn(runs, sets, _over_tls, _over_tcp)
 
 
 def costs() -> dict[str, float]:
-    """Microseconds of one signature: made and judged."""
+    """Microseconds of one signature: made and judged; of a request, and of the 200 to it."""
     ring = KeyRing((Key(bytes(KEY_BYTES)),))
     one, other = Signer(ring, "a" * 16, lambda: "b" * 16), Signer(ring, "c" * 16, lambda: "d" * 16)
     numbers = iter(range(10**9))
@@ -102,4 +104,9 @@ def costs() -> dict[str, float]:
             lambda lines=lines, body=body: one.sign(lines, body, "d" * 16)  # type: ignore[misc]
         )
         found[f"judge its signature, {size:,} bytes"] = microseconds(judge)
+    reply = "200\n\ndmqcache-2"
+    answer = other.sign_reply(seal, reply, b"")
+    assert one.judge_reply(answer, seal, reply, b"")[0] is Verdict.GOOD
+    found["sign its 200"] = microseconds(lambda: other.sign_reply(seal, reply, b""))
+    found["judge the signature of the 200"] = microseconds(lambda: one.judge_reply(answer, seal, reply, b""))
     return found

@@ -80,10 +80,7 @@ class _Seat:
     number: int = 0
     #: Monotonic seconds: it last answered with a signature.
     signed_at: float = float("-inf")
-
-    @property
-    def has_signed(self) -> bool:
-        return self.signed_at > float("-inf")
+    has_signed: bool = False
 
 
 class Guard:
@@ -212,7 +209,7 @@ class Guard:
         return self.required and endpoint is not None and self._signed_lately(endpoint)
 
     def _signed(self, seat: _Seat, endpoint: Endpoint) -> None:
-        seat.signed_at = self._runtime.now()
+        seat.has_signed, seat.signed_at = True, self._runtime.now()
         self.standings.signs(endpoint)
 
     def _signed_lately(self, endpoint: Endpoint) -> bool:

@@ -12,11 +12,11 @@ a MAC by itself (RFC 7693 2.9): one pass instead of HMAC's two, and it is in eve
 
 from __future__ import annotations
 
-import hmac
 import re
 from binascii import b2a_base64
 from collections.abc import Callable
 from enum import Enum
+from hmac import compare_digest
 from typing import Final, NamedTuple
 
 from dmqcache.bus.bounded import Bounded
@@ -113,7 +113,7 @@ class Signer:
     def __init__(self, ring: KeyRing, instance: str, draw_token: Callable[[], str]) -> None:
         self._ring = ring
         #: What a header's value up to its signature says, of those that were good: it is read once.
-        self._origins: Bounded[str, _Origin] = Bounded(MAX_SENDERS)
+        self._origins: dict[str, _Origin] = {}
         #: This life of this process.
         self.instance = instance
         self._draw_token = draw_token
@@ -152,14 +152,16 @@ class Signer:
                 return Verdict.UNKNOWN_KEY, None
             origin = _Origin(key, read.instance, read.token)
         key, instance, token = origin
-        if not _same(_digest(key, f"request\n{instance}\n{token}", lines, body), mac):
+        wanted = _digest(key, f"request\n{instance}\n{token}", lines, body)
+        # Of other characters compare_digest() takes no text, and no signature has them.
+        if not (mac.isascii() and compare_digest(wanted, mac)):
             return Verdict.BAD, None
         sender = self._sender(instance)
         signature = Signature(key.name, instance, token, mac)
         if token != sender.token:
             return Verdict.TOKEN_NEEDED, signature
         if known is None:
-            self._origins[begin] = origin
+            self._keep(begin, origin)
         return (Verdict.GOOD if sender.window.take(number) else Verdict.REPEATED), signature
 
     def give_back(self, request: Signature, number: int) -> None:
@@ -193,11 +195,18 @@ class Signer:
                 return Verdict.BAD, ""
             origin = _Origin(key, read.instance, read.token)
         key, instance, token = origin
-        if not _same(_digest(key, f"reply\n{request.digest}\n{instance}\n{token}", lines, body), mac):
+        wanted = _digest(key, f"reply\n{request.digest}\n{instance}\n{token}", lines, body)
+        if not (mac.isascii() and compare_digest(wanted, mac)):
             return Verdict.BAD, ""
         if known is None:
-            self._origins[begin] = origin
+            self._keep(begin, origin)
         return Verdict.GOOD, token
+
+    def _keep(self, begin: str, origin: _Origin) -> None:
+        """Remember what a header begins with that was good."""
+        if len(self._origins) >= MAX_SENDERS:
+            self._origins.clear()
+        self._origins[begin] = origin
 
     def _sender(self, instance: str) -> _Sender:
         """Who it is, and now the one heard of last."""
@@ -209,11 +218,6 @@ class Signer:
 
 def _written(key: str, instance: str, token: str, mac: str) -> str:
     return f"v=1;key={key};from={instance};to={token};mac={mac}"
-
-
-def _same(wanted: str, mac: str) -> bool:
-    # Of other characters compare_digest() takes no text, and none of ours has them.
-    return mac.isascii() and hmac.compare_digest(wanted, mac)
 
 
 def _digest(key: Key, head: str, lines: str, body: bytes) -> str:
