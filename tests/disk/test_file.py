@@ -8,11 +8,13 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from dmqcache.disk.file import TableState, begin_anew
+from dmqcache.disk.folder import FILE
 from dmqcache.store.table.kept import KeptPart, KeptRow
 from tests.disk.files import everything, opened, row, rows, write
 
@@ -170,6 +172,23 @@ def test_a_file_that_is_open_can_be_set_aside(tmp_path: Path) -> None:
     assert aside.exists()
     with closing(opened(tmp_path)) as anew:
         assert anew.names() == []
+
+
+def test_a_flush_all_over_the_file_reads_and_writes_no_page_again_and_again(tmp_path: Path) -> None:
+    def moved() -> int:
+        """Bytes that this process has read and written."""
+        lines = Path("/proc/self/io").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith(("rchar", "wchar")))
+
+    # It went to temporary files too.
+    keys = [sha256(str(number).encode()).hexdigest() for number in range(20_000)]
+    with closing(opened(tmp_path)) as file:
+        write(file, "t", [row(key, "x" * 150) for key in sorted(keys)])
+        file._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        before = moved()
+        write(file, "t", [row(key, "y" * 150) for key in keys])
+        took = (moved() - before) / (tmp_path / FILE).stat().st_size
+        assert took < 2, took
 
 
 def test_its_size_is_known(tmp_path: Path) -> None:
