@@ -85,7 +85,7 @@ class SyncTable(MutableMapping[str, Value]):
         """Take the first key and its value; no other thread gets the same. KeyError where there is none."""
         return self._call(self._table.popitem)
 
-    def takes(self, value: Value) -> bool:
+    def takes(self, value: Value | Bytes) -> bool:
         """Whether the value is one that :meth:`set` takes."""
         return self._table.takes(value)
 

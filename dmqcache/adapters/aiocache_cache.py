@@ -34,6 +34,10 @@ class DmqCache(BaseCache):  # type: ignore[misc]
         super().__init__(serializer=serializer or JsonSerializer(), **kwargs)
         self._table = table
 
+    def _build_key(self, key: Any, namespace: str | None = None) -> str:
+        """A number may be a key too, without a namespace as with one."""
+        return str(super()._build_key(key, namespace))
+
     async def _get(self, key: str, encoding: str | None = "utf-8", _conn: Any = None) -> Any:
         value = self._table.get(key)
         if value is None:

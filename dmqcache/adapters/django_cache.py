@@ -17,6 +17,9 @@
 The program starts the node (``AppConfig.ready``, or a server's hook after its fork) and stops it. Integers
 are kept as such, so that ``incr`` counts on all nodes at once; everything else is pickled, as in Django's own
 backends: who may write on the bus can then make this process run what he likes, so give the bus a key.
+
+A value that is too long for the table (over UDP 56,000 bytes, pickled and as JSON) is not kept, as by the
+memcached backends: the key is empty then, ``set_many`` returns it, ``add`` returns False.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from dmqcache.store.table.cell import Value
+from dmqcache.store.table.cell import MAX_TTL_S, Value
+from dmqcache.store.table.counts import fits
 from dmqcache.store.table.table import Table
 from dmqcache.sync_node import SyncCacheNode
 
@@ -65,6 +69,7 @@ class DmqCache(BaseCache):  # type: ignore[misc]
         return None if timeout <= 0 else float(timeout)
 
     def add(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None) -> bool:
+        """Write what is not there; False where it is, or the value is too long."""
         key = self.make_and_validate_key(key, version=version)
         return bool(self._on_table(_add, key, _packed(value), self._life(timeout)))
 
@@ -81,7 +86,9 @@ class DmqCache(BaseCache):  # type: ignore[misc]
         key = self.make_and_validate_key(key, version=version)
         left = self._life(timeout)
         return bool(
-            self._on_table(Table.delete, key) if left is None else self._on_table(Table.expire, key, left)
+            self._on_table(Table.delete, key)
+            if left is None
+            else self._on_table(Table.expire, key, min(left, MAX_TTL_S))
         )
 
     def delete(self, key: Any, version: Any = None) -> bool:
@@ -102,15 +109,14 @@ class DmqCache(BaseCache):  # type: ignore[misc]
     def set_many(
         self, data: Mapping[Any, Any], timeout: Any = DEFAULT_TIMEOUT, version: Any = None
     ) -> list[Any]:
-        pairs = {self.make_and_validate_key(key, version=version): _packed(data[key]) for key in data}
+        """Write many; returns the keys whose values are too long."""
+        pairs = [(key, self.make_and_validate_key(key, version=version), _packed(data[key])) for key in data]
         left = self._life(timeout)
 
-        def write(table: Table) -> None:
-            for name, value in pairs.items():
-                _set(table, name, value, left)
+        def write(table: Table) -> list[Any]:
+            return [key for key, name, value in pairs if not _set(table, name, value, left)]
 
-        self._on_table(write)
-        return []
+        return list(self._on_table(write))
 
     def delete_many(self, keys: Iterable[Any], version: Any = None) -> None:
         names = [self.make_and_validate_key(key, version=version) for key in keys]
@@ -131,25 +137,27 @@ def _unpacked(value: Value) -> Any:
     return value if isinstance(value, int) else pickle.loads(value.encode("utf-8", "surrogateescape"))
 
 
-def _set(table: Table, key: str, value: Value | bytes, left: float | None) -> None:
-    if left is None:
+def _set(table: Table, key: str, value: Value | bytes, left: float | None) -> bool:
+    """Write it; False where it is too long, and what the key held before is gone."""
+    taken = table.takes(value)
+    if left is None or not taken:
         table.delete(key)
     else:
-        table.set(key, value, ttl=left)
+        table.set(key, value, ttl=min(left, MAX_TTL_S))
+    return taken
 
 
 def _add(table: Table, key: str, value: Value | bytes, left: float | None) -> bool:
     if key in table:
         return False
-    _set(table, key, value, left)
-    return True
+    return _set(table, key, value, left)
 
 
 def _incr(table: Table, key: str, delta: Any) -> Any:
     held = table.get(key)
     if held is None:
         raise ValueError(f"Key {key!r} not found")
-    if isinstance(held, int) and isinstance(delta, int):
+    if isinstance(held, int) and isinstance(delta, int) and fits(delta) and fits(held + delta):
         return table.incr(key, delta)
     total = _unpacked(held) + delta
     left = table.ttl(key)

@@ -146,3 +146,14 @@ def test_its_locks_hold() -> None:
         assert await cache.get("k") == "mine"
 
     run(scenario)
+
+
+def test_a_number_is_a_key_as_with_a_namespace() -> None:
+    async def scenario() -> None:
+        table = a_table()
+        for cache in (DmqCache(table), DmqCache(table, namespace="app:")):
+            assert await cache.set(5, "x") and await cache.get(5) == "x" and await cache.exists(5)
+            assert await cache.multi_get([5, "5"]) == ["x", "x"]
+        assert set(table) == {"5", "app:5"}
+
+    run(scenario)

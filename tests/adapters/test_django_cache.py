@@ -172,3 +172,22 @@ def test_djangos_own_redis_backend_works_against_a_node(node: SyncCacheNode) -> 
     cache.set_many({"a": 1, "b": 2}, timeout=7)
     cache.delete_many(["a", "b"])
     assert not cache.get_many(["a", "b"])
+
+
+def test_what_is_too_long_for_the_table_is_not_kept_and_breaks_nothing(cache: DmqCache) -> None:
+    """As with memcached: a page that is too long is made anew each time, and no request fails."""
+    long = "x" * 60_000
+    cache.set("page", "short")
+    cache.set("page", long)
+    assert cache.get("page") is None
+    assert not cache.add("page", long) and cache.get_or_set("page", lambda: long, 60) == long
+    assert cache.set_many({"a": 1, "page": long, "b": 2}) == ["page"]
+    assert cache.get_many(["a", "page", "b"]) == {"a": 1, "b": 2}
+
+
+def test_numbers_beyond_64_bits_and_centuries_are_taken(cache: DmqCache) -> None:
+    cache.set("n", 1 << 62, timeout=10**11)
+    assert cache.touch("n", 10**11)
+    assert cache.incr("n", 1 << 62) == 1 << 63 == cache.get("n")
+    assert cache.decr("n", 1) == (1 << 63) - 1 == cache.get("n")
+    assert cache.incr("n", -(1 << 70)) == (1 << 63) - 1 - (1 << 70)

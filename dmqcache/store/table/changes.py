@@ -8,6 +8,7 @@ When a moment is over, the runtime says: nothing here knows a loop.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,19 +46,23 @@ class Changes:
         self._later = later
         self._failed = failed
         self._keys: dict[str, None] = {}
-        self._told: list[tuple[str, Callable[[Change], object]]] = []
-        self._listeners: list[Callable[[str, Events], object]] = []
+        #: Each in a list of its own: who is told twice is forgotten once.
+        self._told: list[list[tuple[str, Callable[[Change], object]]]] = []
+        self._listeners: list[list[Callable[[str, Events], object]]] = []
 
     def subscribe(self, callback: Callable[[Change], object], prefix: str = "") -> Callable[[], None]:
         """From now on call ``callback`` with each change of a key that starts with ``prefix``. Returns what
-        to call when nobody wants to know any more."""
-        entry = (prefix, callback)
+        to call when nobody wants to know any more. TypeError for a coroutine: nobody would wait for it."""
+        if inspect.iscoroutinefunction(callback):
+            raise TypeError(
+                f"{callback!r} is a coroutine; for one there is `async for change in table.watch()`"
+            )
+        entry = [(prefix, callback)]
         self._told.append(entry)
         self._table.tell_touches(self._touched)
 
         def forget() -> None:
-            if entry in self._told:
-                self._told.remove(entry)
+            self._told = [one for one in self._told if one is not entry]
             if not self._told:
                 self._keys.clear()
             self._rest()
@@ -67,12 +72,12 @@ class Changes:
     def listen(self, callback: Callable[[str, Events], object]) -> Callable[[], None]:
         """From now on call ``callback`` at once with the key and what happens to it, each time (of a flush:
         with an empty key). It must not write to the table. Returns what to call at the end."""
-        self._listeners.append(callback)
+        entry = [callback]
+        self._listeners.append(entry)
         self._table.tell_touches(self._touched)
 
         def forget() -> None:
-            if callback in self._listeners:
-                self._listeners.remove(callback)
+            self._listeners = [one for one in self._listeners if one is not entry]
             self._rest()
 
         return forget
@@ -84,7 +89,7 @@ class Changes:
 
     def _touched(self, key: str, events: Events) -> None:
         if events:
-            for listener in list(self._listeners):
+            for (listener,) in self._listeners:
                 try:
                     listener(key, events)
                 except Exception as error:
@@ -100,7 +105,7 @@ class Changes:
         for key in keys:
             cell = self._table.live_cell(key)
             change = Change(key, None if cell is None else cell.value)
-            for prefix, callback in list(self._told):
+            for ((prefix, callback),) in list(self._told):
                 if key.startswith(prefix):
                     try:
                         callback(change)

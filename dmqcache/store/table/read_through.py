@@ -38,6 +38,9 @@ class Kept(Protocol):
     def get(self, key: str, /) -> Value | None:
         """The value, or None."""
 
+    def takes(self, value: Value | bytes) -> bool:
+        """Whether :meth:`set` takes it."""
+
     def set(self, key: str, value: Value | bytes, ttl: Seconds | None = None, keep_ttl: bool = False) -> None:
         """Write it."""
 
@@ -61,7 +64,9 @@ def read_through(
         named = key or _named_after(function)
 
         def keep(name: str, result: Value | None) -> Value | None:
-            if result is not None:
+            # A text may be too long to be kept, which is nothing that who calls did wrong; another kind of
+            # result is refused in words.
+            if result is not None and (not isinstance(result, str | bytes) or table.takes(result)):
                 table.set(name, result, ttl)
             return result
 

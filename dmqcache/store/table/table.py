@@ -117,7 +117,7 @@ class Table(LocalWrites):
 
     # -- writing ----------------------------------------------------------------------------------------
 
-    def takes(self, value: Value) -> bool:
+    def takes(self, value: Value | Bytes) -> bool:
         """Whether the value is one that :meth:`set` takes."""
         try:
             checked_value(value, self.max_value_bytes)

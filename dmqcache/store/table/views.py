@@ -188,6 +188,10 @@ class MappedCells(Watched, MutableMapping[str, Value]):
     def set(self, key: str, value: Value | Bytes, ttl: Seconds | None = None, keep_ttl: bool = False) -> None:
         """Write a value."""
 
+    @abstractmethod
+    def takes(self, value: Value | Bytes) -> bool:
+        """Whether the value is one that :meth:`set` takes."""
+
     def as_shown(self, cell: Cell) -> Cell:
         """A live cell as who reads sees it: a table may put its values together when somebody asks."""
         return cell
@@ -225,7 +229,8 @@ class MappedCells(Watched, MutableMapping[str, Value]):
         self, ttl: Seconds | None = None, key: Callable[..., str] | None = None
     ) -> Callable[[Cached], Cached]:
         """A decorator: what the function returns is kept here, for ``ttl``, and looked up the next time. For
-        functions and coroutines that return a text or an integer; None is not kept. ``key``: from the
+        functions and coroutines that return a text or an integer; None, and what is too long for the table,
+        is not kept. ``key``: from the
         arguments; else the function's module and name and the arguments as they are printed. TypeError where
         these tell nothing apart: of a lambda, or an object that is printed as an address in memory."""
         return read_through(self, ttl, key)

@@ -100,3 +100,30 @@ def test_a_table_without_a_node_says_that_it_cannot_be_watched() -> None:
         table.subscribe(print)
     with pytest.raises(RuntimeError, match="while its node runs"):
         table.watch()
+
+
+def test_who_is_told_twice_is_forgotten_once_by_each_however_often_it_is_called() -> None:
+    table, _, turns, _ = watched()
+    seen: list[Change] = []
+    happened: list[str] = []
+
+    def listener(key: str, events: object) -> None:
+        happened.append(key)
+
+    first, _second = table.subscribe(seen.append), table.subscribe(seen.append)
+    third, _fourth = table.listen(listener), table.listen(listener)
+    for forget in (first, first, third, third):
+        forget()
+    table.set("a", "x")
+    turns.turn()
+    assert seen == [Change("a", "x")] and happened == ["a"]
+
+
+def test_a_coroutine_is_refused_as_nobody_would_wait_for_it() -> None:
+    table, _, _, _ = watched()
+
+    async def callback(change: Change) -> None: ...
+
+    with pytest.raises(TypeError, match="is a coroutine; for one there is `async for change in"):
+        table.subscribe(callback)
+    assert not table.is_watched

@@ -143,3 +143,19 @@ def test_long_arguments_are_kept_under_a_hash() -> None:
         *(5_000, 5_000, 5_001, 900)
     ]
     assert calls == [5_000, 5_001, 900]
+
+
+def test_a_result_that_is_too_long_is_returned_and_not_kept() -> None:
+    table, _ = make_table()
+    texts: list[str | bytes] = [
+        "x" * (table.max_value_bytes + 1),
+        b"x" * (table.max_value_bytes + 1),
+        "short",
+    ]
+
+    @table.cached(key=str)
+    def text(number: int) -> str | bytes:
+        return texts[number]
+
+    assert [text(number) for number in range(3)] == texts
+    assert dict(table) == {"2": "short"}
