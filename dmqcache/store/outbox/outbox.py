@@ -13,8 +13,8 @@ the courier's business (``native_courier.py``, ``kamailio_courier.py``).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Collection, Iterator
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Final, Protocol
 
@@ -111,6 +111,9 @@ class Outbox:
         self.cell_bytes = ASSUMED_CELL_BYTES
         #: Changed keys by table, each with the number of its first change that is not yet sent.
         self.changed: dict[str, dict[str, int]] = {}
+        #: The same of batches that failed, no more than were on their way at once: they go first. One that
+        #: has changed again since is named in both.
+        self._again: dict[str, dict[str, int]] = {}
         self.tables: dict[str, Cells] = {}
         self.transfers: deque[Transfer] = deque()
         #: What is on its way, oldest first.
@@ -127,15 +130,19 @@ class Outbox:
         """Where a table's changed keys are named: ``changed.setdefault(key, number)``."""
         self.tables[table.name] = table
         self._busy.setdefault(table.name, set())
+        self._again.setdefault(table.name, {})
         return self.changed.setdefault(table.name, {})
 
     def names(self, table: Cells, key: str) -> bool:
         """Whether the node has still to be told, or to acknowledge, what a key holds."""
-        return key in self.changed.get(table.name, ()) or key in self._busy.get(table.name, ())
+        return any(key in named.get(table.name, ()) for named in (self.changed, self._busy, self._again))
 
     def backlog(self) -> int:
-        """Keys that are named and not sent."""
-        return sum(map(len, self.changed.values()))
+        """Keys that are named and not sent; one that changed again since its batch failed counts twice."""
+        return sum(map(len, self._named()))
+
+    def _named(self) -> Iterator[dict[str, int]]:
+        return chain(self.changed.values(), self._again.values())
 
     def waiting(self) -> int:
         """Everything that is not acknowledged yet."""
@@ -148,7 +155,7 @@ class Outbox:
 
     def first_unacknowledged(self) -> int | None:
         """The number of the oldest change that the node has not acknowledged; None if it has all."""
-        firsts = [next(iter(changed.values())) for changed in self.changed.values() if changed]
+        firsts = [next(iter(named.values())) for named in self._named() if named]
         for batch in self.flying:
             firsts.extend(min(names.values()) for names in batch.names.values() if names)
         first = min(firsts, default=None)
@@ -194,7 +201,7 @@ class Outbox:
     def pump(self) -> None:
         """Send as much as may be on its way at once."""
         self._check_limit()
-        if not self._since and any(self.changed.values()):
+        if not self._since and any(self._named()):
             self._since = self._now()
         if not self.open or self.ready_in() > 0:
             return
@@ -218,8 +225,8 @@ class Outbox:
         if self.backlog() > self.limit:
             self._forgotten = self.first_missed()
             self.overflowed = True
-            for changed in self.changed.values():
-                changed.clear()
+            for named in self._named():
+                named.clear()
             if self.open:
                 self._on_overflow(self)
 
@@ -234,7 +241,7 @@ class Outbox:
             self.flying[batch] = None
             return batch
         for table, changed in self.changed.items():
-            if changed:
+            if changed or self._again[table]:
                 self._take_changed(batch, table, changed, most)
             if batch.bytes >= self.budget or batch.count >= most:
                 break
@@ -243,7 +250,7 @@ class Outbox:
             self._take_transferred(batch, most)
             if not batch.count:
                 return None
-        self._since = self._now() if any(self.changed.values()) else 0.0
+        self._since = self._now() if any(self._named()) else 0.0
         self.flying[batch] = None
         return batch
 
@@ -251,14 +258,12 @@ class Outbox:
         table, busy = self.tables[name], self._busy[name]
         room = max(1, min(most - batch.count, (self.budget - batch.bytes) // self.cell_bytes))
         barred = busy if self.ordered else None
-        if not barred and len(changed) <= room:
-            taken = changed.copy()
-            changed.clear()
-        else:
-            free = (item for item in changed.items() if item[0] not in barred) if barred else changed.items()
-            taken = dict(islice(free, room))
-            for key in taken:
-                del changed[key]
+        taken = _take_from(self._again[name], room, barred) if self._again[name] else {}
+        for key in taken:
+            # What it holds now is sent.
+            changed.pop(key, None)
+        if len(taken) < room:
+            taken.update(_take_from(changed, room - len(taken), barred))
         if not taken:
             return
         busy.update(taken)
@@ -318,12 +323,14 @@ class Outbox:
         if not self._close(batch):
             return
         for name, names in batch.names.items():
-            changed = self.changed[name]
+            changed, again = self.changed[name], self._again[name]
+            for key in names:
+                changed.pop(key, None)
             # Oldest first again, whichever batch failed first: the first number tells who has what.
-            both = sorted([*names.items(), *changed.items()], key=itemgetter(1))
-            changed.clear()
+            both = sorted([*names.items(), *again.items()], key=itemgetter(1))
+            again.clear()
             for key, number in both:
-                changed.setdefault(key, number)
+                again.setdefault(key, number)
         if batch.transfer is not None:
             batch.transfer.flying -= batch.count
             for _, cells in batch.by_table:
@@ -358,3 +365,16 @@ class Outbox:
         self.window = WINDOW
         self._retry_at = self._now() + pause if pause else 0.0
         self._retry_delay = RETRY_S[0]
+
+
+def _take_from(named: dict[str, int], room: int, barred: Collection[str] | None) -> dict[str, int]:
+    """Up to so many of these names, the oldest, but for those that are ``barred``."""
+    if not barred and len(named) <= room:
+        taken = named.copy()
+        named.clear()
+        return taken
+    free = (item for item in named.items() if item[0] not in barred) if barred else named.items()
+    taken = dict(islice(free, room))
+    for key in taken:
+        del named[key]
+    return taken

@@ -6,6 +6,7 @@ import functools
 import operator
 from collections import deque
 from functools import partial
+from typing import Never
 
 import pytest
 
@@ -123,6 +124,46 @@ def test_no_more_batches_than_the_window_are_on_their_way() -> None:
     outbox.delivered(carrier.taken[0])
     outbox.pump()
     assert carrier.keys() == [["a"], ["b"], ["c"]]
+
+
+class Unread(dict[str, int]):
+    """Names through which nobody may look."""
+
+    def items(self) -> Never:
+        raise AssertionError("looked through")
+
+    __iter__ = values = items
+
+
+def test_of_all_that_waits_nothing_is_looked_at_when_a_batch_fails() -> None:
+    outbox, carrier, table, _ = make_outbox(budget=3 * 64)
+    outbox.window = 2
+    for number in range(20):
+        table[f"k{number:02}"] = "x"
+    outbox.pump()
+    outbox.changed["t"] = Unread(outbox.changed["t"])
+    table["k01"] = "y"  # It is named anew and goes once all the same.
+    outbox.changed["t"].setdefault("k01", 21)
+    for batch in reversed(carrier.taken):
+        outbox.failed(batch, wait=False)
+    outbox.changed["t"] = dict(zip(outbox.changed["t"].copy(), range(7, 30), strict=False))
+    assert outbox.backlog() == 20 and outbox.first_unacknowledged() == 1
+    assert all(outbox.names(table, f"k{number:02}") for number in range(20))
+    outbox.pump()
+    assert carrier.keys()[:2] == carrier.keys()[2:] == [["k00", "k01", "k02"], ["k03", "k04", "k05"]]
+
+
+def test_a_key_that_changes_again_after_its_batch_failed_goes_once() -> None:
+    outbox, carrier, table, _ = make_outbox()
+    table["a"] = "1"
+    outbox.pump()
+    outbox.failed(carrier.taken[0], wait=False)
+    table["a"] = "2"
+    table["b"] = "1"
+    outbox.pump()
+    assert carrier.keys()[1:] == [["a", "b"]]
+    outbox.delivered(carrier.taken[1])
+    assert outbox.waiting() == 0 and outbox.first_unacknowledged() is None
 
 
 def test_a_batch_that_failed_goes_first_after_a_pause() -> None:

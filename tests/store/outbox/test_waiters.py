@@ -127,8 +127,8 @@ def test_the_oldest_change_is_known_in_whatever_order_batches_fail() -> None:
     for batch in list(outbox.flying):
         outbox.failed(batch)
     first = outbox.first_unacknowledged()
-    assert first == min(outbox.changed["t"].values())
-    assert list(outbox.changed["t"]) == [f"k{number}" for number in range(4)]
+    assert first == min(outbox._again["t"].values())
+    assert list(outbox._again["t"]) == [f"k{number}" for number in range(4)]
 
 
 def test_a_node_that_must_be_repaired_first_does_not_count() -> None:
