@@ -53,6 +53,7 @@ overflow-wrap:anywhere}
 #warnings td:first-child{white-space:nowrap}
 #calls .stack td:nth-child(n+5),#contacts td:not(.n),#presence td:not(.n){white-space:normal;
 overflow-wrap:anywhere}
+#contacts td:not(.n){min-width:min(9rem,14vw)}
 /* The figures are old: no colour may say that all is well. */
 .old main{filter:grayscale(1);opacity:.6}
 .old .pill{background:var(--idlebg);color:var(--soft)}
@@ -69,6 +70,7 @@ text-wrap:balance}
 .stack td:first-child{grid-column:1/-1;font-weight:600}
 #warnings td:last-child,.stack td.wide{grid-column:1/-1}
 #calls .stack td:nth-child(2),#calls .stack td:nth-child(n+5){grid-column:1/-1}
+#contacts .stack td{min-width:0}
 .stack td:not(:first-child)::before{content:attr(data-is) " ";color:var(--soft);font-size:.85rem}
 }
 """

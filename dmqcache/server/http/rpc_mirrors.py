@@ -87,7 +87,8 @@ def _spellings(aor: str) -> Iterator[str]:
     """How registrars may have it. A Kamailio leaves out the domain unless it has ``use_domain``, and makes
     all letters small unless it has ``case_sensitive``; what the registrars have, nobody says on the bus."""
     user = aor.partition("@")[0]
-    yield from dict.fromkeys((aor, aor.lower(), user, user.lower()))
+    # Nobody is registered without a name.
+    yield from filter(None, dict.fromkeys((aor, aor.lower(), user, user.lower())))
 
 
 def _check(table: str) -> None:

@@ -107,6 +107,13 @@ def test_one_is_found_as_kamcli_and_kamailio_spell_it() -> None:
     assert fail(node, "ul.lookup", "location", "dave")[:2] == (500, 500)
 
 
+@pytest.mark.parametrize("aor", ["", "@", "@example.com"])
+def test_nobody_is_found_under_no_name(aor: str) -> None:
+    node, peer = registrar()
+    register(peer)
+    assert fail(node, "ul.lookup", "location", aor) == (500, 500, "AOR not found in location table")
+
+
 def test_who_is_not_there_is_an_error() -> None:
     node, _ = registrar()
     assert fail(node, "ul.lookup", "location", "carol") == (500, 500, "AOR not found in location table")
