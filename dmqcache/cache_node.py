@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
-from weakref import WeakSet
 
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.net.aio import AsyncioRuntime
@@ -73,7 +74,8 @@ class CacheNode:
         self._stopping = asyncio.Lock()
         self._leave_first: LeaveFirst | None = None
         #: Those who wait for changes: they end with the node.
-        self._watches: WeakSet[Watch] = WeakSet()
+        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+        _refuse_in_children(weakref.ref(self))
 
     # -- life ------------------------------------------------------------------------------------------
 
@@ -170,6 +172,11 @@ class CacheNode:
         """What a program wrote from now on, nobody might hear of any more: it is told so."""
         for table in store.tables.values():
             table.guard_by(_no_more)
+
+    def _refuse_after_a_fork(self) -> None:
+        """This process was forked from the node's: nobody would hear of what it writes."""
+        for table in self._store.tables.values() if self._store is not None else ():
+            table.guard_by(_not_here)
 
     async def _empty(self, store: Store) -> None:
         emptied = asyncio.Event()
@@ -331,6 +338,24 @@ def _only_here() -> Callable[[], None]:
             )
 
     return guard
+
+
+def _refuse_in_children(node: weakref.ref[CacheNode]) -> None:
+    """To ask at each write which process it is would make it slower."""
+
+    def refuse() -> None:
+        held = node()
+        if held is not None:
+            held._refuse_after_a_fork()
+
+    os.register_at_fork(after_in_child=refuse)
+
+
+def _not_here() -> None:
+    """What raises always."""
+    raise RuntimeError(
+        "the node runs in the process from which this one was forked: start a node after the fork"
+    )
 
 
 def _no_more() -> None:

@@ -145,8 +145,8 @@ class SyncTable(MutableMapping[str, Value]):
         """Take a key; no other thread gets the same value."""
         return self._call(self._table.pop, key, *default)
 
-    def setdefault(self, key: str, default: Value = "") -> Value:
-        """The value; if there is none, ``default``, which is then written."""
+    def setdefault(self, key: str, default: Value | None = None) -> Value:
+        """The value; if there is none, ``default``, which is then written. ValueError where that is None."""
         return self._call(self._table.setdefault, key, default)
 
     def update(self, *args: Any, **pairs: Value) -> None:
@@ -286,8 +286,8 @@ class SyncBytes(MutableMapping[bytes, bytes]):
         """Take the first key and its value; no other thread gets the same. KeyError where there is none."""
         return self._call(self._view.popitem)
 
-    def setdefault(self, key: bytes, default: bytes = b"") -> bytes:
-        """The value; if there is none, ``default``, which is then written."""
+    def setdefault(self, key: bytes, default: bytes | None = None) -> bytes:
+        """The value; if there is none, ``default``, which is then written. TypeError where that is None."""
         return self._call(self._view.setdefault, key, default)
 
     def update(self, *args: Any, **pairs: bytes) -> None:

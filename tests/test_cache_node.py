@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import warnings
+from contextlib import suppress
 
 import pytest
 
@@ -247,5 +250,29 @@ def test_a_writer_waits_only_while_too_much_waits_for_others() -> None:
                 node.table("t")[f"k{number}"] = "x"
             assert not node.congested(), "nobody is there to be told"
             await node.drain()
+
+    asyncio.run(scenario())
+
+
+def test_a_process_that_was_forked_is_refused_each_write_and_the_other_goes_on() -> None:
+    """Nobody would hear of it: ``multiprocessing`` of a program with a node."""
+
+    async def scenario() -> None:
+        async with node_of("127.0.0.94") as node:
+            table = node.table("t")
+            table["a"] = "x"
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the tests have
+                child = os.fork()
+            if not child:
+                code = 1
+                with suppress(BaseException):
+                    for write in (lambda: table.set("a", "y"), lambda: table.delete("a"), table.flush):
+                        with pytest.raises(RuntimeError, match="was forked: start a node after the fork"):
+                            write()  # type: ignore[operator]
+                    code = 0 if table["a"] == "x" else 2
+                os._exit(code)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            table["a"] = "z"
 
     asyncio.run(scenario())

@@ -21,7 +21,9 @@ def test_a_table_is_a_mapping_from_any_thread() -> None:
         table = node.table("t")
         table["a"] = "x"
         table.update({"b": 2}, c=b"\xff")
-        assert table.setdefault("a", "other") == "x"
+        assert table.setdefault("a", "other") == table.setdefault("a") == "x"
+        with pytest.raises(ValueError, match="not NoneType"):
+            table.setdefault("new")
         assert dict(table) == table.copy() == {"a": "x", "b": 2, "c": "\udcff"}
         assert (len(table), "a" in table, table.get("nope", 7)) == (3, True, 7)
         assert (list(table), table.scan(prefix="b"), table.match("prefix", "c")) == (

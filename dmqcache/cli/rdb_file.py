@@ -37,11 +37,14 @@ class RdbFile:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The rows, as those of a backup. CommandFailed, after those before it, where the file is damaged."""
-        database = 0
+        database = told = met = 0
         try:
             for item in self._items:
+                met += item["type"] not in _NO_KEYS
                 if item["type"] == "select_db":
                     database = item["db"]
+                elif item["type"] == "resize_db":
+                    told += item["db_size"]
                 elif item["type"] == "string":
                     row: dict[str, Any] = {"table": str(database), "key": _text(item["key"])}
                     row["value"] = _text(item["value"])
@@ -52,6 +55,8 @@ class RdbFile:
                     self.others += 1
         except ValueError as error:
             raise CommandFailed(f"{self._file}: {error}") from None
+        # The package says nothing of streams and modules' types; the file says how many keys there are.
+        self.others += max(0, told - met)
 
 
 def is_rdb(file: Path) -> bool:

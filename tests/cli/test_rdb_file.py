@@ -110,3 +110,11 @@ def test_long_values_are_written_a_few_at_a_time(
     assert on_node("load", str(file), "--table", "0", "--into", "cache").code == 0
     assert len(node.tables["cache"]) == 9
     assert max(sent) < 1_100_000
+
+
+def test_keys_of_which_the_package_says_nothing_are_counted(tmp_path: Path) -> None:
+    """Streams, that is, of which a file says only that they are there."""
+    counted = b"\xfe\0" + b"\xfb\x05\x00", LIST, string(b"a", b"1"), b"\xfe\x01" + b"\xfb\x01\x00"
+    rdb = RdbFile(written(tmp_path / "dump.rdb", *counted, string(b"b", b"2")))
+    assert len(list(rdb.rows())) == 2
+    assert rdb.others == 4
