@@ -137,6 +137,8 @@ class NodeList:
         self._names: dict[NodeURI, Node] = {}
         self._endpoints: dict[Endpoint, Node] = {}
         self._hosts: dict[str, list[Node]] = {}
+        #: Addresses that are no nodes here unless they answer the question that is on its way to them.
+        self.asked: set[NodeURI] = set()
         self.add(local)
 
     def __len__(self) -> int:

@@ -23,6 +23,8 @@ KEYS_EVERY = 5
 LOSSY = 0.15
 #: Seconds until who has come to a starting node is known to it, some messages lost.
 COMING_S = 1.0
+#: Seconds for which a node tells whoever starts of one that it has lost.
+NAMED_S = 55.0
 #: Seconds until everybody has noticed that a node has died, or was started anew, or is cut off.
 NOTICED_S = 15.0
 
@@ -129,12 +131,18 @@ class Watch:
         """Whether a node that starts hears of another one: it is a notification address, or one knows it."""
         asked = [one for one in self._cluster.machines if one.spelled in machine.seeds]
         return other in asked or any(
-            one.is_cache
-            and one.running
-            and self._talk(machine, one)
-            and other.uri in {node.uri for node in one.cache.bus.active_nodes()}
+            one.is_cache and one.running and self._talk(machine, one) and self._names(one, other)
             for one in asked
         )
+
+    def _names(self, one: Machine, other: Machine) -> bool:
+        """Whether a node tells of another one: it holds it active, or has lost it just now."""
+        bus = one.cache.bus
+        node = bus.nodes.get(other.uri)
+        if node is None or node.active:
+            return node is not None
+        lost = bus._directory._detector.lost_at(node)
+        return lost is not None and one.cache.runtime.now() - lost < NAMED_S
 
     def _look_at(self, beginning: _Beginning) -> None:
         machine = beginning.machine

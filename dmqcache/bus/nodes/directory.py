@@ -266,3 +266,7 @@ class Directory:
     def heard_of_removed(self, uri: NodeURI) -> None:
         """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
         self._verifier.removed(uri)
+
+    def heard_of_suspect(self, uri: NodeURI) -> None:
+        """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
+        self._verifier.suspect(uri)

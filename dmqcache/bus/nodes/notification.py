@@ -71,6 +71,9 @@ class NotificationListener(Protocol):
     def heard_of_removed(self, uri: NodeURI) -> None:
         """Another node lists this address, which was removed here not long ago."""
 
+    def heard_of_suspect(self, uri: NodeURI) -> None:
+        """A node that we asked names this address, which was never met here, and asks it in vain."""
+
 
 class Notification(Peer):
     """Membership as a peer."""
@@ -114,7 +117,7 @@ class Notification(Peer):
             lines = self._lines.read(message.body)
             self._read_own_line(node, lines, message.max_forwards)
             if node.confirmed:
-                self._read_hearsay(node, lines, message.max_forwards - 1)
+                self._read_hearsay(node, lines, message.max_forwards - 1, asked=False)
         # One that was met by this very message is in the list, but was not when the message came.
         caller = node or self._just_met(message)
         if caller is not None and not caller.active and message.max_forwards > 1:
@@ -146,8 +149,9 @@ class Notification(Peer):
             if node.active:
                 self._membership.says_it_started(node)
 
-    def _read_hearsay(self, teller: Node, lines: list[NodeLine], hops: int) -> None:
-        """What a node says of others: reasons to ask them, nothing more."""
+    def _read_hearsay(self, teller: Node, lines: list[NodeLine], hops: int, *, asked: bool) -> None:
+        """What a node says of others: reasons to ask them, nothing more. ``asked``: it is its answer, which
+        nobody can forge."""
         for line in lines:
             if line.uri in teller.names and not teller.written:
                 teller.written = line.written
@@ -161,6 +165,8 @@ class Notification(Peer):
             if node is None:
                 if not line.suspect:
                     self._meet(line.uri, hops)
+                elif asked and not self._membership.departed(line.uri):
+                    self._listener.heard_of_suspect(line.uri)
             elif line.suspect:
                 self._listener.suspected(node, teller, line.suspect)
             elif not node.active:
@@ -265,7 +271,7 @@ class Notification(Peer):
         if new and len(self._membership.nodes.active()) > 1:
             # Until now it was told of nobody but us.
             self.ping(node)
-        self._read_hearsay(node, lines, 0)
+        self._read_hearsay(node, lines, 0, asked=True)
 
     def node_up(self, node: Node) -> None:
         """``node`` became active: tell it on if the list that named it had hops to spare."""

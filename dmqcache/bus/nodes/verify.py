@@ -48,15 +48,15 @@ HEARSAY_GAP = 2.0
 LOST_GAP = 10.0
 #: Questions of the budget that are left for the watch.
 RESERVE = 4
-#: Seconds between two questions to an address that was removed from the list.
-REMOVED_GAP = 30.0
+#: Seconds between two questions to an address that is not in the list.
+UNLISTED_GAP = 30.0
 #: Questions a second, and how many at once after a quiet time: a list of fifty nodes is asked at once.
 RATE = 20.0
 BURST = 60.0
 #: Seconds: a node that called so recently and answers no ping is worth a knock.
 CALL_AGE = 180.0
 #: Addresses remembered as asked.
-MAX_REMOVED = 1_000
+MAX_UNLISTED = 1_000
 
 
 class Verifier:
@@ -82,7 +82,8 @@ class Verifier:
         self._introduce = introduce
         #: Nodes to ask, oldest first.
         self._queue: dict[Node, None] = {}
-        self._removed: Bounded[NodeURI, float] = Bounded(MAX_REMOVED)
+        #: When an address that is not in the list was last asked.
+        self._unlisted: Bounded[NodeURI, float] = Bounded(MAX_UNLISTED)
         #: Monotonic seconds when a node was last asked, and the nodes that are to be asked soon.
         self._asked: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
         self._soon: WeakSet[Node] = WeakSet()
@@ -133,11 +134,25 @@ class Verifier:
 
     def removed(self, uri: NodeURI) -> None:
         """Another node lists an address that was removed here: ask it now and then, without listing it."""
-        now = self._runtime.now()
-        if self._stopped or now - self._removed.get(uri, float("-inf")) < REMOVED_GAP:
-            return
-        self._removed[uri] = now
-        self._post(Letter(KNOCK_CHANNEL, uri, b"", timeout=TIMEOUT), partial(self._removed_answered, uri))
+        if self._may_be_asked(uri):
+            self._ask_unlisted(uri)
+
+    def suspect(self, uri: NodeURI) -> None:
+        """A node that was asked for its list names one there that was never met here, and asks it in vain:
+        maybe only that node does not hear it. It is asked as a removed one is, and within :data:`RATE`."""
+        self._fill()
+        if uri.endpoint is not None and self._tokens >= 1 and self._may_be_asked(uri):
+            self._tokens -= 1
+            self._ask_unlisted(uri)
+
+    def _may_be_asked(self, uri: NodeURI) -> bool:
+        asked = self._unlisted.get(uri, float("-inf"))
+        return not self._stopped and self._runtime.now() - asked >= UNLISTED_GAP
+
+    def _ask_unlisted(self, uri: NodeURI) -> None:
+        self._unlisted[uri] = self._runtime.now()
+        self._membership.nodes.asked.add(uri)
+        self._post(Letter(KNOCK_CHANNEL, uri, b"", timeout=TIMEOUT), partial(self._unlisted_answered, uri))
 
     def missing(self, node: Node, timeout: float) -> None:
         """A notification address is not active: call it, waiting ``timeout`` seconds. Once: the next call is
@@ -168,10 +183,13 @@ class Verifier:
             self._queue[node] = None
             self._drain()
 
-    def _drain(self) -> None:
+    def _fill(self) -> None:
         now = self._runtime.now()
         self._tokens = min(BURST, self._tokens + (now - self._filled) * RATE)
         self._filled = now
+
+    def _drain(self) -> None:
+        self._fill()
         while self._queue and self._tokens >= 1:
             node = next(iter(self._queue))
             del self._queue[node]
@@ -236,7 +254,8 @@ class Verifier:
         if not response.local:
             self._membership.judge(node, Evidence.ANSWERED)
 
-    def _removed_answered(self, uri: NodeURI, response: Response) -> None:
+    def _unlisted_answered(self, uri: NodeURI, response: Response) -> None:
+        self._membership.nodes.asked.discard(uri)
         endpoint = uri.endpoint
         if response.local or endpoint is None:
             return

@@ -29,8 +29,8 @@ ALONE_S: Final = 10.0
 #: Doubled with each further one that breaks off, up to the second.
 AGAIN_S: Final = 0.2
 LONGEST_S: Final = 5.0
-#: Seconds from the start within which a node that others name, or a notification address, may answer and
-#: be compared with: time for two messages to be lost.
+#: Seconds from the start within which a node that others name (one too that these ask in vain), or a
+#: notification address, may answer and be compared with: time for two messages to be lost.
 HEARSAY_S: Final = 2.0
 #: Comparisons with one node that may fail before it is left out, where another one has given its state.
 TRIES: Final = 2
@@ -165,7 +165,7 @@ class InitialSync:
         if self._ground.clock.now() - self.started_at >= HEARSAY_S:
             return False
         pending = (node for node in self._nodes if node.status is NodeStatus.PENDING)
-        return any(node.seed or node.vouched for node in pending)
+        return bool(self._nodes.asked) or any(node.seed or node.vouched for node in pending)
 
     def _wait_on(self, node: NodeURI) -> None:
         if not (self._ground.ready or self._ground.stopped):

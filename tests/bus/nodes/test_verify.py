@@ -5,7 +5,7 @@ from __future__ import annotations
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.node import Node, NodeStatus
 from dmqcache.bus.nodes.membership import Evidence
-from dmqcache.bus.nodes.verify import BURST, RATE, REMOVED_GAP, TIMEOUT
+from dmqcache.bus.nodes.verify import BURST, RATE, TIMEOUT, UNLISTED_GAP
 from dmqcache.bus.sip.uri import NodeURI
 from tests.bus.virtual import Cluster, Stranger, kamailio
 
@@ -86,7 +86,7 @@ def test_a_removed_node_is_not_listed_again_on_hearsay() -> None:
         cluster.clock.run(4.9)
         assert cluster.status(HERE, "127.0.0.13") is None
     # 100 s: asked every 30 s, four sends each.
-    assert len(sends_to(cluster, "127.0.0.13", mark)) <= 4 * (100 / REMOVED_GAP + 1)
+    assert len(sends_to(cluster, "127.0.0.13", mark)) <= 4 * (100 / UNLISTED_GAP + 1)
 
 
 def test_a_removed_node_that_answers_is_back() -> None:
@@ -110,7 +110,43 @@ def test_what_is_remembered_of_removed_nodes_is_bounded() -> None:
     _, bus, _ = bench()
     for number in range(3000):
         bus._directory._verifier.removed(NodeURI("127.0.1.1", 1000 + number))
-    assert len(bus._directory._verifier._removed) == 1000
+    assert len(bus._directory._verifier._unlisted) == 1000
+
+
+def doubting(*hosts: str) -> tuple[Cluster, Bus]:
+    """A bus whose notification address asks these in vain, and says so whenever it is asked for its list."""
+    cluster = Cluster()
+    seed = kamailio(cluster, "127.0.0.12")
+    suspects = b"".join(b"sip:%s:5060;status=active;suspect=3\r\n" % host.encode() for host in hosts)
+    seed.answer = lambda request: (200, LINE % b"127.0.0.12" + suspects) if request.body else (404, b"")
+    return cluster, cluster.add(HERE, "127.0.0.12")
+
+
+def test_who_is_there_and_only_the_node_that_was_asked_does_not_hear_it_is_met() -> None:
+    cluster, bus = doubting("127.0.0.13")
+    kamailio(cluster, "127.0.0.13")
+    cluster.clock.run(1)
+    assert cluster.status(HERE, "127.0.0.13") is NodeStatus.ACTIVE
+    assert not bus.nodes.asked
+
+
+def test_whom_the_node_that_was_asked_asks_in_vain_is_asked_now_and_then_and_not_listed() -> None:
+    cluster, bus = doubting("127.0.0.13")
+    cluster.clock.run(0.1)
+    assert bus.nodes.asked == {NodeURI.parse("127.0.0.13")}
+    cluster.clock.run(TIMEOUT)
+    assert not bus.nodes.asked
+    cluster.clock.run(95 - TIMEOUT)
+    assert cluster.status(HERE, "127.0.0.13") is None
+    assert 1 <= len(sends_to(cluster, "127.0.0.13")) <= 4 * (95 / UNLISTED_GAP + 1)
+
+
+def test_many_whom_the_node_that_was_asked_asks_in_vain_are_asked_at_a_pace() -> None:
+    cluster, bus = doubting(*(f"127.0.1.{number}" for number in range(200)))
+    cluster.clock.run(0.1)
+    asked = {to.host for _, _, to, _ in cluster.net.log if to.host.startswith("127.0.1.")}
+    assert BURST - 2 <= len(asked) <= BURST + 2
+    assert len(bus.nodes) == 2
 
 
 def test_a_node_that_never_answers_is_forgotten() -> None:

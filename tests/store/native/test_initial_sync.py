@@ -352,6 +352,20 @@ def test_a_node_that_is_named_and_has_not_answered_yet_is_waited_for_a_moment() 
     assert side.store.ready
 
 
+def test_one_that_is_asked_though_others_ask_it_in_vain_is_waited_for_a_moment() -> None:
+    world = World()
+    side, old, other = starting(world), donor(world, "127.0.0.12", a="x"), donor(world, "127.0.0.13", b="y")
+    uri = NodeURI("127.0.0.13", 5060, "udp")
+    side.bus.nodes.asked.add(uri)
+    world.mesh(side, old)
+    world.run(HEARSAY_S - 0.5)
+    assert shown(side) == {"a": "x"} and not side.store.ready
+    world.mesh(side, other)
+    side.bus.nodes.asked.remove(uri)
+    world.until(lambda: side.store.ready, 1)
+    assert shown(side) == {"a": "x", "b": "y"}
+
+
 def test_one_that_answers_and_gives_nothing_holds_up_nobody_for_long() -> None:
     world = World()
     side, old = starting(world), donor(world, "127.0.0.13", a="x")
