@@ -24,3 +24,8 @@ def test_nodes_agree_whatever_happens(first: int) -> None:
 @pytest.mark.parametrize(("seed", "size"), [(1, 20), (2, 50)])
 def test_large_clusters_agree(seed: int, size: int) -> None:
     assert run_seed(seed, size=size, kamailio=False).problems == []
+
+
+def test_a_node_whose_answers_tcp_holds_back_for_three_seconds_is_waited_for() -> None:
+    """At 10% loss it counts as lost meanwhile; soon it is back, and has acknowledged all."""
+    assert run_seed(700056).problems == []
