@@ -29,3 +29,8 @@ def test_large_clusters_agree(seed: int, size: int) -> None:
 def test_a_node_whose_answers_tcp_holds_back_for_three_seconds_is_waited_for() -> None:
     """At 10% loss it counts as lost meanwhile; soon it is back, and has acknowledged all."""
     assert run_seed(700056).problems == []
+
+
+def test_a_node_that_was_just_started_forgets_no_delete_before_older_ones() -> None:
+    """Five are kept; what a Kamailio repeats of the time before would undo it."""
+    assert run_seed(422, kamailio=True).problems == []

@@ -296,9 +296,8 @@ class Cells:
         that is there has not heard of all yet: the limit is several times as high."""
         oldest = self.clock.now() - self.limits.tombstone_ttl * 1.1
         most = self.limits.tombstone_limit * (BEHIND_FACTOR if behind else 1)
-        forgotten = self.tombstones.due(limit, oldest, most, held or behind)
+        forgotten = self.tombstones.take_due(limit, oldest, most, held or behind)
         for key in forgotten:
-            self.tombstones.remove(key)
             cell = self.cells.pop(key)
             self.note(key, 0)
             self.evicted.pop(key, None)

@@ -1,54 +1,122 @@
 """The keys of a table's tombstones in the order of their deaths, and which of them are to be forgotten.
 
 Two queues: what was deleted must be remembered for nodes that have not heard of it; what expired
-dies on every node by itself, and must never push a delete out.
+dies on every node by itself, and must never push a delete out. In each the oldest goes first, however late
+this node has heard of it: from a node that gives what was missed here, or from disk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, islice
+from heapq import heapify, heappop, heappush
+from itertools import chain
+from math import inf
 
 from dmqcache.store.table.hashed_dict import hashed_dict
+
+#: Entries of a heap that may be void beside as many as are valid, before it is made anew.
+VOID = 1_000
 
 
 class Tombstones:
     """Keys with the monotonic second of their death, the oldest first."""
 
     def __init__(self) -> None:
-        self._deleted: dict[str, float] = hashed_dict()
-        self._expired: dict[str, float] = hashed_dict()
+        self._deleted = _Queue()
+        self._expired = _Queue()
 
     def add(self, key: str, at: float, expired: bool) -> None:
         """``at``: monotonic seconds. ``expired``: nobody deleted it, its time to live passed."""
         self.remove(key)
-        (self._expired if expired else self._deleted)[key] = at
+        (self._expired if expired else self._deleted).add(key, at)
 
     def remove(self, key: str) -> None:
         """The key lives again, or is forgotten."""
-        if self._deleted.pop(key, None) is None:
-            self._expired.pop(key, None)
+        if not self._deleted.remove(key):
+            self._expired.remove(key)
 
     def died_at(self, key: str) -> float | None:
         """Monotonic seconds; None: there is no such tombstone."""
-        at = self._deleted.get(key)
-        return at if at is not None else self._expired.get(key)
+        at = self._deleted.died_at(key)
+        return at if at is not None else self._expired.died_at(key)
 
     def __len__(self) -> int:
         return len(self._deleted) + len(self._expired)
 
     def __iter__(self) -> Iterator[str]:
-        """Deleted keys, then those that expired, the oldest first."""
+        """Deleted keys, then those that expired."""
         return chain(self._deleted, self._expired)
 
-    def due(self, limit: int, oldest: float, most: int, held: bool) -> list[str]:
-        """Up to ``limit`` keys to be forgotten: those that died before ``oldest``, unless they were deleted
-        and are ``held``; and of each queue what exceeds ``most``."""
+    def take_due(self, limit: int, oldest: float, most: int, held: bool) -> list[str]:
+        """Forget up to ``limit`` keys, which are returned: those that died at ``oldest`` or before, unless they
+        were deleted and are ``held``; and of each queue what exceeds ``most``."""
+        found = self._expired.take(limit, oldest, most)
+        return found + self._deleted.take(limit - len(found), -inf if held else oldest, most)
+
+
+class _Queue:
+    """Keys by their deaths. Nearly all come in that order; others stand in a heap beside."""
+
+    def __init__(self) -> None:
+        self._in_turn: dict[str, float] = hashed_dict()
+        self._last = -inf
+        self._late: dict[str, float] = hashed_dict()
+        #: What stands in ``_late``, and may be void meanwhile.
+        self._heap: list[tuple[float, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._in_turn) + len(self._late)
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self._late, self._in_turn)
+
+    def died_at(self, key: str) -> float | None:
+        at = self._in_turn.get(key)
+        return at if at is not None or not self._late else self._late.get(key)
+
+    def add(self, key: str, at: float) -> None:
+        """``key`` is not there."""
+        if at >= self._last:
+            self._last = self._in_turn[key] = at
+        else:
+            self._late[key] = at
+            heappush(self._heap, (at, key))
+
+    def remove(self, key: str) -> bool:
+        """Whether it was there."""
+        if self._in_turn.pop(key, None) is not None:
+            return True
+        if not self._late or self._late.pop(key, None) is None:
+            return False
+        if len(self._heap) > 2 * len(self._late) + VOID:
+            self._heap = [(at, late) for late, at in self._late.items()]
+            heapify(self._heap)
+        return True
+
+    def take(self, limit: int, oldest: float, most: int) -> list[str]:
+        """Up to ``limit`` keys, the oldest first: those that died at ``oldest`` or before, and what exceeds
+        ``most``."""
+        excess = len(self) - most
         found: list[str] = []
-        for queue, kept in ((self._expired, False), (self._deleted, held)):
-            excess = len(queue) - most
-            for number, (key, died) in enumerate(islice(queue.items(), limit - len(found))):
-                if number >= excess and (kept or died > oldest):
-                    break
-                found.append(key)
+        in_turn = ((at, key) for key, at in self._in_turn.items())
+        first, late = next(in_turn, None), self._first_late()
+        while len(found) < limit and (first or late):
+            is_late = late is not None and (first is None or late < first)
+            at, key = (late if is_late else first) or (inf, "")
+            if len(found) >= excess and at > oldest:
+                break
+            found.append(key)
+            if is_late:
+                del self._late[key]
+                late = self._first_late()
+            else:
+                first = next(in_turn, None)
+        for key in found:
+            self._in_turn.pop(key, None)
         return found
+
+    def _first_late(self) -> tuple[float, str] | None:
+        """The oldest that came late; what is void above it is taken away."""
+        while self._heap and self._late.get(self._heap[0][1]) != self._heap[0][0]:
+            heappop(self._heap)
+        return self._heap[0] if self._heap else None
