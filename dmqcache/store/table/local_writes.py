@@ -25,6 +25,10 @@ from dmqcache.store.table.views import MappedCells
 #: may be repeated once (0.5 s). A later one is a write that crossed, and is settled as such.
 PROVISIONAL_LEAD_MS: Final = 1_000
 
+#: Under the next version other nodes may begin to count meanwhile in a key that is not there
+#: (``Cells.generation``): a set is above that, so that it counts whatever the clock says.
+NEXT: Final = 1
+
 
 class LocalWrites(MappedCells):
     """A table as this node writes to it."""
@@ -47,12 +51,14 @@ class LocalWrites(MappedCells):
     def _write(self, cell: Cell | None, key: str, value: Value, ttl: int, expires: float, flags: int) -> None:
         """Give a key this value with a version above all that it has had, in place of whatever is there."""
         stamp = self.clock.version()
-        if stamp <= self.floor:
-            stamp = self.floor + 1
+        if stamp <= self.floor + NEXT:
+            stamp = self.floor + NEXT + 1
         if cell is None:
             cell = self._new_cell(key)
         else:
             last = cell.stamp if cell.counts is None else cell.last_modified()
+            if cell.value is None:
+                last += NEXT
             if stamp <= last:
                 stamp = last + 1
                 if stamp & MAX_COUNT:

@@ -48,8 +48,8 @@ class Tombstones:
         return chain(self._deleted, self._expired)
 
     def take_due(self, limit: int, oldest: float, most: int, held: bool) -> list[str]:
-        """Forget up to ``limit`` keys, which are returned: those that died at ``oldest`` or before, unless they
-        were deleted and are ``held``; and of each queue what exceeds ``most``."""
+        """Forget up to ``limit`` keys, which are returned: those that died at ``oldest`` or before, unless
+        they were deleted and are ``held``; and of each queue what exceeds ``most``."""
         found = self._expired.take(limit, oldest, most)
         return found + self._deleted.take(limit - len(found), -inf if held else oldest, most)
 

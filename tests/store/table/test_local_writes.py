@@ -6,8 +6,9 @@ import pytest
 
 from dmqcache.store.table.cell import MAX_TTL_S, UNDATED, cell_digest
 from dmqcache.store.table.clock import ms_of
+from dmqcache.store.table.floor_raising import raise_floor
 from dmqcache.store.table.listener import TableListener
-from tests.store.fixtures import make_table, rows_of
+from tests.store.fixtures import make_arrivals, make_table, rows_of
 
 
 def test_versions_rise_with_each_write_even_if_the_clock_does_not() -> None:
@@ -23,6 +24,27 @@ def test_versions_rise_with_each_write_even_if_the_clock_does_not() -> None:
     table["a"] = "4"
     assert seen == sorted(set(seen))
     assert len(seen) == 7
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_a_set_wins_over_a_count_that_began_elsewhere_meanwhile_whatever_time_it_is(flushed: bool) -> None:
+    """Both nodes know the key's end, and their clocks were set back since."""
+    (one, its), (two, others) = make_arrivals(), make_arrivals()
+    one.table["n"] = 5
+    two.merge_rows(rows_of(one.table, "n"), "one")
+    if flushed:
+        one.table.flush()
+        raise_floor(two.table, one.table.floor)
+    else:
+        one.table.delete("n")
+        two.merge_rows(rows_of(one.table, "n"), "one")
+    its.jump_ms = others.jump_ms = -5000
+    one.table["n"] = 100
+    two.table.incr("n", 7)
+    told = rows_of(one.table, "n"), rows_of(two.table, "n")
+    two.merge_rows(told[0], "one")
+    one.merge_rows(told[1], "two")
+    assert (one.table["n"], two.table["n"]) == (100, 100)
 
 
 def test_a_million_writes_of_one_key_in_a_second_bring_its_version_no_further_than_the_clock() -> None:
