@@ -35,6 +35,9 @@ PATIENCE_S = {"udp": 3.0, "tcp": 8.0}
 #: The same where round trips were anything up to half a second until a moment ago, as messages overtook one
 #: another: they are sent again after T1 (0.5 s) and more, and the first six sends of one in 20,000 fail.
 JITTERY_PATIENCE_S = 9.0
+#: The same where clocks are wrong: who was refused what lies too far ahead believes in no acknowledgement
+#: before the next comparison, at most an interval of repairs and a quarter later.
+WRONG_CLOCKS_PATIENCE_S = 15.0
 #: Seconds within which those have left who were about to: they wait for acknowledgements for ten at most.
 LEAVE_S = 30.0
 #: Seconds within which the repairs are done of which outboxes know: three intervals of repairs.
@@ -263,6 +266,8 @@ class Run:
         patience = PATIENCE_S[self.scenario.transport]
         if self.scenario.jittery:
             patience = max(patience, JITTERY_PATIENCE_S)
+        if not self.scenario.sane:
+            patience = max(patience, WRONG_CLOCKS_PATIENCE_S)
         for number, machine in enumerate(self.cluster.caches()):
             table, place = machine.store.tables["plain"], ("plain", f"k-last-{number}")
             self.oracle.of(place)
