@@ -60,12 +60,11 @@ def mirror_methods(peers: Mapping[str, Peer]) -> dict[str, Method]:
 
 
 def _contact_methods(peer: UsrlocPeer) -> dict[str, Method]:
-    def lookup(table: str, aor: str) -> dict[str, Any]:
+    def lookup(table: str, aor: str) -> Pieces:
         _check(table)
         for spelt in _spellings(aor):
-            found = _address(peer, spelt)
-            if found["Contacts"]:
-                return found
+            if _is_registered(peer, spelt):
+                return Pieces(_address(peer, spelt))
         raise RpcError(FAILED, "AOR not found in location table")
 
     def counted(count: Callable[[], int]) -> Callable[[str], int]:
@@ -101,19 +100,33 @@ async def _dump(peer: UsrlocPeer, brief: bool) -> AsyncIterator[str]:
     yield f'{{"Domains":[{{"Domain":{{"Domain":"{DOMAIN}","Size":1,"AoRs":['
     count = 0
     for number, aor in enumerate(peer.each_aor()):
-        found = _address(peer, aor)
-        if found["Contacts"]:
-            shown = {"AoR": aor} if brief else {"Info": found}
-            yield f"{',' if count else ''}{json.dumps(shown)}"
+        if _is_registered(peer, aor):
+            yield "," if count else ""
             count += 1
+            if brief:
+                yield json.dumps({"AoR": aor})
+            else:
+                yield '{"Info":'
+                async for text in _address(peer, aor):
+                    yield text
+                yield "}"
         if number % STEP == STEP - 1:
             await asyncio.sleep(0)
     yield f'],"Stats":{{"Records":{count},"Max-Slots":{count}}}}}}}]}}'
 
 
-def _address(peer: UsrlocPeer, aor: str) -> dict[str, Any]:
-    now = time.time()
-    return {"AoR": aor, "Contacts": [{"Contact": _contact(one, now)} for one in peer.each_contact(aor)]}
+def _is_registered(peer: UsrlocPeer, aor: str) -> bool:
+    return next(peer.each_contact(aor), None) is not None
+
+
+async def _address(peer: UsrlocPeer, aor: str) -> AsyncIterator[str]:
+    """An address of record, which may have thousands of contacts."""
+    yield f'{{"AoR":{json.dumps(aor)},"Contacts":['
+    for number, one in enumerate(peer.each_contact(aor)):
+        yield f"{',' if number else ''}{json.dumps({'Contact': _contact(one, time.time())})}"
+        if number % STEP == STEP - 1:
+            await asyncio.sleep(0)
+    yield "]}"
 
 
 def _contact(contact: Contact, now: float) -> dict[str, Any]:

@@ -243,6 +243,22 @@ def test_others_have_their_turn_though_nothing_is_found(
 ) -> None:
     monkeypatch.setattr(rpc_mirrors, "STEP", 1)
     node, peer = proxy()
+    assert turns(node, method, params) >= len(peer.calls())
+
+
+@pytest.mark.parametrize(("method", "params"), [("ul.lookup", ["location", "trunk"]), ("ul.dump", [])])
+def test_others_have_their_turn_between_the_contacts_of_one_address(
+    monkeypatch: pytest.MonkeyPatch, method: str, params: list[str]
+) -> None:
+    monkeypatch.setattr(rpc_mirrors, "STEP", 1)
+    node, peer = registrar()
+    for number in range(20):
+        register(peer, aor="trunk", ruid=f"uloc-{number}")
+    assert turns(node, method, params) >= 20
+
+
+def turns(node: ServedNode, method: str, params: list[str]) -> int:
+    """How often others had their turn while this was answered."""
     body = json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": 1}).encode()
 
     async def ask() -> int:
@@ -251,14 +267,14 @@ def test_others_have_their_turn_though_nothing_is_found(
             assert found.pieces is not None
             assert [piece async for piece in found.pieces]
 
-        task, turns = asyncio.ensure_future(say()), -1  # the first one begins it
+        task, count = asyncio.ensure_future(say()), -1  # the first one begins it
         while not task.done():
-            turns += 1
+            count += 1
             await asyncio.sleep(0)
         await task
-        return turns
+        return count
 
-    assert asyncio.run(ask()) >= len(peer.calls())
+    return asyncio.run(ask())
 
 
 def test_profiles() -> None:
