@@ -24,20 +24,21 @@ class LeaveFirst:
         self._ending: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
         #: The loops whose nodes have not left yet; None: nobody was told to.
         self._awaited: set[asyncio.AbstractEventLoop] | None = None
-        self._process = os.getpid()
+        #: Whose handler it is: a process that is forked has it as well.
+        self.process = os.getpid()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """SIGTERM came: have all nodes leave, each on its loop. It comes once more when they have, as only
         the main thread may restore the system's way. A process that was forked from this one has the handler
         and none of the loops: it ends on the spot."""
-        if self._awaited is None and os.getpid() == self._process:
+        if self._awaited is None and os.getpid() == self.process:
             self._awaited = set(self._leavers.values())
             for loop in list(self._awaited):
                 try:
                     loop.call_soon_threadsafe(self._begin)
                 except RuntimeError:  # it is closed
                     self._awaited.discard(loop)
-        if not self._awaited or os.getpid() != self._process:
+        if not self._awaited or os.getpid() != self.process:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -77,10 +78,10 @@ def leave_first(leave: Leave, loop: asyncio.AbstractEventLoop | None = None) -> 
         return None
     loop = loop if loop is not None else asyncio.get_running_loop()
     held = signal.getsignal(signal.SIGTERM)
-    if isinstance(held, LeaveFirst):
+    if isinstance(held, LeaveFirst) and held.process == os.getpid():
         held.add(leave, loop)
         return held
-    if held is not signal.SIG_DFL:
+    if held is not signal.SIG_DFL and not isinstance(held, LeaveFirst):
         return None
     handler = LeaveFirst()
     handler.add(leave, loop)

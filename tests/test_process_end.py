@@ -133,6 +133,20 @@ def test_a_process_that_was_forked_from_a_programs_ends_at_sigterm_as_any_other(
     assert (done.stdout, done.stderr) == (f"{-signal.SIGTERM}\n", "")
 
 
+def test_a_node_that_is_started_after_a_fork_leaves_too() -> None:
+    of_the_other = LeaveFirst()
+    of_the_other.process = 1
+    signal.signal(signal.SIGTERM, of_the_other)
+
+    async def scenario() -> None:
+        async with CacheNode(server_address=free("127.0.0.97")):
+            held = signal.getsignal(signal.SIGTERM)
+            assert isinstance(held, LeaveFirst) and held is not of_the_other
+
+    asyncio.run(scenario())
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 TWO = """
 import sys, time
 from dmqcache import SyncCacheNode

@@ -163,10 +163,11 @@ class Peer:
     #: On a bus with a key: whether only nodes that hold it may speak on this channel, and not the Kamailio
     #: nodes that are listed (``--kamailio``) and sign nothing.
     key_holders_only: bool = field(default=False, init=False)
-    #: Set by ``register_peer``.
-    bus: PeerBus | None = field(default=None, init=False)
-    #: Clocks and timers; set by ``register_peer`` too.
-    runtime: Runtime | None = field(default=None, init=False)
+    #: Set by ``register_peer``; None before, when none of the methods below is called. It is typed as they
+    #: see it, so that a peer's author need not ask each time.
+    bus: PeerBus = field(default=None, init=False)  # type: ignore[assignment]
+    #: Clocks and timers; as ``bus``.
+    runtime: Runtime = field(default=None, init=False)  # type: ignore[assignment]
 
     def handle(self, message: Message) -> Reply | Awaitable[Reply] | Later:
         """Answer one message. May be a plain method or a coroutine. Messages of one node on this channel

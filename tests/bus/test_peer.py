@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_type_hints
+
 import pytest
 
 from dmqcache.bus.node import Node
-from dmqcache.bus.peer import SILENCE, Peer, Reply
+from dmqcache.bus.peer import SILENCE, Peer, PeerBus, Reply
+from dmqcache.bus.runtime import Runtime
 from tests.bus.one_node import HERE, bench, statuses
 from tests.bus.virtual import Cluster
 
@@ -49,6 +52,12 @@ def test_a_peer_has_its_bus_from_its_registration_on() -> None:
     for taken in ("mine", ""):
         with pytest.raises(ValueError, match="is taken or empty"):
             bus.register_peer(Peer(taken))
+
+
+def test_a_peers_methods_use_its_bus_without_asking_whether_there_is_one() -> None:
+    """As the README's do, also where types are checked."""
+    hints = get_type_hints(Peer)
+    assert (hints["bus"], hints["runtime"]) == (PeerBus, Runtime)
 
 
 def test_it_hears_of_nodes_in_their_order_and_first_that_there_is_anybody() -> None:
