@@ -195,6 +195,7 @@ class Restore:
                         progress.at(offset)
         except OSError as error:
             raise CommandFailed(f"{error.filename or self._file}: {error.strerror}") from None
+        self._mark.with_name(f"{self._mark.name}.new").unlink(missing_ok=True)
         self._mark.unlink(missing_ok=True)
         self._look_for_only()
 
@@ -238,8 +239,11 @@ class Restore:
         """Remember how far it came; where that cannot be written, a load that is cut off begins anew."""
         told = {"of": self._load_of(self._file.stat()), "offset": offset, "line": number, **self.report()}
         told["named"] = self.refused
+        # Written beside and renamed: cut off in the midst, it would be lost how far the load came.
+        fresh = self._mark.with_name(f"{self._mark.name}.new")
         try:
-            self._mark.write_text(json.dumps(told))
+            fresh.write_text(json.dumps(told))
+            fresh.replace(self._mark)
         except OSError:
             return
 

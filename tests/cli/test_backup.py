@@ -351,3 +351,28 @@ def test_a_table_of_which_there_is_nothing_is_said(on_node: Run, node: FakeNode,
         1,
         f"dmqcache: {file} has no cell of table 'user', only of: cache, users\n",
     )
+
+
+def test_a_load_that_is_killed_while_it_notes_how_far_it_is_goes_on(
+    on_node: Run, node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(node)
+    file = tmp_path / "all.jsonl"
+    on_node("dump", "--output", str(file))
+    write_text, left = Path.write_text, [3]
+
+    def cut_off(path: Path, text: str) -> int:
+        left[0] -= 1
+        write_text(path, text if left[0] else "")
+        if not left[0]:
+            raise CutOff
+        return len(text)
+
+    with Client(os.environ["DMQCACHE_NODE"]) as client:
+        with monkeypatch.context() as patch, pytest.raises(CutOff):
+            patch.setattr(Path, "write_text", cut_off)
+            backup.Restore(client, file).run()
+        again = backup.Restore(client, file)
+        again.run()
+    assert (again.resumed, again.report()["loaded"]) == (1_002, 3_006)
+    assert [one.name for one in tmp_path.iterdir()] == ["all.jsonl"]
