@@ -6,6 +6,7 @@ million cells the rest takes some tenths of a second, in which others have their
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from dmqcache.bus.loop_steps import in_steps
@@ -22,6 +23,11 @@ class Burials:
     def __init__(self, ground: Ground, outboxes: Outboxes) -> None:
         self._ground = ground
         self._outboxes = outboxes
+        #: One after the other: with a step of each in every turn, those of many tables would fill it.
+        self._waiting: deque[tuple[Iterator[list[str]], Callable[[list[str]], None], Callable[[], None]]] = (
+            deque()
+        )
+        self._at_work = False
 
     def alone(self) -> TableListener:
         """For a table of which no other node is told."""
@@ -56,11 +62,20 @@ class Burials:
     def _bury(
         self, apart: Iterator[list[str]], name: Callable[[list[str]], None], end: Callable[[], None]
     ) -> None:
-        def pieces() -> Iterator[None]:
-            for keys in apart:
-                name(keys)
-                # A node that stops has no more steps: what is left is done in this one.
-                if not self._ground.stopped:
-                    yield
+        self._waiting.append((apart, name, end))
+        if not self._at_work or self._ground.stopped:
+            in_steps(self._ground.runtime, self._pieces(), lambda: None)
 
-        in_steps(self._ground.runtime, pieces(), end)
+    def _pieces(self) -> Iterator[None]:
+        self._at_work = True
+        try:
+            while self._waiting:
+                apart, name, end = self._waiting.popleft()
+                for keys in apart:
+                    name(keys)
+                    # A node that stops has no more steps: what is left is done in this one.
+                    if not self._ground.stopped:
+                        yield
+                end()
+        finally:
+            self._at_work = False

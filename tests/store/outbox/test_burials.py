@@ -43,6 +43,29 @@ def test_all_is_gone_at_once_and_a_kamailio_is_told_of_each_key_in_steps(
     assert list(side.table) == ["k00"]
 
 
+def test_of_several_tables_one_is_taken_apart_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
+    monkeypatch.setattr(flushing, "APART", 10)
+    running = World()
+    side = running.side("127.0.0.11", "t", "u", "v")
+    tables = [side.store.tables[name] for name in "tuv"]
+    for table in tables:
+        for number in range(COUNT):
+            table.set(f"k{number:02}", "x")
+    running.run(3)
+    held = [cell for table in tables for cell in table.cells.values()]
+    for table in tables:
+        table.flush()
+    assert [len(table) for table in tables] == [0, 0, 0]
+    # One piece of all.
+    assert sum(cell.value is None for cell in held) == 10
+    running.run(1)
+    assert all(cell.value is None for cell in held)
+    tables[0].set("again", "x")
+    tables[0].flush()
+    assert len(tables[0]) == 0
+
+
 def test_who_waits_for_a_flush_waits_until_the_last_key_is_acknowledged(
     world: tuple[World, Side, Played],
 ) -> None:
