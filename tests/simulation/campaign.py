@@ -37,7 +37,7 @@ def run_seed(
     clocks: bool = False,
 ) -> Result:
     """Live through one seed. ``size`` and ``kamailio`` force what it would draw; ``disks``: with disks;
-    ``keyed``: with a key; ``usrloc``: with registrations; ``clocks``: all clocks are set back at once."""
+    ``keyed``: with a key; ``usrloc``: with registrations; ``clocks``: all clocks are set at once."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -165,7 +165,7 @@ def main() -> int:
     parser.add_argument("--disks", action="store_true", help="nodes keep their tables on disk")
     parser.add_argument("--key", action="store_true", help="the bus has a key")
     parser.add_argument("--usrloc", action="store_true", help="phones register with Kamailio nodes")
-    parser.add_argument("--clocks", action="store_true", help="all clocks are set back at once")
+    parser.add_argument("--clocks", action="store_true", help="all clocks are set at once: back, or forward")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--replay", type=int, metavar="SEED", help="print one run's transcript")
     parser.add_argument("--minimise", type=int, metavar="SEED", help="make a failing run short")

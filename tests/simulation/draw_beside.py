@@ -51,14 +51,18 @@ def draw_kamailios(scenario: Scenario) -> None:
 
 
 def draw_clocks(scenario: Scenario) -> None:
-    """The clocks of all nodes are ahead and are set right at once. Not where that promises nothing: the times
-    of a Kamailio are Unix times, and clocks that are wrong anyhow do not say which write wins."""
+    """The clocks of all nodes are set at once: those of odd seeds are ahead until then and are set back,
+    those of even seeds leap forward. Not where that promises nothing: the times of a Kamailio are Unix times,
+    and clocks that are wrong anyhow do not say which write wins."""
     if not scenario.pure or not scenario.sane:
         return
     chance = random.Random(f"dmqcache clocks {scenario.seed}")
-    scenario.ahead_ms = chance.choice((5_000, 60_000, 7_200_000))
-    back = chance.uniform(0.3, 0.8) * scenario.until
-    scenario.events.append(Event(back, "jump_all", (-scenario.ahead_ms,)))
+    by = chance.choice((5_000, 60_000, 7_200_000))
+    when = chance.uniform(0.3, 0.8) * scenario.until
+    back = scenario.seed % 2 > 0
+    if back:
+        scenario.ahead_ms = by
+    scenario.events.append(Event(when, "jump_all", (-by if back else by,)))
     scenario.events.sort(key=lambda event: event.at)
 
 

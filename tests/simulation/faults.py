@@ -42,7 +42,7 @@ def draw(
     """The scenario of a seed; ``size`` and ``kamailio`` force what is otherwise drawn. ``disks``: some nodes
     keep their tables on disk, or all, and now and then all are gone at once. ``keyed``: the bus has a key.
     ``usrloc``: there are Kamailio nodes, and phones register with them. ``clocks``: no Kamailio is there, and
-    all clocks are ahead and are set right at once."""
+    all clocks are set at once."""
     if clocks:
         kamailio = False
     if usrloc:

@@ -29,6 +29,10 @@ ENDS = 200
 KEPT, COUNTED = "khg", "cr"
 #: Those of counters that sets and deletes end.
 ENDED = "r"
+#: Milliseconds by which a clock that was set back is behind the one that was furthest ahead, at least.
+SET_BACK_MS = 3_000
+#: Seconds within which all nodes have heard that all clocks have leapt forward.
+FOLLOWED_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,10 @@ class Oracle:
         #: Milliseconds by which the clock furthest ahead is ahead of true time.
         self._ahead = 0
         self._graves: Tally[str] = Tally()
+        #: Flushes of which some node heard late: what they deleted may come back.
+        self._may_be_undone: set[Write | None] = set()
+        #: When all clocks were last set, and by how many milliseconds forward.
+        self._leapt_at, self._leapt_by = -inf, 0
         self._buried: dict[Write, int] = {}
         self._accused: set[tuple[str, Place]] = set()
         #: Host -> when its last processes ended (true seconds), and what each then knew.
@@ -135,12 +143,15 @@ class Oracle:
         return found
 
     def _loosened(self, place: Place, known: Known) -> Known:
-        """A delete may be forgotten when many are newer; what a Kamailio gave back may be anything."""
+        """A delete may be forgotten when many are newer, or be undone; what a Kamailio gave back may be
+        anything."""
         if place in self._adopted or any(self._is_forgotten(place[0], write) for write in known):
             return (None, *known)
         return known
 
     def _is_forgotten(self, table: str, write: Write | None) -> bool:
+        if write in self._may_be_undone:
+            return True
         buried = self._buried.get(write) if write is not None else None
         return buried is not None and self._graves[table] - buried >= self.rules.tombstone_limit
 
@@ -159,6 +170,10 @@ class Oracle:
         """A machine's wall clock is so far ahead of true time."""
         self._ahead = max(self._ahead, skew_ms)
 
+    def leaps(self, milliseconds: int) -> None:
+        """All clocks are set by so much."""
+        self._leapt_at, self._leapt_by = self.machines[0].now(), max(0, milliseconds)
+
     def wrote(
         self, machine: Machine, place: Place, values: tuple[Value | None, ...], known: State, ttl: float = 0.0
     ) -> None:
@@ -170,7 +185,7 @@ class Oracle:
         now = machine.now()
         ends = now + ttl if ttl else inf
         first = self._latest(machine)
-        write = history.add(machine.life, machine.wall_ms(), first, values, base, ends)
+        write = history.add(machine.life, self._earliest(machine), first, values, base, ends)
         if None in values or ttl:
             self.buried(place[0])
             self._buried[write] = self._graves[place[0]]
@@ -218,15 +233,28 @@ class Oracle:
         # What a set elsewhere has ended meanwhile counts no more.
         life.own[place] = Sum(state.base, (mine | abs(by)) & shown.mask) if isinstance(shown, Sum) else shown
 
-    def flushed(self, machine: Machine, table: str) -> None:
-        """A client's flush was done: a delete of all that was written to the table, known here or not."""
+    def flushed(self, machine: Machine, table: str, heard: bool) -> None:
+        """A client's flush was done: a delete of all that was written to the table, known here or not.
+        ``heard``: all nodes hear of it at once. One of which a node hears late, after all clocks were set
+        back, may leave what lies ahead there."""
+        late = not heard and self.rules.set_back and self._ahead - machine.skew_ms >= SET_BACK_MS
         self.ended(table)
-        flush = (machine.life, machine.wall_ms(), self._latest(machine))
+        flush = (machine.life, self._earliest(machine), self._latest(machine))
         self._flushes.setdefault(table, []).append(flush)
         for place in self.places:
             if place[0] == table:
                 self.wrote(machine, place, (None,), self._state_before(machine, place))
+                if late:
+                    self._undone(place)
                 del self._life(machine).told_at[place]
+
+    def _undone(self, place: Place) -> None:
+        """The delete that was just noted may not count everywhere."""
+        kept = self.places[place]
+        history = kept if isinstance(kept, History) else kept.history
+        self._may_be_undone.add(history.writes[-1])
+        if isinstance(kept, Counter):
+            kept.ended.pop(history.writes[-1].number, None)
 
     def buried(self, table: str) -> None:
         """Somebody made a tombstone, or something that becomes one."""
@@ -276,6 +304,11 @@ class Oracle:
     def _latest(self, machine: Machine) -> int:
         """Unix ms that a version given now does not pass."""
         return machine.true_ms() + self._ahead + 1
+
+    def _earliest(self, machine: Machine) -> int:
+        """Unix ms that a version given now is not below: where all clocks have just leapt, a node follows
+        what it last heard of the others' clocks until it hears of them anew."""
+        return machine.wall_ms() - (self._leapt_by if machine.now() - self._leapt_at < FOLLOWED_S else 0)
 
     def _life(self, machine: Machine) -> _Life:
         return self._lives.setdefault(machine.life, _Life())

@@ -146,7 +146,7 @@ class Clients:
         if machine is not None:
             self._oracle.look_at_all(machine)
             self._table(machine, table).flush()
-            self._oracle.flushed(machine, table)
+            self._oracle.flushed(machine, table, self._watch.all_hear(machine))
 
     def bulk(self, number: int, table: str, count: int) -> None:
         machine = self._machine(number)

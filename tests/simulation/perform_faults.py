@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from tests.simulation.cluster import Cluster, Machine
 from tests.simulation.network import Weather
+from tests.simulation.oracle import Oracle
 
 
 class Faults:
     """The faults of one run."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, oracle: Oracle) -> None:
         self._cluster = cluster
+        self._oracle = oracle
 
     def _machine(self, number: int) -> Machine:
         return self._cluster.machines[number]
@@ -57,8 +59,10 @@ class Faults:
         self._machine(number).slow(seconds, limit)
 
     def jump_all(self, milliseconds: int) -> None:
+        self._oracle.leaps(milliseconds)
         for machine in self._cluster.machines:
             machine.jump(milliseconds)
+            self._oracle.clock(machine.skew_ms)
 
     def jump(self, number: int, milliseconds: int) -> None:
         self._machine(number).jump(milliseconds)

@@ -119,7 +119,7 @@ class Run:
         self.cluster.on_contacts_told = self.contacts.told
         self.cluster.on_contacts_heard = self.contacts.heard
         self._performers = (
-            Faults(self.cluster),
+            Faults(self.cluster, self.oracle),
             self.lies,
             Clients(self.cluster, self.oracle, self.watch, self.counts),
             self.scripts,

@@ -83,6 +83,16 @@ class Watch:
             for other in others
         )
 
+    def all_hear(self, machine: Machine) -> bool:
+        """Whether all other nodes hear at once what one tells them: no message is lost, and nobody is cut
+        off, stands still or began just now."""
+        network, since = self._cluster.network, self._world.now - NOTICED_S
+        return not any(weather.loss for weather in (network.weather, *network.links.values())) and all(
+            other.running and self._talk(machine, other) and not other.is_slow and other.started_at < since
+            for other in self._cluster.caches()
+            if other is not machine
+        )
+
     # -- ready -------------------------------------------------------------------------------------------
 
     def began(self, machine: Machine) -> None:
