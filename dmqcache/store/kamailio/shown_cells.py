@@ -92,8 +92,6 @@ class ShownCells:
         self._arrivals = arrivals
         self._nodes = nodes
         self._is_news = is_news
-        #: Unix ms: what is older, an earlier process of this node may have known and told.
-        self._began_ms = ground.clock.wall_ms()
         #: Monotonic seconds when a node was asked that held what we hold.
         self._equal: dict[NodeURI, float] = {}
         self._ours_wins = ours_wins
@@ -265,11 +263,13 @@ class ShownCells:
     def _took_unheard(self, node: NodeURI, table: Table, key: str) -> bool:
         """Whether the Kamailio has acknowledged our delete, and has not told us all that it wrote since, as
         its list left us out: its cell is newer then. Another node's delete that node told it, or could not;
-        so it is with one from disk; and of what an outbox had no room for nobody knows."""
-        known, outbox, ours = self._nodes.get(node), self._outboxes.get(node), table.cells[key]
+        so it is with one from disk; one that is older than the outbox nobody here told it; and of what an
+        outbox had no room for nobody knows."""
+        known, outbox = self._nodes.get(node), self._outboxes.get(node)
         if known is None or known.left_out_at is None or outbox is None:
             return False
-        if outbox.overflowed or ours.writer or ms_of(ours.last_modified()) < self._began_ms:
+        died = table.tombstones.died_at(key)
+        if died is None or died <= outbox.made_at or outbox.overflowed or table.cells[key].writer:
             return False
         return not outbox.names(table, key) and known.left_out_at > self._equal.get(node, float("-inf"))
 

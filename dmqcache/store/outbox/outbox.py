@@ -88,6 +88,8 @@ class Outbox:
         #: It has shown that it takes what it is told: a dmqcache node by what it says of itself, any other by
         #: its first 200 since it was there.
         self.proven = native
+        #: Monotonic seconds since when changes are named here.
+        self.made_at = now()
         #: What the node drew at its start, of a dmqcache node: another start, and it has lost its memory.
         self.life = ""
         self.compared = False

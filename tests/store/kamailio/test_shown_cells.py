@@ -122,6 +122,21 @@ def test_a_delete_that_the_node_never_got_stands_although_it_left_us_out(case: s
     assert shown(side) == holder.cells == shown(other) == {}
 
 
+def test_a_delete_of_before_a_node_was_met_is_no_delete_that_it_has_acknowledged() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    side.table["a"] = "x"
+    side.table.delete("a")
+    world.run(5)
+    holder = Holder(world, [side])
+    holder.cells["a"] = "x"
+    node = side.meet(holder.node)
+    node.left_out_at = side.store.clock.now()
+    side.store.compare.all_later()
+    world.run(10)
+    assert shown(side) == holder.cells == {}
+
+
 def test_a_delete_that_came_from_disk_stands_although_the_node_leaves_us_out() -> None:
     """It was another node's, which had yet to tell it: the disk does not say whose it was."""
     world = World()
