@@ -22,7 +22,6 @@ MAX_SLOW_ENTRIES: Final = 10_000
 _FIXED: Final = {
     "client-output-buffer-limit": "normal 0 0 0 slave 0 0 0 pubsub 33554432 8388608 60",
     "save": "",
-    "appendonly": "no",
     "proto-max-bulk-len": "536870912",
     "timeout": "0",
 }
@@ -38,6 +37,8 @@ _LEVELS: Final = {
 def _settings(shared: Shared) -> dict[str, str]:
     level = logging.getLogger("dmqcache").getEffectiveLevel()
     return _FIXED | {
+        # As INFO's aof_enabled: WAITAOF has something to say.
+        "appendonly": "no" if shared.node.disk is None else "yes",
         "databases": str(len(shared.tables)),
         "port": str(shared.port),
         "maxclients": str(shared.max_clients),

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from dmqcache.disk.keeper import DiskStatus
 from dmqcache.store.table.evicting import Policy
 from tests.server.fakes import make_session
 from tests.server.resp.saying import OK, say
@@ -36,6 +37,13 @@ def test_reading_is_bounded_and_keeps_the_asked_case() -> None:
     session = make_session()
     assert say(session, "CONFIG", "GET", "SAVE", "data*") == ["SAVE", "", "databases", "2"]
     assert "at most 1000" in say(session, "CONFIG", "GET", *["get"] * 1001)
+
+
+def test_appendonly_says_whether_there_is_a_disk_as_info_does() -> None:
+    session = make_session()
+    assert say(session, "CONFIG", "GET", "appendonly") == ["appendonly", "no"]
+    session.shared.node.disk = DiskStatus("/data", 1.0, lambda: 0.0)  # type: ignore[misc]
+    assert say(session, "CONFIG", "GET", "appendonly") == ["appendonly", "yes"]
 
 
 def test_the_bound_on_memory_is_read_and_set_as_in_redis() -> None:
