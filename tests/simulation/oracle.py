@@ -195,6 +195,8 @@ class Oracle:
             kept.sets += values != (None,)
             if values == (None,):
                 kept.deleted(write, known)
+            elif isinstance(values[0], int):
+                kept.witnesses.began(machine, values[0])
             state = Sum((write,), 0)
         self._note(machine, place, state)
 
@@ -224,14 +226,14 @@ class Oracle:
         counter = self.of(place)
         assert isinstance(counter, Counter) and isinstance(before, Sum)
         state = counter.counted(by, total, before)
-        counter.witnesses.made(machine, abs(by))
+        stays = counter.witnesses.made(machine, abs(by), counter.read(total)[0]) or not self.rules.kamailios
         life = self._life(machine)
         own = life.own.get(place)
-        mine = own.mask if isinstance(own, Sum) else 0
+        mine = (own.mask if isinstance(own, Sum) else 0) | (abs(by) if stays else 0)
         life.seen[place] = (None, state)
         shown = self.look(machine, place)
         # What a set elsewhere has ended meanwhile counts no more.
-        life.own[place] = Sum(state.base, (mine | abs(by)) & shown.mask) if isinstance(shown, Sum) else shown
+        life.own[place] = Sum(state.base, mine & shown.mask) if isinstance(shown, Sum) else shown
 
     def flushed(self, machine: Machine, table: str, heard: bool) -> None:
         """A client's flush was done: a delete of all that was written to the table, known here or not.

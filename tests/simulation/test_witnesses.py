@@ -65,3 +65,23 @@ def test_a_node_that_is_not_ready_may_give_up_all_but_its_own() -> None:
     witnesses.made(two, 2)
     assert witnesses.unsure(two) & 1
     assert not witnesses.unsure(two) & 2
+
+
+def test_what_is_counted_upon_a_set_that_a_kamailio_alone_has_told_does_not_surely_stay() -> None:
+    cluster, (one, two, three_) = three()
+    witnesses = Witnesses()
+    cluster.partition([0], [1, 2])
+    witnesses.began(one, 1 << 24)
+    assert witnesses.made(one, 1, 1 << 24)
+    assert not witnesses.made(two, 2, 1 << 24)
+    assert witnesses.unsure(two) & 2
+    # Upon none, nothing is to be heard.
+    assert witnesses.made(two, 4)
+    assert not witnesses.unsure(two) & 4
+    cluster.heal()
+    cluster.run(HEARD_S * 1.5)
+    assert witnesses.made(two, 8, 1 << 24)
+    # From now on it tells of the set too.
+    one.crash()
+    assert witnesses.made(three_, 16, 1 << 24)
+    assert not witnesses.unsure(three_) & 24

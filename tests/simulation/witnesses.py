@@ -4,6 +4,9 @@ A Kamailio shows sums, and keeps them while those of us who counted are cut off 
 has nothing better shows that number, and gives it up for the first part of the counter that one of us tells
 it: nobody knows which parts are in a number. So an increment surely stays shown only where somebody who knows
 it could tell: who made it, or was there with it when who made it ended. Beside Kamailio nodes alone.
+
+So it is with the set that a counter began with: of one that a node has from a Kamailio alone it has not heard
+yet, and the set ends what the node has counted upon its number.
 """
 
 from __future__ import annotations
@@ -22,10 +25,23 @@ class Witnesses:
 
     #: Bit sets of increments, the machine of who knows them, and the name of the process there.
     known: list[tuple[int, Machine, str]] = field(default_factory=list)
+    #: Value that was set -> the machines of those who surely know of that, and the names of the processes.
+    sets: dict[int, list[tuple[Machine, str]]] = field(default_factory=dict)
 
-    def made(self, machine: Machine, bit: int) -> None:
-        """The process that runs on a machine has made an increment."""
+    def began(self, machine: Machine, base: int) -> None:
+        """The process that runs on a machine has set the counter to a value."""
+        self.sets[base] = [(machine, machine.life)]
+
+    def made(self, machine: Machine, bit: int, base: int = 0) -> bool:
+        """The process that runs on a machine has made an increment, upon a value that was set (0: upon none).
+        Returns whether it surely stays: it does not where the process may not have heard of the set."""
+        knowing = self.sets.get(base)
+        if knowing is not None and (machine, machine.life) not in knowing:
+            if not any(self._tells(one, life, machine) for one, life in knowing):
+                return False
+            knowing.append((machine, machine.life))
         self.known.append((bit, machine, machine.life))
+        return True
 
     def of(self, life: str) -> int:
         """What a process is a witness of."""

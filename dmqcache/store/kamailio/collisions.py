@@ -6,8 +6,9 @@ that follows another's at once: the other's may still be on its way. So when suc
 moment, the winner's node tells the Kamailio nodes once more, and so does the loser's, of whose write the
 winner's may never have heard; what a Kamailio 6.2 wrote, the designated node tells. A winner that has no
 version of its own (an older Kamailio wrote it), or beside a 6.2 the same one as the loser, is written anew
-with a later version. That waits until nobody writes the key any more, and the version is hardly later: a
-client's write that is still on its way beats it.
+with a later version; but never what is known from Kamailio nodes alone, with the least version of all. That
+waits until nobody writes the key any more, and the version is hardly later: a client's write that is still on
+its way beats it.
 """
 
 from __future__ import annotations
@@ -109,6 +110,9 @@ class Collisions:
         designated = self._outboxes.designated
         if cell.counts is not None:
             self._tell_counters(table, {cell.key: None})
+        elif self._is_hearsay(table, cell):
+            if designated or kind & (Collision.REPEATED | Collision.MINE):
+                self._outboxes.name_keys(table, [cell.key], self._outboxes.of_kamailios())
         elif (
             kind & Collision.SHOWN
             or (kind & Collision.TIE and (designated or not cell.writer) and self._keep_times())
@@ -133,6 +137,12 @@ class Collisions:
         ):
             self._outboxes.name_keys(table, [cell.key], self._outboxes.of_kamailios())
         return True
+
+    @staticmethod
+    def _is_hearsay(table: Table, cell: Cell) -> bool:
+        """Whether we know it from Kamailio nodes alone, with the least version. A later one would have it win
+        over what other dmqcache nodes know better and have yet to tell us, and end their counters."""
+        return cell.value is not None and cell.stamp == table.floor + 1 and bool(cell.flags & PROVISIONAL)
 
     def _keep_times(self) -> bool:
         """Whether a Kamailio 6.2 is there, which takes only what has a later time."""

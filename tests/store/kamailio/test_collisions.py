@@ -440,3 +440,19 @@ def test_a_key_of_a_time_before_clocks_were_set_back_waits_for_no_quiet_until_th
     assert not one.store.collisions._waiting
     assert one.table.cells["a"].stamp > version
     assert held(one, two) == ["x", "x"]
+
+
+@pytest.mark.parametrize("agent", [OLD, NEW])
+@pytest.mark.parametrize("value", [95, "x"])
+def test_what_only_a_kamailio_remembers_keeps_the_least_version(agent: str, value: str | int) -> None:
+    """A node that has just started repeats it there: with a later version it would beat what a dmqcache node
+    that is cut off knows better, and end its counter."""
+    world, one, _two, kamailio = cluster(agent)
+    one.store.arrivals["t"].arrive_set("a", value, 0, str(kamailio.node.uri))
+    cell = one.table.cells["a"]
+    least = cell.stamp
+    one.store.arrivals["t"].collided(cell, Collision.REPEATED)
+    one.store.collisions.collect()
+    world.run(2)
+    assert one.table.cells["a"].stamp == least == one.table.floor + 1
+    assert held(one) == [kamailio.cells["a"]] == [value]
