@@ -12,8 +12,8 @@ When it has fallen silent for a moment:
 When it has been silent for so long that a message which was lost four times would have come:
 
 - what it lacks of its own, though it was not restarted, it has removed while nobody heard it: if both looks
-  have shown that, it is followed, and told to the others. Who lacks more of its own than it shows of what was
-  known here was restarted, though it has asked nobody;
+  have shown that, it is followed, and told to the others. Who lacks more of its own than it still shows was
+  restarted, though it has asked nobody here. What it shows of others' proves nothing: it has that from them;
 - what else it lacks, or has of before a refresh, it is told. If others that were lost are being looked at
   too, that waits for them: they may have removed some of it.
 
@@ -97,7 +97,7 @@ class _Look:
     missed: bool = False
     #: The others may not have heard what is new of it.
     spreads: bool = False
-    #: What it shows that was known here.
+    #: What it shows of its own that was known here before.
     kept: set[str] = field(default_factory=set)
     #: When it has answered the question: what it shows is all that it has. None: not yet.
     answered_at: float | None = None
@@ -122,6 +122,8 @@ class UsrlocHealing:
         #: Who was there and was lost, and who has begun anew since.
         self._lost: set[NodeURI] = set()
         self._anew: set[NodeURI] = set()
+        #: Node that was lost or is looked at -> what was its own until another showed a later refresh of it.
+        self._shown_by_others: dict[NodeURI, set[str]] = {}
         self._occasions = Occasions(self.again)
 
     def up(self, node: Node) -> None:
@@ -161,7 +163,7 @@ class UsrlocHealing:
         if look is not None and status == 200:
             look.answered_at = self._now()
         elif look is not None:
-            del self._looks[node.uri]
+            self._end(look)
 
     def unanswered(self, node: Node) -> None:
         """A question, or its answer, was lost for good. One that is told registrations all the time is never
@@ -174,6 +176,7 @@ class UsrlocHealing:
         """A node is forgotten."""
         self.down(node)
         self._lost.discard(node.uri)
+        self._shown_by_others.pop(node.uri, None)
 
     def looks_at(self, node: NodeURI) -> bool:
         """Whether a node is showing what it holds: that may be older than what is known."""
@@ -184,21 +187,34 @@ class UsrlocHealing:
         self._anew.add(node.uri)
 
     def shows(
-        self, node: NodeURI, key: str, fields: Fields, removed: int | None, *, known: bool, news: bool
+        self, node: NodeURI, key: str, fields: Fields, removed: int | None, *, owner: str, news: bool
     ) -> None:
         """A node tells a contact with these fields. ``removed``: a registrar has removed it, as of this
-        refresh (``last_modified``). ``known``: it is known here; ``news``: but not like this."""
+        refresh (``last_modified``). ``owner``: whose it was until then, "": nobody's, it was not known;
+        ``news``: it was not known like this."""
         look = self._looks.get(node)
         if look is None or self._peer.runtime is None:
             return
         look.heard = self._peer.runtime.now()
+        # What it shows again it may have told for the first time in this look, as it was registered anew.
+        if key not in look.shown:
+            if owner == str(node) or key in self._shown_by_others.get(node, ()):
+                look.kept.add(key)
+            self._passes(key, owner, node)
         look.shown[key] = integer_in(fields, "last_modified")
-        if known:
-            look.kept.add(key)
         if removed is not None:
             look.removed[key] = {**fields, "last_modified": removed}
         elif news and look.spreads:
             look.news.append(key)
+
+    def _passes(self, key: str, owner: str, node: NodeURI) -> None:
+        """Who shows a contact that was another's may have heard of its refresh there: shown by its owner, it
+        still proves that this one was not restarted."""
+        contact = self._peer.contact(key)
+        if owner and owner != str(node) and contact is not None and contact.node == str(node):
+            uri = next((one for one in (*self._lost, *self._looks) if str(one) == owner), None)
+            if uri is not None:
+                self._shown_by_others.setdefault(uri, set()).add(key)
 
     # -- one look ----------------------------------------------------------------------------------------
 
@@ -221,7 +237,7 @@ class UsrlocHealing:
 
     def _ask_or_give_up(self, look: _Look) -> None:
         if look.tries >= TRIES:
-            del self._looks[look.node.uri]
+            self._end(look)
         else:
             look.tries += 1
             self._ask(look)
@@ -287,7 +303,7 @@ class UsrlocHealing:
             # It has been told everything, as it asked; or what is written there does not come here: it may
             # know better, and what comes last counts there. It is asked once more when that is over.
             self._anew.discard(look.node.uri)
-            del self._looks[look.node.uri]
+            self._end(look)
             return
         self._in_steps(look, self._older_there(look), lambda keys: self._told(look, keys))
 
@@ -300,7 +316,11 @@ class UsrlocHealing:
     def _told(self, look: _Look, keys: list[str]) -> None:
         if keys:
             self._peer.tell(look.node, keys)
+        self._end(look)
+
+    def _end(self, look: _Look) -> None:
         del self._looks[look.node.uri]
+        self._shown_by_others.pop(look.node.uri, None)
 
     # -- time --------------------------------------------------------------------------------------------
 

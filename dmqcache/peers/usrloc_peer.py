@@ -142,8 +142,8 @@ class UsrlocPeer(Mirror[str, Contact]):
             else:
                 self.refreshes += 1
         if self._sender is not None and after.over_at > now:
-            known, news = before is not None, after is not before
-            self._healing.shows(self._sender.uri, key, word.fields, removed, known=known, news=news)
+            owner, news = "" if before is None else before.node, after is not before
+            self._healing.shows(self._sender.uri, key, word.fields, removed, owner=owner, news=news)
 
     def _remove(self, word: UsrlocWord, now: float) -> None:
         """A registrar says all fields of what it removes, those of its last refresh."""

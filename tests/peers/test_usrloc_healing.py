@@ -231,6 +231,42 @@ def test_who_comes_back_empty_was_restarted_though_it_asks_nobody(cut: Cut) -> N
     assert len(cut.contacts.contacts()) == 3 and cut.others_heard() == []
 
 
+def test_who_was_restarted_and_has_got_others_contacts_from_them_has_removed_nothing(cut: Cut) -> None:
+    """It has asked the other registrar alone, which does not know what it had; a phone has come since,
+    which it tells twice, as the acknowledgement was lost."""
+    said = contact(cut)
+    cut.say(said)
+    others = [contact(cut, user) for user in ("bob", "carol")]
+    for one in others:
+        from_other(cut, one)
+    since = contact(cut, "since")
+    cut.holds = [*others, since, since]
+    assert cut.comes_back() == [said]
+    assert [found.aor for found in cut.contacts.contacts()] == ["alice", "bob", "carol", "since"]
+    assert [one for one in cut.others_heard() if one.get("action") == 2] == []
+
+
+def test_what_was_removed_there_stays_so_though_another_shows_first_what_was_refreshed_there(
+    cut: Cut,
+) -> None:
+    """Both were cut off together: the other has heard of the refresh, and of the removal."""
+    kept, removed = contact(cut, "kept"), contact(cut, "removed")
+    for said in (kept, removed):
+        cut.say(said)
+    cut.run(5)
+    refreshed = contact(cut, "kept", cseq=2)
+    cut.other.answer = lambda request: (200, b"")
+    other = next(node for node in cut.bus.list_nodes() if node.uri.host == OTHER)
+    for node in (other, cut.registrar):
+        cut.contacts.on_node_down(node)
+    cut.contacts.on_node_up(other)
+    from_other(cut, refreshed)
+    cut.holds = [refreshed]
+    assert cut.comes_back() == [refreshed]  # As it was told by the other.
+    assert [found.aor for found in cut.contacts.contacts()] == ["kept"]
+    assert cut.contacts._healing._shown_by_others == {}
+
+
 def test_a_removal_is_remembered_for_as_long_as_the_contact_would_have_lived(cut: Cut) -> None:
     said = contact(cut, seconds=7200)
     cut.say(said)
