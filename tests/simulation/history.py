@@ -89,6 +89,10 @@ class History:
             found.append(None)
         return tuple(found)
 
+    def over(self, value: Value | None, now: float) -> list[Write]:
+        """The writes of a value whose time is over."""
+        return [write for write in self.writes if value in write.values and write.ends <= now]
+
     def _shows(self, write: Write, value: Value | None, now: float) -> bool:
         if value is None:
             return None in write.values or write.ends - self.slack <= now

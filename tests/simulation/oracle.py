@@ -8,13 +8,13 @@ delete stays, and a counter is the sum of its increments. The rules of moments a
 
 from __future__ import annotations
 
-from collections import Counter as Tally
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
 from tests.simulation.cluster import Machine
+from tests.simulation.graves import Graves
 from tests.simulation.history import NOTHING, History, Known, Value, Write, keeps, shown
 from tests.simulation.sums import Counter, Sum
 
@@ -84,12 +84,9 @@ class Oracle:
         self._adopted: set[Place] = set()
         #: Milliseconds by which the clock furthest ahead is ahead of true time.
         self._ahead = 0
-        self._graves: Tally[str] = Tally()
-        #: Flushes of which some node heard late: what they deleted may come back.
-        self._may_be_undone: set[Write | None] = set()
+        self.graves = Graves(rules.tombstone_limit)
         #: When all clocks were last set, and by how many milliseconds forward.
         self._leapt_at, self._leapt_by = -inf, 0
-        self._buried: dict[Write, int] = {}
         self._accused: set[tuple[str, Place]] = set()
         #: Host -> when its last processes ended (true seconds), and what each then knew.
         self._ended: dict[str, deque[tuple[float, dict[Place, State]]]] = {}
@@ -110,6 +107,8 @@ class Oracle:
         before = seen.get(place)
         if before is not None and before[0] == value and not anew:
             return before[1]
+        if before is not None and before[0] != value and self._is_given_back(place, value, machine.now()):
+            self._adopted.add(place)
         state = self._judge(machine, place, value, before[1] if before is not None else None)
         seen[place] = (value, state)
         return state
@@ -145,15 +144,15 @@ class Oracle:
     def _loosened(self, place: Place, known: Known) -> Known:
         """A delete may be forgotten when many are newer, or be undone; what a Kamailio gave back may be
         anything."""
-        if place in self._adopted or any(self._is_forgotten(place[0], write) for write in known):
+        if place in self._adopted or any(self.graves.forgets(place[0], write) for write in known):
             return (None, *known)
         return known
 
-    def _is_forgotten(self, table: str, write: Write | None) -> bool:
-        if write in self._may_be_undone:
-            return True
-        buried = self._buried.get(write) if write is not None else None
-        return buried is not None and self._graves[table] - buried >= self.rules.tombstone_limit
+    def _is_given_back(self, place: Place, value: Value | None, now: float) -> bool:
+        """Whether it is over, no dmqcache node need remember that, and a Kamailio may hold it."""
+        kept = self.places[place]
+        over = kept.over(value, now) if self.rules.kamailios and isinstance(kept, History) else ()
+        return any(self.graves.forgets(place[0], write) for write in over)
 
     def _accuse(self, machine: Machine, place: Place, what: str) -> None:
         """Note what is wrong, once of each key of each node. With wrong clocks nobody knows which set or
@@ -187,8 +186,7 @@ class Oracle:
         first = self._latest(machine)
         write = history.add(machine.life, self._earliest(machine), first, values, base, ends)
         if None in values or ttl:
-            self.buried(place[0])
-            self._buried[write] = self._graves[place[0]]
+            self.graves.bury(place[0], write)
         state: State = (write,)
         if isinstance(kept, Counter):
             assert isinstance(known, Sum)
@@ -254,13 +252,9 @@ class Oracle:
         """The delete that was just noted may not count everywhere."""
         kept = self.places[place]
         history = kept if isinstance(kept, History) else kept.history
-        self._may_be_undone.add(history.writes[-1])
+        self.graves.undone.add(history.writes[-1])
         if isinstance(kept, Counter):
             kept.ended.pop(history.writes[-1].number, None)
-
-    def buried(self, table: str) -> None:
-        """Somebody made a tombstone, or something that becomes one."""
-        self._graves[table] += 1
 
     def ended(self, table: str, key: str | None = None) -> None:
         """Any client has now deleted a key, or given it a time; None: any keys of a table."""

@@ -231,5 +231,5 @@ class Clients:
 
     def _buried(self, table: str, key: str, ttl: float | None) -> None:
         if ttl:
-            self._oracle.buried(table)
+            self._oracle.graves.add(table)
             self._oracle.ended(table, key)

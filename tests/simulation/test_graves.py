@@ -1,0 +1,29 @@
+"""What nodes need not remember: a judge must excuse what comes back of it, and nothing else."""
+
+from __future__ import annotations
+
+from tests.simulation.graves import Graves
+from tests.simulation.history import NOTHING, History
+
+
+def test_an_end_is_forgotten_when_so_many_are_newer_in_its_table() -> None:
+    graves, history = Graves(2), History(8.0)
+    write = history.add("a#1", 0, 0, ("x",), NOTHING, ends=3.0)
+    graves.bury("t", write)
+    graves.add("t")
+    graves.add("other")
+    assert not graves.forgets("t", write)
+    graves.add("t")
+    assert graves.forgets("t", write)
+    # Of what never ends nothing is to be remembered.
+    assert not graves.forgets("t", history.add("a#1", 1, 1, ("y",), NOTHING))
+    assert not graves.forgets("t", None)
+
+
+def test_a_value_is_over_when_the_time_of_its_write_is() -> None:
+    history = History(8.0)
+    write = history.add("a#1", 0, 0, ("x",), NOTHING, ends=3.0)
+    history.add("a#1", 1, 1, ("y",), NOTHING)
+    assert history.over("x", 2.0) == []
+    assert history.over("x", 4.0) == [write]
+    assert history.over("y", 4.0) == []
