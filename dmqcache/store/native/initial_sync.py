@@ -80,6 +80,8 @@ class InitialSync:
         self.started_at = 0.0
         self.ready_at: float | None = None
         self._kamailio: list[NodeURI] = []
+        #: Whether Kamailio nodes are asked in place of dmqcache nodes, as these have not the state either.
+        self._begun = False
         #: dmqcache nodes that had not the whole state either when they were last asked.
         self._unready: set[NodeURI] = set()
         #: Those that had it, and have given it; and how often a comparison failed.
@@ -174,6 +176,7 @@ class InitialSync:
     def _begin(self) -> None:
         """Take what Kamailio nodes have, if there are any; the other dmqcache nodes will ask this one."""
         if self._kamailio:
+            self._begun = True
             self._ask_kamailio()
         else:
             self._finish("all nodes start at once, this one is the first")
@@ -223,20 +226,32 @@ class InitialSync:
             self._go_on(donor)
 
     def _ask_kamailio(self) -> None:
-        if self._ground.ready or self._ground.stopped or self._has_donor() or not self._kamailio:
+        if self._ground.ready or self._ground.stopped or not self._kamailio:
+            return
+        if self._has_donor():
+            self._turn_back()
             return
         self.state = SyncState.SYNCING
         self.donor = self._kamailio[0]
         self._adopt(self._kamailio[:2], self._kamailio_done)
 
     def _kamailio_done(self, complete: bool) -> None:
-        if self._ground.ready or self._has_donor():
+        if self._ground.ready or self._ground.stopped:
             return
-        if complete:
+        if self._has_donor():
+            self._turn_back()
+        elif complete:
             self._finish("synced from Kamailio nodes")
         else:
             self._kamailio = self._kamailio[1:] + self._kamailio[:1]
             self._ground.runtime.call_later(KAMAILIO_PATIENCE_S, self._ask_kamailio)
+
+    def _turn_back(self) -> None:
+        """Another dmqcache node may have the state after all, or is the one to begin, or a notification
+        address that was lost meanwhile is to have its time: they are asked again, if nobody asks them."""
+        if self._begun:
+            self._begun = False
+            self._try_another(self._kamailio[0])
 
     def _has_donor(self) -> bool:
         """Whether there is a dmqcache node from which to have the state."""

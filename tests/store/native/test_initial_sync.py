@@ -317,6 +317,23 @@ def test_when_all_start_at_once_beside_a_kamailio_the_first_takes_its_cells() ->
     assert shown(one) == shown(two) == {"k1": "x", "k2": "x"}
 
 
+def test_a_notification_address_that_is_lost_while_the_first_asks_kamailio_nodes_ends_no_start() -> None:
+    """For a moment it is not the first then: the one to begin waits until all addresses have had time."""
+    world = World()
+    one, two = starting_together(world, "127.0.0.11", "127.0.0.12")
+    old = kamailio(world, one, "127.0.0.90", "k1", "k2")
+    lost = kamailio(world, one, "127.0.0.91", silent=True)
+    for side in (one, two):
+        side.store.initial_sync._seeds = (one.uri, lost.uri)
+    one.meet(old)
+    one.meet(lost)
+    world.mesh(one, two)
+    world.until(lambda: bool(lost.got), ALONE_S - 1)
+    one.lose(lost)
+    world.until(lambda: one.store.ready and two.store.ready, ALONE_S + 10)
+    assert shown(one) == shown(two) == {"k1": "x", "k2": "x"}
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_kamailio_without_htable_has_nothing_and_holds_up_nobody(count: int) -> None:
     world = World()
