@@ -225,8 +225,10 @@ class Clients:
             return
         known, value = self._known(machine, place), machine.peek(*place)
         options = ["EX", str(seconds)] if seconds else ["PERSIST"]
+        # A key that lives for ever already is not written.
+        written = value is not None and (seconds > 0 or machine.store.tables["plain"].ttl(key) is not None)
         run_commands(machine, [["GETEX", key, *options]])
-        if value is not None:
+        if written:
             self._oracle.wrote(machine, place, (value,), known, float(seconds))
 
     def _buried(self, table: str, key: str, ttl: float | None) -> None:

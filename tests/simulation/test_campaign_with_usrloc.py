@@ -33,3 +33,8 @@ def test_a_seed_gives_the_same_registrations_each_time() -> None:
 def test_what_a_6_2_took_late_from_another_kamailio_is_not_judged() -> None:
     """A 6.1 sets a key twice, and the 6.2 hears the second first: it shows the first, as written later."""
     assert run_seed(500_000, usrloc=True).problems == []
+
+
+def test_to_make_a_key_last_for_ever_that_does_so_already_is_no_write() -> None:
+    """A delete of the moment before, on a node whose clock is behind, holds."""
+    assert run_seed(510, usrloc=True).problems == []
