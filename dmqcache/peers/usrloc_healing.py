@@ -13,7 +13,8 @@ When it has been silent for so long that a message which was lost four times wou
 
 - what it lacks of its own, though it was not restarted, it has removed while nobody heard it: if both looks
   have shown that, it is followed, and told to the others. Who lacks more of its own than it still shows was
-  restarted, though it has asked nobody here. What it shows of others' proves nothing: it has that from them;
+  restarted, though it has asked nobody here. What it shows of others' proves nothing: it has that from them.
+  Nor can it have removed what it has not told or shown since it was restarted: it may never have got it back;
 - what else it lacks, or has of before a refresh, it is told. If others that were lost are being looked at
   too, that waits for them: they may have removed some of it.
 
@@ -109,6 +110,8 @@ class _Look:
     news: list[str] = field(default_factory=list)
     #: What it lacked of its own at the first look; None: that is not over yet.
     lacked: set[str] | None = None
+    #: When what it lacked was last compared.
+    compared_at: float = 0.0
     #: When the second look was over.
     settled_at: float | None = None
 
@@ -124,6 +127,10 @@ class UsrlocHealing:
         self._anew: set[NodeURI] = set()
         #: Node that was lost or is looked at -> what was its own until another showed a later refresh of it.
         self._shown_by_others: dict[NodeURI, set[str]] = {}
+        #: Who may have been restarted, and when that was noticed, until a look has shown what it has since.
+        self._unsure: dict[NodeURI, float] = {}
+        #: Node -> what it lacked of its own and has not removed: it was told it, and has not said it since.
+        self._doubtful: dict[NodeURI, set[str]] = {}
         self._occasions = Occasions(self.again)
 
     def up(self, node: Node) -> None:
@@ -131,6 +138,8 @@ class UsrlocHealing:
         runtime = self._peer.runtime
         if runtime is not None:
             lost = node.uri in self._lost
+            if not lost:
+                self._unsure[node.uri] = runtime.now()
             self._begin(node, missed=lost, spreads=lost or self._occasions.is_grown(runtime))
             self._occasions.up(node, runtime)
 
@@ -176,7 +185,8 @@ class UsrlocHealing:
         """A node is forgotten."""
         self.down(node)
         self._lost.discard(node.uri)
-        self._shown_by_others.pop(node.uri, None)
+        for kept in (self._shown_by_others, self._unsure, self._doubtful):
+            kept.pop(node.uri, None)
 
     def looks_at(self, node: NodeURI) -> bool:
         """Whether a node is showing what it holds: that may be older than what is known."""
@@ -185,6 +195,12 @@ class UsrlocHealing:
     def asks(self, node: Node) -> None:
         """A node asks for everything, as a Kamailio does when it starts."""
         self._anew.add(node.uri)
+        if self._peer.runtime is not None:
+            self._unsure[node.uri] = self._now()
+        if (look := self._looks.get(node.uri)) is not None:
+            # It may have shown that before it was restarted.
+            look.shown.clear()
+            look.kept.clear()
 
     def shows(
         self, node: NodeURI, key: str, fields: Fields, removed: int | None, *, owner: str, news: bool
@@ -192,6 +208,8 @@ class UsrlocHealing:
         """A node tells a contact with these fields. ``removed``: a registrar has removed it, as of this
         refresh (``last_modified``). ``owner``: whose it was until then, "": nobody's, it was not known;
         ``news``: it was not known like this."""
+        if node in self._doubtful:
+            self._doubtful[node].discard(key)
         look = self._looks.get(node)
         if look is None or self._peer.runtime is None:
             return
@@ -226,6 +244,7 @@ class UsrlocHealing:
             self._later(GLANCE_S, look, self._glance)
             return
         self._say_what_it_has(look)
+        look.compared_at = self._now()
         after = self._first if look.lacked is None else self._second
         self._in_steps(look, self._lacking_of_its_own(look), lambda keys: after(look, keys))
 
@@ -263,8 +282,7 @@ class UsrlocHealing:
             look.news = []
 
     def _lacking_of_its_own(self, look: _Look) -> Iterator[str]:
-        uri = look.node.uri
-        if look.node.ours or not look.missed or uri in self._anew:
+        if look.node.ours:
             return
         for key in self._peer.known():
             yield key if self._is_lacking(look, key) else ""
@@ -273,21 +291,37 @@ class UsrlocHealing:
         contact = self._peer.contact(key)
         return contact is not None and contact.node == str(look.node.uri) and key not in look.shown
 
+    def _may_have_removed(self, look: _Look, lacking: list[str]) -> bool:
+        """Whether it may have removed unheard what it lacks of its own: it was not restarted, so far as is
+        known."""
+        uri = look.node.uri
+        anew = uri in self._anew or uri in self._unsure
+        return look.missed and not anew and len(lacking) <= len(look.kept)
+
     def _first(self, look: _Look, lacking: list[str]) -> None:
         """Of what it lacks, nothing is sure yet."""
-        look.lacked = set(lacking) if len(lacking) <= len(look.kept) else set()
+        doubtful = self._doubtful.get(look.node.uri, set())
+        look.lacked = set(lacking) - doubtful if self._may_have_removed(look, lacking) else set()
         if look.lacked:
             look.answered_at, look.tries = None, 1
             self._ask(look)
         self._later(GLANCE_S, look, self._glance)
 
     def _second(self, look: _Look, lacking: list[str]) -> None:
-        """What lacks twice was removed there."""
-        if len(lacking) <= len(look.kept):
-            for key in lacking:
-                # It, or another registrar, may have told the contact since the key was found.
-                if look.lacked and key in look.lacked and self._is_lacking(look, key):
-                    self._peer.follow(key, look.node)
+        """What lacks twice was removed there. What else lacks it may have forgotten."""
+        uri = look.node.uri
+        sure = look.lacked if look.lacked and self._may_have_removed(look, lacking) else set()
+        doubtful = set(lacking) - sure
+        for key in lacking:
+            # It, or another registrar, may have told the contact since the key was found.
+            if key in sure and self._is_lacking(look, key):
+                self._peer.follow(key, look.node)
+        if doubtful:
+            self._doubtful[uri] = doubtful
+        else:
+            self._doubtful.pop(uri, None)
+        if self._unsure.get(uri, 0.0) < look.compared_at:
+            self._unsure.pop(uri, None)
         look.settled_at = self._now()
         self._await_others(look)
 

@@ -246,6 +246,57 @@ def test_who_was_restarted_and_has_got_others_contacts_from_them_has_removed_not
     assert [one for one in cut.others_heard() if one.get("action") == 2] == []
 
 
+def restarted(cut: Cut, *said: dict[str, Any]) -> None:
+    """The registrar is found again without having been missed, empty; ``said`` is registered there."""
+    cut.contacts.on_node_up(cut.registrar)
+    cut.heard()
+    cut.run(1)
+    for one in said:
+        cut.say(one)
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_what_a_restarted_one_never_got_back_it_has_not_removed_when_it_is_cut_off_then(
+    cut: Cut, settled: bool
+) -> None:
+    """It is cut off when it has been told its old contact in vain, or before, and has a new one."""
+    old, since = contact(cut), contact(cut, "since")
+    cut.say(old)
+    restarted(cut, since)
+    cut.run(10 if settled else 0.5)
+    cut.holds = [since]
+    assert cut.comes_back() == [old]
+    assert [found.aor for found in cut.contacts.contacts()] == ["alice", "since"]
+    assert [one for one in cut.others_heard() if one.get("action") == 2] == []
+
+
+def test_what_a_restarted_one_has_shown_since_and_then_removed_unheard_is_followed(cut: Cut) -> None:
+    old, since = contact(cut), contact(cut, "since")
+    cut.say(old)
+    restarted(cut, since)
+    cut.run(10)
+    cut.holds = [old, since]
+    assert cut.comes_back() == []
+    cut.holds = [since]
+    assert cut.comes_back() == []
+    assert [found.aor for found in cut.contacts.contacts()] == ["since"]
+    healing, uri = cut.contacts._healing, cut.registrar.uri
+    assert uri not in healing._doubtful and uri not in healing._unsure
+
+
+def test_who_asks_in_the_middle_of_its_first_look_is_followed_after_it(cut: Cut) -> None:
+    """So does a registrar that has just started."""
+    restarted(cut)
+    cut.say({"action": 3})
+    cut.run(10)
+    removed, kept = contact(cut), contact(cut, "kept")
+    for said in (removed, kept):
+        cut.say(said)
+    cut.holds = [kept]
+    assert cut.comes_back() == []
+    assert [found.aor for found in cut.contacts.contacts()] == ["kept"]
+
+
 def test_what_was_removed_there_stays_so_though_another_shows_first_what_was_refreshed_there(
     cut: Cut,
 ) -> None:
@@ -319,10 +370,12 @@ def test_who_is_told_registrations_all_the_time_is_looked_at_all_the_same(cut: C
 
 def test_what_another_that_was_cut_off_has_removed_is_not_told(cut: Cut) -> None:
     kept = contact(cut, "bob")
-    for said in (contact(cut), kept):
-        from_other(cut, said)
     cut.other.answer = lambda request: (200, b"")
     other = next(node for node in cut.bus.list_nodes() if node.uri.host == OTHER)
+    cut.contacts.on_node_up(other)
+    cut.run(10)
+    for said in (contact(cut), kept):
+        from_other(cut, said)
     for node in (other, cut.registrar):
         cut.contacts.on_node_down(node)
     cut.heard()
