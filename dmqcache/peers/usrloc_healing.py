@@ -68,6 +68,9 @@ class HealedPeer(Protocol):
     def contact(self, key: str) -> Contact | None:
         """One that has not expired."""
 
+    def has_any_of(self, node: NodeURI) -> bool:
+        """Whether any contact is this node's own."""
+
     def ask(self, node: Node) -> None:
         """Ask for all contacts."""
 
@@ -139,9 +142,15 @@ class UsrlocHealing:
         if runtime is not None:
             lost = node.uri in self._lost
             if not lost:
-                self._unsure[node.uri] = runtime.now()
+                self._may_be_restarted(node)
             self._begin(node, missed=lost, spreads=lost or self._occasions.is_grown(runtime))
             self._occasions.up(node, runtime)
+
+    def _may_be_restarted(self, node: Node) -> None:
+        """What is known here as its own, it may not have any more. Of whom nothing is known yet, all will be
+        of this life."""
+        if self._peer.has_any_of(node.uri):
+            self._unsure[node.uri] = self._now()
 
     def again(self, node: Node, missed: bool) -> None:
         """Ask a node once more that was there all the time. ``missed``: what was written there may not have
@@ -196,7 +205,7 @@ class UsrlocHealing:
         """A node asks for everything, as a Kamailio does when it starts."""
         self._anew.add(node.uri)
         if self._peer.runtime is not None:
-            self._unsure[node.uri] = self._now()
+            self._may_be_restarted(node)
         if (look := self._looks.get(node.uri)) is not None:
             # It may have shown that before it was restarted.
             look.shown.clear()

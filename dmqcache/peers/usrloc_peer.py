@@ -189,6 +189,9 @@ class UsrlocPeer(Mirror[str, Contact]):
     def known(self) -> list[str]:
         return self.records.listed()
 
+    def has_any_of(self, node: NodeURI) -> bool:
+        return bool(self.records.counted.get(str(node)))
+
     def contact(self, key: str) -> Contact | None:
         found = self.records.get(key)
         return found if found is not None and found.over_at > self.now else None

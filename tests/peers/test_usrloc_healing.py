@@ -284,6 +284,22 @@ def test_what_a_restarted_one_has_shown_since_and_then_removed_unheard_is_follow
     assert uri not in healing._doubtful and uri not in healing._unsure
 
 
+@pytest.mark.parametrize("asks", [True, False])
+def test_one_of_which_nothing_was_known_is_followed_though_it_is_cut_off_at_once(
+    cut: Cut, asks: bool
+) -> None:
+    """All that is known of it is of this life, so it need not have answered the question for it yet."""
+    removed, kept = contact(cut), contact(cut, "kept")
+    restarted(cut)
+    if asks:
+        cut.say({"action": 3})
+    for said in (removed, kept):
+        cut.say(said)
+    cut.holds = [kept]
+    assert cut.comes_back() == []
+    assert [found.aor for found in cut.contacts.contacts()] == ["kept"]
+
+
 def test_who_asks_in_the_middle_of_its_first_look_is_followed_after_it(cut: Cut) -> None:
     """So does a registrar that has just started."""
     restarted(cut)
