@@ -154,6 +154,12 @@ def test_a_dump_that_was_cut_off_goes_on(
     assert [one.name for one in tmp_path.iterdir()] == ["all.jsonl"]
 
 
+def _cut_off(client: Client, file: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    with monkeypatch.context() as patch, pytest.raises(CutOff):
+        patch.setattr(client, "pipeline", _fail_after(3, client.pipeline))
+        backup.Restore(client, file, **options).run()
+
+
 def test_a_load_that_was_cut_off_goes_on(
     on_node: Run, node: FakeNode, other: tuple[FakeNode, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,9 +167,7 @@ def test_a_load_that_was_cut_off_goes_on(
     file, (there, address) = tmp_path / "all.jsonl", other
     on_node("dump", "--output", str(file))
     with Client(address) as client:
-        with monkeypatch.context() as patch, pytest.raises(CutOff):
-            patch.setattr(client, "pipeline", _fail_after(3, client.pipeline))
-            backup.Restore(client, file).run()
+        _cut_off(client, file, monkeypatch)
         sets = there.tables["cache"].counters.sets
         assert 0 < sets < 3_000
         again = backup.Restore(client, file)
@@ -283,12 +287,6 @@ def test_a_table_by_its_number_stands_in_a_backup_by_its_name(
     file = tmp_path / "some.jsonl"
     assert on_node("dump", "1", "--output", str(file)).code == 0
     assert {json.loads(line)["table"] for line in file.read_text().splitlines()[1:]} == {"users"}
-
-
-def _cut_off(client: Client, file: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
-    with monkeypatch.context() as patch, pytest.raises(CutOff):
-        patch.setattr(client, "pipeline", _fail_after(3, client.pipeline))
-        backup.Restore(client, file, **options).run()
 
 
 def test_a_load_goes_on_with_the_same_file_and_options_only(

@@ -133,10 +133,9 @@ def test_the_campaign_notices_where_it_is_drawn(
     assert not run_seed(seed).problems
 
 
-def one_knows_a_key_with_a_time_from_a_kamailio_alone() -> Scenario:
-    """Two nodes of ours that do not hear each other, and a Kamailio 6.2, which shows when a cell was written
-    and keeps no times in this table. The second node starts anew and has the first one's key from there."""
-    kinds = ["dmqcache", "dmqcache", "kamailio62"]
+def beside_a_later_kamailio(nodes: int, events: list[Event], until: float) -> Scenario:
+    """So many nodes of ours and, as the last, a Kamailio 6.2 that writes nothing by itself."""
+    kinds = ["dmqcache"] * nodes + ["kamailio62"]
     return Scenario(
         seed=0,
         kinds=kinds,
@@ -144,18 +143,25 @@ def one_knows_a_key_with_a_time_from_a_kamailio_alone() -> Scenario:
         options=store_options(),
         seeds=3,
         skews_ms=[0] * len(kinds),
-        until=30.0,
+        until=until,
         sane=True,
-        events=[
-            *(Event(0.0, "start", (number,)) for number in range(3)),
-            *(Event(5.0, "cut", pair) for pair in ((0, 1), (1, 0))),
-            Event(5.0, "crash", (1,)),
-            Event(6.0, "set", (0, "plain", "k1", "v1", 20.0)),
-            Event(7.0, "start", (1,)),
-            *(Event(15.0, "uncut", pair) for pair in ((0, 1), (1, 0))),
-        ],
+        events=events,
         kamailios_write=False,
     )
+
+
+def one_knows_a_key_with_a_time_from_a_kamailio_alone() -> Scenario:
+    """Two nodes of ours that do not hear each other, and a Kamailio 6.2, which shows when a cell was written
+    and keeps no times in this table. The second node starts anew and has the first one's key from there."""
+    events = [
+        *(Event(0.0, "start", (number,)) for number in range(3)),
+        *(Event(5.0, "cut", pair) for pair in ((0, 1), (1, 0))),
+        Event(5.0, "crash", (1,)),
+        Event(6.0, "set", (0, "plain", "k1", "v1", 20.0)),
+        Event(7.0, "start", (1,)),
+        *(Event(15.0, "uncut", pair) for pair in ((0, 1), (1, 0))),
+    ]
+    return beside_a_later_kamailio(2, events, until=30.0)
 
 
 def test_a_key_that_a_kamailio_knows_without_its_time_would_be_noticed(monkeypatch: Patch) -> None:
@@ -185,19 +191,7 @@ def one_hears_an_increment_and_is_away_while_its_node_restarts() -> Scenario:
         events.append(Event(begins + 4.0, "incr", (2, "plain", "r1", 1)))
         events.append(Event(begins + 4.5, "crash", (0,)))
     events.append(Event(58.0, "start", (0,)))
-    kinds = ["dmqcache", "dmqcache", "dmqcache", "kamailio62"]
-    return Scenario(
-        seed=0,
-        kinds=kinds,
-        tables=["plain"],
-        options=store_options(),
-        seeds=3,
-        skews_ms=[0] * len(kinds),
-        until=60.0,
-        sane=True,
-        events=events,
-        kamailios_write=False,
-    )
+    return beside_a_later_kamailio(3, events, until=60.0)
 
 
 def test_a_share_for_each_start_beside_a_later_kamailio_would_be_noticed(monkeypatch: Patch) -> None:
