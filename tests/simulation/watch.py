@@ -27,6 +27,9 @@ COMING_S = 1.0
 NAMED_S = 55.0
 #: Seconds until everybody has noticed that a node has died, or was started anew, or is cut off.
 NOTICED_S = 15.0
+#: Seconds after two dmqcache nodes hear each other again within which a Kamailio holds what both know: until
+#: then it may hold what the one told it last that had not heard of the other's later write.
+COMPARED_S = 45.0
 
 
 @dataclass(slots=True)
@@ -240,8 +243,8 @@ class Watch:
         def wanted_of(other: Machine) -> dict[Place, State]:
             if not other.is_kamailio:
                 return wanted
-            if self._oracle.rules.doubled:
-                return {}  # What it acknowledged, a late copy of an older message may have undone.
+            if self._oracle.rules.doubled or self._is_beside_another(machine):
+                return {}  # What it acknowledged, an older word that came later may have undone.
             return {place: wanted[place] for place in told.get(other.host, ()) if place in wanted}
 
         def answered(count: int) -> None:
@@ -257,6 +260,16 @@ class Watch:
                 )
 
         return answered
+
+    def _is_beside_another(self, machine: Machine) -> bool:
+        """Whether a dmqcache node was cut off from this one a moment ago: it tells Kamailio nodes, once it has
+        compared them, what it knows itself. One way is enough, as then it has heard of nothing either."""
+        parted_at, since = self._cluster.network.parted_at, self._world.now - COMPARED_S
+        return any(
+            max(parted_at(machine.host, other.host), parted_at(other.host, machine.host)) >= since
+            for other in self._cluster.machines
+            if other.is_cache and other is not machine
+        )
 
     def _came(self, machine: Machine, other: Machine) -> float:
         """True seconds since when a node takes another one for active."""
