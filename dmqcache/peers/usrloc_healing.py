@@ -12,9 +12,7 @@ When it has fallen silent for a moment:
 When it has been silent for so long that a message which was lost four times would have come:
 
 - what it lacks of its own, though it was not restarted, it has removed while nobody heard it: if both looks
-  have shown that, it is followed, and told to the others. Who lacks more of its own than it still shows was
-  restarted, though it has asked nobody here. What it shows of others' proves nothing: it has that from them.
-  Nor can it have removed what it has not told or shown since it was restarted: it may never have got it back;
+  have shown that, it is followed, and told to the others. Who was restarted says ``usrloc_restarts.py``;
 - what else it lacks, or has of before a refresh, it is told. If others that were lost are being looked at
   too, that waits for them: they may have removed some of it.
 
@@ -34,6 +32,7 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.peers.contact import Contact
 from dmqcache.peers.json_fields import Fields, integer_in
 from dmqcache.peers.usrloc_occasions import Occasions, leaves_out
+from dmqcache.peers.usrloc_restarts import Restarts
 
 #: Seconds of silence after which a node has shown all that was not lost: a message that was comes again after
 #: T1 (0.5 s), and 1.5 s.
@@ -125,15 +124,9 @@ class UsrlocHealing:
     def __init__(self, peer: HealedPeer) -> None:
         self._peer = peer
         self._looks: dict[NodeURI, _Look] = {}
-        #: Who was there and was lost, and who has begun anew since.
+        #: Who was there and was lost.
         self._lost: set[NodeURI] = set()
-        self._anew: set[NodeURI] = set()
-        #: Node that was lost or is looked at -> what was its own until another showed a later refresh of it.
-        self._shown_by_others: dict[NodeURI, set[str]] = {}
-        #: Who may have been restarted, and when that was noticed, until a look has shown what it has since.
-        self._unsure: dict[NodeURI, float] = {}
-        #: Node -> what it lacked of its own and has not removed: it was told it, and has not said it since.
-        self._doubtful: dict[NodeURI, set[str]] = {}
+        self._restarts = Restarts()
         self._occasions = Occasions(self.again)
 
     def up(self, node: Node) -> None:
@@ -150,7 +143,7 @@ class UsrlocHealing:
         """What is known here as its own, it may not have any more. Of whom nothing is known yet, all will be
         of this life."""
         if self._peer.has_any_of(node.uri):
-            self._unsure[node.uri] = self._now()
+            self._restarts.may_be(node.uri, self._now())
 
     def again(self, node: Node, missed: bool) -> None:
         """Ask a node once more that was there all the time. ``missed``: what was written there may not have
@@ -173,7 +166,7 @@ class UsrlocHealing:
         self._looks.pop(node.uri, None)
         self._occasions.down(node)
         self._lost.add(node.uri)
-        self._anew.discard(node.uri)
+        self._restarts.down(node.uri)
 
     def answered(self, node: Node, status: int) -> None:
         """A node has answered the question. Of one that refuses it nothing is known."""
@@ -194,8 +187,7 @@ class UsrlocHealing:
         """A node is forgotten."""
         self.down(node)
         self._lost.discard(node.uri)
-        for kept in (self._shown_by_others, self._unsure, self._doubtful):
-            kept.pop(node.uri, None)
+        self._restarts.left(node.uri)
 
     def looks_at(self, node: NodeURI) -> bool:
         """Whether a node is showing what it holds: that may be older than what is known."""
@@ -203,7 +195,7 @@ class UsrlocHealing:
 
     def asks(self, node: Node) -> None:
         """A node asks for everything, as a Kamailio does when it starts."""
-        self._anew.add(node.uri)
+        self._restarts.asks(node.uri)
         if self._peer.runtime is not None:
             self._may_be_restarted(node)
         if (look := self._looks.get(node.uri)) is not None:
@@ -217,15 +209,14 @@ class UsrlocHealing:
         """A node tells a contact with these fields. ``removed``: a registrar has removed it, as of this
         refresh (``last_modified``). ``owner``: whose it was until then, "": nobody's, it was not known;
         ``news``: it was not known like this."""
-        if node in self._doubtful:
-            self._doubtful[node].discard(key)
+        self._restarts.says(node, key)
         look = self._looks.get(node)
         if look is None or self._peer.runtime is None:
             return
         look.heard = self._peer.runtime.now()
         # What it shows again it may have told for the first time in this look, as it was registered anew.
         if key not in look.shown:
-            if owner == str(node) or key in self._shown_by_others.get(node, ()):
+            if owner == str(node) or self._restarts.was_its_own(node, key):
                 look.kept.add(key)
             self._passes(key, owner, node)
         look.shown[key] = integer_in(fields, "last_modified")
@@ -241,7 +232,7 @@ class UsrlocHealing:
         if owner and owner != str(node) and contact is not None and contact.node == str(node):
             uri = next((one for one in (*self._lost, *self._looks) if str(one) == owner), None)
             if uri is not None:
-                self._shown_by_others.setdefault(uri, set()).add(key)
+                self._restarts.passes(uri, key)
 
     # -- one look ----------------------------------------------------------------------------------------
 
@@ -301,15 +292,13 @@ class UsrlocHealing:
         return contact is not None and contact.node == str(look.node.uri) and key not in look.shown
 
     def _may_have_removed(self, look: _Look, lacking: list[str]) -> bool:
-        """Whether it may have removed unheard what it lacks of its own: it was not restarted, so far as is
-        known."""
-        uri = look.node.uri
-        anew = uri in self._anew or uri in self._unsure
-        return look.missed and not anew and len(lacking) <= len(look.kept)
+        """Whether it may have removed unheard what it lacks of its own."""
+        kept = len(look.kept)
+        return look.missed and self._restarts.may_have_removed(look.node.uri, len(lacking), kept)
 
     def _first(self, look: _Look, lacking: list[str]) -> None:
         """Of what it lacks, nothing is sure yet."""
-        doubtful = self._doubtful.get(look.node.uri, set())
+        doubtful = self._restarts.doubtful(look.node.uri)
         look.lacked = set(lacking) - doubtful if self._may_have_removed(look, lacking) else set()
         if look.lacked:
             look.answered_at, look.tries = None, 1
@@ -318,19 +307,12 @@ class UsrlocHealing:
 
     def _second(self, look: _Look, lacking: list[str]) -> None:
         """What lacks twice was removed there. What else lacks it may have forgotten."""
-        uri = look.node.uri
         sure = look.lacked if look.lacked and self._may_have_removed(look, lacking) else set()
-        doubtful = set(lacking) - sure
         for key in lacking:
             # It, or another registrar, may have told the contact since the key was found.
             if key in sure and self._is_lacking(look, key):
                 self._peer.follow(key, look.node)
-        if doubtful:
-            self._doubtful[uri] = doubtful
-        else:
-            self._doubtful.pop(uri, None)
-        if self._unsure.get(uri, 0.0) < look.compared_at:
-            self._unsure.pop(uri, None)
+        self._restarts.settled(look.node.uri, set(lacking) - sure, look.compared_at)
         look.settled_at = self._now()
         self._await_others(look)
 
@@ -342,10 +324,10 @@ class UsrlocHealing:
             return
         self._say_what_it_has(look)
         self._lost.discard(look.node.uri)
-        if look.node.uri in self._anew or leaves_out(look.node, look.began):
+        if self._restarts.is_anew(look.node.uri) or leaves_out(look.node, look.began):
             # It has been told everything, as it asked; or what is written there does not come here: it may
             # know better, and what comes last counts there. It is asked once more when that is over.
-            self._anew.discard(look.node.uri)
+            self._restarts.told(look.node.uri)
             self._end(look)
             return
         self._in_steps(look, self._older_there(look), lambda keys: self._told(look, keys))
@@ -363,7 +345,7 @@ class UsrlocHealing:
 
     def _end(self, look: _Look) -> None:
         del self._looks[look.node.uri]
-        self._shown_by_others.pop(look.node.uri, None)
+        self._restarts.looked(look.node.uri)
 
     # -- time --------------------------------------------------------------------------------------------
 

@@ -281,7 +281,7 @@ def test_what_a_restarted_one_has_shown_since_and_then_removed_unheard_is_follow
     assert cut.comes_back() == []
     assert [found.aor for found in cut.contacts.contacts()] == ["since"]
     healing, uri = cut.contacts._healing, cut.registrar.uri
-    assert uri not in healing._doubtful and uri not in healing._unsure
+    assert not healing._restarts.doubtful(uri) and healing._restarts.may_have_removed(uri, 0, 0)
 
 
 @pytest.mark.parametrize("asks", [True, False])
@@ -331,7 +331,7 @@ def test_what_was_removed_there_stays_so_though_another_shows_first_what_was_ref
     cut.holds = [refreshed]
     assert cut.comes_back() == [refreshed]  # As it was told by the other.
     assert [found.aor for found in cut.contacts.contacts()] == ["kept"]
-    assert cut.contacts._healing._shown_by_others == {}
+    assert cut.contacts._healing._restarts._shown_by_others == {}
 
 
 def test_a_removal_is_remembered_for_as_long_as_the_contact_would_have_lived(cut: Cut) -> None:
