@@ -1,6 +1,8 @@
 """The end of a node: what others have still to be told is sent first, within a time, and said in the log.
 
-Owns how long that takes and what is said of it. What is told, and how, is as ever: ``outboxes.py``'s.
+Owns how long that takes and what is said of it. What is told, and how, is as ever: ``outboxes.py``'s. What was
+written before a node came no outbox names: a comparison finds it, which is asked for, and not waited for until
+its turn comes.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ from collections.abc import Callable
 from typing import Final
 
 from dmqcache.bus.runtime import Timer
+from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
 from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 
 log = logging.getLogger("dmqcache.store")
 
-#: Seconds between two looks at the outboxes, and between two lines in the log.
+#: Seconds between two looks at the outboxes, and between two lines in the log; then comparisons that have
+#: failed are asked for again, too.
 LOOK_S: Final = 0.02
 SAY_S: Final = 1.0
 
@@ -24,9 +28,11 @@ SAY_S: Final = 1.0
 class Emptying:
     """Waits until every node that answers has acknowledged all that was written here."""
 
-    def __init__(self, ground: Ground, outboxes: Outboxes) -> None:
+    def __init__(self, ground: Ground, outboxes: Outboxes, compare: Callable[[NodeURI], None]) -> None:
+        """``compare``: compare with a dmqcache node as soon as may be."""
         self._ground = ground
         self._outboxes = outboxes
+        self._compare = compare
         self._then: Callable[[], None] | None = None
         self._began = 0.0
         self._until = 0.0
@@ -40,13 +46,17 @@ class Emptying:
         self._until = self._began + timeout
         behind = self._behind()
         if behind and timeout > 0:
-            log.info(
-                "%d changes are not acknowledged by %d nodes yet: waiting up to %g s for them",
-                sum(outbox.waiting() for outbox in behind),
-                len(behind),
-                timeout,
-            )
+            self._say_first(behind, timeout)
+            self._compare_with(behind)
         self._look()
+
+    def _say_first(self, behind: list[Outbox], timeout: float) -> None:
+        changes = sum(outbox.waiting() for outbox in behind)
+        if changes:
+            words = "%d changes are not acknowledged by %d nodes yet: waiting up to %g s for them"
+            log.info(words, changes, len(behind), timeout)
+        else:
+            log.info("%s: waiting up to %g s for it", self._what_is_left(behind), timeout)
 
     def hurry(self) -> None:
         """Wait no longer."""
@@ -56,8 +66,16 @@ class Emptying:
 
     def _behind(self) -> list[Outbox]:
         """The outboxes of nodes that answer and lack something. Who does not answer finds it by repair."""
-        boxes = self._outboxes.values()
-        return [outbox for outbox in boxes if outbox.open and (outbox.waiting() or outbox.overflowed)]
+        return [
+            outbox
+            for outbox in self._outboxes.values()
+            if outbox.open and (outbox.waiting() or outbox.needs_repair())
+        ]
+
+    def _compare_with(self, behind: list[Outbox]) -> None:
+        for outbox in behind:
+            if outbox.native and outbox.needs_repair():
+                self._compare(outbox.node)
 
     def _look(self) -> None:
         if self._timer is not None:
@@ -69,6 +87,7 @@ class Emptying:
             return
         if now - self._said_at >= SAY_S:
             self._said_at = now
+            self._compare_with(behind)
             log.info("still waiting: %s", self._what_is_left(behind))
         self._timer = self._ground.runtime.call_later(min(LOOK_S, self._until - now), self._look)
 
@@ -81,9 +100,13 @@ class Emptying:
         if then is not None:
             then()
 
+    def _what_is_left(self, behind: list[Outbox]) -> str:
+        return "; ".join(f"{outbox.node} {self._what_is_with(outbox)}" for outbox in behind)
+
     @staticmethod
-    def _what_is_left(behind: list[Outbox]) -> str:
-        return "; ".join(
-            f"{outbox.node} lacks {'changes that were dropped' if outbox.overflowed else outbox.waiting()}"
-            for outbox in behind
-        )
+    def _what_is_with(outbox: Outbox) -> str:
+        if outbox.overflowed:
+            return "lacks changes that were dropped"
+        if outbox.needs_repair():
+            return "was not compared with yet"
+        return f"lacks {outbox.waiting()}"

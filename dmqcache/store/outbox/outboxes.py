@@ -82,18 +82,19 @@ class Outboxes(Mapping[NodeURI, Outbox]):
                 # What a Kamailio wrote while we were off counts like what it wrote while it was cut off.
                 outbox.lost_at = self.absent_since
             outbox.life = life
-            outbox.caught_up = not (native and self._holds_anything())
+            outbox.caught_up = not (native and self._has_more_to_tell())
         elif outbox.life != life:
             # What it acknowledged, it acknowledged in another life.
             outbox.life = life
             outbox.compared = False
-            outbox.caught_up = not self._holds_anything()
+            outbox.caught_up = not self._has_more_to_tell()
         outbox.reopen(0.0 if outbox.lost_at is None else pause)
         self._count_anew()
         return outbox
 
-    def _holds_anything(self) -> bool:
-        return any(table.cells for table in self._ground.tables.values())
+    def _has_more_to_tell(self) -> bool:
+        """Whether a node that comes may lack something that its outbox does not name: a cell or a flush."""
+        return any(table.cells or table.floor for table in self._ground.replicated())
 
     def close(self, outbox: Outbox, heard_ms: int) -> None:
         """A node stopped answering; what changes meanwhile is kept for it. ``heard_ms``: Unix ms until which

@@ -102,3 +102,48 @@ def test_no_time_given_is_no_wait() -> None:
     native.answer = lambda sent: None
     side.table["a"] = "x"
     assert emptied(world, side, 0.0) == [0.0]
+
+
+def test_what_was_written_before_a_node_came_is_told_to_it_first() -> None:
+    """No outbox names it: a comparison finds it, and is not waited for until its turn."""
+    world = World()
+    one, other = world.side("127.0.0.11"), world.side("127.0.0.12")
+    other.table["b"] = "y"
+    # The one with the greater address leaves the first comparison to the other.
+    other.meet(one)
+    one.meet(other)
+    ends = emptied(world, other)
+    assert ends == []
+    world.until(lambda: bool(ends), 0.5)
+    assert one.table["b"] == "y"
+
+
+def test_a_comparison_that_fails_is_tried_again() -> None:
+    world = World()
+    one, other = world.side("127.0.0.11"), world.side("127.0.0.12")
+    one.table["a"] = "x"
+    world.lose = lambda sent: sent.channel == "dmqcache"
+    one.meet(other)
+    other.meet(one)
+    ends = emptied(world, one, 60.0)
+    world.run(35)
+    assert ends == []
+    world.lose = lambda sent: False
+    world.until(lambda: bool(ends), 8)
+    assert other.table["a"] == "x"
+
+
+def test_a_node_that_is_never_compared_with_holds_up_nobody_for_longer_than_the_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    side.table["a"] = "x"
+    native = Played(world, "127.0.0.12", ours=True)
+    native.answer = lambda sent: Reply(503)
+    side.meet(native)
+    caplog.set_level("INFO", "dmqcache.store")
+    ends = emptied(world, side, 1.5)
+    world.run(3)
+    assert ends == [pytest.approx(1.5)]
+    assert "sip:127.0.0.12:5060 was not compared with yet" in caplog.messages[-1]

@@ -63,3 +63,26 @@ def test_a_write_to_a_table_that_is_not_shared_is_no_change() -> None:
     side.store.tables["own"]["a"] = "x"
     assert side.store.outboxes.latest_number() == 0
     assert not side.store.counters.changes
+
+
+def test_a_flush_from_before_a_node_came_is_acknowledged_when_that_one_has_been_compared_with() -> None:
+    world = World()
+    one, other = world.side("127.0.0.11"), world.side("127.0.0.12")
+    other.table["a"] = "x"
+    world.run(1)
+    one.table.flush()
+    one.meet(other)
+    other.meet(one)
+    number = one.store.outboxes.latest_number()
+    assert not one.outbox(other).acknowledged(number)
+    world.until(lambda: one.outbox(other).acknowledged(number), 2)
+    assert "a" not in other.table
+
+
+def test_a_table_that_is_not_shared_keeps_no_node_from_having_all() -> None:
+    world = World()
+    side = world.side("127.0.0.11", "t=>dmqreplicate=0")
+    other = Played(world, "127.0.0.12", ours=True)
+    side.table["a"] = "x"
+    side.meet(other)
+    assert side.outbox(other).acknowledged(side.store.outboxes.latest_number())
