@@ -262,8 +262,8 @@ class Watch:
         return answered
 
     def _is_beside_another(self, machine: Machine) -> bool:
-        """Whether a dmqcache node was cut off from this one a moment ago: it tells Kamailio nodes, once it has
-        compared them, what it knows itself. One way is enough, as then it has heard of nothing either."""
+        """Whether a dmqcache node was cut off from this one a moment ago: it compares with Kamailio nodes
+        and tells them what it knows itself. One way is enough, as then it has heard of nothing either."""
         parted_at, since = self._cluster.network.parted_at, self._world.now - COMPARED_S
         return any(
             max(parted_at(machine.host, other.host), parted_at(other.host, machine.host)) >= since

@@ -1,8 +1,7 @@
 """The end of a node: what others have still to be told is sent first, within a time, and said in the log.
 
-Owns how long that takes and what is said of it. What is told, and how, is as ever: ``outboxes.py``'s. What was
-written before a node came no outbox names: a comparison finds it, which is asked for, and not waited for until
-its turn comes.
+Owns how long that takes and what is said of it. What is told, and how, is as ever: ``outboxes.py``'s. What
+was written before a node came no outbox names: a comparison finds it, and is asked for at once.
 """
 
 from __future__ import annotations
