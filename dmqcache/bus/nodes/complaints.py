@@ -111,6 +111,9 @@ class Complaints:
     def _look_again(self, node: Node) -> None:
         self._asking.discard(node)
         if node in self._unlisted and node.active:
+            # Its answer may be lost: then it is asked again all the same.
+            self._asking.add(node)
+            self._runtime.call_later(AGAIN, partial(self._look_again, node))
             self._ask(node)
 
     def _complain(self, node: Node, kind: Trouble, text: str, what_to_do: str) -> None:

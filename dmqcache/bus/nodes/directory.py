@@ -70,7 +70,7 @@ class Directory:
         for alias in settings.aliases:
             self.membership.configure_own(alias)
         self._complaints = Complaints(
-            runtime, local.uri, settings.notification_channel, lambda node: self._verifier.doubt(node)
+            runtime, local.uri, settings.notification_channel, lambda node: self._verifier.ask_for_list(node)
         )
         self.tls_fails = self._complaints.tls_fails
         self.contacts = Contacts(

@@ -110,7 +110,12 @@ class Verifier:
 
     def doubt(self, node: Node) -> None:
         """``node`` is active, but not who it was: its answer tells whether it has started anew."""
-        if not self._stopped and self._since_asked(node) >= CALLER_GAP:
+        if self._since_asked(node) >= CALLER_GAP:
+            self.ask_for_list(node)
+
+    def ask_for_list(self, node: Node) -> None:
+        """``node`` is active, and who asks for its list does so at a pace of his own."""
+        if not self._stopped:
             self._asked[node] = self._runtime.now()
             self._ping(node)
 

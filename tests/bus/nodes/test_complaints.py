@@ -13,6 +13,7 @@ from tests.bus.one_node import Recorder
 from tests.bus.virtual import Cluster, Stranger, kamailio
 
 HERE, THERE, OTHER = "127.0.0.11", "127.0.0.12", "127.0.0.99"
+CHANNEL = "notification_peer"
 
 
 def bench(*, lists_us: bool = True) -> tuple[Cluster, Bus, Node, Stranger]:
@@ -49,6 +50,27 @@ def test_a_kamailio_that_leaves_us_out_is_named_within_a_minute_and_until_it_lis
     cluster.net.receivers[other.endpoint] = other._receive
     cluster.clock.run(2 * AGAIN)
     assert not node.trouble and len(warnings(caplog)) == 1
+
+
+def test_a_kamailio_that_leaves_us_out_is_asked_again_though_an_answer_was_lost() -> None:
+    cluster, _, node, other = bench(lists_us=False)
+    answer = other.answer
+    # Its list does not come; that it is there is seen by all else.
+    other.answer = lambda request: None if SipURI.parse(request.uri).user == CHANNEL else answer(request)
+    cluster.net.receivers[other.endpoint] = other._receive
+    cluster.clock.run(LOOK_AGAIN + 5)
+    assert not node.trouble
+    other.answer = answer
+    cluster.clock.run(AGAIN)
+    assert list(node.trouble) == [Trouble.UNLISTED] and node.active
+
+
+def test_a_kamailio_that_leaves_us_out_is_asked_though_it_was_doubted_that_very_moment() -> None:
+    cluster, bus, node, _ = bench(lists_us=False)
+    cluster.clock.run(LOOK_AGAIN - 0.6)
+    bus._directory.doubted(node)
+    cluster.clock.run(0.3)
+    assert list(node.trouble) == [Trouble.UNLISTED]
 
 
 def test_a_kamailio_without_the_route_is_named_with_the_line_that_it_lacks(
