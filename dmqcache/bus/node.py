@@ -19,6 +19,12 @@ MAX_NAMES = 8
 #: The option tag by which nodes of this software know each other; the number is that of the wire.
 OWN_TAG = "dmqcache-2"
 _WIRE = re.compile(r"dmqcache-\d{1,4}")
+#: The number in a Kamailio's Call-ID (``7df63fa2385a193d-18446@192.0.2.1``): all its processes count up from
+#: one, which is drawn at each start. One of 32 bits tells nothing, nor does the short Call-ID of a message
+#: without a transaction (``sl_send``).
+_CALL_ID = re.compile(r"([0-9a-f]{16})-\d{1,10}@.{1,100}")
+#: No process counts so far; of two numbers that were drawn, one pair in millions is nearer.
+SAME_LIFE = 1 << 40
 
 
 def other_wire(supported: frozenset[str]) -> str | None:
@@ -52,6 +58,24 @@ class Trouble(StrEnum):
     SENDS_FROM_ELSEWHERE = "sends_from_elsewhere"
     #: TLS handshakes with it fail; of the node itself: its own certificate is wrong.
     TLS_FAILS = "tls_fails"
+
+
+@dataclass(slots=True)
+class Life:
+    """How often a Kamailio was seen to have been restarted, as its Call-IDs tell."""
+
+    count: int = 0
+    #: Monotonic seconds: when a Call-ID last told that.
+    told_at: float = float("-inf")
+    _number: int = -1
+
+    def heard(self, call_id: str, now: float) -> None:
+        """A request has come."""
+        found = _CALL_ID.fullmatch(call_id)
+        if found is not None:
+            number, before = int(found[1], 16), self._number
+            self._number, self.told_at = number, now
+            self.count += before >= 0 and abs(number - before) >= SAME_LIFE
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -94,6 +118,8 @@ class Node:
     last_answer: float | None = None
     #: Messages of ours in a row that it left unanswered (Kamailio's ``fail_count``).
     unanswered: int = 0
+    #: Its restarts, as far as they were seen: for a Kamailio that was not missed meanwhile.
+    life: Life = field(default_factory=Life)
     #: Monotonic seconds: it last sent a start-up notification, as a Kamailio does (ours draw an instance).
     started: float | None = None
     #: Monotonic seconds when the status began.

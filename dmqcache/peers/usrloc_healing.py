@@ -1,7 +1,8 @@
 """Registrars that were cut off agree again: what one lacks it is told, what was removed is removed there too.
 
 A node that comes up is asked for all its contacts (by the peer), and shows them. It is looked at twice. So is
-one that is asked once more: ``usrloc_occasions.py`` says when.
+one that is asked once more: ``usrloc_occasions.py`` says when. So is one that has asked for everything, when
+it was told that: of two dmqcache nodes the one that knew less may have told it last.
 
 When it has fallen silent for a moment:
 
@@ -14,7 +15,7 @@ When it has been silent for so long that a message which was lost four times wou
 - what it lacks of its own, though it was not restarted, it has removed while nobody heard it: if both looks
   have shown that, it is followed, and told to the others. Who was restarted says ``usrloc_restarts.py``;
 - what else it lacks, or has of before a refresh, it is told. If others that were lost are being looked at
-  too, that waits for them: they may have removed some of it.
+  too, or dmqcache nodes, that waits for them: they may have removed some of it, or heard that.
 
 Owns the looks. Which contacts there are, and their messages, are ``usrloc_peer.py``'s.
 """
@@ -100,11 +101,13 @@ class _Look:
     missed: bool = False
     #: The others may not have heard what is new of it.
     spreads: bool = False
-    #: What it shows of its own that was known here before.
-    kept: set[str] = field(default_factory=set)
+    #: What it has shown at any time, and what of that was its own here before.
+    seen: set[str] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
     #: When it has answered the question: what it shows is all that it has. None: not yet.
     answered_at: float | None = None
-    #: Key -> when that contact was refreshed last, as the node knows it.
+    #: Key -> when that contact was refreshed last, as the node knows it. At the second look only what it
+    #: shows then: it may have been restarted since the first.
     shown: dict[str, int] = field(default_factory=dict)
     #: What it shows that was removed.
     removed: dict[str, Fields] = field(default_factory=dict)
@@ -127,14 +130,14 @@ class UsrlocHealing:
         #: Who was there and was lost.
         self._lost: set[NodeURI] = set()
         self._restarts = Restarts()
-        self._occasions = Occasions(self.again)
+        self._occasions = Occasions(self.again, self.heard)
 
     def up(self, node: Node) -> None:
         """A node was asked for everything."""
         runtime = self._peer.runtime
         if runtime is not None:
             lost = node.uri in self._lost
-            if not lost:
+            if self._restarts.noticed(node) or not lost:
                 self._may_be_restarted(node)
             self._begin(node, missed=lost, spreads=lost or self._occasions.is_grown(runtime))
             self._occasions.up(node, runtime)
@@ -201,7 +204,17 @@ class UsrlocHealing:
         if (look := self._looks.get(node.uri)) is not None:
             # It may have shown that before it was restarted.
             look.shown.clear()
-            look.kept.clear()
+
+    def heard(self, node: Node) -> None:
+        """A node has said something: this comes before what it says on this channel."""
+        if self._peer.runtime is None or not self._restarts.noticed(node):
+            return
+        self._may_be_restarted(node)
+        look = self._looks.get(node.uri)
+        if look is not None or node.active:
+            # What it has shown it may have lost since.
+            self._begin(node, missed=look is not None and look.missed, spreads=True)
+            self._peer.ask(node)
 
     def shows(
         self, node: NodeURI, key: str, fields: Fields, removed: int | None, *, owner: str, news: bool
@@ -215,9 +228,10 @@ class UsrlocHealing:
             return
         look.heard = self._peer.runtime.now()
         # What it shows again it may have told for the first time in this look, as it was registered anew.
-        if key not in look.shown:
+        if key not in look.seen:
+            look.seen.add(key)
             if owner == str(node) or self._restarts.was_its_own(node, key):
-                look.kept.add(key)
+                look.known.add(key)
             self._passes(key, owner, node)
         look.shown[key] = integer_in(fields, "last_modified")
         if removed is not None:
@@ -293,8 +307,8 @@ class UsrlocHealing:
 
     def _may_have_removed(self, look: _Look, lacking: list[str]) -> bool:
         """Whether it may have removed unheard what it lacks of its own."""
-        kept = len(look.kept)
-        return look.missed and self._restarts.may_have_removed(look.node.uri, len(lacking), kept)
+        kept = len(look.known & look.shown.keys())
+        return look.missed and self._restarts.may_have_removed(look.node, len(lacking), kept, look.asked)
 
     def _first(self, look: _Look, lacking: list[str]) -> None:
         """Of what it lacks, nothing is sure yet."""
@@ -302,6 +316,7 @@ class UsrlocHealing:
         look.lacked = set(lacking) - doubtful if self._may_have_removed(look, lacking) else set()
         if look.lacked:
             look.answered_at, look.tries = None, 1
+            look.shown.clear()
             self._ask(look)
         self._later(GLANCE_S, look, self._glance)
 
@@ -318,17 +333,21 @@ class UsrlocHealing:
 
     def _await_others(self, look: _Look) -> None:
         assert look.settled_at is not None
-        waits = any(other.settled_at is None for other in self._looks.values() if other.missed)
+        others = [other for other in self._looks.values() if other.missed or other.node.ours]
+        waits = any(other.settled_at is None for other in others)
         if waits and self._now() - look.settled_at < AWAIT_S:
             self._later(GLANCE_S, look, self._await_others)
             return
         self._say_what_it_has(look)
         self._lost.discard(look.node.uri)
-        if self._restarts.is_anew(look.node.uri) or leaves_out(look.node, look.began):
+        anew = self._restarts.is_anew(look.node.uri)
+        if anew or leaves_out(look.node, look.began):
             # It has been told everything, as it asked; or what is written there does not come here: it may
             # know better, and what comes last counts there. It is asked once more when that is over.
-            self._restarts.told(look.node.uri)
             self._end(look)
+            if anew:
+                self._restarts.told(look.node.uri)
+                self.again(look.node, missed=False)
             return
         self._in_steps(look, self._older_there(look), lambda keys: self._told(look, keys))
 

@@ -1,11 +1,13 @@
 """When registrars are asked once more what they hold, beyond the one time when they come up.
 
-- A registrar answers, and yet what is written there did not come here: it held this node inactive, and its
-  list left this node out. When it lists it again, all are asked: others have heard what this node has not.
+- A registrar was there all the time, and yet what is written there did not come here: it held this node
+  inactive, and its list left this node out. When it lists it again, or has been restarted, all are asked:
+  others have heard what this node has not.
 - This process stood still (it was stopped, its machine was moved): all are asked, when it goes on.
+- A registrar was restarted without being missed: it is asked, when anything comes from it.
 - Two registrars did not hear each other. They find each other by pings, every 60 s, a dmqcache node sooner:
-  so some time after any node has come back the registrars are asked once more. So they are after this node
-  itself has begun: they may still hold it inactive, as they did not reach the one before it.
+  so some time after any node has come back all are asked once more. So they are after this node itself has
+  begun: registrars may still hold it inactive, as they did not reach the one before it.
 
 Owns the moments. What is looked at then, and what follows, is ``usrloc_healing.py``'s.
 """
@@ -45,8 +47,10 @@ def leaves_out(node: Node, since: float) -> bool:
 class Occasions:
     """The moments of one peer."""
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: Look, heard: Callable[[Node], None]) -> None:
+        """``heard``: something has come from a node since the last tick, maybe."""
         self._look = look
+        self._heard = heard
         self._up: dict[NodeURI, Node] = {}
         #: When each was asked last.
         self._asked: dict[NodeURI, float] = {}
@@ -57,6 +61,8 @@ class Occasions:
         #: node has begun.
         self._again_at: float | None = None
         self._begins = True
+        #: Who had left this node out is gone before it was asked.
+        self._missed = False
 
     def is_grown(self, runtime: Runtime) -> bool:
         """Whether this node has known the others for a while."""
@@ -77,19 +83,26 @@ class Occasions:
     def down(self, node: Node) -> None:
         """A node is lost, or has left."""
         self._up.pop(node.uri, None)
-        self._asked.pop(node.uri, None)
+        asked = self._asked.pop(node.uri, None)
+        self._missed |= asked is not None and leaves_out(node, asked)
 
     def _tick(self, runtime: Runtime) -> None:
         now = runtime.now()
         stood_still = now - self._ticked >= TICK_S + STOOD_STILL_S
         again = self._again_at is not None and now >= self._again_at
-        missed = stood_still or any(self._was_left_out(node, now) for node in self._up.values())
+        missed = (
+            stood_still or self._missed or any(self._was_left_out(node, now) for node in self._up.values())
+        )
         for node in list(self._up.values()):
-            if missed or (again and not node.ours):
-                self._asked[node.uri] = now
+            if missed or again:
+                if Trouble.UNLISTED not in node.trouble:
+                    self._asked[node.uri] = now
                 self._look(node, missed or (again and self._begins))
         if again:
             self._again_at, self._begins = None, False
+        for node in list(self._up.values()):
+            self._heard(node)
+        self._missed = False
         self._ticked = now
         self._ticking = bool(self._up)
         if self._ticking:

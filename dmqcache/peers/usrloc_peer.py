@@ -94,6 +94,8 @@ class UsrlocPeer(Mirror[str, Contact]):
 
     def handle(self, message: Message) -> Reply:
         self._sender = message.node
+        if message.node is not None:
+            self._healing.heard(message.node)
         return super().handle(message)
 
     def on_node_up(self, node: Node) -> None:

@@ -1,11 +1,11 @@
 """Which registrars may have been restarted: what such a one lacks of its own, it need not have removed.
 
-- One that asks for everything has just started, and one that comes up without having been lost may have. That
-  counts until it has shown what it has since.
+- One that asks for everything has just started, and one that comes up without having been lost may have. So
+  has one whose Call-IDs say so (``Node.life``). That counts until it has shown what it has since.
 - What it lacked then, and was told, it may never have got back: that counts until it says it again.
-- Who lacks more of its own than it still shows was restarted, though it has asked nobody here. What it
-  shows of others' proves nothing: it has that from them. What was its own until another showed a later
-  refresh of it does.
+- Where no Call-ID tells that it was not restarted, who lacks more of its own than it still shows was, though
+  it has asked nobody here. What it shows of others' proves nothing: it has that from them. What was its own
+  until another showed a later refresh of it does.
 
 Pure. Owns what is known of that. What a registrar shows and lacks, ``usrloc_healing.py`` finds out.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
+from dmqcache.bus.node import Node
 from dmqcache.bus.sip.uri import NodeURI
 
 
@@ -29,6 +30,13 @@ class Restarts:
         self._doubtful: dict[NodeURI, set[str]] = {}
         #: Node that was lost or is looked at -> what was its own until another showed a later refresh of it.
         self._shown_by_others: dict[NodeURI, set[str]] = {}
+        #: Node -> how often it was seen to have been restarted.
+        self._lives: dict[NodeURI, int] = {}
+
+    def noticed(self, node: Node) -> bool:
+        """Whether it was seen to have been restarted since this was asked last."""
+        before, self._lives[node.uri] = self._lives.get(node.uri, node.life.count), node.life.count
+        return before != node.life.count
 
     def may_be(self, node: NodeURI, now: float) -> None:
         """What is known as its own, it may not have any more."""
@@ -59,10 +67,13 @@ class Restarts:
         """What it may never have got back."""
         return self._doubtful.get(node, frozenset())
 
-    def may_have_removed(self, node: NodeURI, lacking: int, kept: int) -> bool:
+    def may_have_removed(self, node: Node, lacking: int, kept: int, since: float) -> bool:
         """Whether it may have removed what it lacks of its own, as it was not restarted, so far as is known.
-        ``lacking``, ``kept``: how many those are, and how many it still shows that were known before."""
-        return node not in self._anew and node not in self._unsure and lacking <= kept
+        ``lacking``, ``kept``: how many those are, and how many it still shows that were known before;
+        ``since``: when it was asked for them."""
+        if node.uri in self._anew or node.uri in self._unsure:
+            return False
+        return node.life.told_at >= since or lacking <= kept
 
     # -- what ends ---------------------------------------------------------------------------------------
 
@@ -90,5 +101,5 @@ class Restarts:
     def left(self, node: NodeURI) -> None:
         """It is forgotten."""
         self._anew.discard(node)
-        for kept in (self._unsure, self._doubtful, self._shown_by_others):
+        for kept in (self._unsure, self._doubtful, self._shown_by_others, self._lives):
             kept.pop(node, None)

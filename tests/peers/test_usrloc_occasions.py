@@ -25,7 +25,11 @@ class Looks:
         self.clock = Clock()
         self.runtime = VirtualRuntime(self.clock)
         self.asked: list[tuple[str, bool]] = []
-        self.occasions = Occasions(lambda node, missed: self.asked.append((node.uri.host, missed)))
+        self.heard: list[str] = []
+        self.occasions = Occasions(
+            lambda node, missed: self.asked.append((node.uri.host, missed)),
+            lambda node: self.heard.append(node.uri.host),
+        )
         self.registrar = Node(NodeURI("10.0.0.1", 5060))
         self.ours = Node(NodeURI("10.0.0.2", 5060), supported=frozenset({OWN_TAG}))
         for node in (self.registrar, self.ours):
@@ -42,11 +46,11 @@ def looks() -> Looks:
     return Looks()
 
 
-def test_after_this_node_has_begun_the_registrars_are_asked_once_more_and_never_again(looks: Looks) -> None:
+def test_after_this_node_has_begun_all_are_asked_once_more_and_never_again(looks: Looks) -> None:
     looks.clock.run(PINGED_S - 1)
     assert looks.asked == []
     looks.clock.run(3600)
-    assert looks.asked == [("10.0.0.1", True)]
+    assert looks.asked == [("10.0.0.1", True), ("10.0.0.2", True)]
 
 
 def test_a_registrar_that_left_this_node_out_is_asked_when_it_lists_it_again(looks: Looks) -> None:
@@ -84,16 +88,36 @@ def test_all_are_asked_when_this_process_stood_still(looks: Looks) -> None:
     assert len(looks.asked) == 2
 
 
-def test_the_registrars_are_asked_once_more_when_they_have_found_each_other(looks: Looks) -> None:
+def test_all_are_asked_once_more_when_the_registrars_have_found_each_other(looks: Looks) -> None:
     looks.settle()
     looks.occasions.down(looks.ours)
     looks.occasions.up(looks.ours, looks.runtime)
     looks.clock.run(PINGED_S - 1)
     assert looks.asked == []
     looks.clock.run(SPREAD_S + TICK_S + 1)
-    assert looks.asked == [("10.0.0.1", False)]
+    assert looks.asked == [("10.0.0.1", False), ("10.0.0.2", False)]
     looks.clock.run(600)
-    assert len(looks.asked) == 1
+    assert len(looks.asked) == 2
+
+
+def test_all_are_asked_when_one_that_left_this_node_out_was_restarted_before_it_listed_it(
+    looks: Looks,
+) -> None:
+    looks.settle()
+    looks.registrar.left_out_at = looks.runtime.now()
+    looks.occasions.down(looks.registrar)
+    looks.clock.run(1.0)
+    looks.occasions.up(looks.registrar, looks.runtime)
+    looks.clock.run(TICK_S)
+    assert sorted(looks.asked) == [("10.0.0.1", True), ("10.0.0.2", True)]
+    looks.clock.run(60)
+    assert len(looks.asked) == 2
+
+
+def test_each_tick_tells_who_may_have_said_something(looks: Looks) -> None:
+    looks.heard.clear()
+    looks.clock.run(TICK_S)
+    assert looks.heard == ["10.0.0.1", "10.0.0.2"]
 
 
 def test_who_is_gone_is_not_asked_and_nothing_is_left_to_do(looks: Looks) -> None:

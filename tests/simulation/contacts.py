@@ -78,7 +78,7 @@ class Contacts:
 
     def heals(self) -> None:
         """From now on nobody registers, and all come together."""
-        lives = {machine.life for machine in self._cluster.caches()}
+        lives = {machine.life for machine in self._cluster.caches() if not machine.leaving}
         self._gone = {ruid for ruid, witnesses in self._witnesses.items() if witnesses & lives}
         for held in self._held().values():
             self._due |= held.keys() - self.removed
@@ -107,8 +107,8 @@ class Contacts:
                     yield f"{machine.host} shows a contact that no registrar has said: {fields}"
 
     def _held(self) -> dict[str, dict[str, Fields]]:
-        """Host -> what it has."""
-        machines = [one for one in self._cluster.machines if one.up and one.has_contacts]
+        """Host -> what it has. Who stands still on the way out takes what it has along."""
+        machines = [one for one in self._cluster.machines if one.up and one.has_contacts and not one.leaving]
         return {
             machine.host: {ruid: plain(fields) for ruid, fields in machine.contacts().items()}
             for machine in machines

@@ -166,11 +166,12 @@ class Kamailio:
         self._calls.start(request.write(), branch, Endpoint("udp", host, node.port), done)
 
     def _call_id(self, channel: str) -> str:
-        """Each process counts up from a number of its own: one runs the script, one the timer."""
+        """Each process counts up from a number near the others': one runs the script, one the timer."""
         process = 1 + (channel == NOTIFICATION)
         number = self._numbers.get(channel)
         if number is None:
-            number = int(self._runtime.token(), 16) % (1 << 62)
+            drawn = int(self._secret, 16) % (1 << 62)
+            number = drawn + int(self._runtime.token(), 16) % (1 << 20)
         self._numbers[channel] = number + 1
         return f"{number:016x}-{process}@{self.uri.host}"
 

@@ -38,3 +38,7 @@ def test_what_a_6_2_took_late_from_another_kamailio_is_not_judged() -> None:
 def test_to_make_a_key_last_for_ever_that_does_so_already_is_no_write() -> None:
     """A delete of the moment before, on a node whose clock is behind, holds."""
     assert run_seed(510, usrloc=True).problems == []
+
+
+def test_what_a_node_alone_has_that_stands_still_on_its_way_out_is_not_asked_for_in_the_end() -> None:
+    assert run_seed(7_000_302, usrloc=True).problems == []

@@ -81,6 +81,13 @@ class Complaints:
                 "node; one that it holds inactive comes back with its next ping",
             )
 
+    def told(self, node: Node, listed: Iterable[NodeURI], is_own: Callable[[NodeURI], bool]) -> None:
+        """``node`` sends its list by itself, as a Kamailio does to one that it holds inactive too: with the
+        answer that is over, but what was written there until now did not come here."""
+        uris = list(listed)
+        if uris and not node.ours and not any(map(is_own, uris)):
+            node.left_out_at = self._runtime.now()
+
     def sends_from(self, node: Node, host: str) -> None:
         """A request in the name of ``node`` came from another host."""
         self._elsewhere[node] = self._runtime.now()

@@ -16,7 +16,7 @@ from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.membership import Membership
 from dmqcache.bus.nodes.resolution import Addresses, node_uri
 from dmqcache.bus.runtime import Runtime
-from dmqcache.bus.sip.sip_message import SipMessage
+from dmqcache.bus.sip.sip_message import SipMessage, SipRequest
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 #: Seconds between two looks at where a name leads now, for one caller that is not where it led before.
@@ -80,7 +80,7 @@ class Contacts:
             self._supported[node] = supported
             node.supported = message.supported
 
-    def sender(self, uri: NodeURI, written: str, source: Endpoint, message: SipMessage) -> Node | None:
+    def sender(self, uri: NodeURI, written: str, source: Endpoint, message: SipRequest) -> Node | None:
         """The node that sent a request, if its source is the node's own address; else None, and whoever it
         is will be asked back. ``written``: ``uri`` letter by letter."""
         if not self._admission.covers(source, uri.host):
@@ -97,6 +97,8 @@ class Contacts:
             return None
         _calls_itself(node, uri, written)
         self.learn(node, message)
+        if not node.ours:
+            node.life.heard(message.call_id, self._runtime.now())
         if not node.active:
             self._verify(node)
         return node

@@ -117,6 +117,8 @@ class Notification(Peer):
             lines = self._lines.read(message.body)
             self._read_own_line(node, lines, message.max_forwards)
             if node.confirmed:
+                if message.max_forwards < START_HOPS:
+                    self._complaints.told(node, _active(lines), self._membership.is_own)
                 self._read_hearsay(node, lines, message.max_forwards - 1, asked=False)
         # One that was met by this very message is in the list, but was not when the message came.
         caller = node or self._just_met(message)
@@ -256,8 +258,7 @@ class Notification(Peer):
             return
         lines = self._lines.read(response.body)
         _learn_name(node, lines)
-        active = (line.uri for line in lines if line.status is NodeStatus.ACTIVE)
-        self._complaints.answered(node, active, self._membership.is_own)
+        self._complaints.answered(node, _active(lines), self._membership.is_own)
         line = _line_of(node, lines)
         if line is not None and line.status is NodeStatus.DISABLED:
             self._membership.judge(node, Evidence.GOODBYE)
@@ -318,6 +319,10 @@ class Notification(Peer):
 def _is_ours(message: Message) -> bool:
     """Whether the software is this one, with tables or without."""
     return bool(message.supported) or b";instance=" in message.body
+
+
+def _active(lines: list[NodeLine]) -> list[NodeURI]:
+    return [line.uri for line in lines if line.status is NodeStatus.ACTIVE]
 
 
 def _learn_name(node: Node, lines: list[NodeLine]) -> None:

@@ -73,6 +73,20 @@ def test_a_kamailio_that_leaves_us_out_is_asked_though_it_was_doubted_that_very_
     assert list(node.trouble) == [Trouble.UNLISTED]
 
 
+def test_a_kamailios_ping_that_leaves_us_out_is_no_trouble_but_is_noted() -> None:
+    """It held this node inactive, until the answer to that."""
+    cluster, _, node, other = bench()
+    for body, hops, left_out in (
+        (b"sip:127.0.0.12:5060;status=active\r\nsip:127.0.0.11:5060;status=active\r\n", 1, False),
+        (b"sip:127.0.0.12:5060;status=active\r\n", 2, False),  # It starts.
+        (b"", 1, False),
+        (b"sip:127.0.0.12:5060;status=active\r\n", 1, True),
+    ):
+        other.request(HERE, body=body, hops=hops)
+        cluster.clock.run(0.5)
+        assert (node.left_out_at is not None, bool(node.trouble)) == (left_out, False)
+
+
 def test_a_kamailio_without_the_route_is_named_with_the_line_that_it_lacks(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
