@@ -120,6 +120,14 @@ class Cells:
         self._to_tombstone(cell)
         self.listener.expired(cell)
 
+    def expire_sooner(self, cell: Cell, expires: float) -> None:
+        """Its time is over at ``expires``, if that is sooner than was heard so far."""
+        if expires < cell.expires:
+            self.expiry.move(cell.key, cell.expires, expires)
+            cell.expires = expires
+            if self.touched is not None:
+                self.touched[cell.key] = None
+
     def generation(self, dead: Cell) -> int:
         """The version under which all nodes begin to count again in a key that is not there.
 

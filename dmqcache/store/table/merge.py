@@ -221,6 +221,9 @@ class Arrivals:
             if cell.flags & EXPIRED and row.value is not None:
                 held_newer.append(row.key)
                 return False
+            if row.value is not None and row.value == cell.value:
+                # What came late seemed to have more time left than it had.
+                self.table.expire_sooner(cell, self.table.clock.now() + row.left / 1000)
         if shares and held.shares and row.stamp == cell.stamp:
             contested = self.table.counter.contested(held.shares, shares)
             if contested:

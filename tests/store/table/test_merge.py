@@ -164,6 +164,21 @@ def test_one_write_that_was_told_with_different_times_left_is_over_on_all_with_t
     assert "a" not in here.table and "a" not in there.table and expired == ["a"]
 
 
+def test_a_row_that_came_late_has_no_more_time_than_the_same_one_told_later() -> None:
+    one, hands = make_arrivals()
+    version = one.table.clock.version()
+    hands.seconds += 16
+    one.merge_rows([Row("a", "x", version, 60_000, 60_000)], "two")
+    assert one.table.ttl("a") == 60
+    one.merge_rows([Row("a", "x", version, 60_000, 44_000)], "two")
+    assert one.table.ttl("a") == 44
+    one.merge_rows([Row("a", "x", version, 60_000, 50_000)], "three")
+    assert one.table.ttl("a") == 44
+    hands.seconds += 44
+    assert one.table.sweep(10) == 1
+    assert "a" not in one.table
+
+
 def test_what_is_too_far_ahead_is_refused_by_name_and_the_rest_of_the_message_is_taken() -> None:
     one, _hands = make_arrivals()
     limit = one.table.clock.limit()
