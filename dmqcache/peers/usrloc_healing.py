@@ -17,13 +17,13 @@ When it has been silent for so long that a message which was lost four times wou
 - what else it lacks, or has of before a refresh, it is told. If others that were lost are being looked at
   too, or dmqcache nodes, that waits for them: they may have removed some of it, or heard that.
 
-Owns the looks. Which contacts there are, and their messages, are ``usrloc_peer.py``'s.
+Owns the order of looks; what is seen at one is ``usrloc_look.py``'s. Which contacts there are, and their
+messages, are ``usrloc_peer.py``'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Protocol
 
@@ -31,23 +31,11 @@ from dmqcache.bus.node import Node
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.peers.contact import Contact
-from dmqcache.peers.json_fields import Fields, integer_in
+from dmqcache.peers.json_fields import Fields
+from dmqcache.peers.usrloc_look import TRIES, Look
 from dmqcache.peers.usrloc_occasions import Occasions, leaves_out
 from dmqcache.peers.usrloc_restarts import Restarts
 
-#: Seconds of silence after which a node has shown all that was not lost: a message that was comes again after
-#: T1 (0.5 s), and 1.5 s.
-QUIET_S: Final = 1.0
-#: The same before what a node lacks counts as removed there, or as not known: after 3.5 s too.
-SURELY_QUIET_S: Final = 4.0
-#: Seconds more for a Kamailio that does not fall silent, as phones register there all the time. It has sent
-#: everything once before it answers the question.
-BUSY_S: Final = 3.0
-#: Seconds of silence after which one that has not answered is asked again: the question was lost. Each time
-#: twice as long.
-ASK_AGAIN_S: Final = 2.0
-#: How often it is asked at most.
-TRIES: Final = 5
 #: Seconds between two glances at whether it is silent.
 GLANCE_S: Final = 0.25
 #: Seconds for which what a node lacks waits for looks at others at most.
@@ -87,46 +75,12 @@ class HealedPeer(Protocol):
         """A registrar has removed a contact without being heard: it goes, and all other nodes are told."""
 
 
-@dataclass(slots=True)
-class _Look:
-    """What one node shows."""
-
-    node: Node
-    began: float
-    heard: float
-    #: How often it was asked, and when the last time.
-    tries: int = 1
-    asked: float = 0.0
-    #: What was written there may not have come here: what it lacks of its own it may have removed.
-    missed: bool = False
-    #: The others may not have heard what is new of it.
-    spreads: bool = False
-    #: What it has shown at any time, and what of that was its own here before.
-    seen: set[str] = field(default_factory=set)
-    known: set[str] = field(default_factory=set)
-    #: When it has answered the question: what it shows is all that it has. None: not yet.
-    answered_at: float | None = None
-    #: Key -> when that contact was refreshed last, as the node knows it. At the second look only what it
-    #: shows then: it may have been restarted since the first.
-    shown: dict[str, int] = field(default_factory=dict)
-    #: What it shows that was removed.
-    removed: dict[str, Fields] = field(default_factory=dict)
-    #: What it shows that was not known here, or not of that refresh.
-    news: list[str] = field(default_factory=list)
-    #: What it lacked of its own at the first look; None: that is not over yet.
-    lacked: set[str] | None = None
-    #: When what it lacked was last compared.
-    compared_at: float = 0.0
-    #: When the second look was over.
-    settled_at: float | None = None
-
-
 class UsrlocHealing:
     """The looks of one peer."""
 
     def __init__(self, peer: HealedPeer) -> None:
         self._peer = peer
-        self._looks: dict[NodeURI, _Look] = {}
+        self._looks: dict[NodeURI, Look] = {}
         #: Who was there and was lost.
         self._lost: set[NodeURI] = set()
         self._restarts = Restarts()
@@ -161,7 +115,7 @@ class UsrlocHealing:
 
     def _begin(self, node: Node, *, missed: bool, spreads: bool) -> None:
         now = self._now()
-        look = self._looks[node.uri] = _Look(node, now, now, asked=now, missed=missed, spreads=spreads)
+        look = self._looks[node.uri] = Look(node, now, now, asked=now, missed=missed, spreads=spreads)
         self._later(GLANCE_S, look, self._glance)
 
     def down(self, node: Node) -> None:
@@ -211,6 +165,8 @@ class UsrlocHealing:
             return
         self._may_be_restarted(node)
         look = self._looks.get(node.uri)
+        if look is not None:
+            self._say_what_it_has(look)
         if look is not None or node.active:
             # What it has shown it may have lost since.
             self._begin(node, missed=look is not None and look.missed, spreads=True)
@@ -227,17 +183,10 @@ class UsrlocHealing:
         if look is None or self._peer.runtime is None:
             return
         look.heard = self._peer.runtime.now()
-        # What it shows again it may have told for the first time in this look, as it was registered anew.
         if key not in look.seen:
-            look.seen.add(key)
-            if owner == str(node) or self._restarts.was_its_own(node, key):
-                look.known.add(key)
             self._passes(key, owner, node)
-        look.shown[key] = integer_in(fields, "last_modified")
-        if removed is not None:
-            look.removed[key] = {**fields, "last_modified": removed}
-        elif news and look.spreads:
-            look.news.append(key)
+        own = owner == str(node) or self._restarts.was_its_own(node, key)
+        look.shows(key, fields, removed, own=own, news=news)
 
     def _passes(self, key: str, owner: str, node: NodeURI) -> None:
         """Who shows a contact that was another's may have heard of its refresh there: shown by its owner, it
@@ -250,11 +199,11 @@ class UsrlocHealing:
 
     # -- one look ----------------------------------------------------------------------------------------
 
-    def _glance(self, look: _Look) -> None:
+    def _glance(self, look: Look) -> None:
         if look.answered_at is None:
             self._ask_again(look)
             return
-        if not self._is_silent(look, QUIET_S if look.lacked is None else SURELY_QUIET_S):
+        if not look.is_complete(self._now()):
             self._later(GLANCE_S, look, self._glance)
             return
         self._say_what_it_has(look)
@@ -262,29 +211,24 @@ class UsrlocHealing:
         after = self._first if look.lacked is None else self._second
         self._in_steps(look, self._lacking_of_its_own(look), lambda keys: after(look, keys))
 
-    def _ask_again(self, look: _Look) -> None:
+    def _ask_again(self, look: Look) -> None:
         """It has not answered: neither with a word, nor with a 200 after all of them."""
-        if self._now() - max(look.heard, look.asked) >= ASK_AGAIN_S * 2 ** (look.tries - 1):
+        if look.needs_question(self._now()):
             self._ask_or_give_up(look)
         self._later(GLANCE_S, look, self._glance)
 
-    def _ask_or_give_up(self, look: _Look) -> None:
+    def _ask_or_give_up(self, look: Look) -> None:
         if look.tries >= TRIES:
             self._end(look)
         else:
             look.tries += 1
             self._ask(look)
 
-    def _ask(self, look: _Look) -> None:
-        look.asked = look.heard = self._now()
+    def _ask(self, look: Look) -> None:
+        look.is_asked(self._now())
         self._peer.ask(look.node)
 
-    def _is_silent(self, look: _Look, seconds: float) -> bool:
-        assert look.answered_at is not None
-        silent, answered = (self._now() - since for since in (look.heard, look.answered_at))
-        return silent >= seconds or (answered >= seconds + BUSY_S and not look.node.ours)
-
-    def _say_what_it_has(self, look: _Look) -> None:
+    def _say_what_it_has(self, look: Look) -> None:
         """What it has too much, to itself; what it alone had, to the others."""
         # What was registered anew since it was shown must not go.
         removed = [fields for key, fields in look.removed.items() if self._peer.contact(key) is None]
@@ -295,32 +239,31 @@ class UsrlocHealing:
             self._peer.tell_others(look.node, look.news)
             look.news = []
 
-    def _lacking_of_its_own(self, look: _Look) -> Iterator[str]:
+    def _lacking_of_its_own(self, look: Look) -> Iterator[str]:
         if look.node.ours:
             return
         for key in self._peer.known():
             yield key if self._is_lacking(look, key) else ""
 
-    def _is_lacking(self, look: _Look, key: str) -> bool:
+    def _is_lacking(self, look: Look, key: str) -> bool:
         contact = self._peer.contact(key)
         return contact is not None and contact.node == str(look.node.uri) and key not in look.shown
 
-    def _may_have_removed(self, look: _Look, lacking: list[str]) -> bool:
+    def _may_have_removed(self, look: Look, lacking: list[str]) -> bool:
         """Whether it may have removed unheard what it lacks of its own."""
-        kept = len(look.known & look.shown.keys())
-        return look.missed and self._restarts.may_have_removed(look.node, len(lacking), kept, look.asked)
+        node, kept = look.node, look.kept()
+        return look.missed and self._restarts.may_have_removed(node, len(lacking), kept, look.asked)
 
-    def _first(self, look: _Look, lacking: list[str]) -> None:
+    def _first(self, look: Look, lacking: list[str]) -> None:
         """Of what it lacks, nothing is sure yet."""
         doubtful = self._restarts.doubtful(look.node.uri)
         look.lacked = set(lacking) - doubtful if self._may_have_removed(look, lacking) else set()
         if look.lacked:
-            look.answered_at, look.tries = None, 1
-            look.shown.clear()
+            look.is_second()
             self._ask(look)
         self._later(GLANCE_S, look, self._glance)
 
-    def _second(self, look: _Look, lacking: list[str]) -> None:
+    def _second(self, look: Look, lacking: list[str]) -> None:
         """What lacks twice was removed there. What else lacks it may have forgotten."""
         sure = look.lacked if look.lacked and self._may_have_removed(look, lacking) else set()
         for key in lacking:
@@ -331,7 +274,7 @@ class UsrlocHealing:
         look.settled_at = self._now()
         self._await_others(look)
 
-    def _await_others(self, look: _Look) -> None:
+    def _await_others(self, look: Look) -> None:
         assert look.settled_at is not None
         others = [other for other in self._looks.values() if other.missed or other.node.ours]
         waits = any(other.settled_at is None for other in others)
@@ -351,18 +294,18 @@ class UsrlocHealing:
             return
         self._in_steps(look, self._older_there(look), lambda keys: self._told(look, keys))
 
-    def _older_there(self, look: _Look) -> Iterator[str]:
+    def _older_there(self, look: Look) -> Iterator[str]:
         for key in self._peer.known():
             contact = self._peer.contact(key)
             older = contact is not None and look.shown.get(key, -1) < contact.last_modified
             yield key if older else ""
 
-    def _told(self, look: _Look, keys: list[str]) -> None:
+    def _told(self, look: Look, keys: list[str]) -> None:
         if keys:
             self._peer.tell(look.node, keys)
         self._end(look)
 
-    def _end(self, look: _Look) -> None:
+    def _end(self, look: Look) -> None:
         del self._looks[look.node.uri]
         self._restarts.looked(look.node.uri)
 
@@ -372,7 +315,7 @@ class UsrlocHealing:
         assert self._peer.runtime is not None
         return self._peer.runtime.now()
 
-    def _later(self, seconds: float, look: _Look, then: Callable[[_Look], None]) -> None:
+    def _later(self, seconds: float, look: Look, then: Callable[[Look], None]) -> None:
         def go_on() -> None:
             if self._looks.get(look.node.uri) is look:
                 then(look)
@@ -380,11 +323,11 @@ class UsrlocHealing:
         assert self._peer.runtime is not None
         self._peer.runtime.call_later(seconds, go_on)
 
-    def _in_steps(self, look: _Look, keys: Iterator[str], then: Callable[[list[str]], None]) -> None:
+    def _in_steps(self, look: Look, keys: Iterator[str], then: Callable[[list[str]], None]) -> None:
         """Collect the keys that are none of "", a bounded number in one step."""
         found: list[str] = []
 
-        def step(_look: _Look) -> None:
+        def step(_look: Look) -> None:
             some = list(islice(keys, STEP))
             found.extend(filter(None, some))
             if some:
