@@ -5,7 +5,7 @@ Each check returns lines that say what is wrong; none: all is well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from dmqcache.store.kamailio.wire_write import carriable
 from dmqcache.store.table.cell import NEVER, cell_digest
@@ -52,9 +52,12 @@ def kamailio_contents(machine: Machine, name: str, shown: bool) -> Contents:
     }
 
 
-def disagreement(cluster: Cluster, forgotten: bool, slack: float) -> list[str]:
+def disagreement(
+    cluster: Cluster, forgotten: bool, slack: float, removed: Collection[tuple[str, str]] = ()
+) -> list[str]:
     """Where two nodes hold different things. ``forgotten``: at some time only Kamailio nodes remembered
-    anything, or heard of a write. ``slack``: seconds by which times may differ."""
+    anything, or heard of a write. ``slack``: seconds by which times may differ. ``removed``: tables and keys
+    that Kamailio nodes may lack, as they were removed there and a dmqcache node could not hear of it."""
     found: list[str] = []
     caches = cluster.caches()
     for settings in cluster.tables:
@@ -71,6 +74,9 @@ def disagreement(cluster: Cluster, forgotten: bool, slack: float) -> list[str]:
                 kept_back = theirs.keys() - kamailio_contents(machine, name, shown=True).keys()
                 for key in kept_back - wanted.keys():
                     del theirs[key]
+            for table, key in removed:
+                if table == name and key not in theirs:
+                    wanted.pop(key, None)
             found += _differences(name, first.host, wanted, machine.host, theirs, slack)
     return found
 

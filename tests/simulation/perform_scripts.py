@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import Cluster, Machine
 from tests.simulation.kamailio_model import Kamailio
-from tests.simulation.oracle import Oracle
+from tests.simulation.oracle import Oracle, Place
 
 
 class Scripts:
@@ -19,12 +19,28 @@ class Scripts:
         #: Number of a Kamailio machine -> its process, what it could not deliver before, and its last change.
         self._careful: dict[int, tuple[Kamailio, int, str | None]] = {}
         self._spoilt: set[int] = set()
+        #: What scripts removed while some dmqcache node could not hear of it: as with what is removed without a
+        #: word, it may stay on the others, and stay removed where it was.
+        self.unheard: set[Place] = set()
 
     def _script(self, number: int, what: Callable[[Any], None]) -> None:
         machine = self._cluster.machines[number]
         if machine.running:
             self._cluster.world.current = machine.host
             what(machine.kamailio.htable)
+
+    def _removes(self, number: int, table: str, what: Callable[[Any], None]) -> None:
+        machine = self._cluster.machines[number]
+        held = machine.kamailio.htable.tables[table].slots if machine.running else {}
+        before = set(held)
+        self._script(number, what)
+        if not all(self._hears(other, machine) for other in self._cluster.machines if other.is_cache):
+            self.unheard |= {(table, key) for key in before - held.keys()}
+
+    def _hears(self, other: Machine, machine: Machine) -> bool:
+        """Whether what the Kamailio of ``machine`` says now comes to another one."""
+        told = not machine.running or other.spelled in machine.kamailio.active()
+        return other.running and told and not self._cluster.network.is_cut(machine.host, other.host)
 
     def k_careful(self, number: int, value: str | None) -> None:
         machine, key = self._cluster.machines[number], f"z{number}"
@@ -76,7 +92,7 @@ class Scripts:
     def k_delete(self, number: int, table: str, key: str) -> None:
         self._oracle.graves.add(table)
         self._oracle.ended(table, key)
-        self._script(number, lambda htable: htable.delete(table, key))
+        self._removes(number, table, lambda htable: htable.delete(table, key))
 
     def k_incr(self, number: int, table: str, key: str, by: int) -> None:
         self._script(number, lambda htable: htable.incr(table, key, by))
@@ -94,4 +110,4 @@ class Scripts:
 
     def k_remove(self, number: int, table: str, pattern: str) -> None:
         self._oracle.ended(table)
-        self._script(number, lambda htable: htable.remove(table, pattern))
+        self._removes(number, table, lambda htable: htable.remove(table, pattern))

@@ -221,7 +221,8 @@ class Run:
     def _disagreement(self) -> list[str]:
         wrong = checks.membership(self.cluster)
         if self.cluster.caches():
-            wrong += checks.disagreement(self.cluster, self._forgotten or self._unheard, self._slack)
+            forgotten, removed = self._forgotten or self._unheard, self.scripts.unheard
+            wrong += checks.disagreement(self.cluster, forgotten, self._slack, removed)
         wrong += self.contacts.disagreement()
         return wrong
 
