@@ -260,7 +260,10 @@ class InitialSync:
     def _alone(self) -> None:
         if self._ground.ready or self._ground.stopped:
             return
-        if any(outbox.open for outbox in self._outboxes.values()):
+        there = [outbox for outbox in self._outboxes.values() if outbox.open]
+        if self._begun and self._is_first() and not any(not outbox.native for outbox in there):
+            self._finish("all nodes start at once, this one is the first, and no Kamailio answers any more")
+        elif there:
             # Somebody gives us the state, and may die before the end.
             self._ground.runtime.call_later(ALONE_S, self._alone)
         elif not self._has_seeds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -315,6 +316,17 @@ def test_when_all_start_at_once_beside_a_kamailio_the_first_takes_its_cells() ->
     one.meet(old)
     world.until(lambda: one.store.ready and two.store.ready, 20)
     assert shown(one) == shown(two) == {"k1": "x", "k2": "x"}
+
+
+def test_when_all_start_at_once_and_the_only_kamailio_dies_they_serve_in_the_end_what_they_have() -> None:
+    world = World()
+    first, second = starting_together(world, "127.0.0.11", "127.0.0.12")
+    for side in (first, second):
+        node = kamailio(world, side, "127.0.0.90", silent=True)
+        side.meet(node)
+        world.later(0.5, partial(side.part, node))
+    world.mesh(first, second)
+    world.until(lambda: first.store.ready and second.store.ready, 2 * ALONE_S + 5)
 
 
 def test_a_notification_address_that_is_lost_while_the_first_asks_kamailio_nodes_ends_no_start() -> None:
