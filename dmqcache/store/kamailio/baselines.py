@@ -10,7 +10,7 @@ Owns the memory of what was seen. What follows for the cells, ``lacking.py`` and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,8 +32,8 @@ class Baseline:
 
     #: The keys that it showed, and those that were removed there before: about 40 bytes each, as the texts
     #: are the table's own.
-    keys: set[str]
-    left: set[str]
+    keys: Collection[str]
+    left: Collection[str]
     #: Unix ms when it was asked for them.
     began_ms: int
 
@@ -58,7 +58,7 @@ class Baselines:
         self._floors.pop(node, None)
 
     def equal(
-        self, inquiry: Inquiry, tables: list[Table], removed: Callable[[NodeURI, Table], Iterable[str]]
+        self, inquiry: Inquiry, tables: list[Table], removed: Callable[[NodeURI, Table], Mapping[str, int]]
     ) -> None:
         """A comparison ended, and nothing differed in these tables but what was ``removed`` there."""
         seen = self._tables.setdefault(inquiry.node, {})
@@ -66,7 +66,7 @@ class Baselines:
         for table in tables:
             if table.settings.removals is not Removals.REFILL:
                 keys = inquiry.seen.get(table.name, set())
-                seen[table.name] = Baseline(keys, set(removed(inquiry.node, table)), inquiry.began_ms)
+                seen[table.name] = Baseline(keys, removed(inquiry.node, table), inquiry.began_ms)
             if ms_of(table.floor) + SETTLED_MS < inquiry.began_ms:
                 floors[table.name] = table.floor
 

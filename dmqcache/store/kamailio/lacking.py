@@ -10,11 +10,12 @@ incomplete. All else was lost, and is sent again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
+from dmqcache.bus.loop_steps import in_steps
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
 from dmqcache.store.kamailio.baselines import SETTLED_MS, Baseline, Baselines
@@ -26,6 +27,7 @@ from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import NEVER, Cell
 from dmqcache.store.table.clock import ms_of
 from dmqcache.store.table.json_bytes import quote
+from dmqcache.store.table.listing import listed
 from dmqcache.store.table.settings import Removals
 from dmqcache.store.table.table import Table
 
@@ -33,8 +35,9 @@ log = logging.getLogger("dmqcache.store")
 
 #: Seconds between two looks at an outbox that is to become emptier first.
 DRAIN_S: Final = 0.1
-#: Cells looked at in one step: about 2 ms.
-STEP: Final = 10_000
+#: Cells of one piece, and keys that are named for a node in one turn of the loop: 2 ms.
+PIECE: Final = 100
+NAMED: Final = 1_000
 #: Keys that may be sent again without a line in the log.
 QUIET_REFILLS: Final = 10
 #: Keys that are gone at once are a flush from so many on, if they are half of what there was.
@@ -97,14 +100,22 @@ class _Found:
     #: What it would not show: a cell without a time, where others have one.
     hidden: list[Cell] = field(default_factory=list)
 
-    def removed(self) -> list[Cell]:
-        """What was removed there."""
+    def removed(self) -> Iterator[list[Cell]]:
+        """What was removed there, some at a time."""
+        yield from _pieces(self.left)
         if self.baseline is None or not self.gone:
-            return self.left
+            return
         if len(self.gone) >= LIKE_A_FLUSH and 2 * len(self.gone) >= self.held:
-            return self.left + self.lacking + self.hidden
+            yield from _pieces(chain(self.lacking, self.hidden))
+            return
         quiet = self.baseline.began_ms - SETTLED_MS
-        return self.left + [cell for cell in self.gone if ms_of(cell.last_modified()) < quiet]
+        for cells in _pieces(self.gone):
+            yield [cell for cell in cells if ms_of(cell.last_modified()) < quiet]
+
+    def without_baseline(self) -> None:
+        """What the node does not show tells nothing of removals."""
+        self.baseline, self.gone = None, []
+        self.lacking, self.left = self.left if not self.lacking else self.lacking + self.left, []
 
 
 class Lacking:
@@ -156,32 +167,25 @@ class Lacking:
             for table in self._ground.replicated()
             if not self._held_back.lacks_table(inquiry.node, table.name)
         ]
-        self._next_table(inquiry, iter(tables), [], lambda: done(tables))
+        found: list[_Found] = []
+        lost: list[tuple[Table, Cell]] = []
 
-    def _next_table(
-        self, inquiry: Inquiry, tables: Iterator[Table], found: list[_Found], done: Callable[[], None]
-    ) -> None:
-        table = next(tables, None)
-        if table is None:
-            self._judge_all(inquiry, found, done)
-            return
-        one = _Found(table, self._baselines.of(inquiry.node, table))
-        found.append(one)
-        cells = iter(list(table.cells.values()))
-        self._look(inquiry, one, cells, lambda: self._next_table(inquiry, tables, found, done))
+        def judged() -> None:
+            self._refill(inquiry, iter(lost), lambda: done(tables))
 
-    def _look(self, inquiry: Inquiry, found: _Found, cells: Iterator[Cell], done: Callable[[], None]) -> None:
-        if inquiry.ended:
-            return
-        some = list(islice(cells, STEP))
-        seen = inquiry.seen.get(found.table.name, set())
-        told = self._told.get((inquiry.node, found.table.name), {})
-        for cell in some:
-            self._look_at(inquiry, found, seen, told, cell)
-        if some:
-            self._ground.runtime.call_later(0, lambda: self._look(inquiry, found, cells, done))
-        else:
-            done()
+        work = chain(self._look(inquiry, tables, found), self._judge_all(inquiry, found, lost))
+        in_steps(self._ground.runtime, work, judged, lambda: inquiry.ended)
+
+    def _look(self, inquiry: Inquiry, tables: list[Table], found: list[_Found]) -> Iterator[None]:
+        for table in tables:
+            one = _Found(table, self._baselines.of(inquiry.node, table))
+            found.append(one)
+            seen = inquiry.seen.get(table.name, set())
+            told = self._told.get((inquiry.node, table.name), {})
+            for keys in listed(table, PIECE):
+                for key in keys:
+                    self._look_at(inquiry, one, seen, told, table.cells[key])
+                yield
 
     def _look_at(
         self, inquiry: Inquiry, found: _Found, seen: set[str], told: dict[str, _Told], cell: Cell
@@ -214,60 +218,67 @@ class Lacking:
             if held:
                 found.gone.append(cell)
 
-    def _judge_all(self, inquiry: Inquiry, found: list[_Found], done: Callable[[], None]) -> None:
-        """What it does not show tells nothing of removals, where it cannot show all."""
+    def _judge_all(
+        self, inquiry: Inquiry, found: list[_Found], lost: list[tuple[Table, Cell]]
+    ) -> Iterator[None]:
+        """What it does not show tells nothing of removals, where it cannot show all. ``lost``: gets what the
+        node is to be sent again."""
         long = inquiry.node.transport == "udp" and any(one.long for one in found)
-        if long or any(one.unshown for one in found):
-            for one in found:
-                one.baseline, one.gone = None, []
-                one.lacking += one.left
-                one.left = []
-        self._judge(inquiry, iter(found), done)
+        blind = long or any(one.unshown for one in found)
+        for one in found:
+            if blind:
+                one.without_baseline()
+            yield from self._judge(inquiry, one, lost)
 
-    def _judge(self, inquiry: Inquiry, each: Iterator[_Found], done: Callable[[], None]) -> None:
-        found = next(each, None)
-        if found is None:
-            done()
-            return
-        table, removed = found.table, found.removed()
-        before = self.removed(inquiry.node, table)
-        keys = {cell.key: before.get(cell.key, 0) + inquiry.answered for cell in removed}
+    def _judge(self, inquiry: Inquiry, found: _Found, lost: list[tuple[Table, Cell]]) -> Iterator[None]:
+        table = found.table
+        follows = table.settings.removals is Removals.FOLLOW
+        looks = FOLLOW_LOOKS if follows else LEAVE_LOOKS
+        before, keys, sure = self.removed(inquiry.node, table), dict[str, int](), list[Cell]()
+        for cells in found.removed():
+            for cell in cells:
+                keys[cell.key] = before.get(cell.key, 0) + inquiry.answered
+            sure += [cell for cell in cells if keys[cell.key] >= looks]
+            yield
         self._removed.setdefault(inquiry.node, {})[table.name] = keys
-        looks = FOLLOW_LOOKS if table.settings.removals is Removals.FOLLOW else LEAVE_LOOKS
-        sure = [cell for cell in removed if keys[cell.key] >= looks]
         # Looked at again, soon.
-        inquiry.differences += len(removed) - len(sure)
-        if table.settings.removals is Removals.FOLLOW:
-            self._follow(inquiry, found, sure)
+        inquiry.differences += len(keys) - len(sure)
+        if follows:
+            yield from self._follow(inquiry, found, sure)
         else:
             self._leave(inquiry, found, len(sure))
-        lost = [cell for cell in found.lacking if cell.key not in keys]
         has_it = inquiry.answered and self._held_back.has_table(inquiry.node, table.name)
         self._declared.looked(
             inquiry.node, table, inquiry.shown.get(table.name), len(found.told) if has_it else 0
         )
-        self._note_told(inquiry, found, lost)
-        if len(lost) > QUIET_REFILLS:
+        number = len(lost)
+        for cells in _pieces(found.lacking):
+            again = [cell for cell in cells if cell.key not in keys]
+            self._note_told(found, again)
+            lost += [(table, cell) for cell in again]
+            yield
+        number = len(lost) - number
+        if found.unshown:
+            self._told[inquiry.node, table.name] = found.unshown
+        else:
+            self._told.pop((inquiry.node, table.name), None)
+        if number > QUIET_REFILLS:
             words = "table %s: %s lacks %d of %d cells; they are sent to it"
-            log.info(words, table.name, inquiry.node, len(lost), found.cells)
-        for cell in found.hidden:
-            if cell.key not in keys:
-                # It may hold it: no difference.
-                self._tell(inquiry, table, cell.key)
-        inquiry.differences += len(lost)
-        self._refill(inquiry, table, iter(lost), lambda: self._judge(inquiry, each, done))
+            log.info(words, table.name, inquiry.node, number, found.cells)
+        for cells in _pieces(found.hidden):
+            for cell in cells:
+                if cell.key not in keys:
+                    # It may hold it: no difference.
+                    self._tell(inquiry, table, cell.key)
+            yield
+        inquiry.differences += number
 
-    def _note_told(self, inquiry: Inquiry, found: _Found, lost: list[Cell]) -> None:
-        """Remember what the node is told now, and what it was told in vain."""
-        told = found.unshown
+    def _note_told(self, found: _Found, lost: list[Cell]) -> None:
+        """Remember what the node is told now, beside what it was told in vain."""
         for cell in lost:
             before = found.told.get(cell.key)
             times = 1 if before is None else before.times + 1
-            told[cell.key] = _Told(cell.last_modified(), times, self._ground.clock.now())
-        if told:
-            self._told[inquiry.node, found.table.name] = told
-        else:
-            self._told.pop((inquiry.node, found.table.name), None)
+            found.unshown[cell.key] = _Told(cell.last_modified(), times, self._ground.clock.now())
 
     def _leave(self, inquiry: Inquiry, found: _Found, number: int) -> None:
         name = found.table.name
@@ -280,38 +291,46 @@ class Lacking:
         self._ground.counters.removed[name, "left"] += number - before
         log.warning(REMOVED + "; they stay on all other nodes", name, number, found.cells, inquiry.node)
 
-    def _follow(self, inquiry: Inquiry, found: _Found, removed: list[Cell]) -> None:
+    def _follow(self, inquiry: Inquiry, found: _Found, removed: list[Cell]) -> Iterator[None]:
         """Delete everywhere what was removed there and has not been written since."""
-        table = found.table
-        with table.by_itself():
-            number = sum(
-                table.delete(cell.key)
-                for cell in removed
-                if table.cells.get(cell.key) is cell and ms_of(cell.last_modified()) < inquiry.began_ms
-            )
+        table, number = found.table, 0
+        for cells in _pieces(removed):
+            with table.by_itself():
+                number += sum(
+                    table.delete(cell.key)
+                    for cell in cells
+                    if table.cells.get(cell.key) is cell and ms_of(cell.last_modified()) < inquiry.began_ms
+                )
+            yield
         if not number:
             return
         inquiry.differences += number
         self._ground.counters.removed[table.name, "followed"] += number
         log.warning(REMOVED + ", and are deleted on all nodes", table.name, number, found.cells, inquiry.node)
 
-    def _refill(self, inquiry: Inquiry, table: Table, lost: Iterator[Cell], done: Callable[[], None]) -> None:
+    def _refill(self, inquiry: Inquiry, lost: Iterator[tuple[Table, Cell]], done: Callable[[], None]) -> None:
         """Tell the node what it lost, never more than its outbox takes."""
         outbox = self._outboxes.get(inquiry.node)
         if inquiry.ended or outbox is None:
             return
         runtime = self._ground.runtime
         if not room_in(outbox):
-            runtime.call_later(DRAIN_S, lambda: self._refill(inquiry, table, lost, done))
+            runtime.call_later(DRAIN_S, lambda: self._refill(inquiry, lost, done))
             return
-        some = list(islice(lost, min(STEP, room_in(outbox))))
-        for cell in some:
+        some = list(islice(lost, min(NAMED, room_in(outbox))))
+        for table, cell in some:
             if cell.value is not None:
                 self._tell(inquiry, table, cell.key)
         if some:
-            runtime.call_later(0, lambda: self._refill(inquiry, table, lost, done))
+            runtime.call_later(0, lambda: self._refill(inquiry, lost, done))
         else:
             done()
+
+
+def _pieces(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
+    rest = iter(cells)
+    while some := list(islice(rest, PIECE)):
+        yield some
 
 
 def room_in(outbox: Outbox) -> int:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 
 import pytest
 
+from dmqcache.bus.loop_steps import step
 from dmqcache.bus.peer import SILENCE, Reply
+from dmqcache.store.kamailio import lacking
 from dmqcache.store.kamailio.compare import ROUTINE_S, STRAY_S
-from dmqcache.store.kamailio.lacking import AGAIN_S, LIKE_A_FLUSH, LONG_BYTES, QUIET_REFILLS, REMOVED, TIMES
+from dmqcache.store.kamailio.lacking import (
+    AGAIN_S,
+    LIKE_A_FLUSH,
+    LONG_BYTES,
+    QUIET_REFILLS,
+    REMOVED,
+    TIMES,
+    Lacking,
+)
 from dmqcache.store.kamailio.shown_cells import RECENT_MS
+from dmqcache.store.table.table import Table
 from tests.store.harness import Sent, Side, World, shown
 from tests.store.kamailio.holder import Holder, again
 
@@ -109,6 +121,47 @@ def test_one_key_that_vanishes_is_left_if_it_was_quiet_and_else_sent_again() -> 
     del holder.cells["young"], holder.cells["k3"]
     look(world, side)
     assert "young" in holder.cells and "k3" not in holder.cells
+
+
+@pytest.mark.parametrize("removals", ["leave", "follow", "refill"])
+def test_a_table_is_looked_through_and_judged_a_few_cells_at_a_time(
+    removals: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, side, other, holder = compared(f"t=>removals={removals}")
+    work = [0]
+    steps: list[int] = []
+
+    def counted(name: str, of: type) -> None:
+        do = getattr(of, name)
+
+        def counting(*args: object) -> object:
+            work[-1] += 1
+            return do(*args)
+
+        monkeypatch.setattr(of, name, counting)
+
+    def noting(pieces: Iterator[object], now: Callable[[], float]) -> None:
+        work.append(0)
+        try:
+            step(pieces, now)
+        finally:
+            steps.append(work.pop())
+
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
+    monkeypatch.setattr("dmqcache.bus.loop_steps.step", noting)
+    monkeypatch.setattr(lacking, "PIECE", 3)
+    monkeypatch.setattr(lacking, "NAMED", 4)
+    counted("_look_at", Lacking)
+    counted("delete", Table)
+    held = dict(holder.cells)
+    holder.cells.clear()
+    # Meanwhile others write, and list: what was written moves within the order of keys.
+    world.clock.call_later(3.0, lambda: side.table.scan())
+    for _ in range(3):
+        look(world, side)
+    assert max(steps) == 3 and sum(steps) >= 3 * len(held)
+    wanted = {"leave": ({}, ALL), "follow": ({}, {}), "refill": (ALL, ALL)}[removals]
+    assert (holder.cells, shown(side)) == wanted and shown(other) == shown(side)
 
 
 @pytest.mark.parametrize("declared", ["t", "t=>removals=follow"])
