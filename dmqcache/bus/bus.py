@@ -174,11 +174,12 @@ class Bus:
         timeout: float | None = None,
         fast: bool = False,
         repeat: bool = True,
+        on_late: Callable[[], None] | None = None,
     ) -> Sending:
         """See :meth:`dmqcache.bus.peer.PeerBus.send_message`."""
         wait = self.settings.transaction_timeout if timeout is None else timeout
         letter = Letter(peer.channel, _uri(node), body, content_type, max_forwards, wait, fast, repeat)
-        return self._outgoing.post(letter, on_response)
+        return self._outgoing.post(letter, on_response, on_late)
 
     def bcast_message(
         self,

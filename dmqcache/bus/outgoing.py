@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 
 from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.exchange.late_answers import OnLate
 from dmqcache.bus.exchange.letter import Letter, Posted
 from dmqcache.bus.exchange.transaction import SEND_PARAM, ClientTransactions, Outcome, Plan
 from dmqcache.bus.identity import METHOD, Identity, fits
@@ -55,9 +56,12 @@ class Outgoing:
         self._identity = identity
         self._authors = {transport: identity.author(transport) for transport in TRANSPORTS}
 
-    def post(self, letter: Letter, on_response: OnResponse | None = None) -> Posted:
-        """Send a letter. ``on_response`` is called once, and never from inside this call."""
-        posted = Posted(letter, on_response)
+    def post(
+        self, letter: Letter, on_response: OnResponse | None = None, on_late: OnLate | None = None
+    ) -> Posted:
+        """Send a letter. ``on_response`` is called once, and never from inside this call; ``on_late`` for
+        each answer that comes when the letter is over."""
+        posted = Posted(letter, on_response, on_late)
         if self._directory.membership.is_own(letter.node):
             self._refuse(posted, "to_self")
             return posted
@@ -97,6 +101,7 @@ class Outgoing:
                 plan,
                 lambda outcome: self._answered(posted, endpoint, sends, outcome),
                 seal,
+                None if posted.on_late is None else lambda: self._came_late(posted),
             )
         )
 
@@ -169,11 +174,21 @@ class Outgoing:
         )
         self._tell(posted, response)
 
+    def _came_late(self, posted: Posted) -> None:
+        assert posted.on_late is not None
+        try:
+            posted.on_late()
+        except Exception:
+            self._failed(posted, "on_late")
+
+    def _failed(self, posted: Posted, what: str) -> None:
+        self._counters.handler_errors[posted.letter.channel] += 1
+        log.exception("%s of channel %s failed", what, posted.letter.channel)
+
     def _tell(self, posted: Posted, response: Response) -> None:
         if posted.ended:
             return
         try:
             posted.end(response)
         except Exception:
-            self._counters.handler_errors[posted.letter.channel] += 1
-            log.exception("on_response of channel %s failed", posted.letter.channel)
+            self._failed(posted, "on_response")

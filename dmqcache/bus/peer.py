@@ -125,13 +125,15 @@ class PeerBus(Protocol):
         timeout: float | None = None,
         fast: bool = False,
         repeat: bool = True,
+        on_late: Callable[[], None] | None = None,
     ) -> Sending:
         """Send ``body`` to the same channel of one node, ``"sip:host:port"`` or its :class:`NodeURI`.
         ``on_response`` is never called from inside this. URIError for what is no address of a node.
 
         ``timeout``: seconds until a local 408 (default: the transaction's, 32 s). ``fast``: retransmit by
         the node's measured round trip instead of T1; only for nodes that are known to absorb it. ``repeat``:
-        False sends once, for a caller that brings its own repetition.
+        False sends once, for a caller that brings its own repetition. ``on_late``: called for each answer
+        that comes when all this is over (cancelled, too, or answered before): a copy was handled only now.
         """
 
     def bcast_message(

@@ -5,6 +5,7 @@ Owns no rule. Parts get one another by name, in ``store.py``: nothing here leads
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,6 +61,7 @@ class Channel:
         timeout: float | None = None,
         fast: bool = False,
         repeat: bool = True,
+        on_late: Callable[[], None] | None = None,
     ) -> Sending:
         """See :meth:`dmqcache.bus.peer.PeerBus.send_message`."""
         return self._bus.send_message(
@@ -71,4 +73,5 @@ class Channel:
             timeout=timeout,
             fast=fast,
             repeat=repeat,
+            on_late=on_late,
         )

@@ -193,6 +193,21 @@ def test_a_callback_that_raises_is_counted_and_disturbs_nobody() -> None:
     assert len(bench.answers) == 1 and bench.bus.counters.handler_errors["htable"] == 1
 
 
+def test_an_answer_to_what_was_given_up_is_told_to_who_sent_it() -> None:
+    bench = Bench()
+    late: list[str] = []
+
+    def broken() -> None:
+        late.append("told")
+        raise RuntimeError("callback")
+
+    bench.bus.send_message(bench.peer, b"", THERE, on_response=bench.answers.append, on_late=broken).cancel()
+    bench.send()
+    bench.cluster.clock.run(0.1)
+    assert late == ["told"] and len(bench.answers) == 1
+    assert bench.bus.counters.handler_errors["htable"] == 1
+
+
 def test_no_callback_is_fine() -> None:
     bench = Bench()
     bench.bus.send_message(bench.peer, b"", THERE)

@@ -111,6 +111,7 @@ class FakeBus:
         timeout: float | None = None,
         fast: bool = False,
         repeat: bool = True,
+        on_late: Callable[[], None] | None = None,
     ) -> Sent:
         self.sent.append((peer.channel, body, str(node), content_type))
         if on_response is not None and self.answers:

@@ -41,6 +41,8 @@ class Sent:
     timeout: float
     repeat: bool
     cancelled: bool = False
+    #: To be called when the answer to a copy comes late.
+    on_late: Callable[[], None] | None = None
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -81,8 +83,9 @@ class FakeBus:
         timeout: float | None = None,
         fast: bool = False,
         repeat: bool = True,
+        on_late: Callable[[], None] | None = None,
     ) -> Sent:
-        sent = Sent(self.world.clock.time, peer.channel, node, body, timeout or 32.0, repeat)
+        sent = Sent(self.world.clock.time, peer.channel, node, body, timeout or 32.0, repeat, on_late=on_late)
         self.sent.append(sent)
         self.world.carry(self, sent, on_response or (lambda response: None))
         return sent

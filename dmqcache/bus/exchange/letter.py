@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dmqcache.bus.exchange.late_answers import OnLate
 from dmqcache.bus.exchange.transaction import ClientTransaction
 from dmqcache.bus.peer import OnResponse, Response
 from dmqcache.bus.sip.uri import NodeURI
@@ -34,10 +35,12 @@ class Letter:
 class Posted:
     """A letter on its way: the :class:`~dmqcache.bus.peer.Sending` that a peer holds."""
 
-    __slots__ = ("_ended", "_on_response", "_transaction", "letter")
+    __slots__ = ("_ended", "_on_response", "_transaction", "letter", "on_late")
 
-    def __init__(self, letter: Letter, on_response: OnResponse | None) -> None:
+    def __init__(self, letter: Letter, on_response: OnResponse | None, on_late: OnLate | None = None) -> None:
         self.letter = letter
+        #: Who is told of an answer that comes when it is over.
+        self.on_late = on_late
         self._on_response = on_response
         self._transaction: ClientTransaction | None = None
         self._ended = False

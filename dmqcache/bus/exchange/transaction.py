@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from dmqcache.bus.bus_counters import BusCounters
+from dmqcache.bus.exchange.late_answers import LateAnswers, OnLate
 from dmqcache.bus.exchange.transaction_states import TABLE, Action, Event, State
 from dmqcache.bus.runtime import Runtime, Timer
 from dmqcache.bus.sip.sip_message import SipResponse
@@ -69,6 +70,7 @@ class ClientTransaction:
         "_data",
         "_deadline",
         "_done",
+        "_on_late",
         "_owner",
         "_plan",
         "_sent_at",
@@ -90,6 +92,7 @@ class ClientTransaction:
         plan: Plan,
         done: Callable[[Outcome], None],
         seal: Signature | None = None,
+        on_late: OnLate | None = None,
     ) -> None:
         #: What it was signed with: its reply signs that.
         self.seal = seal
@@ -101,6 +104,7 @@ class ClientTransaction:
         self._data = data
         self._plan = plan
         self._done = done
+        self._on_late = on_late
         self._sent_at = [owner.runtime.now()]
         self._deadline = self._sent_at[0] + plan.timeout
         self._timer: Timer = self._arm()
@@ -142,6 +146,9 @@ class ClientTransaction:
     def _finish(self, outcome: Outcome | None) -> None:
         self._timer.cancel()
         self._owner.forget(self)
+        answers = 0 if outcome is None or outcome.response is None else 1
+        if self._on_late is not None and len(self._sent_at) > answers:
+            self._owner.late.expect(self.branch, self.endpoint, self.seal, self._on_late)
         if outcome is not None:
             self._done(outcome)
 
@@ -229,6 +236,8 @@ class ClientTransactions:
         self._prefix = MAGIC_COOKIE + blake2b(key=secret, digest_size=PREFIX_BYTES).hexdigest()
         self._keyed = blake2b(key=secret, digest_size=BRANCH_BYTES)
         self._count = 0
+        #: What is over, and may still be answered.
+        self.late = LateAnswers(runtime.now)
 
     def __len__(self) -> int:
         return len(self._by_branch)
@@ -250,12 +259,13 @@ class ClientTransactions:
         plan: Plan,
         done: Callable[[Outcome], None],
         seal: Signature | None = None,
+        on_late: OnLate | None = None,
     ) -> ClientTransaction:
         """Send ``data``, which has this signature, and see it through. ``done`` is called once, unless it is
-        cancelled."""
+        cancelled; ``on_late`` for each answer that comes when it is over."""
         if endpoint.transport != "udp":
             plan = plan._replace(repeat=False)
-        transaction = ClientTransaction(self, data, branch, endpoint, channel, plan, done, seal)
+        transaction = ClientTransaction(self, data, branch, endpoint, channel, plan, done, seal, on_late)
         self._by_branch[branch] = transaction
         self._by_endpoint.setdefault(endpoint, {})[branch] = transaction
         return transaction
@@ -276,9 +286,10 @@ class ClientTransactions:
         transaction = self._by_branch.get(branch)
         if transaction is None or response.cseq.method != "KDMQ":
             self.counters.drops["late_reply" if self.is_ours(branch) else "stray_reply"] += 1
+            if transaction is None and response.cseq.method == "KDMQ":
+                self._came_late(branch, response, source)
             return None
-        asked = transaction.endpoint.host
-        if source.host != asked and (asked, source.host) not in self._sources:
+        if not self._comes_from(source, transaction.endpoint):
             self.counters.drops["reply_from_elsewhere"] += 1
             return None
         if not self._counts(transaction.seal, response, transaction.endpoint):
@@ -286,6 +297,16 @@ class ClientTransactions:
         event = Event.PROVISIONAL if response.status < 200 else Event.FINAL
         transaction.on_event(event, response)
         return transaction
+
+    def _comes_from(self, source: Endpoint, asked: Endpoint) -> bool:
+        return source.host == asked.host or (asked.host, source.host) in self._sources
+
+    def _came_late(self, branch: str, response: SipResponse, source: Endpoint) -> None:
+        over = self.late.find(branch)
+        if over is None or response.status < 200 or not self._comes_from(source, over.endpoint):
+            return
+        if self._counts(over.seal, response, over.endpoint):
+            over.on_late()
 
     def transport_failed(self, endpoint: Endpoint) -> int:
         """End everything under way to ``endpoint`` with a local 503; returns how many there were."""

@@ -3,7 +3,8 @@
 Owns no time and no message: ``transaction.py`` says what has happened, and does what the table says.
 
 The RFC keeps a completed transaction for timer K (5 s) only to swallow further copies of the reply. Here a
-copy finds no transaction and is dropped with the reason ``late_reply``: the same, without the memory.
+copy finds no transaction and is dropped with the reason ``late_reply``: the same, without the memory. Who
+sends and wants to know that one came is told by ``late_answers.py``.
 """
 
 from __future__ import annotations

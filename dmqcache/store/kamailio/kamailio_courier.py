@@ -4,7 +4,8 @@ Messages of one round are on their way together; a key never has two. What a mes
 table when it is sent (``wording.py``); if the cell has changed until its 200, the key is named again, so
 that the last word is always the right one. What has changed before it was answered is not repeated: it would
 undo what another node has told meanwhile. Which messages a batch becomes, ``rounds.py`` says; what is not
-told at all, and how long a message may be, ``held_back.py``.
+told at all, and how long a message may be, ``held_back.py``; what copies of messages may have undone,
+``late_copies.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from dmqcache.store.kamailio.dialect import Dialects
 from dmqcache.store.kamailio.doubles import Doubles
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.kamailio_delivery import Delivery
-from dmqcache.store.kamailio.rounds import Message, Name, Rounds, singly
+from dmqcache.store.kamailio.late_copies import LateCopies
+from dmqcache.store.kamailio.rounds import Message, Rounds, singly
 from dmqcache.store.kamailio.said import Said, what_is
 from dmqcache.store.kamailio.wording import Wording
 from dmqcache.store.kamailio.writes import KamailioArrivals
@@ -28,9 +30,8 @@ from dmqcache.store.outbox.batch import Batch
 from dmqcache.store.outbox.outbox import WINDOW, Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import UNDATED
-from dmqcache.store.table.cells import Cells
 from dmqcache.store.table.clock import ms_of
-from dmqcache.store.table.merge import NOTHING_KNOWN, Collision
+from dmqcache.store.table.merge import Collision
 
 #: Bytes of a batch: below what Kamailio itself sends (60,000), so that a lost fragment costs less.
 BATCH_BYTES: Final = 16_000
@@ -43,8 +44,6 @@ MESSAGE_WINDOW: Final = 32
 TOGETHER_TIMEOUT_S: Final = 2.0
 #: Seconds without an answer after which one key is set aside: six transmissions.
 SINGLE_TIMEOUT_S: Final = 16.0
-#: Seconds in which a copy of a message that was answered may still be handled by a busy Kamailio.
-LATE_COPY_S: Final = 1.0
 #: Seconds between two looks at what is unanswered: less than T1, after which it would be sent again.
 LOOK_S: Final = 0.4
 #: Batches with such keys that leave their place to others meanwhile.
@@ -74,6 +73,7 @@ class KamailioCourier:
         self._arrivals = arrivals
         self._dialects = dialects
         self._collisions = collisions
+        self._late_copies = LateCopies(ground, outboxes, arrivals, collisions)
         self._held_back = held_back
         self._rounds = Rounds(ground, outboxes, held_back, doubles)
         self._wording = Wording(ground.clock, arrivals, dialects, held_back)
@@ -119,11 +119,13 @@ class KamailioCourier:
         if message.since is None:
             message.since = now
         message.undated = self._wording.is_undated(delivery, message)
+        said = self._late_copies.saying(delivery, message)
         message.sending = self._channel.send(
             delivery.outbox.node,
             body,
             lambda response: self._answered(delivery, message, response),
             timeout=max(LOOK_S, message.since + timeout - now),
+            on_late=lambda: self._late_copies.came(delivery.outbox, message, said),
         )
 
     # -- what is not true any more -----------------------------------------------------------------------
@@ -145,12 +147,9 @@ class KamailioCourier:
         delivery.flying.remove(message)
         if message.sending is not None:
             message.sending.cancel()
-        # A copy may come after what is told now, and with a later time where it had none.
-        names, shown = message.names, Collision.SHOWN if message.undated else NOTHING_KNOWN
-        kind = Collision.REPEATED | shown
-        self._ground.runtime.call_later(LATE_COPY_S, lambda: self._retell(names, kind))
+        self._late_copies.given_up(message)
         if not message.time:
-            delivery.rounds[0].appendleft(Message(names, since=message.since))
+            delivery.rounds[0].appendleft(Message(message.names, since=message.since))
 
     # -- what comes back ---------------------------------------------------------------------------------
 
@@ -159,7 +158,7 @@ class KamailioCourier:
             return
         delivery.flying.remove(message)
         if response.retransmissions:
-            self._repeated(delivery, message)
+            self._late_copies.repeated(delivery, message)
         if response.status in (200, 202):
             delivery.outbox.proven = True
             self._taken(delivery, message)
@@ -192,33 +191,6 @@ class KamailioCourier:
                 found = True
         if found:
             self._collisions.collect()
-
-    def _repeated(self, delivery: Delivery, message: Message) -> None:
-        """A message was sent more than once, and answered: a copy may come after what is told next. Keys that
-        have changed meanwhile, or do within a second, are told once more when they are quiet."""
-        said = [(table, key, delivery.said.get((table.name, key))) for table, key in message.names]
-        self._retell_changed(said)
-        self._ground.runtime.call_later(LATE_COPY_S, lambda: self._retell_changed(said))
-
-    def _retell_changed(self, said: list[tuple[Cells, str, Said]]) -> None:
-        """See to the keys that hold something else than was said of them."""
-        self._retell(
-            [
-                (table, key)
-                for table, key, before in said
-                if (cell := table.cells.get(key)) is not None and what_is(cell) != before
-            ]
-        )
-
-    def _retell(self, names: list[Name], kind: Collision = Collision.REPEATED) -> None:
-        """Tell what these keys hold once more when they are quiet."""
-        if self._ground.stopped:
-            return
-        for table, key in names:
-            cell = table.cells.get(key)
-            if cell is not None:
-                self._arrivals[table.name].collided(cell, kind)
-        self._collisions.collect()
 
     def _taken(self, delivery: Delivery, message: Message) -> None:
         node = delivery.outbox.node

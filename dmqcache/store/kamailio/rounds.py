@@ -51,6 +51,18 @@ def singly(message: Message) -> list[Message]:
     return [Message([name], message.time, message.deletes) for name in message.names]
 
 
+def has_own_time(table: Cells, cell: Cell, now: float) -> bool:
+    """Whether a Kamailio must be told the cell's time. Without autoexpire it would not listen. ``now``:
+    monotonic seconds."""
+    autoexpire = table.settings.autoexpire
+    if not autoexpire or cell.value is None:
+        return False
+    if not cell.flags & DEFAULT_TTL or not table.settings.updateexpire:
+        # With updateexpire=0 a cell that has expired and is not yet swept there would keep its old time.
+        return True
+    return abs(cell.expires - now - autoexpire) > TIME_SLACK
+
+
 class Rounds:
     """Makes the rounds of a batch."""
 
@@ -106,7 +118,7 @@ class Rounds:
                         alone.append(Message([(table, key)]))
                     else:
                         together.append((table, key))
-                    if self._has_own_time(table, cell):
+                    if has_own_time(table, cell, self._ground.clock.now()):
                         times.append(Message([(table, key)], time=True))
         firsts = self._firsts(outbox, together)
         together = [name for name in together if name not in firsts]
@@ -131,13 +143,3 @@ class Rounds:
         if reason is not None:
             self._held_back.keep(outbox.node, table, key, reason)
         return reason is not None
-
-    def _has_own_time(self, table: Cells, cell: Cell) -> bool:
-        """Whether a Kamailio must be told the cell's time. Without autoexpire it would not listen."""
-        autoexpire = table.settings.autoexpire
-        if not autoexpire:
-            return False
-        if not cell.flags & DEFAULT_TTL or not table.settings.updateexpire:
-            # With updateexpire=0 a cell that has expired and is not yet swept there would keep its old time.
-            return True
-        return abs(cell.expires - self._ground.clock.now() - autoexpire) > TIME_SLACK

@@ -34,6 +34,8 @@ class Bench:
     sent: list[tuple[float, bytes]] = field(default_factory=list)
     ended: list[Outcome] = field(default_factory=list)
     silent: list[Endpoint] = field(default_factory=list)
+    #: When an answer came that was late.
+    late: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.start_time = self.clock.time
@@ -50,7 +52,12 @@ class Bench:
         uri = "sip:htable@127.0.0.12"
         draft = Draft("KDMQ", uri, uri, uri, "udp", shown, "c", 1, 1, "text/plain", b"x")
         data = build_request(Author("127.0.0.11:5060", "t"), draft)
-        return self.transactions.start(data, branch, endpoint, "htable", plan, self.ended.append)
+        return self.transactions.start(
+            data, branch, endpoint, "htable", plan, self.ended.append, on_late=self._came_late
+        )
+
+    def _came_late(self) -> None:
+        self.late.append(round(self.clock.time - self.start_time, 6))
 
     def answer(self, status: int, send: int = -1, method: str = "KDMQ", source: Endpoint = THERE) -> None:
         request = parse_message(self.sent[send][1])
@@ -94,6 +101,45 @@ def test_a_second_answer_is_dropped_and_counted_as_late() -> None:
     bench.answer(200)
     assert len(bench.ended) == 1
     assert bench.counters.drops == {"late_reply": 1}
+
+
+def test_who_sends_is_told_of_each_answer_to_a_copy_that_comes_when_the_request_is_over() -> None:
+    bench = Bench()
+    bench.start()
+    bench.clock.run(0.6)
+    bench.answer(200)
+    assert len(bench.ended) == 1 and not bench.late
+    bench.clock.run(3)
+    bench.answer(200)
+    assert bench.late == [3.6] and len(bench.ended) == 1
+    bench.answer(200, source=ELSEWHERE)
+    bench.answer(100)
+    assert bench.late == [3.6]
+    bench.clock.run(40)
+    bench.answer(200)
+    assert bench.late == [3.6]
+    assert bench.counters.drops == {"late_reply": 4}
+
+
+@pytest.mark.parametrize("given_up", [True, False])
+def test_so_it_is_with_one_that_was_given_up_or_had_no_answer_in_time(given_up: bool) -> None:
+    bench = Bench()
+    transaction = bench.start(Plan(timeout=0.3))
+    if given_up:
+        transaction.cancel()
+    bench.clock.run(2)
+    assert [outcome.status for outcome in bench.ended] == ([] if given_up else [408])
+    bench.answer(200)
+    assert bench.late == [2]
+
+
+def test_a_request_that_was_sent_once_and_answered_is_not_remembered() -> None:
+    bench = Bench()
+    bench.start()
+    bench.answer(200)
+    assert len(bench.transactions.late) == 0
+    bench.answer(200)
+    assert not bench.late
 
 
 def test_a_reply_to_nothing_of_ours_is_a_stray() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from dmqcache.bus.peer import SILENCE, Reply
-from dmqcache.store.kamailio.kamailio_courier import LATE_COPY_S, LOOK_S, SINGLE_TIMEOUT_S
+from dmqcache.store.kamailio.kamailio_courier import LOOK_S, SINGLE_TIMEOUT_S
+from dmqcache.store.kamailio.late_copies import LATE_COPY_S
 from dmqcache.store.table.clock import ms_of
 from dmqcache.store.table.patterns import MatchKind
 from tests.store.harness import (
