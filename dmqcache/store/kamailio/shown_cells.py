@@ -263,13 +263,15 @@ class ShownCells:
     def _took_unheard(self, node: NodeURI, table: Table, key: str) -> bool:
         """Whether the Kamailio has acknowledged our delete, and has not told us all that it wrote since, as
         its list left us out: its cell is newer then. Another node's delete that node told it, or could not;
-        so it is with one from disk; one that is older than the outbox nobody here told it; and of what an
-        outbox had no room for nobody knows."""
+        so it is with one from disk; one that is older than the outbox nobody here told it; of what an outbox
+        had no room for nobody knows; and one that started anew has from others what it shows."""
         known, outbox = self._nodes.get(node), self._outboxes.get(node)
         if known is None or known.left_out_at is None or outbox is None:
             return False
         died = table.tombstones.died_at(key)
         if died is None or died <= outbox.made_at or outbox.overflowed or table.cells[key].writer:
+            return False
+        if known.started is not None and known.started >= min(died, known.left_out_at):
             return False
         return not outbox.names(table, key) and known.left_out_at > self._equal.get(node, float("-inf"))
 

@@ -122,6 +122,29 @@ def test_a_delete_that_the_node_never_got_stands_although_it_left_us_out(case: s
     assert shown(side) == holder.cells == shown(other) == {}
 
 
+@pytest.mark.parametrize("restart", ["after the delete", "before it, and after it left us out"])
+def test_a_delete_stands_where_the_process_that_left_us_out_has_ended(restart: str) -> None:
+    """What the new one shows it has from others, who may never have heard of the delete."""
+    world = World()
+    side = world.side("127.0.0.11")
+    holder = Holder(world, [side])
+    node = side.meet(holder.node)
+    side.table["a"] = "x"
+    world.run(5)
+    node.left_out_at = side.store.clock.now()
+    world.run(1)
+    if restart == "before it, and after it left us out":
+        node.started = side.store.clock.now()
+    side.table.delete("a")
+    world.run(1)
+    if restart == "after the delete":
+        node.started = side.store.clock.now()
+    holder.cells["a"] = "x"
+    side.store.compare.all_later()
+    world.run(10)
+    assert shown(side) == holder.cells == {}
+
+
 def after_meeting_one_that_leaves_us_out(world: World, side: Side) -> dict[str, str | int]:
     """What a Kamailio holds in the end that shows a cell ``a`` and does not list the node."""
     holder = Holder(world, [side])
