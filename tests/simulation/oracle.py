@@ -15,7 +15,7 @@ from math import inf
 
 from tests.simulation.cluster import Machine
 from tests.simulation.graves import Graves
-from tests.simulation.history import NOTHING, History, Known, Value, Write, keeps, shown
+from tests.simulation.history import NOTHING, History, Known, Value, Write, beats, keeps, shown
 from tests.simulation.sums import Counter, Sum
 
 #: Table and key.
@@ -107,7 +107,11 @@ class Oracle:
         before = seen.get(place)
         if before is not None and before[0] == value and not anew:
             return before[1]
-        if before is not None and before[0] != value and self._is_given_back(place, value, machine.now()):
+        if (
+            before is not None
+            and before[0] != value
+            and self._is_given_back(place, value, machine, before[1])
+        ):
             self._adopted.add(place)
         state = self._judge(machine, place, value, before[1] if before is not None else None)
         seen[place] = (value, state)
@@ -123,7 +127,7 @@ class Oracle:
         # A Kamailio gives back what has no time any more.
         now = 0.0 if place in self._adopted and value is not None else machine.now()
         if isinstance(kept, History):
-            known = self._loosened(place, before if isinstance(before, tuple) else NOTHING)
+            known = self.loosened(place, before if isinstance(before, tuple) else NOTHING)
             state = kept.may_stand_for(value, now, known)
             if not state:
                 was = f"it may have held {shown(known)}" if known != NOTHING else "nobody wrote that"
@@ -135,24 +139,29 @@ class Oracle:
         mask = total.mask
         if self.rules.kamailios and mask:
             mask &= ~kept.witnesses.unsure(machine)
-        found = kept.may_stand_for(value, now, Sum(self._loosened(place, total.base), mask))
+        found = kept.may_stand_for(value, now, Sum(self.loosened(place, total.base), mask))
         if isinstance(found, str):
             self._accuse(machine, place, found)
             return Sum()
         return found
 
-    def _loosened(self, place: Place, known: Known) -> Known:
+    def loosened(self, place: Place, known: Known) -> Known:
         """A delete may be forgotten when many are newer, or be undone; what a Kamailio gave back may be
         anything."""
         if place in self._adopted or any(self.graves.forgets(place[0], write) for write in known):
             return (None, *known)
         return known
 
-    def _is_given_back(self, place: Place, value: Value | None, now: float) -> bool:
-        """Whether it is over, no dmqcache node need remember that, and a Kamailio may hold it."""
+    def _is_given_back(self, place: Place, value: Value | None, machine: Machine, before: State) -> bool:
+        """Whether it is over, or was deleted before its time was, no dmqcache node need remember that, and a
+        Kamailio may hold it."""
         kept = self.places[place]
-        over = kept.over(value, now) if self.rules.kamailios and isinstance(kept, History) else ()
-        return any(self.graves.forgets(place[0], write) for write in over)
+        if not (self.rules.kamailios and isinstance(kept, History) and isinstance(before, tuple)):
+            return False
+        forgotten = [write for write in before if write and self.graves.forgets(place[0], write)]
+        timed = [write for write in kept.writes if value in write.values and write.ends < inf]
+        over = (self.graves.forgets(place[0], write) for write in kept.over(value, machine.now()))
+        return any(over) or any(beats(end, write) for end in forgotten for write in timed)
 
     def _accuse(self, machine: Machine, place: Place, what: str) -> None:
         """Note what is wrong, once of each key of each node. With wrong clocks nobody knows which set or
@@ -373,9 +382,9 @@ class Oracle:
         kept = self.places[place]
         if isinstance(state, Sum) and isinstance(bound, Sum):
             assert isinstance(kept, Counter)
-            return keeps(state.base, self._loosened(place, bound.base)) and kept.holds(state, bound)
+            return keeps(state.base, self.loosened(place, bound.base)) and kept.holds(state, bound)
         assert isinstance(state, tuple) and isinstance(bound, tuple)
-        return keeps(state, self._loosened(place, bound))
+        return keeps(state, self.loosened(place, bound))
 
     # -- the end -----------------------------------------------------------------------------------------
 

@@ -19,8 +19,8 @@ class Scripts:
         #: Number of a Kamailio machine -> its process, what it could not deliver before, and its last change.
         self._careful: dict[int, tuple[Kamailio, int, str | None]] = {}
         self._spoilt: set[int] = set()
-        #: What scripts removed while some dmqcache node could not hear of it: as with what is removed without a
-        #: word, it may stay on the others, and stay removed where it was.
+        #: What scripts removed while some dmqcache node could not hear of it: as with what is removed without
+        #: a word, it may stay on the others, and stay removed where it was.
         self.unheard: set[Place] = set()
 
     def _script(self, number: int, what: Callable[[Any], None]) -> None:
@@ -56,6 +56,10 @@ class Scripts:
             return
         self._cluster.world.current = machine.host
         self._note(number)
+        caches = [other for other in self._cluster.caches() if other.running and other.store.ready]
+        if not any(self._hears(other, machine) for other in caches):
+            # Nobody need know of it who could settle it with what others hold.
+            self._spoilt.add(number)
         self._careful[number] = (kamailio, kamailio.undelivered, value)
         if value is None:
             self._oracle.ended("plain", key)

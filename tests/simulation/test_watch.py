@@ -84,3 +84,44 @@ def test_a_kamailio_that_lacks_the_write_is_accused_again_a_while_after_the_heal
     judged.cluster.run(COMPARED_S + 1)
     judged.kamailio.kamailio.htable.delete(*PLACE)
     assert judged.problems_of_wait(2)
+
+
+class Starting:
+    """Three dmqcache nodes, of which the last was started anew; its first two may be cut off."""
+
+    def __init__(self, apart: bool) -> None:
+        self.cluster = Cluster(World(1), ("dmqcache",) * 3, ("t",), store_options())
+        self.oracle = Oracle(self.cluster.machines, Rules())
+        self.watch = Watch(self.cluster, self.oracle)
+        self.cluster.on_start = self.watch.began
+        self.cluster.start()
+        self.one, self.other, self.last = self.cluster.machines
+        self.cluster.run_until(lambda: all(one.store.ready for one in self.cluster.machines), 60)
+        self.one.store.tables["t"].set("a", "x")
+        self.cluster.run(2)
+        self.last.crash()
+        if apart:
+            self.cluster.partition([0], [1])
+        self.other.store.tables["t"].delete("a")
+        self.cluster.run(20)
+
+
+def test_a_starting_node_need_not_have_what_a_third_one_has_ended_unheard() -> None:
+    starting = Starting(apart=True)
+    assert starting.one.peek("t", "a") == "x"
+    starting.last.start()
+    starting.cluster.run_until(lambda: starting.last.store.ready, 60)
+    starting.cluster.run(1)
+    assert starting.last.peek("t", "a") is None
+    assert starting.oracle.problems == []
+
+
+def test_a_starting_node_must_have_what_nobody_has_ended() -> None:
+    starting = Starting(apart=False)
+    starting.one.store.tables["t"].set("b", "x")
+    starting.cluster.run(2)
+    starting.last.start()
+    starting.last.store.initial_sync._finish("it would like to be")
+    starting.cluster.run(0.2)
+    (problem,) = starting.oracle.problems
+    assert "t/b" in problem

@@ -222,11 +222,23 @@ class Watch:
                 # Judged keys: above. It may have heard of the end of others before the other node does.
                 if self._oracle.ends_elsewhere((name, key), machine.started_at):
                     continue
+                if self._is_told_otherwise(machine, other, name, key):
+                    continue
                 still = theirs.get(key)
                 dies = left is not None and left < 2 * self._oracle.rules.slack
                 if still is not None and still[0] == value and not dies and key not in mine:
                     found.append(f"{name}/{key}")
         return found
+
+    def _is_told_otherwise(self, machine: Machine, other: Machine, name: str, key: str) -> bool:
+        """Whether a third node shows that a key has ended, and the other one could not hear of that."""
+        parted_at, since = self._cluster.network.parted_at, machine.started_at - NOTICED_S
+        return any(
+            third.peek(name, key) is None
+            and max(parted_at(third.host, other.host), parted_at(other.host, third.host)) >= since
+            for third in self._cluster.caches()
+            if third is not machine and third is not other
+        )
 
     # -- WAIT --------------------------------------------------------------------------------------------
 
@@ -301,4 +313,4 @@ class Watch:
         if not isinstance(kept, History) or not isinstance(bound, tuple):
             return True
         state = kept.may_stand_for(other.peek(*place), self._world.now, NOTHING)
-        return keeps(state, bound)
+        return keeps(state, self._oracle.loosened(place, bound))

@@ -1,0 +1,42 @@
+"""What the judge excuses where a delete need not be remembered any more, and what it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.cluster import Cluster
+from tests.simulation.history import NOTHING
+from tests.simulation.oracle import Oracle, Place, Rules
+from tests.simulation.runtime import World
+from tests.store_options import store_options
+
+PLACE: Place = ("t", "k1")
+LIFE_S = 20.0
+
+
+@pytest.mark.parametrize(("kamailios", "newer"), [(True, 2), (True, 1), (False, 2)])
+def test_what_a_kamailio_gives_back_of_a_forgotten_delete_has_no_time_any_more(
+    kamailios: bool, newer: int
+) -> None:
+    cluster = Cluster(World(1), ("dmqcache",), ("t",), store_options())
+    oracle = Oracle(cluster.machines, Rules(tombstone_limit=2, kamailios=kamailios))
+    cluster.start()
+    (node,) = cluster.machines
+    table = node.store.tables["t"]
+    oracle.of(PLACE)
+    table.set(PLACE[1], "old")
+    oracle.wrote(node, PLACE, ("old",), NOTHING, LIFE_S)
+    known = oracle.look(node, PLACE)
+    table.delete(PLACE[1])
+    oracle.wrote(node, PLACE, (None,), known)
+    for _ in range(newer):
+        oracle.graves.add("t")
+    # A Kamailio that keeps no times shows it, before its time would have been over.
+    cluster.run(1)
+    table.set(PLACE[1], "old")
+    oracle.look(node, PLACE)
+    cluster.run(LIFE_S * 2)
+    oracle.look(node, PLACE, anew=True)
+    excused = kamailios and newer == 2
+    assert (oracle.problems == []) == excused
+    assert (None in oracle.loosened(PLACE, (oracle.of(PLACE).writes[-1],))) == (newer == 2)  # type: ignore[union-attr]
