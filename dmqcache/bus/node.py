@@ -69,13 +69,17 @@ class Life:
     told_at: float = float("-inf")
     _number: int = -1
 
-    def heard(self, call_id: str, now: float) -> None:
-        """A request has come."""
+    def heard(self, call_id: str, now: float) -> bool:
+        """A request has come: whether it is the first of a new life."""
         found = _CALL_ID.fullmatch(call_id)
-        if found is not None:
-            number, before = int(found[1], 16), self._number
-            self._number, self.told_at = number, now
-            self.count += before >= 0 and abs(number - before) >= SAME_LIFE
+        if found is None:
+            return False
+        number, before = int(found[1], 16), self._number
+        self._number, self.told_at = number, now
+        if before < 0 or abs(number - before) < SAME_LIFE:
+            return False
+        self.count += 1
+        return True
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -120,7 +124,8 @@ class Node:
     unanswered: int = 0
     #: Its restarts, as far as they were seen: for a Kamailio that was not missed meanwhile.
     life: Life = field(default_factory=Life)
-    #: Monotonic seconds: it last sent a start-up notification, as a Kamailio does (ours draw an instance).
+    #: Monotonic seconds: it last sent a start-up notification, as a Kamailio does (ours draw an instance), or
+    #: its Call-IDs told of a start.
     started: float | None = None
     #: Monotonic seconds when the status began.
     since: float = 0.0

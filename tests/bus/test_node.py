@@ -123,8 +123,8 @@ def test_a_node_of_this_software_that_speaks_another_wire_is_known_by_its_tag() 
 def test_a_kamailio_was_restarted_when_its_call_ids_are_no_more_near_those_before() -> None:
     life = node("sip:10.0.0.1:5060").life
     for call_id in ("7df63fa2385a193d-12@10.0.0.1", "7df63fa2385a193c-14@10.0.0.1", "1234567@10.0.0.1"):
-        life.heard(call_id, 1.0)
-    life.heard("a-random-one", 2.0)
+        assert not life.heard(call_id, 1.0)
+    assert not life.heard("a-random-one", 2.0)
     assert (life.count, life.told_at) == (0, 1.0)
-    life.heard("05f63fa2385a193c-14@10.0.0.1", 3.0)
+    assert life.heard("05f63fa2385a193c-14@10.0.0.1", 3.0)
     assert (life.count, life.told_at) == (1, 3.0)

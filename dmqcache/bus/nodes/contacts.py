@@ -97,8 +97,8 @@ class Contacts:
             return None
         _calls_itself(node, uri, written)
         self.learn(node, message)
-        if not node.ours:
-            node.life.heard(message.call_id, self._runtime.now())
+        if not node.ours and node.life.heard(message.call_id, self._runtime.now()):
+            self._membership.started(node)
         if not node.active:
             self._verify(node)
         return node

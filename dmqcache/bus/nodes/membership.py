@@ -251,10 +251,11 @@ class Membership:
             self._listener.node_up(node)
             self._events.post(Happening.UP, node)
 
-    def says_it_started(self, node: Node) -> None:
-        """``node`` sent a start-up notification, as a Kamailio does. It may be forged, so it is believed only
-        now and then."""
-        if self._runtime.now() - self.last_up(node) >= RESTART_GAP:
+    def started(self, node: Node) -> None:
+        """``node`` sent a start-up notification, as a Kamailio does, or its Call-IDs tell of a start. Both may
+        be forged, so they are believed only now and then."""
+        node.started = self._runtime.now()
+        if node.active and self._runtime.now() - self.last_up(node) >= RESTART_GAP:
             self.restarted(node)
 
     def last_up(self, node: Node) -> float:

@@ -147,9 +147,7 @@ class Notification(Peer):
             if node.instance and line.instance != node.instance:
                 self._listener.doubted(node)
         elif hops >= START_HOPS and not node.ours:
-            node.started = self._runtime.now()
-            if node.active:
-                self._membership.says_it_started(node)
+            self._membership.started(node)
 
     def _read_hearsay(self, teller: Node, lines: list[NodeLine], hops: int, *, asked: bool) -> None:
         """What a node says of others: reasons to ask them, nothing more. ``asked``: it is its answer, which

@@ -330,12 +330,12 @@ def test_start_up_notifications_in_a_flood_are_no_restarts() -> None:
     node = bench.node(status=NodeStatus.ACTIVE)
     bench.heard()
     for _ in range(100):
-        bench.rules.says_it_started(node)
+        bench.rules.started(node)
         bench.clock.run(0.01)
     assert bench.heard() == []
     bench.clock.run(RESTART_GAP)
     for _ in range(3):
-        bench.rules.says_it_started(node)
+        bench.rules.started(node)
     assert bench.heard() == ["up"]
 
 

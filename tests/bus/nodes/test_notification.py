@@ -210,6 +210,21 @@ def test_a_kamailio_that_starts_again_is_up_again() -> None:
     assert listener.heard.count("up 127.0.0.12") == 2
 
 
+def test_a_kamailio_that_was_restarted_unmissed_is_up_again_at_its_first_word() -> None:
+    """Its start-up notification went to another; its Call-IDs begin anew."""
+    cluster, _, listener = alone()
+    other = kamailio(cluster, "127.0.0.12")
+    other.request(HERE, body=LINE % b"127.0.0.12", hops=2, call_id="7df63fa2385a193d-12@127.0.0.12")
+    other.settle(10)
+    for number in ("7df63fa2385a1a3d-17", "7df63fa2385a193e-12"):
+        other.request(HERE, body=LINE % b"127.0.0.12", call_id=f"{number}@127.0.0.12")
+        other.settle()
+    assert listener.heard.count("up 127.0.0.12") == 1
+    other.request(HERE, body=LINE % b"127.0.0.12", call_id="05f63fa2385a1a3d-12@127.0.0.12")
+    other.settle()
+    assert listener.heard.count("up 127.0.0.12") == 2
+
+
 def test_a_node_of_ours_that_was_missed_by_nobody_is_up_again_when_it_restarts() -> None:
     cluster = Cluster()
     one, _ = cluster.full(2)
