@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from dmqcache.bus.node import Node
@@ -18,6 +19,7 @@ from dmqcache.peers.contact import Contact, key_of, removed_fields, told
 from dmqcache.peers.json_fields import Fields
 from dmqcache.peers.mirror import CONTENT_TYPE, MAX_GIVEN_BYTES, Mirror
 from dmqcache.peers.remembered import REMEMBERED_S
+from dmqcache.peers.usrloc_crossing import Crossing
 from dmqcache.peers.usrloc_healing import UsrlocHealing
 from dmqcache.peers.usrloc_wire import (
     MAX_BATCH,
@@ -42,7 +44,7 @@ class UsrlocPeer(Mirror[str, Contact]):
     """The contacts. ``contacts()`` is what is known of now."""
 
     __slots__ = (
-        *("_aors", "_healing", "_sender", "_up"),
+        *("_aors", "_crossing", "_healing", "_sender", "_up"),
         *("refreshes", "registrations", "removals", "told_again"),
     )
 
@@ -55,6 +57,7 @@ class UsrlocPeer(Mirror[str, Contact]):
         self._aors: dict[str, dict[str, None]] = {}
         self._sender: Node | None = None
         self._healing = UsrlocHealing(self)
+        self._crossing = Crossing()
         #: Who is there.
         self._up: dict[NodeURI, Node] = {}
         #: Contacts, and removals, that nodes were told as they had not heard them.
@@ -143,6 +146,8 @@ class UsrlocPeer(Mirror[str, Contact]):
                 self.registrations += 1
             else:
                 self.refreshes += 1
+            for other in self._who_was_told(key):
+                self.tell(other, [key])
         if self._sender is not None and after.over_at > now:
             owner, news = "" if before is None else before.node, after is not before
             self._healing.shows(self._sender.uri, key, word.fields, removed, owner=owner, news=news)
@@ -157,8 +162,19 @@ class UsrlocPeer(Mirror[str, Contact]):
         if earlier and (word.batched or self._counts_times()):
             self.counts.refused["late"] += 1
             return
-        if self._forget(key, word.fields, now) is not None:
+        removed = self._forget(key, word.fields, now)
+        if removed is not None:
             self.removals += 1
+            refreshed = max(removed.last_modified, modified if isinstance(modified, int) else 0)
+            for other in self._who_was_told(key):
+                self.tell_removed(other, [{**removed.fields, "last_modified": refreshed}])
+
+    def _who_was_told(self, key: str) -> list[Node]:
+        """Who was told a contact a moment ago, and may have heard the word of now before that."""
+        if self.runtime is None or self._sender is None:
+            return []
+        told = self._crossing.who_was_told(key, self.runtime.now())
+        return [self._up[uri] for uri in told if uri in self._up and uri != self._sender.uri]
 
     def _forget(self, key: str, fields: Fields, now: float) -> Contact | None:
         """A registrar has removed a contact. Of the removal only its time is kept, -1 where it has none: that
@@ -264,7 +280,7 @@ class UsrlocPeer(Mirror[str, Contact]):
     def _bodies(self, node: Node, keys: list[str]) -> Iterator[bytes]:
         """Contacts, many in a message; those with ``xavps`` by themselves, to who knows such."""
         alone = _knows_xavps(node)
-        contacts = filter(None, map(self.contact, keys))
+        contacts = filter(None, map(partial(self._told_now, node), keys))
         kept: list[str] = []
 
         def plain() -> Iterator[Fields]:
@@ -287,6 +303,13 @@ class UsrlocPeer(Mirror[str, Contact]):
                     yield body
             kept.clear()
             yield from write_batches(plain(), MAX_GIVEN_BYTES)
+
+    def _told_now(self, node: Node, key: str) -> Contact | None:
+        """A contact that a node is to be told, as it is now."""
+        found = self.contact(key)
+        if found is not None and self.runtime is not None and not node.ours:
+            self._crossing.told(key, node.uri, self.runtime.now())
+        return found
 
     def body_of(self, key: str, node: Node, now: float) -> bytes | None:
         found = self.records.get(key)

@@ -9,6 +9,7 @@ import pytest
 
 from dmqcache.bus.node import Node, Trouble
 from dmqcache.peers import usrloc_healing
+from dmqcache.peers.usrloc_crossing import CROSSING_S
 from dmqcache.peers.usrloc_healing import UsrlocHealing
 from dmqcache.peers.usrloc_peer import UsrlocPeer
 from tests.bus.virtual import kamailio
@@ -630,3 +631,21 @@ def test_one_that_is_busy_all_the_time_is_asked_again_too_if_the_question_was_lo
         cut.say(contact(cut, f"busy{number}"))
     told = [body for body in cut.heard() if "multi" in body]
     assert [list(body["multi"].values()) for body in told] == [[other]]
+
+
+def test_who_is_told_a_contact_while_its_registrar_changes_or_removes_it_is_told_that_too(cut: Cut) -> None:
+    """It may have heard that first."""
+    refreshed, removed = contact(cut), contact(cut, "removed")
+    for said in (refreshed, removed):
+        from_other(cut, said)
+    assert cut.comes_back(8) == [refreshed, removed]
+    after = contact(cut, cseq=2)
+    from_other(cut, after)
+    from_other(cut, removed | {"action": 2})
+    told = [body for body in cut.heard() if body != {"action": 3}]
+    assert [next(iter(body["multi"].values())) for body in told[:1]] == [after]
+    assert told[1:] == [removed | {"action": 2}]
+    cut.run(CROSSING_S + 1)
+    cut.heard()
+    from_other(cut, contact(cut, cseq=3))
+    assert cut.heard() == []
