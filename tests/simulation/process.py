@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import inf
 
 from dmqcache.bus.bus import Bus, BusSettings
+from dmqcache.bus.exchange.replay import REMEMBERED
 from dmqcache.bus.peer import SILENCE, Message, Peer, Reply
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.bus.trust.guard import KeyPolicy
@@ -125,17 +127,19 @@ class CacheProcess(_OnBus):
         return keeper
 
     def _watch(self, peer: Htable | Replica) -> None:
-        """See that no handler is given a request that it has answered."""
-        handle, answered = peer.handle, set[tuple[str, str]]()
+        """See that no handler is given a request that it has answered, for as long as that is remembered. A
+        copy may come later than anybody sends it, where both stood still."""
+        handle, answered = peer.handle, dict[tuple[str, str], float]()
 
         def watched(message: Message) -> Reply:
             request = (message.source.host, message.call_id)
-            if request in answered:
+            now = self.runtime.now()
+            if now - answered.get(request, -inf) < REMEMBERED:
                 self.repeats.append(f"{peer.channel}: {request} was handled twice")
             reply = handle(message)
             # Neither silence nor a 503 is an answer that a copy of the request gets.
             if reply.status not in (SILENCE, 503):
-                answered.add(request)
+                answered[request] = now
             return reply
 
         peer.handle = watched  # type: ignore[method-assign]

@@ -42,3 +42,8 @@ def test_to_make_a_key_last_for_ever_that_does_so_already_is_no_write() -> None:
 
 def test_what_a_node_alone_has_that_stands_still_on_its_way_out_is_not_asked_for_in_the_end() -> None:
     assert run_seed(7_000_302, usrloc=True).problems == []
+
+
+def test_a_copy_that_comes_after_both_stood_still_for_long_may_be_handled_again() -> None:
+    """A Kamailio that was stopped for 25 s repeats what a node, stopped after that for 36 s, had answered."""
+    assert run_seed(7_000_341, usrloc=True).problems == []

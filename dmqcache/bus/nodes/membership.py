@@ -252,8 +252,8 @@ class Membership:
             self._events.post(Happening.UP, node)
 
     def started(self, node: Node) -> None:
-        """``node`` sent a start-up notification, as a Kamailio does, or its Call-IDs tell of a start. Both may
-        be forged, so they are believed only now and then."""
+        """``node`` sent a start-up notification, as a Kamailio does, or its Call-IDs tell of a start. Both
+        may be forged, so they are believed only now and then."""
         node.started = self._runtime.now()
         if node.active and self._runtime.now() - self.last_up(node) >= RESTART_GAP:
             self.restarted(node)
