@@ -14,6 +14,7 @@ from dmqcache.store.kamailio import writes as kamailio_arrivals
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
 from dmqcache.store.kamailio.kamailio_courier import KamailioCourier
+from dmqcache.store.kamailio.late_copies import LateCopies
 from dmqcache.store.kamailio.kamailio_delivery import Delivery
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.initial_sync import InitialSync
@@ -90,7 +91,8 @@ def the_order_of_an_outbox_is_lost(patch: Patch) -> None:
 
     patch.setattr(Outbox, "_take_changed", wrong)
     patch.setattr(KamailioCourier, "_delivered", delivered)
-    patch.setattr(KamailioCourier, "_retell_changed", lambda self, said: None)
+    patch.setattr(LateCopies, "_retell_changed", lambda self, message, said: None)
+    patch.setattr(LateCopies, "came", lambda self, outbox, message, said: None)
     patch.setattr(KamailioCourier, "_say_again", lambda self, *args: None)
     patch.setattr(Delivery, "is_outdated", lambda self, message: False)
 

@@ -33,6 +33,9 @@ from dmqcache.store.table.version import State, Verdict, merge
 #: Milliseconds within which two writes of one key by two nodes count as simultaneous: a retransmission of
 #: Kamailio's (T1, 500 ms) and as much again.
 SIMULTANEOUS_MS: Final = 1000
+#: Milliseconds by which a row may be late without a comparison that follows: so late may be what its writer
+#: told others, too. A node that is silent for longer is found dead, and all is compared when it is back.
+LATE_MS: Final = 10_000
 #: Milliseconds by which a row may pass what is held of its key, however far that lies ahead.
 NEXT_MS: Final = 1_000
 #: Pairs of a sender and a reason that are named in the log.
@@ -100,7 +103,7 @@ class Arrivals:
         table = self.table
         cells, floor = table.cells, table.floor
         limit = table.clock.limit()
-        recent = limit - version_at(MAX_AHEAD_MS + SIMULTANEOUS_MS)
+        recent = limit - version_at(MAX_AHEAD_MS + 2 * LATE_MS + SIMULTANEOUS_MS)
         now = table.clock.now()
         held_newer: list[str] = []
         applied = 0
@@ -138,7 +141,7 @@ class Arrivals:
                 self.collided(cell, Collision.SHOWN)
             elif self.watch and self._ends_what_is_told_for_others(cell, row):
                 self.collided(cell, Collision.REPEATED)
-            elif self.watch and cell.stamp > recent and cell.writer != sender:
+            elif self.watch and cell.stamp > recent and cell.writer != sender and self._crosses(cell, stamp):
                 self.collided(cell, _tie(stamp, cell.stamp))
             if row.ttl or row.value is None or row.shares is not None:
                 self._take(cell, row, now)
@@ -242,7 +245,7 @@ class Arrivals:
         if verdict is Verdict.SAME:
             return False
         if verdict is Verdict.OLDER:
-            if self.watch and self._is_recent(cell) and cell.writer != sender:
+            if self.watch and cell.writer != sender and self._crosses(cell, row.stamp):
                 self.collided(cell, _tie(row.stamp, cell.stamp))
             held_newer.append(row.key)
             return False
@@ -338,6 +341,14 @@ class Arrivals:
 
     def _is_recent(self, cell: Cell) -> bool:
         return ms_of(cell.last_modified()) > self.table.clock.wall_ms() - SIMULTANEOUS_MS
+
+    def _crosses(self, cell: Cell, stamp: int) -> bool:
+        """Whether a Kamailio may have heard of the two writes in another order: they were made at nearly the
+        same time, or the one that comes is late, and what is held was not made by so much earlier."""
+        late = self.table.clock.wall_ms() - ms_of(stamp)
+        if not SIMULTANEOUS_MS < late <= LATE_MS:
+            return self._is_recent(cell)
+        return ms_of(cell.last_modified()) > ms_of(stamp) - late - SIMULTANEOUS_MS
 
     def overwritten(self, cell: Cell) -> bool:
         """A write of this node is about to replace what another one wrote. Returns whether that was only just

@@ -88,6 +88,23 @@ def _expire(side: Side) -> None:
     assert side.table.expire("a", 1000)
 
 
+@pytest.mark.parametrize("gap", [0.003, 1.5])
+@pytest.mark.parametrize("agent", [OLD, NEW])
+def test_so_they_do_when_each_node_hears_of_the_others_write_seconds_later(agent: str, gap: float) -> None:
+    """Something between the two, or they themselves, stood still: so may have what they told the Kamailio."""
+    world, one, two, kamailio = cluster(agent)
+    world.cuts |= {(one.uri, two.uri), (two.uri, one.uri)}
+    one.table["a"] = "of one"
+    world.run(gap)
+    two.table["a"] = "of two"
+    world.run(0.1)
+    kamailio.set("a", "of one", EARLIER[agent])
+    world.run(2)
+    world.cuts.clear()
+    world.run(6)
+    assert kamailio.cells["a"] == "of two" and held(one, two) == ["of two"] * 2
+
+
 @pytest.mark.parametrize("agent", [OLD, NEW])
 @pytest.mark.parametrize("write", [_set, _delete, _expire])
 @pytest.mark.parametrize("gap", [0.002, 0.1, 0.9])
@@ -270,6 +287,19 @@ def test_a_write_long_after_another_costs_one_message_to_each() -> None:
     two.table["a"] = "y"
     world.run(5)
     assert len(kamailio.node.got) == 1
+
+
+def test_so_does_one_of_which_the_others_node_hears_seconds_later() -> None:
+    world, one, two, kamailio = cluster()
+    one.table["a"] = "x"
+    world.run(6)
+    kamailio.node.got.clear()
+    world.cuts.add((two.uri, one.uri))
+    two.table["a"] = "y"
+    world.run(1)
+    world.cuts.clear()
+    world.run(6)
+    assert held(one, two) == ["y"] * 2 and len(kamailio.node.got) == 1
 
 
 def test_without_a_kamailio_nothing_is_noted() -> None:
