@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.simulation.cluster import Machine
 from tests.simulation.history import Write
 
 
@@ -38,3 +39,8 @@ class Graves:
             return True
         before = self.before.get(write) if write is not None else None
         return before is not None and self.made[table] - before >= self.limit
+
+    def may_give_up(self, machine: Machine, table: str) -> bool:
+        """Whether a node that starts may be without what was on its disk until it has what others hold: they
+        may have forgotten deletes of which it never heard."""
+        return machine.shelf is not None and not machine.store.ready and self.made[table] >= self.limit

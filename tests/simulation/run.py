@@ -15,13 +15,14 @@ from tests.simulation import checks
 from tests.simulation.cluster import Cluster, Machine
 from tests.simulation.contacts import Contacts
 from tests.simulation.network import SOCKET_BYTES, Weather
-from tests.simulation.oracle import Oracle, Rules
+from tests.simulation.oracle import Oracle
 from tests.simulation.perform_clients import Clients
 from tests.simulation.perform_faults import Faults
 from tests.simulation.perform_lies import Lies
 from tests.simulation.perform_phones import Phones
 from tests.simulation.perform_scripts import Scripts
 from tests.simulation.process import KamailioProcess
+from tests.simulation.rules import Rules
 from tests.simulation.runtime import World
 from tests.simulation.scenario import Event, Scenario
 from tests.simulation.watch import Watch

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from tests.disk.shelf import Shelf
+from tests.simulation.cluster import Cluster
 from tests.simulation.graves import Graves
 from tests.simulation.history import NOTHING, History
+from tests.simulation.runtime import World
+from tests.store_options import store_options
 
 
 def test_an_end_is_forgotten_when_so_many_are_newer_in_its_table() -> None:
@@ -27,3 +31,17 @@ def test_a_value_is_over_when_the_time_of_its_write_is() -> None:
     assert history.over("x", 2.0) == []
     assert history.over("x", 4.0) == [write]
     assert history.over("y", 4.0) == []
+
+
+def test_only_a_node_with_a_disk_that_is_not_ready_may_give_up_what_it_read() -> None:
+    cluster = Cluster(World(1), ("dmqcache",) * 2, ("t",), store_options())
+    with_disk, without = cluster.machines
+    with_disk.shelf = Shelf()
+    cluster.start()
+    graves = Graves(1)
+    assert not graves.may_give_up(with_disk, "t")
+    graves.add("t")
+    assert graves.may_give_up(with_disk, "t")
+    assert not graves.may_give_up(without, "t") and not graves.may_give_up(with_disk, "other")
+    cluster.run_until(lambda: with_disk.store.ready, 60)
+    assert not graves.may_give_up(with_disk, "t")

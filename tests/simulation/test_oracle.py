@@ -6,7 +6,8 @@ import pytest
 
 from tests.simulation.cluster import Cluster
 from tests.simulation.history import NOTHING
-from tests.simulation.oracle import Oracle, Place, Rules
+from tests.simulation.oracle import Oracle, Place
+from tests.simulation.rules import Rules
 from tests.simulation.runtime import World
 from tests.store_options import store_options
 

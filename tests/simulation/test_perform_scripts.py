@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tests.simulation.checks import disagreement
 from tests.simulation.cluster import Cluster
-from tests.simulation.oracle import Oracle, Rules
+from tests.simulation.oracle import Oracle
 from tests.simulation.perform_scripts import Scripts
+from tests.simulation.rules import Rules
 from tests.simulation.runtime import World
 from tests.store_options import store_options
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.simulation.cluster import Cluster, Machine
-from tests.simulation.oracle import Oracle, Place, Rules
+from tests.simulation.oracle import Oracle, Place
+from tests.simulation.rules import Rules
 from tests.simulation.runtime import World
 from tests.simulation.watch import COMPARED_S, Watch
 from tests.store_options import store_options

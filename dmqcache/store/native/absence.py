@@ -25,8 +25,9 @@ SLACK_MS: Final = 10_000
 
 def may_exchange(table: Cells, ready: bool, theirs: Summary, their_ready: bool) -> bool:
     """Whether what we hold and what the other holds may be exchanged; if ours is what must be given up, it
-    is, first. ``ready``: we have the whole state; ``their_ready``: they have."""
-    if theirs.forgot > table.clock.limit():
+    is, first; but not where both hold the same. ``ready``: we have the whole state; ``their_ready``: they
+    have."""
+    if theirs.forgot > table.clock.limit() or theirs.root == table.digest.node(0, 0):
         return True
     we, they = _is_behind(table.known, theirs.forgot), _is_behind(theirs.known, table.forgot)
     if we and they:

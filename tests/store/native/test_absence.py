@@ -9,6 +9,7 @@ import pytest
 from dmqcache.store.native.absence import SLACK_MS, learn, may_exchange
 from dmqcache.store.native.native_message import Summary
 from dmqcache.store.native.replica import summary_of
+from dmqcache.store.table.cell import NEVER
 from dmqcache.store.table.clock import MAX_STAMP, version_at
 from dmqcache.store.table.table import Table
 from tests.store.fixtures import Hands, make_table
@@ -55,6 +56,19 @@ def test_after_a_long_one_the_cells_from_disk_are_and_what_was_written_since_is_
     assert "a" in back.touched and back.known == 0
     # Asked again, the other sees that.
     assert may_exchange(stayed, True, summary_of(back, []), False)
+
+
+def test_what_both_hold_alike_is_not_given_up() -> None:
+    """It would be gone until the next comparison, and the node would say ready without it."""
+    hands = Hands()
+    (back, _), (stayed, _) = make_table(hands=hands), make_table(hands=hands)
+    now = back.clock.version()
+    for table in (back, stayed):
+        table.enter("a", "x", now - 3 * HOUR, 0, NEVER, 0)
+    back.known, stayed.forgot = now - 2 * HOUR, now - HOUR
+    assert summary_of(back, []).root == summary_of(stayed, []).root
+    assert meet(back, False, stayed, True) == (True, True)
+    assert list(back) == list(stayed) == ["a"]
 
 
 def test_a_node_that_serves_gives_up_its_stale_cells_for_one_that_starts_and_knows_better() -> None:
