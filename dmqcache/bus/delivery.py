@@ -166,4 +166,5 @@ def _message(due: Due, channel: str, sender: NodeURI, node: Node | None) -> Mess
         user_agent=request.user_agent,
         supported=node.supported if node is not None else request.supported,
         call_id=request.call_id,
+        forgeable=due.seal is None and due.source.transport == "udp",
     )

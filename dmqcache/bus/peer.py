@@ -38,6 +38,9 @@ class Message:
     supported: frozenset[str]
     #: What the sender calls the request (RFC 3261 8.1.1.4).
     call_id: str = ""
+    #: It came in an unsigned datagram, so that its source may be forged: what would do much harm is asked of
+    #: the sender before it is done.
+    forgeable: bool = False
 
 
 #: The status of a :class:`Reply` that is not sent: a copy of the request is handled as if it were the first.

@@ -7,6 +7,8 @@ import pytest
 from dmqcache.bus.delivery import CACHED_URIS
 from dmqcache.bus.peer import Peer, Reply
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.bus.trust.guard import KeyPolicy
+from dmqcache.bus.trust.keys import KEY_BYTES, Key, KeyRing
 from tests.bus.one_node import HERE, Recorder, bench, statuses
 from tests.bus.virtual import Cluster, Stranger
 
@@ -111,6 +113,25 @@ def test_somebody_with_our_own_address_is_told_off() -> None:
     other.settle()
     assert statuses(other) == [403] and not recorder.messages
     assert bus.counters.drops == {"own_address_claimed": 1}
+
+
+@pytest.mark.parametrize("key", [None, KeyPolicy(KeyRing((Key(b"k" * KEY_BYTES),)))])
+def test_a_handler_is_told_whether_the_source_may_be_forged(key: KeyPolicy | None) -> None:
+    cluster, recorder = Cluster(), Recorder("echo")
+    cluster.add(HERE, key=key).register_peer(recorder)
+    asker, peer = cluster.add("127.0.0.12", HERE, key=key), Peer("echo")
+    asker.register_peer(peer)
+    cluster.clock.run_until(cluster.meshed, 5)
+    asker.send_message(peer, b"?", NodeURI.parse(HERE))
+    cluster.clock.run(1)
+    assert [message.forgeable for message in recorder.messages] == [key is None]
+
+
+def test_over_a_connection_no_source_is_forged() -> None:
+    _, bus, recorder, other = bench()
+    data = other.request("127.0.0.99", "htable").replace(b"127.0.0.99", HERE.encode())
+    bus._incoming.receive(data, other.endpoint._replace(transport="tcp"))
+    assert [message.forgeable for message in recorder.messages] == [False]
 
 
 def test_a_thousand_senders_and_channels_are_remembered_within_bounds() -> None:

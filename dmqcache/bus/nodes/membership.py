@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import Protocol
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from dmqcache.bus.bounded import Bounded
 from dmqcache.bus.bus_counters import BusCounters
@@ -120,6 +120,8 @@ class Membership:
         #: Messages in a row that nobody answered while the node was not active.
         self._misses: WeakKeyDictionary[Node, int] = WeakKeyDictionary()
         self._last_up: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
+        #: Nodes that say goodbye, as far as a datagram can tell.
+        self._leaving: WeakSet[Node] = WeakSet()
 
     # -- ourselves
 
@@ -221,6 +223,10 @@ class Membership:
         """Take one step of the table and tell whoever listens."""
         if node.local or self.nodes.get(node.uri) is not node:
             return
+        if node in self._leaving:
+            # Its silence makes a goodbye true; its own word that it is there refutes it.
+            self._leaving.discard(node)
+            evidence = Evidence.GOODBYE if evidence is Evidence.LOST else evidence
         if evidence is Evidence.ANSWERED:
             node.confirmed = True
             self._misses.pop(node, None)
@@ -230,6 +236,19 @@ class Membership:
         if status is NodeStatus.TIMEOUT and node.seed:
             status = NodeStatus.PENDING
         self._change(node, status)
+
+    def says_goodbye(self, node: Node) -> bool:
+        """``node`` says goodbye in a way that can be forged. Whether it is worth a question: :meth:`judge`
+        hears of its answer, or that none came. One that is lost already is only believed if it answers."""
+        if node in self._leaving or node.held or node.status is NodeStatus.DISABLED:
+            return False
+        if node.active:
+            self._leaving.add(node)
+        return True
+
+    def is_leaving(self, node: Node) -> bool:
+        """Whether ``node`` has said goodbye, and nothing was heard of that since."""
+        return node in self._leaving
 
     def missed(self, node: Node) -> None:
         """A ping to a node that is not active was not answered: maybe it has been silent for long enough."""

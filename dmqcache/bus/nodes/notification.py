@@ -36,6 +36,8 @@ GOSSIP_DELAY = 0.05
 #: Seconds between two pings to a node that holds us suspect. Where our answers do not reach it, though its
 #: own do us, each answer to such a ping says the same again.
 DENIAL_GAP = 0.25
+#: Seconds in which a node that says goodbye answers whether it leaves: about as long as it waits for us.
+GOODBYE_SECONDS = 1.0
 #: Bytes of a node list that a Kamailio can build (its buffer has 1,024; longer ones are read well).
 KAMAILIO_LIST_BYTES = 1_000
 
@@ -115,7 +117,7 @@ class Notification(Peer):
         if node is not None:
             self._contacts.called(node)
             lines = self._lines.read(message.body)
-            self._read_own_line(node, lines, message.max_forwards)
+            self._read_own_line(node, lines, message)
             if node.confirmed:
                 if message.max_forwards < START_HOPS:
                     self._complaints.told(node, _active(lines), self._membership.is_own)
@@ -135,19 +137,34 @@ class Notification(Peer):
         fits = node is not None and self._contacts.is_at(node.uri, message.source.host, message.sender)
         return node if fits else None
 
-    def _read_own_line(self, node: Node, lines: list[NodeLine], hops: int) -> None:
+    def _read_own_line(self, node: Node, lines: list[NodeLine], message: Message) -> None:
         """What a node says of itself is first-hand."""
         line = _line_of(node, lines)
         if node.calls_itself != node.written:
             self._listener.doubted(node)
         if line is not None and line.status is NodeStatus.DISABLED:
-            self._membership.judge(node, Evidence.GOODBYE)
+            if message.forgeable:
+                self._ask_whether_it_leaves(node)
+            else:
+                self._membership.judge(node, Evidence.GOODBYE)
         elif line is not None and line.instance:
             # A request can be forged; the answer to our ping will carry the new instance if it is true.
             if node.instance and line.instance != node.instance:
                 self._listener.doubted(node)
-        elif hops >= START_HOPS and not node.ours:
+        elif message.max_forwards >= START_HOPS and not node.ours:
             self._membership.started(node)
+
+    def _ask_whether_it_leaves(self, node: Node) -> None:
+        """Somebody else may have said goodbye in its name: one question tells, whose answer nobody can forge.
+        What leaves answers that it does so, or is silent."""
+
+        def answered(response: Response) -> None:
+            if response.local and self._membership.is_leaving(node):
+                self._membership.judge(node, Evidence.GOODBYE)
+
+        recently = self._runtime.now() - self.last_ping(node) < DENIAL_GAP
+        if self._membership.says_goodbye(node) and not (recently and not node.active):
+            self.ping(node, timeout=GOODBYE_SECONDS, fast=node.ours, done=answered)
 
     def _read_hearsay(self, teller: Node, lines: list[NodeLine], hops: int, *, asked: bool) -> None:
         """What a node says of others: reasons to ask them, nothing more. ``asked``: it is its answer, which

@@ -124,6 +124,27 @@ def test_a_node_that_is_down_and_says_goodbye_has_left() -> None:
     assert bench.heard() == ["left"]
 
 
+def test_a_goodbye_that_may_be_forged_is_true_when_the_node_is_silent_and_not_when_it_answers() -> None:
+    bench = Bench()
+    node = bench.node()
+    bench.rules.judge(node, Evidence.ANSWERED)
+    assert bench.rules.says_goodbye(node) and not bench.rules.says_goodbye(node), "one question is enough"
+    bench.rules.judge(node, Evidence.ANSWERED)
+    assert node.active and not bench.rules.is_leaving(node) and bench.heard() == ["up"]
+    assert bench.rules.says_goodbye(node) and bench.rules.is_leaving(node)
+    bench.rules.judge(node, Evidence.LOST)
+    assert node.status is NodeStatus.DISABLED and bench.heard() == ["left"]
+    assert not bench.rules.is_leaving(node) and not bench.rules.says_goodbye(node)
+
+
+def test_the_silence_of_a_node_that_was_lost_before_makes_no_goodbye_true() -> None:
+    bench = Bench()
+    node = bench.node(status=NodeStatus.TIMEOUT)
+    assert bench.rules.says_goodbye(node), "its answer may say so"
+    bench.rules.judge(node, Evidence.LOST)
+    assert node.status is NodeStatus.TIMEOUT
+
+
 def test_a_lost_notification_address_is_pending_again_and_kept_for_ever() -> None:
     bench = Bench()
     node = bench.node(seed=True, status=NodeStatus.ACTIVE)

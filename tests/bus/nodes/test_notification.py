@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.node import OWN_TAG, NodeStatus
+from dmqcache.bus.nodes.notification import GOODBYE_SECONDS
+from dmqcache.bus.peer import Message
 from dmqcache.bus.sip.sip_message import SipRequest
 from dmqcache.bus.sip.uri import NodeURI, SipURI
 from tests.bus.nodes.test_events import Listener
 from tests.bus.virtual import Cluster, Stranger, kamailio
 
 HERE = "127.0.0.11"
+CHANNEL = "notification_peer"
 LINE = b"sip:%s:5060;status=active\r\n"
+GOODBYE = b"sip:127.0.0.12:5060;status=disabled\r\n"
 
 
 def alone() -> tuple[Cluster, Bus, Listener]:
@@ -24,9 +28,7 @@ def alone() -> tuple[Cluster, Bus, Listener]:
 
 def lists(other: Stranger) -> list[bytes]:
     """The node lists that somebody was sent in requests."""
-    return [
-        request.body for request in other.requests if SipURI.parse(request.uri).user == "notification_peer"
-    ]
+    return [request.body for request in other.requests if SipURI.parse(request.uri).user == CHANNEL]
 
 
 def hosts(body: bytes) -> list[str]:
@@ -164,14 +166,59 @@ def test_a_node_that_says_disabled_of_itself_has_left() -> None:
     other = kamailio(cluster, "127.0.0.12")
     other.request(HERE, body=LINE % b"127.0.0.12")
     other.settle()
-    other.request(HERE, body=b"sip:127.0.0.12:5060;status=disabled\r\n")
-    other.settle()
+    answer, other.answer = other.answer, lambda request: None
+    other.request(HERE, body=GOODBYE)
+    other.settle(GOODBYE_SECONDS + 0.1)
     assert cluster.status(HERE, "127.0.0.12") is NodeStatus.DISABLED
     assert listener.heard == ["init", "up 127.0.0.12", "left 127.0.0.12"]
     # Its own answer to a ping revives it, nothing else.
+    other.answer = answer
     other.request(HERE, body=b"", hops=2)
     other.settle()
     assert cluster.status(HERE, "127.0.0.12") is NodeStatus.ACTIVE
+
+
+def test_a_goodbye_whose_source_may_be_forged_is_asked_about_once() -> None:
+    cluster, _bus, listener = alone()
+    other = kamailio(cluster, "127.0.0.12")
+    other.request(HERE, body=LINE % b"127.0.0.12")
+    other.settle()
+    asked = len(lists(other))
+    for _ in range(20):
+        other.request(HERE, body=GOODBYE)
+    other.settle()
+    assert cluster.status(HERE, "127.0.0.12") is NodeStatus.ACTIVE and len(lists(other)) == asked + 1
+    other.settle(5)
+    assert listener.heard == ["init", "up 127.0.0.12"]
+    # One that leaves while nobody can reach it is not lost: it has said so.
+    del cluster.net.receivers[other.endpoint]
+    cluster.net.refusing.add(other.endpoint)
+    other.request(HERE, body=GOODBYE)
+    other.settle(GOODBYE_SECONDS + 0.1)
+    assert listener.heard[2:] == ["left 127.0.0.12"]
+
+
+def test_a_goodbye_that_nobody_can_forge_counts_at_once() -> None:
+    cluster, bus, listener = alone()
+    other = kamailio(cluster, "127.0.0.12")
+    other.request(HERE, body=LINE % b"127.0.0.12")
+    other.settle()
+    node = bus.nodes.get(other.uri)
+    message = Message(
+        channel=CHANNEL,
+        body=GOODBYE,
+        content_type="text/plain",
+        sender=other.uri,
+        source=other.endpoint._replace(transport="tcp"),
+        node=node,
+        max_forwards=1,
+        user_agent="",
+        supported=frozenset(),
+    )
+    bus._directory.notification.handle(message)
+    assert cluster.status(HERE, "127.0.0.12") is NodeStatus.DISABLED
+    cluster.clock.run(0)
+    assert listener.heard[2:] == ["left 127.0.0.12"]
 
 
 def test_an_answer_that_says_disabled_is_a_goodbye_too() -> None:
