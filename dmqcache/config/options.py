@@ -41,7 +41,8 @@ OPTIONS: tuple[Option, ...] = (
         "node_source",
         "",
         "Another IP address from which a node sends, where a Kamailio uses server_socket, has several "
-        "interfaces or stands behind NAT: sip:10.0.0.13:5060=10.0.1.13. From elsewhere it is refused.",
+        "interfaces or stands behind NAT: sip:10.0.0.13:5060=10.0.1.13. From elsewhere it is refused; with "
+        "its own address it may send from any port.",
         field="source_addresses",
         repeat=True,
     ),

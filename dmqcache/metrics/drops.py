@@ -31,7 +31,7 @@ _REASONS: Final[Mapping[DropKind, str]] = {
         message_too_large
         missing_content_length missing_header node_line_bad node_line_unknown_status node_lines_too_many
         node_list_full not_sip own_address_claimed queue_full receive_error replay_evicted replayed
-        reply_from_elsewhere reply_too_large sender_not_at_its_address
+        reply_from_elsewhere reply_too_large sender_not_at_its_address sender_not_at_its_port
         sender_not_in_its_certificate tcp_backlog tcp_blocked tcp_error
         tcp_tls tcp_too_many tcp_unfinished tcp_unsupported tls_too_many tls_wrong_name
         to_self too_large too_many_headers

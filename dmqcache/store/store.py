@@ -31,6 +31,7 @@ from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.native import replica
 from dmqcache.store.native.answer_reader import AnswerReader
 from dmqcache.store.native.donor import Donor
+from dmqcache.store.native.floor_questions import FloorQuestions
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.initial_sync import InitialSync
 from dmqcache.store.native.native_courier import NativeCourier
@@ -205,6 +206,7 @@ class Store:
             boxes,
             self.arrivals,
             self._floors,
+            FloorQuestions(ground, channel, self._answers),
             self.donor,
             self.repair,
             nodes=self,

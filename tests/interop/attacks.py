@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -105,6 +106,16 @@ class Flood:
         self._process.send_signal(2)
         out, _ = self._process.communicate(timeout=10)
         return int(out or 0) / seconds
+
+
+def forge(source: str, to: str, data: bytes) -> None:
+    """One datagram from port 5060 of ``source``, wherever it really comes from: as root, with a header of
+    our own (RFC 768, RFC 791; a checksum of 0 is none)."""
+    udp = struct.pack("!HHHH", 5060, 5060, 8 + len(data), 0) + data
+    ends = socket.inet_aton(source) + socket.inet_aton(to)
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, socket.IPPROTO_UDP, 0) + ends
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+        raw.sendto(ip + udp, (to, 0))
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ of the figures show; with one, none of the attacks may do anything.
 
 from __future__ import annotations
 
+import json
 import socket
 import statistics
 import time
@@ -15,7 +16,8 @@ import pytest
 
 from dmqcache.bus.nodes.membership import MAX_ON_HOST
 from dmqcache.bus.trust.keys import KEY_BYTES, write_key
-from tests.interop.attacks import Flood, answer_to, bound, drained, htable, kdmq, overheard
+from dmqcache.store.table.clock import version_at
+from tests.interop.attacks import Flood, answer_to, bound, drained, forge, htable, kdmq, overheard
 from tests.interop.cluster import Cluster
 from tests.interop.daemon import wait_until
 
@@ -66,8 +68,7 @@ def test_writes_in_a_members_name(cluster: Cluster, keyed: bool) -> None:
     gone = cluster["d1"].missing(KEYS)
     forged = cluster["d1"].get("users", "forged")
     show(keyed, "set and removals in a member's name", f"{gone} of {KEYS} keys gone, forged: {forged}")
-    if keyed:
-        assert gone == 0 and forged is None
+    assert gone == 0 and forged is None
 
 
 def test_goodbyes_in_a_members_name(cluster: Cluster, keyed: bool) -> None:
@@ -82,9 +83,28 @@ def test_goodbyes_in_a_members_name(cluster: Cluster, keyed: bool) -> None:
                 away += cluster.dmqcache("d1").nodes().get(cluster["d2"].uri) != "active"
                 time.sleep(0.05)
     show(keyed, "four goodbyes a second in a member's name", f"away at {away} of {looks} looks")
-    if keyed:
-        assert away == 0
+    assert away == 0
     cluster.wait_joined()
+
+
+def test_a_flush_and_a_goodbye_from_a_members_own_address_and_port(cluster: Cluster, keyed: bool) -> None:
+    """H1: the whole source is forged, so that nothing but the member itself can tell."""
+    filled(cluster)
+    flush = json.dumps({"floors": {"users": version_at(time.time_ns() // 1_000_000)}})
+    forge(D2, D1, kdmq(D1, f"{D2}:5060", "dmqcache", flush))
+    goodbye = f"sip:{D2}:5060;status=disabled\r\n"
+    away, end = 0, time.monotonic() + 3
+    while time.monotonic() < end:
+        forge(D2, D1, kdmq(D1, f"{D2}:5060", body=goodbye))
+        away += cluster.dmqcache("d1").nodes().get(cluster["d2"].uri) != "active"
+        time.sleep(0.25)
+    gone = [cluster[name].missing(KEYS) for name in ("d1", "d2")]
+    refused = cluster.dmqcache("d1").metric(
+        "dmqcache_changes_refused_total", table="users", reason="floor_not_confirmed"
+    )
+    show(keyed, "a flush and goodbyes, the whole source forged", f"{gone} keys gone, away at {away} looks")
+    assert gone == [0, 0] and not away
+    assert keyed or refused == 1
 
 
 def test_a_hundred_strangers_that_answer(cluster: Cluster, keyed: bool) -> None:

@@ -8,7 +8,7 @@ from math import inf
 
 from dmqcache.bus.bus import Bus, BusSettings
 from dmqcache.bus.exchange.replay import REMEMBERED
-from dmqcache.bus.peer import SILENCE, Message, Peer, Reply
+from dmqcache.bus.peer import SILENCE, Later, Message, Peer, Reply
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 from dmqcache.bus.trust.guard import KeyPolicy
 from dmqcache.disk.keeper import Keeper
@@ -131,14 +131,14 @@ class CacheProcess(_OnBus):
         copy may come later than anybody sends it, where both stood still."""
         handle, answered = peer.handle, dict[tuple[str, str], float]()
 
-        def watched(message: Message) -> Reply:
+        def watched(message: Message) -> Reply | Later:
             request = (message.source.host, message.call_id)
             now = self.runtime.now()
             if now - answered.get(request, -inf) < REMEMBERED:
                 self.repeats.append(f"{peer.channel}: {request} was handled twice")
             reply = handle(message)
             # Neither silence nor a 503 is an answer that a copy of the request gets.
-            if reply.status not in (SILENCE, 503):
+            if isinstance(reply, Later) or reply.status not in (SILENCE, 503):
                 answered[request] = now
             return reply
 

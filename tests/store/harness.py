@@ -114,7 +114,9 @@ class Played:
         """The bodies so far, read."""
         return [sent.json for sent in self.got]
 
-    def message(self, to: Side, body: bytes | dict[str, Any], channel: str = "htable") -> Message:
+    def message(
+        self, to: Side, body: bytes | dict[str, Any], channel: str = "htable", *, forgeable: bool = False
+    ) -> Message:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return Message(
             channel=channel,
@@ -126,6 +128,7 @@ class Played:
             max_forwards=1,
             user_agent=self.user_agent,
             supported=self.supported,
+            forgeable=forgeable,
         )
 
     def say(self, to: Side, body: bytes | dict[str, Any], channel: str = "htable") -> Reply:

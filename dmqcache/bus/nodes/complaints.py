@@ -89,13 +89,14 @@ class Complaints:
             node.left_out_at = self._runtime.now()
 
     def sends_from(self, node: Node, host: str) -> None:
-        """A request in the name of ``node`` came from another host."""
+        """A request in the name of ``node`` came from another host, or from another port of its own."""
         self._elsewhere[node] = self._runtime.now()
+        option = f"--source-address {node.uri}={host.partition(' ')[0]}"
         self._complain(
             node,
             Trouble.SENDS_FROM_ELSEWHERE,
             f"sends from {host}: what is written there is refused here",
-            f"if {host} is an address of it, start this node with  --source-address {node.uri}={host}  or "
+            f"if {host} is of that node, start this one with  {option}  or "
             f"have it send from {node.uri.host} (dmq's server_socket); else somebody forges its address",
         )
 

@@ -50,7 +50,8 @@ class Contacts:
         complain: Callable[[Node, str], None] = lambda node, host: None,
     ) -> None:
         """``verify`` asks a node first-hand whether it is there. ``sources``: nodes and further addresses
-        from which each sends. ``complain`` hears of a node in whose name another host speaks."""
+        from which each sends, or its own one: from any port then. ``complain`` hears of a node in whose name
+        another host or port speaks."""
         self._sources = frozenset(sources)
         self._complain = complain
         self._admission = admission
@@ -95,6 +96,10 @@ class Contacts:
         if not self.is_at(node.uri, source.host, uri):
             self._elsewhere(node, uri, written, source, message)
             return None
+        if source.transport == "udp" and not self._is_at_its_port(node, source, uri):
+            self._counters.drops["sender_not_at_its_port"] += 1
+            self._complain(node, f"{source.host} port {source.port}")
+            return None
         _calls_itself(node, uri, written)
         self.learn(node, message)
         if not node.ours and node.life.heard(message.call_id, self._runtime.now()):
@@ -107,6 +112,23 @@ class Contacts:
         """Whether a node (``name``: what it calls itself) sends from a host: its own one, or one that an
         operator names."""
         return uri.host == host or (uri, host) in self._sources or (name, host) in self._sources
+
+    def up(self, node: Node) -> None:
+        """``node`` is active, maybe with another port to send from than before."""
+        node.sends_from = 0
+
+    def _is_at_its_port(self, node: Node, source: Endpoint, name: NodeURI) -> bool:
+        """Whether a node may send from that port of its host. One that has begun with its own port keeps to
+        it: another process there, or whoever forges the address, is not this node. One that has begun with
+        another may be behind a translator that changes ports."""
+        if not node.sends_from:
+            if node.confirmed:
+                node.sends_from = source.port
+            return True
+        own = node.uri.port
+        if source.port == own or node.sends_from != own:
+            return True
+        return (node.uri, source.host) in self._sources or (name, source.host) in self._sources
 
     def called(self, node: Node) -> None:
         """``node`` sends a request on the notification channel."""

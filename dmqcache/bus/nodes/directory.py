@@ -222,6 +222,7 @@ class Directory:
 
     def node_up(self, node: Node) -> None:
         """See :class:`~dmqcache.bus.nodes.membership.MembershipListener`."""
+        self.contacts.up(node)
         self.notification.node_up(node)
 
     def node_lost(self, node: Node) -> None:

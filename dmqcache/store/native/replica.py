@@ -14,6 +14,7 @@ from dmqcache.bus.peer import Later, Message, Peer, Reply
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import CONTENT_TYPE, Ground
 from dmqcache.store.native.donor import Donor
+from dmqcache.store.native.floor_questions import FloorQuestions
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.native_message import Answer, NativeMessage, Summary, decode, encode
 from dmqcache.store.native.repair import Repair
@@ -60,6 +61,7 @@ class Replica(Peer):
         outboxes: Outboxes,
         arrivals: Mapping[str, Arrivals],
         floors: Floors,
+        floor_questions: FloorQuestions,
         donor: Donor,
         repair: Repair,
         *,
@@ -74,6 +76,7 @@ class Replica(Peer):
         self._outboxes = outboxes
         self._arrivals = arrivals
         self._floors = floors
+        self._floor_questions = floor_questions
         self._donor = donor
         self._repair = repair
         self._nodes = nodes
@@ -105,17 +108,27 @@ class Replica(Peer):
             return Reply(400)
         if not came.floors:
             return self._take(message.node.uri, came)
-        return self._take_after_floors(message.node.uri, came)
+        return self._take_after_floors(message.node.uri, came, message.forgeable)
 
-    def _take_after_floors(self, node: NodeURI, came: NativeMessage) -> Reply | Later:
-        """The same, when what it says of flushes can be heard without holding anybody up."""
+    def _take_after_floors(self, node: NodeURI, came: NativeMessage, forgeable: bool) -> Reply | Later:
+        """The same, when what it says of flushes is surely true, and can be heard without holding anybody
+        up."""
         later, replies = Later(), list[Reply]()
 
-        def take() -> None:
-            replies.append(self._take(node, came))
-            later.give(replies[0])
+        def give(reply: Reply) -> None:
+            replies.append(reply)
+            later.give(reply)
 
-        self._floors.when_ready(came.floors, take)
+        def go_on(refusal: Reply | None) -> None:
+            if refusal is not None:
+                give(refusal)
+            else:
+                self._floors.when_ready(came.floors, lambda: give(self._take(node, came)))
+
+        if forgeable:
+            self._floor_questions.confirm(node, came.floors, go_on)
+        else:
+            go_on(None)
         return replies[0] if replies else later
 
     def _take(self, node: NodeURI, came: NativeMessage) -> Reply:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dmqcache.bus.bus import Bus
-from dmqcache.bus.node import NodeStatus
+from dmqcache.bus.node import NodeStatus, Trouble
 from dmqcache.bus.nodes.contacts import MAX_LOOKUPS, MAX_MOVED
 from dmqcache.bus.sip.uri import NodeURI
 from tests.bus.virtual import Cluster, Stranger, kamailio
@@ -193,3 +193,72 @@ def test_lookups_are_bounded() -> None:
     assert bus.counters.drops == {"too_many_lookups": 500 - MAX_LOOKUPS}
     cluster.clock.run(200)
     assert bus.counters.drops["unresolved"] == MAX_LOOKUPS and not bus._directory.contacts._lookups
+
+
+def from_port(other: Stranger, cluster: Cluster, port: int, transport: str = "udp") -> None:
+    """From here on it sends from another port of its host; it is still asked at its own."""
+    listens = other.uri.endpoint
+    assert listens is not None
+    other.endpoint = other.endpoint._replace(port=port, transport=transport)
+    cluster.net.receivers[other.endpoint] = cluster.net.receivers[listens] = other._receive
+
+
+def calls(bus: Bus, other: Stranger) -> bool:
+    """Whether a request counts as the node's."""
+    node = bus.active_nodes()[0]
+    before = node.last_seen
+    other.settle(1)
+    node.last_seen = None
+    other.request(HERE, "htable")
+    other.settle()
+    seen, node.last_seen = node.last_seen is not None, node.last_seen or before
+    return seen
+
+
+def test_a_node_that_sends_from_its_own_port_sends_from_no_other_one() -> None:
+    cluster, bus, other = bench()
+    assert calls(bus, other)
+    from_port(other, cluster, 40_000)
+    assert not calls(bus, other) and bus.counters.drops["sender_not_at_its_port"] == 1
+    (node,) = bus.active_nodes()
+    assert "sends from 127.0.0.12 port 40000" in node.trouble[Trouble.SENDS_FROM_ELSEWHERE]
+    from_port(other, cluster, 5060)
+    assert calls(bus, other)
+
+
+def test_a_node_whose_first_request_came_from_another_port_may_send_from_any() -> None:
+    """A translator of addresses changes ports, and may do so again."""
+    cluster, bus, other = bench()
+    for port in (40_000, 5060, 40_001):
+        from_port(other, cluster, port)
+        assert calls(bus, other)
+    assert not bus.counters.drops["sender_not_at_its_port"]
+
+
+def test_a_connection_comes_from_any_port() -> None:
+    cluster, bus, other = bench()
+    assert calls(bus, other)
+    data = other.request("127.0.0.99", "htable").replace(b"127.0.0.99", HERE.encode())
+    (node,) = bus.active_nodes()
+    node.last_seen = None
+    bus._incoming.receive(data, other.endpoint._replace(transport="tcp", port=40_000))
+    assert node.last_seen == cluster.clock.time and not bus.counters.drops["sender_not_at_its_port"]
+
+
+def test_a_node_that_is_up_again_may_send_from_another_port_than_before() -> None:
+    cluster, bus, other = bench()
+    assert calls(bus, other)
+    bus.set_status(other.uri, NodeStatus.TIMEOUT)
+    from_port(other, cluster, 40_000)
+    bus.set_status(other.uri, NodeStatus.ACTIVE)
+    assert calls(bus, other) and not bus.counters.drops["sender_not_at_its_port"]
+
+
+def test_an_operator_names_a_node_that_sends_from_any_port() -> None:
+    cluster = Cluster()
+    other = kamailio(cluster, "127.0.0.12")
+    bus = cluster.add(HERE, "127.0.0.12", sources=((other.uri, "127.0.0.12"),), probe_interval=1000.0)
+    cluster.clock.run(0.1)
+    assert calls(bus, other)
+    from_port(other, cluster, 40_000)
+    assert calls(bus, other) and not bus.counters.drops["sender_not_at_its_port"]
