@@ -14,8 +14,8 @@ from dmqcache.store.kamailio import writes as kamailio_arrivals
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
 from dmqcache.store.kamailio.kamailio_courier import KamailioCourier
-from dmqcache.store.kamailio.late_copies import LateCopies
 from dmqcache.store.kamailio.kamailio_delivery import Delivery
+from dmqcache.store.kamailio.late_copies import LateCopies
 from dmqcache.store.native.floors import Floors
 from dmqcache.store.native.initial_sync import InitialSync
 from dmqcache.store.native.repair import Repair
