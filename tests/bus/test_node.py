@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from dmqcache.bus.node import MAX_NAMES, OWN_TAG, Node, NodeList, NodeStatus, other_wire
-from dmqcache.bus.sip.uri import Endpoint, NodeURI
+from dmqcache.bus.node import MAX_NAMES, OWN_TAG, Life, Node, NodeList, NodeStatus, other_wire
+from dmqcache.bus.sip.sip_message import SipRequest, parse_message
+from dmqcache.bus.sip.uri import Endpoint, NodeURI, SipURI
+from tests.bus.captures import VECTORS
 
 
 def node(text: str, **fields: object) -> Node:
@@ -128,3 +133,26 @@ def test_a_kamailio_was_restarted_when_its_call_ids_are_no_more_near_those_befor
     assert (life.count, life.told_at) == (0, 1.0)
     assert life.heard("05f63fa2385a193c-14@10.0.0.1", 3.0)
     assert (life.count, life.told_at) == (1, 3.0)
+
+
+#: What a Kamailio that has just started asks for first, by channel.
+ASKS = {"usrloc": '{"action":3}', "dialog": '{"action":4}', "presence": '{"action":2}'}
+
+
+@pytest.mark.parametrize("path", sorted((VECTORS / "peers").glob("*.jsonl")), ids=lambda path: path.stem)
+def test_recorded_kamailios_were_restarted_when_they_ask_for_everything_and_at_no_other_time(
+    path: Path,
+) -> None:
+    """Of each release, with its processes."""
+    lives: dict[str, Life] = {}
+    restarts = 0
+    for line in path.read_text().splitlines():
+        said = json.loads(line)
+        if not said["datagram"].startswith("KDMQ"):
+            continue
+        request = parse_message(said["datagram"].encode("latin-1"))
+        assert isinstance(request, SipRequest)
+        if lives.setdefault(said["src"], Life()).heard(request.call_id, 0.0):
+            restarts += 1
+            assert request.body.decode() == ASKS[SipURI.parse(request.uri).user]
+    assert restarts == 1
