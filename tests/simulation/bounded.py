@@ -93,8 +93,8 @@ class BoundedRun(Run):
     def _acknowledge_under_loss(self, problems: list[str]) -> None:
         """Not here: who has acknowledged is counted among those that are judged."""
 
-    def _disagreement(self) -> list[str]:
-        found = super()._disagreement()
+    def _tables_disagree(self) -> list[str]:
+        found = super()._tables_disagree()
         if not self.cluster.caches():
             return found
         first = self.cluster.caches()[0]

@@ -84,7 +84,10 @@ class Contacts:
             self._due |= held.keys() - self.removed
 
     def disagreement(self) -> list[str]:
-        """Who has not got what all must have, or has what nobody may have. Nobody: everything is well."""
+        """Who has not got what all must have, or has what nobody may have. Nobody: everything is well. What
+        Kamailio nodes alone make of it is nobody's promise."""
+        if not self._cluster.caches():
+            return []
         found = list(self._strange())
         held = self._held()
         soon = self._soon()

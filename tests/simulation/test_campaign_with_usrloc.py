@@ -47,3 +47,12 @@ def test_what_a_node_alone_has_that_stands_still_on_its_way_out_is_not_asked_for
 def test_a_copy_that_comes_after_both_stood_still_for_long_may_be_handled_again() -> None:
     """A Kamailio that was stopped for 25 s repeats what a node, stopped after that for 36 s, had answered."""
     assert run_seed(7_000_341, usrloc=True).problems == []
+
+
+def test_what_a_registrar_that_stood_still_undoes_on_another_is_healed_within_the_time_that_is_said() -> None:
+    """It answers an old question with what it knew before it was stopped."""
+    assert run_seed(7_001_297, usrloc=True).problems == []
+
+
+def test_what_kamailio_nodes_alone_make_of_registrations_is_not_judged() -> None:
+    assert run_seed(7_001_342, usrloc=True).problems == []
