@@ -10,6 +10,7 @@ Pure: time is handed in, monotonic seconds. Owns who was told what. What is told
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import islice
 from typing import Final
 
 from dmqcache.bus.sip.uri import NodeURI
@@ -37,16 +38,19 @@ class Crossing:
         self._told.pop((key, node), None)
         self._told[key, node] = now
         self._nodes.setdefault(key, set()).add(node)
-        # Two for one: so the old ones go, and no step is long.
-        for _ in range(2):
-            oldest = next(iter(self._told))
-            if len(self._told) > MAX_TOLD or now - self._told[oldest] > CROSSING_S:
-                self._forget(*oldest)
+        self._tidy(now)
 
     def who_was_told(self, key: str, now: float) -> list[NodeURI]:
         """Who may hear a word of now on this contact before what it was told of it."""
+        self._tidy(now)
         nodes = self._nodes.get(key, ())
         return sorted(node for node in nodes if now - self._told[key, node] <= CROSSING_S)
+
+    def _tidy(self, now: float) -> None:
+        """Two for each that comes: so the old ones go, and no step is long."""
+        for oldest in list(islice(self._told, 2)):
+            if len(self._told) > MAX_TOLD or now - self._told[oldest] > CROSSING_S:
+                self._forget(*oldest)
 
     def _forget(self, key: str, node: NodeURI) -> None:
         del self._told[key, node]

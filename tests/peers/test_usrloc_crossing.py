@@ -31,9 +31,12 @@ def test_what_is_old_is_forgotten() -> None:
     crossing = Crossing()
     for number in range(100):
         crossing.told(f"{number}", ONE, 0.0)
-    for number in range(100):
+    for number in range(50):
         crossing.told(f"new-{number}", ONE, CROSSING_S + 1)
-    assert len(crossing) == len(crossing._nodes) == 100
+    assert len(crossing) == len(crossing._nodes) == 50
+    for _ in range(25):
+        assert crossing.who_was_told("another", 2 * CROSSING_S + 2) == []
+    assert len(crossing) == len(crossing._nodes) == 0
 
 
 def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
