@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -87,6 +88,52 @@ def answer_to(request: bytes) -> bytes:
     lines = request.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
     copied = [line for line in lines if line.partition(b":")[0] in _COPIED]
     return b"\r\n".join([b"SIP/2.0 200 OK", *copied, b"Content-Length: 0"]) + b"\r\n\r\n"
+
+
+class Impostor:
+    """A host without the key that plays a dmqcache node: it calls, answers all with a 200, lists itself, and
+    claims a wall clock of its own. What it acknowledges it does not keep."""
+
+    def __init__(self, host: str, to: str, clock_ms: int) -> None:
+        self._host, self._to, self._clock_ms = host, to, clock_ms
+        self._ended = threading.Event()
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((host, 5060))
+        self._socket.settimeout(0.1)
+        self._thread = threading.Thread(target=self._play)
+
+    def __enter__(self) -> Impostor:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._socket.close()
+
+    def _play(self) -> None:
+        line = f"sip:{self._host}:5060;status=active;instance={self._host}"
+        called = 0.0
+        while not self._ended.is_set():
+            if time.monotonic() - called > 0.5:
+                called = time.monotonic()
+                call = kdmq(self._to, f"{self._host}:5060", body=line)
+                self._socket.sendto(
+                    call.replace(b"Max-F", b"Supported: dmqcache-2\r\nMax-F"), (self._to, 5060)
+                )
+            with contextlib.suppress(TimeoutError):
+                asked, source = self._socket.recvfrom(65_535)
+                if asked.startswith(b"KDMQ"):
+                    self._socket.sendto(self._answer(asked, line), source)
+
+    def _answer(self, asked: bytes, line: str) -> bytes:
+        channel = asked.partition(b"@")[0].rpartition(b":")[2]
+        body = {b"notification_peer": line, b"dmqcache": json.dumps({"now": self._clock_ms})}.get(channel, "")
+        head = answer_to(asked).partition(b"Content-Length")[0]
+        tail = (
+            f"Supported: dmqcache-2\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        )
+        return head + tail.encode()
 
 
 class Flood:

@@ -6,6 +6,7 @@ of the figures show; with one, none of the attacks may do anything.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import statistics
@@ -17,7 +18,7 @@ import pytest
 from dmqcache.bus.nodes.membership import MAX_ON_HOST
 from dmqcache.bus.trust.keys import KEY_BYTES, write_key
 from dmqcache.store.table.clock import version_at
-from tests.interop.attacks import Flood, answer_to, bound, drained, forge, htable, kdmq, overheard
+from tests.interop.attacks import Flood, Impostor, answer_to, bound, drained, forge, htable, kdmq, overheard
 from tests.interop.cluster import Cluster
 from tests.interop.daemon import wait_until
 
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.interop
 NET = "127.0.39."
 D1, D2, HOSTILE = f"{NET}11", f"{NET}12", f"{NET}66"
 KEYS = 200
+YEAR_2248_MS = 8_772_000_000_000
 #: Connections that are taken in all, and from one host.
 PLACES, PLACES_OF_A_HOST = 512, 64
 
@@ -142,6 +144,32 @@ def test_a_hundred_strangers_that_answer(cluster: Cluster, keyed: bool) -> None:
             sock.close()
     show(keyed, "100 hosts that are no nodes, and answer", f"{nodes} active, {each * 1000:.1f} ms a SET")
     assert nodes <= (0 if keyed else MAX_ON_HOST)
+
+
+def test_three_that_play_dmqcache_nodes_and_claim_the_year_2248(cluster: Cluster, keyed: bool) -> None:
+    """H2: who answers one ping counts for WAIT, has a vote on the time and gets the tables."""
+    hosts = [f"{NET}{number}" for number in (91, 92, 93)]
+    d1 = cluster.dmqcache("d1")
+
+    def active() -> int:
+        known = d1.nodes()
+        return sum(known.get(f"sip:{host}:5060") == "active" for host in hosts)
+
+    with contextlib.ExitStack() as stack:
+        for host in hosts:
+            stack.enter_context(Impostor(host, D1, YEAR_2248_MS))
+        # With the key: long enough for each to be met, and for several comparisons with it.
+        end = time.monotonic() + 6
+        wait_until(lambda: time.monotonic() > end if keyed else active() == 3, 20, lambda: str(d1.nodes()))
+        figure = f"{active()} active, "
+        d1.set("users", "counted", "x")
+        copies = d1.call("users", "WAIT", 4, 1_000)
+        cluster.wait_value("users", "counted", "x")
+    refused = cluster.dmqcache("d2").metric("dmqcache_changes_refused_total", table="users", reason="future")
+    figure += f"WAIT: {copies}, refused as of the future: {refused:g}"
+    show(keyed, "three that play nodes in the year 2248", figure)
+    if keyed:
+        assert figure == "0 active, WAIT: 1, refused as of the future: 0"
 
 
 KINDS = {
