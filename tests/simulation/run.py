@@ -46,6 +46,8 @@ WRONG_CLOCKS_PATIENCE_S = 15.0
 LEAVE_S = 30.0
 #: Seconds within which the repairs are done of which outboxes know: three intervals of repairs.
 MEND_S = 30.0
+#: Seconds within which comparisons alone bring a row from one node to all others: a dozen intervals of them.
+DIGESTS_S = 120.0
 #: Seconds of quiet after that: longer than any transaction between dmqcache nodes, and two comparisons. In
 #: some runs, and where Kamailio nodes or processes that stood still repeat theirs, longer than any at all.
 QUIET_S = 15.0
@@ -235,8 +237,8 @@ class Run:
         cluster = self.cluster
         if not cluster.caches():
             return []
-        found = self._tables_disagree() + self.contacts.disagreement()
-        found += checks.digests(cluster, self._slack)
+        digests = self._digests()
+        found = self._tables_disagree() + self.contacts.disagreement() + digests
         for machine in cluster.caches():
             found += checks.leftovers(machine)
             found += checks.books(machine)
@@ -249,6 +251,17 @@ class Run:
         if not self._forgotten and not self._stops:
             found += self.scripts.problems()
         return found
+
+    def _digests(self) -> list[str]:
+        """Which digests differ for good. What one node alone was told, as by a liar, goes from node to node by
+        comparisons, and in a large cluster only chance says whose is next."""
+        until = self.world.now + DIGESTS_S
+        while (wrong := checks.digests(self.cluster, self._slack)) and self.world.now < until:
+            self.world.run(LOOK_S)
+        if self.world.now > until - DIGESTS_S:
+            # What has made them equal is acknowledged, too.
+            self.world.run(LOOK_S)
+        return wrong
 
     def _mend(self, problems: list[str]) -> None:
         """Wait until no node counts on a repair: until then it does not believe in acknowledgements."""
