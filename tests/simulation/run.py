@@ -253,8 +253,8 @@ class Run:
         return found
 
     def _digests(self) -> list[str]:
-        """Which digests differ for good. What one node alone was told, as by a liar, goes from node to node by
-        comparisons, and in a large cluster only chance says whose is next."""
+        """Which digests differ for good. What one node alone was told, as by a liar, goes from one to another
+        by comparisons, and in a large cluster only chance says whose is next."""
         until = self.world.now + DIGESTS_S
         while (wrong := checks.digests(self.cluster, self._slack)) and self.world.now < until:
             self.world.run(LOOK_S)

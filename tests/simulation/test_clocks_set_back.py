@@ -96,3 +96,29 @@ def test_all_know_within_seconds_that_all_clocks_were_set(step_s: int) -> None:
         machine.jump(1_000 * step_s)
     cluster.run(3)
     assert [machine.store.clock.correction for machine in cluster.machines] == [0] * 6
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05, 0.13, 0.2, 0.3, 1.0])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_flush_after_all_clocks_were_set_back_kills_what_was_written_before(
+    pause: float, late: bool
+) -> None:
+    """Also where it is dated by a node that has not heard yet that the others' clocks were set too, and its
+    version is brought down later."""
+    cluster = make(CACHE, CACHE)
+    cluster.network.weather.delay = 0.04
+    for machine in cluster.machines:
+        machine.jump(7_200_000)
+    cluster.run(20)
+    fill(cluster.machines[0])
+    cluster.run(5)
+    for machine in cluster.machines:
+        machine.jump(-7_200_000)
+    cluster.run(pause)
+    if late:
+        cluster.partition([0], [1])
+    table(cluster.machines[0]).flush()
+    cluster.run(3)
+    cluster.heal()
+    cluster.run(15)
+    assert [dict(table(machine).items()) for machine in cluster.machines] == [{}, {}]
