@@ -39,14 +39,23 @@ class Floors:
             self._ground.counters.refused[name, "future"] += 1
             self._ground.counters.clamped[name] += 1
             return False
+        self._date_anew(name, floor)
         raise_floor(self._ground.tables[name], floor)
         return True
+
+    def _date_anew(self, name: str, floor: int) -> None:
+        """Where clocks were set back, what lies ahead of a flush may have been written before it: that shows
+        when it has the version that it would have had."""
+        table = self._ground.tables[name]
+        if table.floor < floor and table.clock.set_back_by():
+            self._ground.counters.clamped[name] += table.redate()
 
     def when_ready(self, floors: Mapping[str, int], then: Callable[[], None]) -> None:
         """Call ``then`` when each of these floors can be heard in a moment: at once, as nearly always, or
         when large tables have been looked through, in steps. Those that came late have been heard then."""
         for name, floor in floors.items():
             if self._is_late(name, floor):
+                self._date_anew(name, floor)
                 again = partial(self.when_ready, floors, then)
                 if name in self._waiting:
                     self._waiting[name].append(again)
