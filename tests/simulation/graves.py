@@ -21,7 +21,8 @@ class Graves:
     made: Counter[str] = field(default_factory=Counter)
     #: How many there were in its table when a write was made that is one, or becomes one.
     before: dict[Write, int] = field(default_factory=dict)
-    #: Flushes of which some node heard late: what they deleted may come back.
+    #: Flushes of which some node heard late, and what no process knows any more, which others may
+    #: have from Kamailio nodes alone: what was before may come back.
     undone: set[Write | None] = field(default_factory=set)
 
     def add(self, table: str) -> None:

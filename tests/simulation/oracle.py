@@ -339,10 +339,20 @@ class Oracle:
             (place, bound) for place, bound in self._legacies if self._is_kept(place, bound, others)
         ]
         if self.rules.kamailios:
+            self._orphan(others)
             for place in self.places:
                 states = [self._state_before(other, place) for other in others]
                 if all(state == self._nothing(place) for state in states):
                     self._adopted.add(place)
+
+    def _orphan(self, others: Sequence[Machine]) -> None:
+        """What no process knows any more, others may have from Kamailio nodes alone: that is worth less than
+        what any of us knows better."""
+        for place, kept in self.places.items():
+            for write in (kept if isinstance(kept, History) else kept.history).writes:
+                bound: State = Sum((write,)) if isinstance(kept, Counter) else (write,)
+                if write not in self.graves.undone and not self._is_kept(place, bound, others):
+                    self.graves.undone.add(write)
 
     def left(self, machine: Machine) -> None:
         """A process left politely: what it knew must be kept by those who remain."""

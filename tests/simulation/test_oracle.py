@@ -41,3 +41,26 @@ def test_what_a_kamailio_gives_back_of_a_forgotten_delete_has_no_time_any_more(
     excused = kamailios and newer == 2
     assert (oracle.problems == []) == excused
     assert (None in oracle.loosened(PLACE, (oracle.of(PLACE).writes[-1],))) == (newer == 2)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_what_no_process_knows_any_more_may_be_given_up_for_what_one_knows_better(heard: bool) -> None:
+    cluster = Cluster(World(1), ("dmqcache",) * 2, ("t",), store_options())
+    oracle = Oracle(cluster.machines, Rules(kamailios=True))
+    cluster.start()
+    cluster.run_until(lambda: all(machine.store.ready for machine in cluster.machines), 60)
+    one, other = cluster.machines
+    oracle.of(PLACE)
+    other.store.tables["t"].set(PLACE[1], "older")
+    oracle.wrote(other, PLACE, ("older",), NOTHING)
+    cluster.run(1)
+    if not heard:
+        cluster.partition([0], [1])
+    known = oracle.look(one, PLACE)
+    one.store.tables["t"].set(PLACE[1], "newer")
+    oracle.wrote(one, PLACE, ("newer",), known)
+    cluster.run(1)
+    oracle.ends(one)
+    oracle.lost(one, [other])
+    newer = oracle.of(PLACE).writes[-1]  # type: ignore[union-attr]
+    assert (None in oracle.loosened(PLACE, (newer,))) != heard
