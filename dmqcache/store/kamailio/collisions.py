@@ -115,7 +115,7 @@ class Collisions:
                 self._outboxes.name_keys(table, [cell.key], self._outboxes.of_kamailios())
         elif (
             kind & Collision.SHOWN
-            or (kind & Collision.TIE and (designated or not cell.writer) and self._keep_times())
+            or (kind & Collision.TIE and (designated or kind & Collision.MINE) and self._keep_times())
             or (cell.flags & PROVISIONAL and (designated or kind & Collision.MINE))
         ):
             last = ms_of(cell.last_modified())

@@ -34,8 +34,9 @@ from dmqcache.store.table.version import State, Verdict, merge
 #: Kamailio's (T1, 500 ms) and as much again.
 SIMULTANEOUS_MS: Final = 1000
 #: Milliseconds by which a row may be late without a comparison that follows: so late may be what its writer
-#: told others, too. A node that is silent for longer is found dead, and all is compared when it is back.
-LATE_MS: Final = 10_000
+#: told others, too. A node that is silent for longer is found dead by all, and is compared with when it is
+#: back.
+LATE_MS: Final = 60_000
 #: Milliseconds by which a row may pass what is held of its key, however far that lies ahead.
 NEXT_MS: Final = 1_000
 #: Pairs of a sender and a reason that are named in the log.
