@@ -13,7 +13,8 @@ must not bring back what all others know to be deleted.
 
 A number may be a counter's sum that another dmqcache node told it, newer than ours and only the shadow of
 what that node holds. So a number's version is not believed: it never ends a counter, and one that is unknown
-here gets the least version of all, so that whatever any of us knows of the key is worth more.
+here gets the least version of all, so that whatever any of us knows of the key is worth more. It is believed
+that it was there before a flush.
 """
 
 from __future__ import annotations
@@ -161,7 +162,11 @@ class ShownCells:
             # It may be one that was evicted here: what the node shows is neither news nor too old.
             return
         if held is None and not (is_number and self._is_later(table, cell)):
-            # Of a text with a time, its time says whether it came after a flush.
+            # Of what has a time, it says whether it came after a flush; of a number, only that it did not.
+            if is_number and cell.last_modified and table.floor:
+                if judged is not None:
+                    self._ours_wins(judged, table, key)
+                return
             dated = cell.last_modified and not is_number
             if not dated and not self._is_news(node, table, inquiry.began_ms if inquiry else None):
                 if judged is not None:

@@ -374,3 +374,28 @@ def test_a_number_that_it_has_only_just_changed_is_not_undone_before_its_word_ca
     world.run(8)
     assert shown(side) == holder.cells == {"n": held}
     assert (holder.orders() == []) == comes
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("value", [5, "text"])
+def test_what_a_6_2_dates_before_a_flush_is_no_news_however_late_it_gets_it(
+    later: bool, value: str | int
+) -> None:
+    """As from another Kamailio, which repeats its cells."""
+    world = World()
+    side = world.side("127.0.0.11")
+    holder = Holder(world, [side], agent=NEW)
+    side.meet(holder.node)
+    world.run(5)
+    before = side.store.clock.wall_ms()
+    world.run(5)
+    side.table.flush()
+    # The Kamailio is known to hold nothing of before it.
+    world.run(40)
+    side.store.compare.all_later()
+    world.run(10)
+    holder.cells["a"] = value
+    holder.stamps["a"] = side.store.clock.wall_ms() if later else before
+    side.store.compare.all_later()
+    world.run(10)
+    assert shown(side) == holder.cells == ({"a": value} if later else {})
