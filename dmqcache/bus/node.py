@@ -68,6 +68,8 @@ class Life:
     #: Monotonic seconds: when a Call-ID last told that.
     told_at: float = float("-inf")
     _number: int = -1
+    #: No other was near the last one yet.
+    _is_lone: bool = False
 
     def heard(self, call_id: str, now: float) -> bool:
         """A request has come: whether it is the first of a new life."""
@@ -75,9 +77,14 @@ class Life:
         if found is None:
             return False
         number, before = int(found[1], 16), self._number
-        self._number, self.told_at = number, now
+        self._number = number
         if before < 0 or abs(number - before) < SAME_LIFE:
+            self._is_lone, self.told_at = False, now
             return False
+        # Where each is another, they are drawn anew each time and tell nothing.
+        if self._is_lone:
+            return False
+        self._is_lone, self.told_at = True, now
         self.count += 1
         return True
 

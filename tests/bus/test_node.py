@@ -135,6 +135,14 @@ def test_a_kamailio_was_restarted_when_its_call_ids_are_no_more_near_those_befor
     assert (life.count, life.told_at) == (1, 3.0)
 
 
+def test_who_draws_each_call_id_anew_is_not_restarted_with_each() -> None:
+    life = node("sip:10.0.0.1:5060").life
+    said = [life.heard(f"{digit}df63fa2385a193d-12@10.0.0.1", digit) for digit in (1, 3, 5, 7, 2)]
+    assert said == [False, True, False, False, False] and life.told_at == 3
+    assert not life.heard("2df63fa2385a193e-12@10.0.0.1", 6)
+    assert life.heard("4df63fa2385a193e-12@10.0.0.1", 7) and life.told_at == 7
+
+
 #: What a Kamailio that has just started asks for first, by channel.
 ASKS = {"usrloc": '{"action":3}', "dialog": '{"action":4}', "presence": '{"action":2}'}
 
