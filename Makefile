@@ -11,9 +11,9 @@ VERSIONS ?= 3.11 3.12 3.13
 # What the tests and benchmarks talk to. Installed where we are root and apt is there; else named.
 DEBIAN := kamailio kamailio-tls-modules kamailio-sqlite-modules kamailio-postgres-modules kamailio-mysql-modules \
           kamailio-presence-modules postgresql mariadb-server redis-server prometheus iproute2 iptables procps debootstrap \
-          debian-archive-keyring chromium zsh fish
+          debian-archive-keyring chromium zsh fish sip-tester
 TOOLS  := kamailio pg_createcluster mariadbd redis-server redis-cli redis-benchmark promtool ip iptables debootstrap chromium \
-          zsh fish
+          zsh fish sipp
 
 .NOTPARALLEL:
 .PHONY: demo test unit pythons another-python interop lint bench simulate fuzz debian node clean

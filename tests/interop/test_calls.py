@@ -24,6 +24,7 @@ from tests.interop.kamailio_calls import (
 )
 from tests.interop.phones import Phones, Watcher
 from tests.interop.releases import RELEASES
+from tests.interop.sipp_phones import Calls
 
 pytestmark = pytest.mark.interop
 
@@ -137,6 +138,20 @@ def test_two_hundred_calls_are_right_at_each_step_and_a_restarted_kamailio_gets_
         wait_states(node)
         wait_until(lambda: not kamailio.rpc("dlg.list"), REMOVED_TIMEOUT_S)
     assert "ERROR" not in kamailio.diagnosis()
+
+
+@pytest.mark.parametrize("line", tuple(RELEASES))
+def test_calls_that_sipp_sets_up_answers_and_ends_are_right_at_each_step(
+    pair: tuple[DmqcacheNode, Kamailio],
+) -> None:
+    node, kamailio = pair
+    with Calls("127.0.86.20", (kamailio.host, kamailio.port), CALLS) as calls:
+        wait_states(node, ringing=CALLS)
+        calls.answer()
+        wait_states(node, talking=CALLS)
+        calls.hang_up()
+        wait_states(node)
+        calls.wait()
 
 
 def _differing(before: dict[str, tuple[object, ...]], now: dict[str, tuple[object, ...]]) -> str:
