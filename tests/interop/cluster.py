@@ -19,9 +19,10 @@ TABLES = (
 )
 """`users` expires, `calls` does not and counts from 0."""
 
-JOIN_TIMEOUT_S = 8.0
-SEEN_TIMEOUT_S = 5.0
-"""A change on loopback is seen within milliseconds; a lost datagram costs 0.5 to 1.5 s."""
+JOIN_TIMEOUT_S = 30.0
+SEEN_TIMEOUT_S = 15.0
+"""A change on loopback is seen within milliseconds; a lost datagram costs 0.5 to 1.5 s. A machine that is
+busy with other work, or stands still for some seconds, needs longer."""
 
 Seeding = Literal["all", "first"]
 

@@ -18,8 +18,8 @@ from tests.interop.releases import RELEASES
 
 pytestmark = pytest.mark.interop
 
-JOIN_TIMEOUT_S = 15.0
-HEARD_TIMEOUT_S = 10.0
+JOIN_TIMEOUT_S = 30.0
+HEARD_TIMEOUT_S = 30.0
 WRITES = 60
 OPTIONS = ("--channel", "alerts", "--notify-keyspace-events", "KEA")
 

@@ -81,7 +81,7 @@ def test_pairs_do_not_differ(which: str, lineup: str) -> None:
     with _cluster(which, lineup) as cluster:
         for number in filter(_deletes, range(pairs)):
             cluster[first].set_str("users", f"pair {number}", "before")
-        cluster.wait_equal("users", 10)
+        cluster.wait_equal("users", 20)
         _write_pairs(cluster, first, second, pairs)
         end = time.monotonic()
         table = cluster.wait_equal("users", EQUAL_S)

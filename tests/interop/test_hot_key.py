@@ -15,7 +15,9 @@ pytestmark = pytest.mark.interop
 
 SETS = 1_000_000
 BATCH = 1_000
-WITHIN_S = 2.0
+WITHIN_S = 10.0
+"""What a version that runs ahead of the clock would hold up for minutes is seen at once; a machine may stand
+still for some seconds."""
 WRITE_TIMEOUT_S = 120.0
 
 

@@ -10,7 +10,7 @@ from tests.interop.releases import RELEASES
 pytestmark = pytest.mark.interop
 
 CELLS = 50_000
-SYNC_TIMEOUT_S = 20.0
+SYNC_TIMEOUT_S = 60.0
 SPECIAL: dict[str, Value] = {
     "utf8 é": "Grüße, 你好",
     "raw \udcff": "\udcff\udc80",
@@ -83,5 +83,5 @@ def test_writes_during_the_sync_are_kept() -> None:
         for number in range(200):
             cluster["k1" if number % 2 else "d1"].set_str("users", f"k{number}", f"during {number}")
         cluster.dmqcache("d2").wait_ready(SYNC_TIMEOUT_S)
-        table = cluster.wait_equal("users", 10)
+        table = cluster.wait_equal("users", 20)
         assert [table[f"k{number}"] for number in range(200)] == [f"during {n}" for n in range(200)]

@@ -40,8 +40,8 @@ def test_join_in_every_order(lineup: str, kinds: str, seeding: Seeding) -> None:
             cluster.start(name).wait_known()
             cluster[name].set_str("users", f"by {name}", name)
         cluster.wait_joined()
-        table = cluster.wait_equal("users", 5)
+        table = cluster.wait_equal("users", 20)
         assert table == {f"by {name}": name for name in names}
         for name in names:
             cluster[name].set_str("users", f"later by {name}", name)
-        assert len(cluster.wait_equal("users", 5)) == 2 * len(names)
+        assert len(cluster.wait_equal("users", 20)) == 2 * len(names)

@@ -24,7 +24,7 @@ def pair(line: str) -> Iterator[tuple[Kamailio, Kamailio]]:
         Kamailio(B, release=RELEASES[line], tables=TABLES, seeds=seeds[:1]) as two,
     ):
         for node in (one, two):
-            node.wait_nodes(seeds, 5)
+            node.wait_nodes(seeds, 20)
         yield one, two
 
 
@@ -43,7 +43,7 @@ def pair(line: str) -> Iterator[tuple[Kamailio, Kamailio]]:
 def test_values_are_carried_unchanged(pair: tuple[Kamailio, Kamailio], key: str, value: str | int) -> None:
     one, two = pair
     one.set("users", key, value)
-    wait_until(lambda: two.get("users", key) == value, 3, lambda: f"{value!r}: {two.get('users', key)!r}")
+    wait_until(lambda: two.get("users", key) == value, 15, lambda: f"{value!r}: {two.get('users', key)!r}")
     assert one.get("users", key) == value
     assert one.dump("users")[key] == two.dump("users")[key] == value
 
@@ -53,12 +53,12 @@ def test_operations_are_replicated(pair: tuple[Kamailio, Kamailio]) -> None:
     for step, number in ((one.incr, 1), (one.incr, 2), (one.decr, 1)):
         assert step("calls", "n") == number
         # Told at once, two of them may change places among the other one's workers.
-        wait_until(lambda number=number: two.get("calls", "n") == number, 3, "n")  # type: ignore[misc]
+        wait_until(lambda number=number: two.get("calls", "n") == number, 15, "n")  # type: ignore[misc]
     for key in ("op-del", "op-re1", "op-re2", "op-keep"):
         one.set_str("users", key, f"value of {key}")
     one.set_str("users", "op-ttl", "x")
     # Of a value and its time, told apart, the other one's workers may take the time first, in vain.
-    wait_until(lambda: two.get("users", "op-ttl") == "x", 3, "op-ttl")
+    wait_until(lambda: two.get("users", "op-ttl") == "x", 15, "op-ttl")
     one.expire("users", "op-ttl", 500)
     one.delete("users", "op-del")
     one.remove_name_regex("users", "^OP-RE[0-9]$")
@@ -69,7 +69,7 @@ def test_operations_are_replicated(pair: tuple[Kamailio, Kamailio]) -> None:
         left = [key for key in two.dump("users") if key.startswith("op-")]
         return left == ["op-ttl"] and 490 <= (two.ttl("users", "op-ttl") or 0) <= 500
 
-    wait_until(seen, 3, lambda: str(two.dump("users").keys()))
+    wait_until(seen, 15, lambda: str(two.dump("users").keys()))
     assert two.get("calls", "n") == 1 and two.ttl("calls", "n") is None
     assert two.get("users", "op-del") is None
 
@@ -78,7 +78,7 @@ def test_fast_sets_arrive(pair: tuple[Kamailio, Kamailio]) -> None:
     one, two = pair
     before = two.count("users")
     one.fast_sets(2000, prefix="fast-")
-    two.wait_count("users", before + 2000, 10)
+    two.wait_count("users", before + 2000, 20)
     assert two.get("users", "fast-1999") == "v1999"
 
 
@@ -99,7 +99,7 @@ def test_a_killed_node_restarts_empty_and_gets_the_table(pair: tuple[Kamailio, K
     with pytest.raises(OSError):
         two.get("users", "before")
     two.restart()
-    two.wait_count("users", cells, 5)
+    two.wait_count("users", cells, 20)
     assert two.get("users", "before") == "kill"
 
 
@@ -150,6 +150,6 @@ def test_a_node_that_stops_says_no_goodbye(line: str) -> None:
         Kamailio("127.0.0.25", release=release, seeds=uris[1:]) as stays,
         Kamailio("127.0.0.26", release=release, seeds=uris[:1]) as leaves,
     ):
-        stays.wait_nodes(uris, 5)
+        stays.wait_nodes(uris, 20)
         leaves.stop()
         assert stays.nodes()[leaves.uri] == "active"

@@ -60,4 +60,4 @@ def test_a_dmqcache_node_that_starts_anew_holds_all_again(cluster: Cluster, tmp_
     cluster["d2"].kill()
     cluster["d2"].restart()
     cluster.wait_joined(15)
-    wait_until(lambda: cluster["d2"].dump("users") == cells, 15, "all cells again")
+    wait_until(lambda: cluster["d2"].dump("users") == cells, 30, "all cells again")

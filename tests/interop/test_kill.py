@@ -24,9 +24,9 @@ PIPELINE = 50
 WAIT_MS = 2000
 MORE_PIPELINES = 10
 """How many pipelines each client gets through between two events: it is in full swing at each of them."""
-PROGRESS_TIMEOUT_S = 20.0
-BACK_TIMEOUT_S = 20.0
-EQUAL_TIMEOUT_S = 10.0
+PROGRESS_TIMEOUT_S = 30.0
+BACK_TIMEOUT_S = 30.0
+EQUAL_TIMEOUT_S = 30.0
 
 
 class Client(threading.Thread):

@@ -20,8 +20,8 @@ LOSS = 0.10
 KEYS = 60
 """Of each kind and writer: some of them lose their first message, some their second."""
 TTL_S = 600
-EQUAL_S = 15.0
-"""A Kamailio sends a message for the last time 7.5 s after the first."""
+EQUAL_S = 25.0
+"""A Kamailio sends a message for the last time 7.5 s after the first; a machine may stand still for some."""
 
 
 @pytest.fixture(scope="module")

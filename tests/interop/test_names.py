@@ -16,8 +16,8 @@ pytestmark = pytest.mark.interop
 
 NAME = "kam.example"
 INCREMENTS = 1_000
-JOIN_TIMEOUT_S = 10.0
-SEEN_TIMEOUT_S = 5.0
+JOIN_TIMEOUT_S = 30.0
+SEEN_TIMEOUT_S = 15.0
 QUIET_LOOKS = 12
 QUIET_TIMEOUT_S = 40.0
 

@@ -17,8 +17,8 @@ from tests.interop.releases import RELEASES
 pytestmark = pytest.mark.interop
 
 NOTICE_TIMEOUT_S = 60.0
-JOIN_TIMEOUT_S = 10.0
-SEEN_TIMEOUT_S = 5.0
+JOIN_TIMEOUT_S = 30.0
+SEEN_TIMEOUT_S = 15.0
 PING_S = 40
 """It lists this node again with its next ping: until then it must be seen twice that it does not."""
 FURTHER = "198.18.85.111"

@@ -23,13 +23,14 @@ PARTITION_S = float(os.environ.get("DMQC_PARTITION_S", "50"))
 """Kamailio goes on sending what was written for 30 s: what an early phase writes has timed out at the
 healing, what a late phase writes arrives late. So less than 45 s makes no sense."""
 
-DMQCACHE_EQUAL_S = 3.0
-ALL_EQUAL_S = 10.0
-LATE_EQUAL_S = 45.0
+DMQCACHE_EQUAL_S = 15.0
+ALL_EQUAL_S = 25.0
+"""3 s and 10 s are usual; a machine may stand still for some. What it took is printed."""
+LATE_EQUAL_S = 60.0
 """What Kamailio nodes wrote in the last seconds they tell each other again and again for half a minute, each
 copy as if it were new. Nobody else hears of it; all are compared with once that is over."""
 
-TIMES_EQUAL_S = 15.0
+TIMES_EQUAL_S = 30.0
 """A Kamailio is told a time when it has acknowledged the value, and each message may be lost some times."""
 
 HERE, THERE = ("d1", "k1"), ("d2", "d3", "k2")
@@ -150,8 +151,10 @@ def test_all_are_equal_after_a_partition(cluster: Cluster, network: Network, lin
     dmqcache = [name for name in cluster.names if name.startswith("d")]
     for name in ("users", "calls"):
         cluster.wait_equal(name, left(DMQCACHE_EQUAL_S), dmqcache)
+    print(f"dmqcache nodes: equal {time.monotonic() - healed_at:.1f} s after the partition")
     cluster.wait_equal("calls", left(ALL_EQUAL_S))
     table = cluster.wait_equal("users", left(ALL_EQUAL_S), but=LATE)
+    print(f"all nodes: equal {time.monotonic() - healed_at:.1f} s after the partition")
     del table[LATE]
     assert table == _expected(cluster)
     assert cluster["k1"].dump("calls") == {"counter": 17}

@@ -13,8 +13,8 @@ from tests.interop.releases import RELEASES
 pytestmark = pytest.mark.interop
 
 USERS = [f"user{number}" for number in range(20)]
-JOIN_TIMEOUT_S = 10.0
-CONTACTS_TIMEOUT_S = 10.0
+JOIN_TIMEOUT_S = 30.0
+CONTACTS_TIMEOUT_S = 30.0
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

@@ -218,7 +218,7 @@ def later(clusters: Clusters) -> None:
         cluster.wait_value("leave", "k0 gone.", "new")
         cluster.wait_value("follow", "new", "v")
         cluster.dmqcache("d2").call("refill", "FLUSHDB")
-        cluster.wait_all(lambda other: other.count("refill"), 0, 5)
+        cluster.wait_all(lambda other: other.count("refill"), 0, 20)
         cluster["k1"].set_str("refill", "after", "v")
         cluster.wait_value("refill", "after", "v")
     _compare(*clusters.values())

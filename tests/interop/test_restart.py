@@ -11,8 +11,8 @@ from tests.interop.lineups import LINEUPS, each_lineup
 
 pytestmark = pytest.mark.interop
 
-BACK_TIMEOUT_S = 10.0
-NOTICE_TIMEOUT_S = 6.0
+BACK_TIMEOUT_S = 30.0
+NOTICE_TIMEOUT_S = 20.0
 """A dmqcache node notices a dead one within 5 s in a cluster this small."""
 
 
@@ -29,7 +29,7 @@ def test_killed_and_restarted(cluster: Cluster, name: str, pause: str) -> None:
     tag = f"{name} {pause}"
     for writer in cluster.running:
         cluster[writer].set_str("users", f"before {tag} {writer}", writer)
-    cluster.wait_equal("users", 5)
+    cluster.wait_equal("users", 20)
     lost = cluster[name]
     lost.kill()
     survivors = [other for other in cluster.running if other.startswith("d")]
@@ -44,13 +44,13 @@ def test_killed_and_restarted(cluster: Cluster, name: str, pause: str) -> None:
     for writer in cluster.running:
         cluster[writer].set_str("users", f"meanwhile {tag} {writer}", writer)
         cluster[writer].delete("users", f"before {tag} {writer}")
-    cluster.wait_equal("users", 5)
+    cluster.wait_equal("users", 20)
     lost.restart()
     cluster.wait_joined(BACK_TIMEOUT_S)
     cluster.wait_equal("users", BACK_TIMEOUT_S)
     for writer in cluster.running:
         cluster[writer].set_str("users", f"after {tag} {writer}", writer)
-    table = cluster.wait_equal("users", 5)
+    table = cluster.wait_equal("users", 20)
     assert {f"after {tag} {writer}" for writer in cluster.running} <= set(table)
     assert {f"before {tag} {name}"} == {key for key in table if key.startswith(f"before {tag}")}
 
@@ -66,9 +66,14 @@ def test_graceful_leave(sig: signal.Signals, lineup: str) -> None:
         leaving.set_str("users", "last words", "x")
         assert leaving.stop(sig) == 0, leaving.diagnosis()
         for name in LINEUPS[lineup].kamailios:
-            wait_until(lambda k=name: cluster[k].nodes()[leaving.uri] == "disabled", 3, f"disabled on {name}")  # type: ignore[misc]
+            wait_until(
+                lambda k=name: cluster[k].nodes()[leaving.uri] == "disabled", 15, f"disabled on {name}"
+            )  # type: ignore[misc]
+        # One that was found dead would be in "timeout".
         wait_until(
-            lambda: cluster["d1"].nodes().get(leaving.uri) != "active", 3, "left for the dmqcache node"
+            lambda: cluster["d1"].nodes().get(leaving.uri) in (None, "disabled"),
+            15,
+            "left for the dmqcache node",
         )
         cluster.wait_value("users", "last words", "x")
         cluster["k1"].set_str("users", "after", "the leave")
@@ -82,7 +87,7 @@ def test_ready_means_complete_at_each_return() -> None:
         stays, returns = cluster.dmqcache("d1"), cluster.dmqcache("d2")
         for turn, total in enumerate((100, 2000, 4000)):
             stays.set_many("users", ((f"k{number}", f"turn {turn}") for number in range(total)))
-            returns.wait_count("users", total, 5)
+            returns.wait_count("users", total, 20)
             returns.kill()
             returns.start(wait=False)
             returns.wait_ready(BACK_TIMEOUT_S)

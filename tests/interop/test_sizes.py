@@ -15,7 +15,8 @@ LONG = range(1_000, 60_000, 1_000)
 MOST_UDP = 55_000
 SMALL_EACH = 5
 """Small keys after each long one."""
-ARRIVAL_S = 2.0
+ARRIVAL_S = 10.0
+"""Less than what is left unanswered (16 s) would hold up others; a machine may stand still for a while."""
 
 
 @pytest.fixture(scope="module", params=["udp", "tcp"])
@@ -55,7 +56,7 @@ def test_small_keys_do_not_wait_for_long_values(cluster: Cluster, writer: str) -
                 for length in lengths
                 if length <= most
             ),
-            10,
+            30,
             lambda name=name: f"all long values on {name}",  # type: ignore[misc]
         )
 

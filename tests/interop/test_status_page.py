@@ -251,7 +251,7 @@ def test_real_nodes_that_are_stopped_go_on_and_leave(browser: Browser) -> None:
 
         # One that says goodbye is no loss.
         third.stop()
-        wait_until(lambda: first.nodes().get(third.uri) != "active", 10, "the goodbye is heard")
+        wait_until(lambda: first.nodes().get(third.uri) != "active", 30, "the goodbye is heard")
         browser.wait_for("document.querySelector('main').innerText.includes('2 of 2')", REFRESHED_S)
         assert browser.text("#alarm") == ""
         labels = [dict(found) for found in first.metrics()["dmqcache_node_up"]]

@@ -47,5 +47,5 @@ def test_a_killed_node_comes_back(cluster: Cluster, name: str) -> None:
     cluster["k1"].set_str("users", f"while {name} was away", "1")
     cluster["d1"].set_str("users", f"also while {name} was away", "1")
     cluster[name].restart()
-    cluster.wait_joined(10)
+    cluster.wait_joined(30)
     assert len(cluster.wait_equal("users", 15)) == cells + 2

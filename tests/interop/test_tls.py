@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.interop, each_lineup]
 
 ROOT = Path(__file__).resolve().parents[2]
 NET = "127.0.37."
-TIMEOUT_S = 15.0
+TIMEOUT_S = 30.0
 
 
 def documented(language: str) -> str:

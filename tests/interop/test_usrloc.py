@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.interop, pytest.mark.parametrize("line", tuple(RELEASE
 NET = "127.0.85."
 USERS = [f"user{number}" for number in range(20)]
 LATER = [f"later{number}" for number in range(5)]
-JOIN_TIMEOUT_S = 10.0
-CONTACTS_TIMEOUT_S = 15.0
+JOIN_TIMEOUT_S = 30.0
+CONTACTS_TIMEOUT_S = 30.0
 
 
 class Registrars:

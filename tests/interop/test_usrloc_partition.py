@@ -22,8 +22,8 @@ LINES = {"k1": "5.6", "k2": "6.0", "k3": "6.1"}
 PARTITION_S = 60.0
 """A Kamailio repeats a message for half a minute."""
 WAYS = ("new", "refreshed", "removed")
-JOIN_TIMEOUT_S = 15.0
-NOTICED_TIMEOUT_S = 20.0
+JOIN_TIMEOUT_S = 30.0
+NOTICED_TIMEOUT_S = 30.0
 AGREE_TIMEOUT_S = 25.0
 """Seven seconds are usual."""
 
@@ -90,7 +90,7 @@ def test_all_agree_after_a_partition(bus: Bus, network: Network) -> None:
             registrar.register(f"{way}{name}")
     bus.wait_agree(before, set(), JOIN_TIMEOUT_S)
     second = time.monotonic() + 1.1  # A contact knows the second of its refresh.
-    wait_until(lambda: time.monotonic() > second, 5, "the next second")
+    wait_until(lambda: time.monotonic() > second, 15, "the next second")
     with network.partition(*SIDES):
         cut = time.monotonic()
         away = bus.registrars["k2"].uri
