@@ -1,12 +1,13 @@
 """The ``dmqcache`` channel: how dmqcache nodes tell each other of changes, ordered by versions alone.
 
-This peer reads and answers messages. What goes out is ``native_courier.py``'s; what two nodes hold
-differently is found by ``repair_session.py`` and given by ``donor.py``.
+This peer reads and answers messages. The rows of a large one are merged in steps (``large_messages.py``): the
+versions decide, so it does not matter what comes in between. What goes out is ``native_courier.py``'s; what
+two nodes hold differently is found by ``repair_session.py`` and given by ``donor.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar, Final, Protocol
 
 from dmqcache.bus.node import OWN_TAG, Node, other_wire
@@ -16,6 +17,7 @@ from dmqcache.store.ground import CONTENT_TYPE, Ground
 from dmqcache.store.native.donor import Donor
 from dmqcache.store.native.floor_questions import FloorQuestions
 from dmqcache.store.native.floors import Floors
+from dmqcache.store.native.large_messages import LargeMessages
 from dmqcache.store.native.native_message import Answer, NativeMessage, Summary, decode, encode
 from dmqcache.store.native.repair import Repair
 from dmqcache.store.outbox.outboxes import Outboxes
@@ -25,6 +27,9 @@ from dmqcache.store.table.row import Row, RowError
 from dmqcache.store.table.table import Table
 
 CHANNEL: Final = "dmqcache"
+#: Rows of a message that are merged at once: some 2 ms. Of more, those of one piece.
+AT_ONCE: Final = 500
+PIECE: Final = 100
 
 
 class HearsayRule(Protocol):
@@ -82,6 +87,7 @@ class Replica(Peer):
         self._nodes = nodes
         self._hearsay = hearsay
         self._merged = merged
+        self._large = LargeMessages(ground)
 
     def on_node_up(self, node: Node) -> None:
         self._nodes.node_up(node)
@@ -115,9 +121,12 @@ class Replica(Peer):
         up."""
         later, replies = Later(), list[Reply]()
 
-        def give(reply: Reply) -> None:
-            replies.append(reply)
-            later.give(reply)
+        def give(reply: Reply | Later) -> None:
+            if isinstance(reply, Later):
+                reply.then(give)
+            else:
+                replies.append(reply)
+                later.give(reply)
 
         def go_on(refusal: Reply | None) -> None:
             if refusal is not None:
@@ -131,14 +140,38 @@ class Replica(Peer):
             go_on(None)
         return replies[0] if replies else later
 
-    def _take(self, node: NodeURI, came: NativeMessage) -> Reply:
+    def _take(self, node: NodeURI, came: NativeMessage) -> Reply | Later:
         if came.repair or came.done is not None:
             self._repair.heard(node)
         answer = Answer(self._ground.clock.raw_ms())
         for name, floor in came.floors.items():
             answer.ahead |= not self._floors.hear(name, floor)
         if came.rows:
-            answer.ahead |= self._merge(node, came)
+            if sum(map(len, came.rows.values())) > AT_ONCE:
+                return self._take_in_steps(node, came, answer)
+            answer.ahead |= self._merge(node, came.rows, came.repair)
+        return self._reply(node, came, answer)
+
+    def _take_in_steps(self, node: NodeURI, came: NativeMessage, answer: Answer) -> Reply | Later:
+        """Merge the rows some at a time; the reply comes when all are."""
+        later, replies = Later(), list[Reply]()
+
+        def end() -> None:
+            replies.append(self._reply(node, came, answer))
+            later.give(replies[0])
+
+        if not self._large.add(node, self._merging(node, came, answer), end):
+            return Reply(503)
+        return replies[0] if replies else later
+
+    def _merging(self, node: NodeURI, came: NativeMessage, answer: Answer) -> Iterator[None]:
+        for name, rows in came.rows.items():
+            for start in range(0, len(rows), PIECE):
+                answer.ahead |= self._merge(node, {name: rows[start : start + PIECE]}, came.repair)
+                yield
+
+    def _reply(self, node: NodeURI, came: NativeMessage, answer: Answer) -> Reply:
+        """What is said when all rows are merged."""
         if came.want is not None and not self._donor.wanted(node, came.want):
             return Reply(503)
         if came.done is not None:
@@ -150,21 +183,21 @@ class Replica(Peer):
             return Reply(200)
         return Reply(200, body=encode(answer), content_type=CONTENT_TYPE)
 
-    def _merge(self, node: NodeURI, came: NativeMessage) -> bool:
+    def _merge(self, node: NodeURI, told: dict[str, list[Row]], repair: bool) -> bool:
         """Returns whether a row was refused because its version lies too far ahead."""
         counters = self._ground.counters
         ahead = False
-        for name, rows in came.rows.items():
+        for name, rows in told.items():
             if not self._ground.is_replicated(name):
                 reason = "not_replicated" if name in self._ground.tables else "unknown_table"
                 counters.refused["", reason] += len(rows)
                 continue
             arrivals = self._arrivals[name]
-            if came.repair:
+            if repair:
                 self._hearsay.show(arrivals.table, rows, node)
             newer = arrivals.merge_rows(rows, str(node))
             ahead |= arrivals.ahead
-            if came.repair:
+            if repair:
                 counters.repair_cells["in"] += len(rows)
                 if newer:
                     self._find_news(name, rows, newer)
