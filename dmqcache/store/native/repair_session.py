@@ -9,12 +9,13 @@ When a session is due, and with whom, ``repair.py`` says.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from dmqcache.bus.loop_steps import in_steps
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.store.native.absence import learn, may_exchange
+from dmqcache.store.native.absence import learn, looked_through, may_exchange
 from dmqcache.store.native.native_message import Answer, Done, NativeMessage, Summary
 from dmqcache.store.native.wants import TRANSFER_CELLS, Wants
 from dmqcache.store.native.with_node import WithNode
@@ -169,8 +170,31 @@ class Session:
         if different and self._is_early():
             self.end("early")
             return
-        self._barred = {name for name in self._theirs if not self._may_exchange(name)}
-        different = [name for name in different if name not in self._barred]
+        self._barred = set()
+        # Until that is known nothing else is looked at.
+        self._asking += 1
+        in_steps(
+            self._ground.runtime,
+            self._bar(),
+            lambda: self._exchange(answer, [name for name in different if name not in self._barred]),
+            lambda: self.ended,
+        )
+
+    def _bar(self) -> Iterator[None]:
+        """Find out which tables may not be exchanged. Of ours one may have to be given up first."""
+        for name, theirs in self._theirs.items():
+            if not self._ground.is_replicated(name):
+                continue
+            said = self._ground.tables[name], self._ground.ready, theirs, self.donor_ready
+            for _ in looked_through(*said):
+                self.heard()
+                yield
+            if not may_exchange(*said):
+                self._barred.add(name)
+
+    def _exchange(self, answer: Answer, different: list[str]) -> None:
+        """Ask for what differs in these tables, and tell of it."""
+        self._asking -= 1
         if not different:
             if not self._wants.under_way:
                 self.end("repaired" if self._wants.served else "equal")
@@ -210,12 +234,6 @@ class Session:
         Where something may have been missed they are, once."""
         partial = self._ground.tables[name].partial or self._theirs[name].partial
         return partial and not (self.thorough and self._round == 0)
-
-    def _may_exchange(self, name: str) -> bool:
-        if not self._ground.is_replicated(name):
-            return True
-        table, theirs = self._ground.tables[name], self._theirs[name]
-        return may_exchange(table, self._ground.ready, theirs, self.donor_ready)
 
     def _is_waiting(self, answer: Answer) -> bool:
         """Whether what differs may be on its way already."""

@@ -77,12 +77,15 @@ class LateFlush:
         """Look again at what changed meanwhile."""
         changed, self.changed = self.changed, {}
         self._table.note_all(changed)
-        for key, stamp in changed.items():
+        for key in changed:
             if self.books is None:
-                if 0 < stamp <= self.floor:
-                    self.dead[key] = None
-                elif stamp:
+                cell = self._table.cells.get(key)
+                if cell is None:
+                    continue
+                if self.stays(cell):
                     self._kept.append(key)
+                else:
+                    self.dead[key] = None
                 continue
             entry = self._entered[hash(key) % APART].pop(key, None)
             if entry is not None:
@@ -105,6 +108,10 @@ class LateFlush:
             del self._kept[-count:]
             yield
 
+    def stays(self, cell: Cell) -> bool:
+        """Whether the table will hold a cell."""
+        return cell.stamp > self.floor
+
     def _goes_on(self) -> bool:
         if not self.over:
             self.catch_up()
@@ -117,12 +124,12 @@ class LateFlush:
             yield dead[start : start + LOOKED_AT]
 
     def _look_at(self, keys: list[str]) -> None:
-        cells, floor, dead, kept = self._table.cells, self.floor, self.dead, self._kept
+        cells, stays, dead, kept = self._table.cells, self.stays, self.dead, self._kept
         for key in keys:
             cell = cells.get(key)
             if cell is None:
                 continue
-            if cell.stamp > floor:
+            if stays(cell):
                 kept.append(key)
             elif len(dead) <= FEW_DEAD:
                 dead[key] = None
@@ -131,5 +138,5 @@ class LateFlush:
         assert self.books is not None
         cell = self._table.cells.get(key)
         entered = self._entered[hash(key) % APART]
-        if cell is not None and cell.stamp > self.floor and key not in entered:
+        if cell is not None and self.stays(cell) and key not in entered:
             entered[key] = self.books.enter(cell, self._table.tombstones)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from dmqcache.bus.peer import Reply
+from dmqcache.store.native import absence
 from dmqcache.store.native.native_message import Answer, Summary, encode
 from dmqcache.store.native.repair_session import PATIENCE, PATIENCE_S, ROUNDS, SILENCE_S
+from dmqcache.store.table import giving_up, late_flush
+from dmqcache.store.table.cells import Cells
+from dmqcache.store.table.clock import version_at
 from tests.store.harness import Played, Sent, World, equal, shown
 from tests.store.native.native_hosts import cut_while, pair, rejoin, rows_sent
 
@@ -177,3 +185,42 @@ def test_an_answer_that_cannot_be_read_or_is_no_200_ends_the_comparison() -> Non
         world.run(3)
         assert side.store.repair.session is None
         assert side.store.counters.repairs["failed"] == 1
+
+
+def test_a_large_table_of_a_node_that_was_off_for_long_is_given_up_in_turns_before_anything_is_exchanged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
+    monkeypatch.setattr(giving_up, "AT_ONCE", 10)
+    monkeypatch.setattr(late_flush, "LOOKED_AT", 3)
+    monkeypatch.setattr(late_flush, "FEW_DEAD", 3)
+    world, back, stayed = pair()
+    cut_while(world, back, stayed)
+    for number in range(50):
+        back.table[f"old{number}"] = "x"
+    stayed.table["theirs"] = "z"
+    world.run(1)
+    # It read them from its disk, and the other has forgotten what was deleted an hour later.
+    back.table.known = back.store.clock.version()
+    stayed.table.forgot = back.table.known - version_at(1)
+    world.run(1)
+    back.table["new"] = "y"
+    pieces: list[int] = []
+    prepared = giving_up.prepared
+
+    def write() -> None:
+        back.table["meanwhile"] = "m"
+
+    def noting(table: Cells) -> Iterator[None]:
+        for _ in prepared(table):
+            if not pieces:
+                world.clock.call_later(0.0, write)
+            pieces.append(len(back.table))
+            yield
+
+    monkeypatch.setattr(absence, "prepared", noting)
+    rejoin(world, back, stayed)
+    assert len(pieces) > 50 / 3 and min(pieces) == 51
+    wanted = {"new": "y", "meanwhile": "m", "theirs": "z"}
+    assert shown(back) == shown(stayed) == wanted
+    assert back.table.late is None and back.table.known == 0
