@@ -6,12 +6,20 @@ so a message that lay in a socket moves no clock.
 
 from __future__ import annotations
 
+from typing import Final
+
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
 from dmqcache.store.native.native_message import Answer, decode_answer
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.row import RowError
+
+#: Seconds for which nothing is looked for again that lies too far ahead, if nothing did and no clock was set
+#: back: all cells are looked at for that, and a node may say anything.
+NONE_S: Final = 10.0
+#: Milliseconds by which a clock is set back at least; less is how clocks drift.
+SET_BACK_MS: Final = 100.0
 
 
 class AnswerReader:
@@ -20,6 +28,9 @@ class AnswerReader:
     def __init__(self, ground: Ground, outboxes: Outboxes) -> None:
         self._ground = ground
         self._outboxes = outboxes
+        #: Nothing lay too far ahead when all cells were looked at: until when that counts (monotonic
+        #: seconds), and by how many ms our clock was ahead of the monotonic one then.
+        self._none_until = self._none_ahead = 0.0
 
     def read(self, response: Response) -> Answer | None:
         """What a dmqcache node has answered; None: nothing. Of a node that is away nothing is kept."""
@@ -48,5 +59,14 @@ class AnswerReader:
         Else that one's is, and it gets the same once more when it has found out."""
         # First of all, as what is dated anew is sent at once: until it is, the node has not what it refused.
         self._outboxes[node].overflowed = True
+        clock = self._ground.clock
+        clock.correct()
+        now, ahead = clock.now(), clock.wall_ms() - 1000.0 * clock.now()
+        if now < self._none_until and ahead > self._none_ahead - SET_BACK_MS:
+            return
+        number = 0
         for table in self._ground.replicated():
-            self._ground.counters.clamped[table.name] += table.redate()
+            redated = table.redate()
+            self._ground.counters.clamped[table.name] += redated
+            number += redated
+        self._none_until, self._none_ahead = (0.0 if number else now + NONE_S), ahead

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dmqcache.bus.peer import Reply, Response
+from dmqcache.store.native.answer_reader import NONE_S
 from dmqcache.store.native.native_message import Answer, encode
 from dmqcache.store.table.clock import MAX_AHEAD_MS, MAX_ROUND_TRIP_S, ms_of
+from dmqcache.store.table.table import Table
 from tests.store.harness import Played, Sent, Side, World
 
 HOUR_MS = 3_600_000
@@ -77,6 +79,32 @@ def test_what_a_node_refused_as_too_far_ahead_is_dated_anew_if_our_clock_was_wro
     assert [side.outbox(other).overflowed for other in others] == [True, False]
     # It is told to all, and the one that refused it is compared with besides.
     assert all(side.outbox(other).backlog() == 1 for other in others)
+
+
+def test_who_says_again_and_again_that_something_lies_ahead_makes_us_look_through_our_tables_rarely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, side, others = with_others()
+    side.table["a"] = "x"
+    looks: list[float] = []
+    redate = Table.redate
+
+    def noting(self: Table) -> int:
+        looks.append(side.store.clock.now())
+        return redate(self)
+
+    monkeypatch.setattr(Table, "redate", noting)
+    for _ in range(100):
+        answered(side, others[0], ahead=True)
+        world.run(0.25)
+    assert len(looks) == 3
+    # A clock is set back: at once.
+    world.run(NONE_S)
+    answered(side, others[0], ahead=True)
+    assert len(looks) == 4
+    for other in others:
+        answered(side, other, ms=-HOUR_MS, ahead=True)
+    assert len(looks) >= 5 and ms_of(side.table.cells["a"].stamp) < side.store.clock.raw_ms() - HOUR_MS / 2
 
 
 def test_who_refuses_what_lies_too_far_ahead_has_not_acknowledged_it_when_it_is_dated_anew() -> None:
