@@ -27,7 +27,7 @@ from dmqcache.store.kamailio.said import Said, what_is
 from dmqcache.store.kamailio.wording import Wording
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.batch import Batch
-from dmqcache.store.outbox.outbox import WINDOW, Outbox
+from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import UNDATED
 from dmqcache.store.table.clock import ms_of
@@ -100,7 +100,8 @@ class KamailioCourier:
         """Send what may be on its way now; at the end, the batch is delivered."""
         while delivery.rounds and delivery.batch in delivery.outbox.flying:
             messages = delivery.rounds[0]
-            while messages and len(delivery.flying) < (BATCH_KEYS if delivery.stuck else MESSAGE_WINDOW):
+            most = BATCH_KEYS if delivery.batch.stuck else MESSAGE_WINDOW
+            while messages and len(delivery.flying) < most:
                 self._send(delivery, messages.popleft())
             if messages or delivery.flying:
                 return
@@ -171,7 +172,6 @@ class KamailioCourier:
             self._unanswered(delivery, message)
         else:
             delivery.cancel()
-            self._leave(delivery)
             delivery.outbox.failed(delivery.batch)
             self._outboxes.pump(delivery.outbox)
             return
@@ -200,7 +200,7 @@ class KamailioCourier:
             cell = table.cells.get(key)
             if cell is None or cell.value is None or self._held_back.reason(node, cell) is None:
                 self._held_back.told(node, table.name, key)
-            if delivery.stuck:
+            if delivery.batch.stuck:
                 self._settle(delivery, table.name, key)
 
     def _refused(self, delivery: Delivery, message: Message) -> None:
@@ -233,10 +233,9 @@ class KamailioCourier:
     def _give_way(self, delivery: Delivery) -> None:
         """Others must not wait for this batch, neither batches nor the next changes of its other keys."""
         outbox = delivery.outbox
-        if delivery.stuck or outbox.window >= WINDOW + MAX_STUCK:
+        if delivery.batch.stuck or outbox.stuck() >= MAX_STUCK:
             return
-        delivery.stuck = True
-        outbox.window += 1
+        delivery.batch.stuck = True
         for name, key in list(delivery.said):
             self._settle(delivery, name, key)
 
@@ -255,17 +254,10 @@ class KamailioCourier:
         if table is not None and what_is(cell) != said:
             self._outboxes.name_keys(self._ground.tables[name], [key], [outbox])
 
-    def _leave(self, delivery: Delivery) -> None:
-        """It is over, one way or the other."""
-        if delivery.stuck:
-            delivery.stuck = False
-            delivery.outbox.window -= 1
-
     def _delivered(self, delivery: Delivery) -> None:
         ground, outbox = self._ground, delivery.outbox
         if delivery.batch.transfer is None:
             ground.counters.delay.observe(ground.clock.now() - delivery.batch.since, delivery.batch.count)
-        self._leave(delivery)
         outbox.delivered(delivery.batch)
         for (name, key), said in delivery.said.items():
             self._say_again(outbox, name, key, said)

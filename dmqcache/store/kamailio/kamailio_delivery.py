@@ -27,9 +27,6 @@ class Delivery:
     said: dict[tuple[str, str], Said] = field(default_factory=dict)
     #: Tables that turned out to be missing there.
     lacking: set[str] = field(default_factory=set)
-    #: A message of it was left unanswered: it has given its place to another batch, and its keys are
-    #: acknowledged one by one.
-    stuck: bool = False
     flying: list[Message] = field(default_factory=list)
 
     def cancel(self) -> None:

@@ -45,6 +45,8 @@ class Batch:
     #: Bytes that it turned out to have, where the courier tells.
     size: int = 0
     sending: Sending | None = None
+    #: It waits for an answer that does not come: others go meanwhile, as if it were not on its way.
+    stuck: bool = False
 
     @property
     def cells(self) -> list[tuple[Cells, Cell]]:

@@ -208,7 +208,7 @@ class Outbox:
         if not self.open or self.ready_in() > 0:
             return
         most, until = self._courier.most_cells, self._now() + STEP_S
-        while len(self.flying) < self.window:
+        while len(self.flying) - self.stuck() < self.window:
             batch = self._take(most)
             if batch is None:
                 return
@@ -221,6 +221,10 @@ class Outbox:
             elif self._now() > until:
                 self._retry_at = max(self._retry_at, self._now() + TURN_S)
                 return
+
+    def stuck(self) -> int:
+        """How many batches are on their way that hold up no others."""
+        return sum(batch.stuck for batch in self.flying)
 
     def _check_limit(self) -> None:
         """Forget the names if there are too many."""
@@ -364,7 +368,6 @@ class Outbox:
         self.open = True
         self.holds_nothing = False
         self.proven = self.native
-        self.window = WINDOW
         self._retry_at = self._now() + pause if pause else 0.0
         self._retry_delay = RETRY_S[0]
 

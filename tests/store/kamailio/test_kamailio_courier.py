@@ -248,3 +248,23 @@ def test_a_copy_of_an_older_message_does_not_have_the_last_word() -> None:
     world.run(10)
     # Once more for a copy that waited longer, and then never again.
     assert [body["strval"] for body in kamailio.seen()] == ["first", "second", "second", "second"]
+
+
+def test_batches_that_are_stuck_while_a_node_begins_anew_take_no_room_from_those_after_them() -> None:
+    world = World()
+    side = world.side("127.0.0.11")
+    kamailio = old_kamailio(world)
+    side.meet(kamailio)
+    world.run(5)
+    kamailio.answer = lambda sent: Reply(SILENCE)
+    for number in range(1_000):
+        side.table[f"k{number}"] = "x"
+    for _ in range(6):
+        world.run(SINGLE_TIMEOUT_S / 4)
+        side.meet(kamailio)
+    world.run(3 * SINGLE_TIMEOUT_S)
+    kamailio.answer = lambda sent: Reply(200)
+    for number in range(1_000):
+        side.table[f"k{number}"] = "y"
+    world.run(10 * SINGLE_TIMEOUT_S)
+    assert side.outbox(kamailio).waiting() == 0

@@ -126,6 +126,26 @@ def test_no_more_batches_than_the_window_are_on_their_way() -> None:
     assert carrier.keys() == [["a"], ["b"], ["c"]]
 
 
+def test_batches_that_are_stuck_hold_up_no_others_and_take_no_room_from_those_after_them() -> None:
+    outbox, carrier, table, _ = make_outbox(budget=1)
+    outbox.window = 2
+    for key in "abcde":
+        table[key] = "x"
+    outbox.pump()
+    for batch in carrier.taken:
+        batch.stuck = True
+    outbox.pump()
+    assert carrier.keys() == [["a"], ["b"], ["c"], ["d"]]
+    stuck = carrier.taken[:2]
+    outbox.shut()
+    outbox.reopen()
+    # Those that were on their way when the node was lost end late.
+    for batch in stuck:
+        outbox.failed(batch)
+    outbox.pump()
+    assert [len(keys) for keys in carrier.keys()[4:]] == [1, 1]
+
+
 class Unread(dict[str, int]):
     """Names through which nobody may look."""
 
