@@ -168,7 +168,7 @@ class ShownCells:
                     self._ours_wins(judged, table, key)
                 return
             dated = cell.last_modified and not is_number
-            if not dated and not self._is_news(node, table, inquiry.began_ms if inquiry else None):
+            if not dated and not self._may_be_news(node, table, inquiry):
                 if judged is not None:
                     self._from_before_flush(judged, table, key, value, left)
                 return
@@ -292,6 +292,22 @@ class ShownCells:
         else:
             self._ours_wins(inquiry, table, key)
 
+    def _may_be_news(self, node: NodeURI, table: Table, inquiry: Inquiry | None) -> bool:
+        """Whether what nobody here knows may have come to the node after the last flush."""
+        if self._missed_flush(node, table):
+            return False
+        return self._is_news(node, table, None if inquiry is None else inquiry.began_ms)
+
+    def _missed_flush(self, node: NodeURI, table: Table) -> bool:
+        """Whether the node has not heard of the last flush, as it was cut off, and remembers what was."""
+        outbox, flushed = self._outboxes.get(node), ms_of(table.floor)
+        if outbox is None or outbox.lost_at is None or flushed <= outbox.lost_at:
+            return False
+        started, wall = self._started_ms(node), self._ground.clock.wall_ms()
+        if started is not None and started >= flushed:
+            return False
+        return flushed + table.limits.tombstone_ttl * 1000 >= wall
+
     @staticmethod
     def _is_later(table: Table, cell: WireCell) -> bool:
         """Whether the cell says that it was written after the last flush."""
@@ -330,12 +346,15 @@ class ShownCells:
     def _lost_at(self, node: NodeURI) -> int | None:
         """Unix ms when the Kamailio was lost, if it may have written since. One that started anew has
         forgotten what it wrote: what it shows, it was told by others, who may have been behind."""
-        outbox, known = self._outboxes.get(node), self._nodes.get(node)
+        outbox = self._outboxes.get(node)
         if outbox is None or outbox.lost_at is None:
             return None
-        clock = self._ground.clock
-        if known is not None and known.started is not None:
-            started = clock.wall_ms() - int((clock.now() - known.started) * 1000)
-            if started >= outbox.lost_at:
-                return None
-        return outbox.lost_at
+        started = self._started_ms(node)
+        return None if started is not None and started >= outbox.lost_at else outbox.lost_at
+
+    def _started_ms(self, node: NodeURI) -> int | None:
+        """Unix ms when the node's process was seen to start, if it was."""
+        known, clock = self._nodes.get(node), self._ground.clock
+        if known is None or known.started is None:
+            return None
+        return clock.wall_ms() - int((clock.now() - known.started) * 1000)

@@ -399,3 +399,32 @@ def test_what_a_6_2_dates_before_a_flush_is_no_news_however_late_it_gets_it(
     side.store.compare.all_later()
     world.run(10)
     assert shown(side) == holder.cells == ({"a": value} if later else {})
+
+
+@pytest.mark.parametrize(("unasked", "restarted"), [(False, False), (True, False), (True, True)])
+def test_what_a_node_that_was_cut_off_during_a_flush_still_holds_is_no_news(
+    unasked: bool, restarted: bool
+) -> None:
+    """Although all other Kamailio nodes are known to hold nothing of before it."""
+    world = World()
+    side = world.side("127.0.0.11")
+    back, stayed = Holder(world, [side], "127.0.0.90"), Holder(world, [side], "127.0.0.91")
+    node = side.meet(back.node)
+    side.meet(stayed.node)
+    side.table["a"] = "x"
+    world.run(5)
+    side.lose(back.node)
+    world.run(5)
+    side.table.flush()
+    world.run(40)
+    side.store.compare.all_later()
+    world.run(10)
+    assert (back.cells, stayed.cells) == ({"a": "x"}, {})
+    if restarted:
+        # What it holds it has from somebody who wrote it since, as nobody else holds anything of before.
+        node.started = side.store.clock.now()
+    if unasked:
+        back.node.say(side, cells_body(("a", "x")))
+    side.meet(back.node)
+    world.run(20)
+    assert shown(side) == back.cells == ({"a": "x"} if restarted else {})
