@@ -181,7 +181,7 @@ class Store:
         ground, boxes = self._ground, self.outboxes
         channel = Channel(self.bus, replica.CHANNEL)
         leaves = LeafIndexes(self.runtime)
-        self._answers = AnswerReader(ground, boxes)
+        self._answers = AnswerReader(ground, boxes, lambda node: self.repair.overflowed(node))
         self._floors = Floors(ground, boxes, channel, self._answers)
         self._native_courier = NativeCourier(ground, boxes, channel, self._floors, self._answers)
         self.donor = Donor(ground, boxes, channel, leaves)

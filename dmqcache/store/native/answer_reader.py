@@ -6,6 +6,7 @@ so a message that lay in a socket moves no clock.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from dmqcache.bus.peer import Response
@@ -25,9 +26,13 @@ SET_BACK_MS: Final = 100.0
 class AnswerReader:
     """Reads them, and passes the others' wall clocks on to ours."""
 
-    def __init__(self, ground: Ground, outboxes: Outboxes) -> None:
+    def __init__(self, ground: Ground, outboxes: Outboxes, compare: Callable[[NodeURI], None]) -> None:
+        """``compare``: compare with a dmqcache node soon."""
         self._ground = ground
         self._outboxes = outboxes
+        self._compare = compare
+        #: Monotonic seconds: something of ours lay too far ahead within the last :data:`NONE_S`.
+        self._wrong_until = 0.0
         #: Nothing lay too far ahead when all cells were looked at: until when that counts (monotonic
         #: seconds), and by how many ms our clock was ahead of the monotonic one then.
         self._none_until = self._none_ahead = 0.0
@@ -59,14 +64,27 @@ class AnswerReader:
         Else that one's is, and it gets the same once more when it has found out."""
         # First of all, as what is dated anew is sent at once: until it is, the node has not what it refused.
         self._outboxes[node].overflowed = True
+        now = self._ground.clock.now()
+        # All that refused something have to be compared with, and not by and by.
+        if self._date_anew():
+            self._wrong_until = now + NONE_S
+            for outbox in self._outboxes.values():
+                if outbox.native and outbox.overflowed:
+                    self._compare(outbox.node)
+        elif now < self._wrong_until:
+            self._compare(node)
+
+    def _date_anew(self) -> int:
+        """How many cells of ours lay too far ahead, and do not any more."""
         clock = self._ground.clock
         clock.correct()
         now, ahead = clock.now(), clock.wall_ms() - 1000.0 * clock.now()
         if now < self._none_until and ahead > self._none_ahead - SET_BACK_MS:
-            return
+            return 0
         number = 0
         for table in self._ground.replicated():
             redated = table.redate()
             self._ground.counters.clamped[table.name] += redated
             number += redated
         self._none_until, self._none_ahead = (0.0 if number else now + NONE_S), ahead
+        return number

@@ -81,6 +81,25 @@ def test_what_a_node_refused_as_too_far_ahead_is_dated_anew_if_our_clock_was_wro
     assert all(side.outbox(other).backlog() == 1 for other in others)
 
 
+def test_all_that_refused_what_was_dated_anew_are_compared_with_soon() -> None:
+    world, side, others = with_others(4)
+    side.table["a"] = "x"
+    world.run(1)
+    for other in others:
+        other.got.clear()
+        answered(side, other, ms=-HOUR_MS, ahead=True)
+    world.run(4)
+    asked = [other for other in others if any(sent.message.ask is not None for sent in other.got)]
+    assert len(asked) == 4
+    # Where nothing of ours was wrong, the next comparison of the usual ones finds it.
+    world.run(NONE_S)
+    for other in others:
+        other.got.clear()
+        answered(side, other, ahead=True)
+    world.run(4)
+    assert not [other for other in others if any(sent.message.ask is not None for sent in other.got)]
+
+
 def test_who_says_again_and_again_that_something_lies_ahead_makes_us_look_through_our_tables_rarely(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

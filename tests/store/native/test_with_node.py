@@ -21,7 +21,7 @@ def test_it_asks_the_node_and_gives_it_cells_while_it_is_there() -> None:
     store = side.store
     ground = Ground(side.runtime, store.clock, store.counters, store.tables)
     channel = Channel(side.bus, "dmqcache")
-    answers = AnswerReader(ground, store.outboxes)
+    answers = AnswerReader(ground, store.outboxes, lambda node: None)
     floors = Floors(ground, store.outboxes, channel, answers)
     leaves = LeafIndexes(side.runtime)
     way = Ways(ground, store.outboxes, channel, leaves, floors, answers).to(other.uri)
