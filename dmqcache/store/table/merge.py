@@ -138,7 +138,7 @@ class Arrivals:
             elif stamp <= cell.stamp:
                 applied += self._merge_slowly(cell, row, sender, held_newer)
                 continue
-            elif self.watch and self._is_shown_otherwise(cell, stamp):
+            elif self.watch and self._is_shown_otherwise(cell, row):
                 self.collided(cell, Collision.SHOWN)
             elif self.watch and self._ends_what_is_told_for_others(cell, row):
                 self.collided(cell, Collision.REPEATED)
@@ -330,10 +330,13 @@ class Arrivals:
     def _remembered(self) -> int:
         return version_at(int(self.table.limits.tombstone_ttl * 1000))
 
-    def _is_shown_otherwise(self, cell: Cell, stamp: int) -> bool:
+    def _is_shown_otherwise(self, cell: Cell, row: Row) -> bool:
         if cell.counts is not None:
-            return ms_of(cell.last_modified()) >= ms_of(stamp)
-        return cell.stamp == self.table.floor + 1 and bool(cell.flags & PROVISIONAL)
+            return ms_of(cell.last_modified()) >= ms_of(row.stamp)
+        # One that shows the very value of the row is not told it anew with a later version: that would win
+        # over what was written since and has not come here yet.
+        differs = row.value != cell.value or row.ttl > 0 or cell.expires < NEVER
+        return differs and cell.stamp == self.table.floor + 1 and bool(cell.flags & PROVISIONAL)
 
     def _ends_what_is_told_for_others(self, cell: Cell, row: Row) -> bool:
         """Whether a row ends a counter that was only just counted: Kamailio nodes are told of the sum by one

@@ -488,3 +488,17 @@ def test_what_only_a_kamailio_remembers_keeps_the_least_version(agent: str, valu
     world.run(2)
     assert one.table.cells["a"].stamp == least == one.table.floor + 1
     assert held(one) == [kamailio.cells["a"]] == [value]
+
+
+@pytest.mark.parametrize(("told", "later"), [("x", False), ("y", True)])
+def test_what_a_kamailio_shows_just_as_a_node_knows_it_gets_no_later_version(told: str, later: bool) -> None:
+    """With one it would win over what was written since on a node that is cut off."""
+    world, one, two, kamailio = cluster(OLD)
+    world.run(10)
+    one.store.arrivals["t"].arrive_set("a", "x", 0, str(kamailio.node.uri))
+    assert one.table.cells["a"].stamp == one.table.floor + 1
+    stamp = version_at(one.store.clock.wall_ms() - 5_000)
+    one.store.arrivals["t"].merge_rows([Row("a", told, stamp)], str(two.uri))
+    one.store.collisions.collect()
+    world.run(2)
+    assert held(one) == [told] and (one.table.cells["a"].stamp > stamp) is later
