@@ -203,7 +203,11 @@ def test_a_restarted_kamailio_knows_again_who_watches(
         heard = watcher.notified("before")
         kamailio.restart()
         # It has both back: who watches is told anew, and has not asked for it.
-        wait_until(lambda: watcher.notified("before") > heard, TOLD_TIMEOUT_S, kamailio.diagnosis)
+        wait_until(
+            lambda: watcher.notified("before") > heard,
+            TOLD_TIMEOUT_S,
+            lambda: f"{kamailio.diagnosis()}\n{node.diagnosis()}",
+        )
 
 
 def _published_and_watched(node: DmqcacheNode) -> tuple[float, float]:

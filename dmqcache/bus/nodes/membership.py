@@ -50,6 +50,8 @@ PENDING_SECONDS = 10.0
 REMOVAL_MISSES = 2
 #: Seconds in which a node's second start is not believed: a flood of start-up notifications is no restart.
 RESTART_GAP = 5.0
+#: Seconds in which a second goodbye of a Kamailio that is there is no restart: each costs a comparison.
+COME_BACK_GAP = 30.0
 
 
 class Evidence(Enum):
@@ -122,6 +124,8 @@ class Membership:
         self._last_up: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
         #: Nodes that say goodbye, as far as a datagram can tell.
         self._leaving: WeakSet[Node] = WeakSet()
+        #: Monotonic seconds when a node that had said so was there all the same.
+        self._came_back: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
 
     # -- ourselves
 
@@ -224,9 +228,12 @@ class Membership:
         if node.local or self.nodes.get(node.uri) is not node:
             return
         if node in self._leaving:
-            # Its silence makes a goodbye true; its own word that it is there refutes it.
             self._leaving.discard(node)
-            evidence = Evidence.GOODBYE if evidence is Evidence.LOST else evidence
+            if evidence is Evidence.LOST:
+                # Its silence makes a goodbye true.
+                evidence = Evidence.GOODBYE
+            elif evidence is Evidence.ANSWERED:
+                self._said_goodbye_and_is_there(node)
         if evidence is Evidence.ANSWERED:
             node.confirmed = True
             self._misses.pop(node, None)
@@ -245,6 +252,14 @@ class Membership:
         if node.active:
             self._leaving.add(node)
         return True
+
+    def _said_goodbye_and_is_there(self, node: Node) -> None:
+        """Somebody has forged the goodbye; or it was true, and a Kamailio is there again that soon, with
+        nothing. A dmqcache node says which: it has another instance then."""
+        now = self._runtime.now()
+        if not node.ours and now - self._came_back.get(node, float("-inf")) >= COME_BACK_GAP:
+            self._came_back[node] = now
+            self.restarted(node)
 
     def is_leaving(self, node: Node) -> bool:
         """Whether ``node`` has said goodbye, and nothing was heard of that since."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from dmqcache.bus.bus_counters import BusCounters
-from dmqcache.bus.node import Node, NodeList, NodeStatus
+from dmqcache.bus.node import OWN_TAG, Node, NodeList, NodeStatus
 from dmqcache.bus.nodes.events import Events
 from dmqcache.bus.nodes.membership import (
+    COME_BACK_GAP,
     DEPARTED_SECONDS,
     MAX_DEPARTED,
     MAX_LOST,
@@ -129,12 +130,29 @@ def test_a_goodbye_that_may_be_forged_is_true_when_the_node_is_silent_and_not_wh
     node = bench.node()
     bench.rules.judge(node, Evidence.ANSWERED)
     assert bench.rules.says_goodbye(node) and not bench.rules.says_goodbye(node), "one question is enough"
+    node.supported = frozenset({OWN_TAG})
     bench.rules.judge(node, Evidence.ANSWERED)
     assert node.active and not bench.rules.is_leaving(node) and bench.heard() == ["up"]
     assert bench.rules.says_goodbye(node) and bench.rules.is_leaving(node)
     bench.rules.judge(node, Evidence.LOST)
     assert node.status is NodeStatus.DISABLED and bench.heard() == ["left"]
     assert not bench.rules.is_leaving(node) and not bench.rules.says_goodbye(node)
+
+
+def test_a_kamailio_that_says_goodbye_and_is_there_may_have_been_restarted() -> None:
+    """Within five seconds after it was up, too; but no flood of goodbyes is one of restarts."""
+    bench = Bench()
+    node = bench.node()
+    bench.rules.judge(node, Evidence.ANSWERED)
+    for _ in range(20):
+        assert bench.rules.says_goodbye(node)
+        bench.rules.judge(node, Evidence.ANSWERED)
+        bench.clock.run(1)
+    assert bench.heard() == ["up", "up"]
+    bench.clock.run(COME_BACK_GAP)
+    assert bench.rules.says_goodbye(node)
+    bench.rules.judge(node, Evidence.ANSWERED)
+    assert bench.heard() == ["up"] and node.active
 
 
 def test_the_silence_of_a_node_that_was_lost_before_makes_no_goodbye_true() -> None:

@@ -189,13 +189,14 @@ def test_a_goodbye_whose_source_may_be_forged_is_asked_about_once() -> None:
     other.settle()
     assert cluster.status(HERE, "127.0.0.12") is NodeStatus.ACTIVE and len(lists(other)) == asked + 1
     other.settle(5)
-    assert listener.heard == ["init", "up 127.0.0.12"]
+    # A Kamailio may have left, and be there again with nothing.
+    assert listener.heard == ["init", "up 127.0.0.12", "up 127.0.0.12"]
     # One that leaves while nobody can reach it is not lost: it has said so.
     del cluster.net.receivers[other.endpoint]
     cluster.net.refusing.add(other.endpoint)
     other.request(HERE, body=GOODBYE)
     other.settle(GOODBYE_SECONDS + 0.1)
-    assert listener.heard[2:] == ["left 127.0.0.12"]
+    assert listener.heard[3:] == ["left 127.0.0.12"]
 
 
 def test_a_goodbye_that_nobody_can_forge_counts_at_once() -> None:
