@@ -159,7 +159,8 @@ class Notification(Peer):
         What leaves answers that it does so, or is silent."""
 
         def answered(response: Response) -> None:
-            if response.local and self._membership.is_leaving(node):
+            # Silence, or the refusal of one that is going down; a list has been judged already.
+            if self._membership.is_leaving(node):
                 self._membership.judge(node, Evidence.GOODBYE)
 
         recently = self._runtime.now() - self.last_ping(node) < DENIAL_GAP

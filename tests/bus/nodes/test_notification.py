@@ -199,6 +199,21 @@ def test_a_goodbye_whose_source_may_be_forged_is_asked_about_once() -> None:
     assert listener.heard[3:] == ["left 127.0.0.12"]
 
 
+def test_who_says_goodbye_and_refuses_the_question_has_left() -> None:
+    cluster, _bus, listener = alone()
+    other = kamailio(cluster, "127.0.0.12")
+    other.request(HERE, body=LINE % b"127.0.0.12")
+    other.settle()
+    answer, other.answer = other.answer, lambda request: (500, b"")
+    other.request(HERE, body=GOODBYE)
+    other.settle()
+    assert listener.heard == ["init", "up 127.0.0.12", "left 127.0.0.12"]
+    other.answer = answer
+    other.request(HERE, body=b"", hops=2)
+    other.settle()
+    assert listener.heard[3:] == ["up 127.0.0.12"]
+
+
 def test_a_goodbye_that_nobody_can_forge_counts_at_once() -> None:
     cluster, bus, listener = alone()
     other = kamailio(cluster, "127.0.0.12")
