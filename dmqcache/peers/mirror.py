@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
@@ -33,6 +33,8 @@ IN_FLIGHT: Final = 16
 #: Bytes of them. A Kamailio reads from a buffer of 256 KiB (``maxbuffer``); what finds no room there comes
 #: again after half a second at the earliest.
 IN_FLIGHT_BYTES: Final = 100_000
+#: Among the bodies that a node is told: what follows waits until all before it is answered.
+FIRST_THAT: Final = b""
 #: A Kamailio from 5.8 on drops messages above 32,767 bytes; the head takes some hundred.
 MAX_GIVEN_BYTES: Final = 31_000
 
@@ -207,8 +209,12 @@ class Mirror(Peer, Generic[K, R]):
             del self._givings[giving.node.uri]
 
     def bodies(self, node: Node) -> Iterator[bytes]:
-        """What ``node`` is to be told, each record as it is when its turn comes."""
-        for key in self.records.listed():
+        """What ``node`` is to be told, each record as it is when its turn comes; and :data:`FIRST_THAT`."""
+        yield from self.bodies_of(self.records.listed(), node)
+
+    def bodies_of(self, keys: Iterable[K], node: Node) -> Iterator[bytes]:
+        """The same of some records."""
+        for key in keys:
             body = self.body_of(key, node, self.now) if self.records.get(key) is not None else None
             if body is not None and len(body) > MAX_GIVEN_BYTES:
                 self.counts.refused["too_large_to_give"] += 1
@@ -243,6 +249,8 @@ class _Giving:
         self._bodies: Iterator[bytes] | None = bodies
         self._under_way = 0
         self._bytes = 0
+        #: Nothing more is said until all is answered.
+        self._waits = False
 
     def end(self) -> None:
         """Say no more."""
@@ -255,6 +263,9 @@ class _Giving:
             if body is None:
                 self.end()
                 break
+            if body == FIRST_THAT:
+                self._waits = self._under_way > 0
+                continue
             self._under_way += 1
             self._bytes += len(body)
             answered = partial(self._answered, self._mirror.records_in(body), len(body))
@@ -265,11 +276,12 @@ class _Giving:
             self._mirror.given(self)
 
     def _has_room(self) -> bool:
-        return self._under_way < IN_FLIGHT and self._bytes < IN_FLIGHT_BYTES
+        return not self._waits and self._under_way < IN_FLIGHT and self._bytes < IN_FLIGHT_BYTES
 
     def _answered(self, records: int, size: int, response: Response) -> None:
         self._under_way -= 1
         self._bytes -= size
+        self._waits = self._waits and self._under_way > 0
         if response.status == 200:
             self._mirror.counts.given += records
         elif response.local or response.status == 404:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from dmqcache.bus.node import Node
 from dmqcache.bus.peer import Message, Reply
 from dmqcache.bus.sip.uri import NodeURI
-from dmqcache.peers.mirror import CONTENT_TYPE, Mirror
+from dmqcache.peers.mirror import CONTENT_TYPE, FIRST_THAT, Mirror
 from dmqcache.peers.presence_wire import (
     SYNC_BODY,
     SYNC_SUBSCRIPTIONS_BODY,
@@ -139,6 +139,17 @@ class PresencePeer(Mirror[Key, Record]):
             self.records.remove(key, version, now)
         elif before != subscription:
             self.records.put(key, subscription, now, subscription.over_at)
+
+    def bodies(self, node: Node) -> Iterator[bytes]:
+        """Who watches before what is published: a Kamailio tells watchers of what comes when it knows them,
+        and its workers take what is sent at once in any order."""
+        keys = self.records.listed()
+        yield from self.bodies_of((key for key in keys if self._is_watcher(key)), node)
+        yield FIRST_THAT
+        yield from self.bodies_of((key for key in keys if not self._is_watcher(key)), node)
+
+    def _is_watcher(self, key: Key) -> bool:
+        return isinstance(self.records.get(key), Subscription)
 
     def body_of(self, key: Key, node: Node, now: float) -> bytes | None:
         """What has no document (its first message was not heard) is not given: a Kamailio would refuse it."""

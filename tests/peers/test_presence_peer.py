@@ -74,6 +74,24 @@ def test_subscriptions_are_followed_and_given_to_who_speaks_of_them(stage: Stage
     assert len(peer.presentities()) == 1
 
 
+def test_who_watches_is_told_before_what_is_published_and_that_when_it_was_taken(
+    stage: Stage, peer: PresencePeer
+) -> None:
+    """Its workers take what comes at once in any order, and tell those watchers that they know by then."""
+    stage.say(publish(stage))
+    peer.hear(json.dumps({"action": 3, "subscription": subscription(stage)}).encode(), stage.wall)
+    answer = stage.kamailio.answer
+    stage.kamailio.answer = lambda request: None if b'"action":3' in request.body else answer(request)
+    stage.heard()
+    stage.say({"action": 4})
+    stage.run(3)
+    assert {told["action"] for told in stage.heard()} == {3}
+    stage.kamailio.answer = answer
+    stage.run(5)
+    assert {told["action"] for told in stage.heard()} == {1, 3}
+    assert peer.counts.given == 2
+
+
 def test_a_late_word_brings_no_subscription_back(stage: Stage, peer: PresencePeer) -> None:
     fields = subscription(stage)
 
