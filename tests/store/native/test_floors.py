@@ -116,3 +116,18 @@ def test_a_late_flush_that_is_not_believed_in_the_end_leaves_nothing_behind() ->
     world.run(0.1)
     assert [decode_answer(reply.body).ahead for reply in replies] == [True]
     assert len(side.table) == 21 and side.table.late is None
+
+
+def test_a_flush_just_after_clocks_were_set_back_kills_what_was_written_before_it() -> None:
+    world, side, other = with_node()
+    side.table["a"] = "x"
+    world.run(1)
+    clock = side.store.clock
+    clock._wall_ms = lambda wall_ms=clock._wall_ms: wall_ms() - 3_600_000  # type: ignore[misc]
+    world.run(1)
+    floor = clock.version()
+    assert side.table.cells["a"].stamp > floor
+    other.tell(side, floors={"t": floor})
+    assert shown(side) == {} and side.table.floor == floor
+    side.table["b"] = "since"
+    assert shown(side) == {"b": "since"}
