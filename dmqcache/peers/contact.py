@@ -97,12 +97,13 @@ def told(
 ) -> Contact:
     """What an UPDATE makes of a contact (None: it is not known). The very same: the word is late, or says
     what is so. ``dated``: no earlier ``last_modified`` is taken back, and of the same second the last; as
-    6.2 has it. Else what comes last counts, as for the releases before: their clocks may differ.
+    6.2 has it. Else what comes last counts, as for the releases before: their clocks may differ; but not what
+    an earlier REGISTER said, which is a late copy of an answer.
     ``knows_xavps``: else the teller has not removed them by leaving them out. Nor has one that tells the same
     refresh with none: it has the contact from such a teller, as after a restart."""
     if before is None:
         return Contact(word.fields, node)
-    if dated and integer_in(word.fields, "last_modified") < before.last_modified:
+    if (dated or _is_earlier_register(before, word)) and _is_earlier(before, word):
         return before
     if dated and node != before.node and _is_same_refresh(before, word):
         return _completed(before, word)
@@ -111,6 +112,18 @@ def told(
     if (word.batched or same or not knows_xavps) and before.fields.get("xavps") and not fields.get("xavps"):
         fields["xavps"] = before.fields["xavps"]
     return before if fields == dict(before.fields) else Contact(fields, node)
+
+
+def _is_earlier(before: Contact, word: UsrlocWord) -> bool:
+    return integer_in(word.fields, "last_modified") < before.last_modified
+
+
+def _is_earlier_register(before: Contact, word: UsrlocWord) -> bool:
+    """Whether a word is of a REGISTER that the phone sent before (RFC 3261, 10.2.4: same Call-ID, lower
+    CSeq). A phone that was started anew may begin with a low one again: then it is later by its time."""
+    callid = text_in(before.fields, "callid")
+    is_same = bool(callid) and callid == text_in(word.fields, "callid")
+    return is_same and integer_in(word.fields, "cseq") < integer_in(before.fields, "cseq")
 
 
 def _is_same_refresh(before: Contact, word: UsrlocWord) -> bool:

@@ -47,6 +47,19 @@ def test_a_refresh_is_later_or_of_the_same_second() -> None:
     assert told(after, word(last_modified=101, expires=950), "sip:two").expires == 950
 
 
+def test_a_late_copy_of_an_earlier_register_counts_nowhere() -> None:
+    before = told(None, word(callid="x", cseq=4), "sip:one")
+    late = {"last_modified": 95, "expires": 0}
+    assert told(before, word(callid="x", cseq=3, **late), "sip:one", dated=False) is before
+    # Another registrar's clock is behind; the phone began anew, with another Call-ID or with the same.
+    for later in (
+        word(callid="x", cseq=5, **late),
+        word(callid="y", cseq=3, **late),
+        word(callid="x", cseq=1, last_modified=101),
+    ):
+        assert told(before, later, "sip:one", dated=False).fields == later.fields
+
+
 def test_it_stays_with_who_told_it_when_another_shows_the_same_refresh_in_words_of_its_release() -> None:
     before = told(None, word(sock="udp:h:5060"), "sip:one")
     assert told(before, word(xavps={}), "sip:two") is before
