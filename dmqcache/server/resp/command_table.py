@@ -6,10 +6,12 @@ What the commands do stands in the files beside, ``commands_*.py``.
 from __future__ import annotations
 
 import logging
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from dmqcache.bus.loop_steps import step
 from dmqcache.server.resp import (
     commands_bitfield,
     commands_bits,
@@ -34,6 +36,7 @@ from dmqcache.server.resp import (
     commands_string,
     commands_transaction,
 )
+from dmqcache.server.resp.access import keys_of
 from dmqcache.server.resp.command import Command
 from dmqcache.server.resp.commands_acl import AclCommands
 from dmqcache.server.resp.commands_command import CommandList
@@ -45,6 +48,7 @@ from dmqcache.server.resp.permission import check
 from dmqcache.server.resp.reply import CommandError, Rejected, error, wrong_arity
 from dmqcache.server.resp.run_tracked import run_tracked, spend
 from dmqcache.server.resp.session import Answer, Session
+from dmqcache.server.resp.steps import to_its_end
 
 log = logging.getLogger("dmqcache.server.resp.connection")
 
@@ -95,8 +99,9 @@ def _of_group(command: Command, group: str) -> Command:
 COMMANDS: dict[str, Command] = _table()
 
 
-def execute(session: Session, args: list[str]) -> Answer:
-    """Run one command. Never raises: whatever goes wrong is an error reply."""
+def execute(session: Session, args: list[str], is_ready: bool = False) -> Answer:
+    """Run one command. Never raises: whatever goes wrong is an error reply. ``is_ready``: what it reads was
+    put together before, in steps."""
     command = COMMANDS.get(args[0]) or COMMANDS.get(args[0].upper())
     try:
         if command is None:
@@ -116,7 +121,9 @@ def execute(session: Session, args: list[str]) -> Answer:
             if not session.transaction.failed:
                 session.transaction.changes |= changes(command.name, command.flags)
             return commands_transaction.queue(session.transaction, args)
-        return _run_limited(session, command, args) if session.limited else command.handler(session, args)
+        if session.limited:
+            return _run_limited(session, command, args, is_ready)
+        return command.handler(session, args)
     except Rejected as problem:
         return _rejected(session, command, problem)
     except CommandError as problem:
@@ -129,14 +136,40 @@ def execute(session: Session, args: list[str]) -> Answer:
         return _failed(session, command, "ERR internal error, see the node's log")
 
 
-def _run_limited(session: Session, command: Command, args: list[str]) -> Answer:
-    """Run a command that somebody wants to know of."""
+def _run_limited(session: Session, command: Command, args: list[str], is_ready: bool) -> Answer:
+    """Run a command that somebody wants to know of, or that reads what must be put together first."""
+    if session.only_reads and not is_ready and not session.executing:
+        pieces = session.table.readied(_keys(session, command, args))
+        try:
+            step(pieces, session.shared.clock)
+        except StopIteration as end:
+            # Held while the command runs.
+            _ = end.value
+        else:
+            return _when_ready(session, args, pieces)
     handler = command.handler
     if session.shared.looked_at:
         handler = partial(run_looked_at, command)
     if session.tracked is not None:
         return run_tracked(session, command, args, handler)
     return handler(session, args)
+
+
+def _keys(session: Session, command: Command, args: list[str]) -> Iterator[str]:
+    """What a command names, or those of the transaction that it ends."""
+    queued = session.transaction.commands if command.name == "EXEC" and session.transaction else []
+    for named, words in ((command, args), *((COMMANDS.get(one[0].upper()), one) for one in queued)):
+        if named is not None:
+            yield from (key for key, _ in keys_of(named, words))
+
+
+async def _when_ready(session: Session, args: list[str], pieces: Generator[None, None, object]) -> Reply:
+    """Run a command when all is put together that it reads. It is looked at anew: rules may have changed."""
+    held = await to_its_end(session, pieces)
+    answer = b"" if session.closing else execute(session, args, is_ready=True)
+    reply = answer if isinstance(answer, bytes) else await answer
+    del held
+    return reply
 
 
 def _must_wait(session: Session, command: Command) -> bool:

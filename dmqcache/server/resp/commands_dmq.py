@@ -142,6 +142,7 @@ def _match(table: Table, kind: MatchKind, pattern: str, on: MatchOn) -> Steps:
     matches = compile_pattern(kind, pattern, strict=True)
     parts = Parts()
     for some in key_steps(table):
+        _ = None if on is MatchOn.NAME else (yield from table.readied(some))
         found = _matching(table, some, matches, on)
         parts.add(b"".join(map(bulk, found)), len(found))
         yield
@@ -202,6 +203,7 @@ def _scan(session: Session, walk: Walk) -> Steps:
     table, resp3 = session.table, session.resp3
     parts = Parts()
     for some in walk:
+        _ = yield from table.readied(some)
         # Not ``get``: to list is no use of the cache.
         cells = [cell for cell in map(table.live_cell, some) if cell is not None]
         shown = (encode(part, resp3) for cell in cells for part in (cell.key, *_typed(table, cell)))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
+from typing import Final
+
 from dmqcache.server.resp.command import ALL_KEYS, ONE_KEY, Command, Options, parse_integer, seconds_from_now
-from dmqcache.server.resp.long_reply import Parts
+from dmqcache.server.resp.long_reply import PART_BYTES, Parts
 from dmqcache.server.resp.reply import (
     NULL_2,
     NULL_3,
@@ -20,6 +24,9 @@ from dmqcache.server.resp.reply import (
 from dmqcache.server.resp.session import Answer, Session
 from dmqcache.server.resp.steps import MANY, STEP_CHANGES, STEP_KEYS, Steps, in_steps, to_the_end
 from dmqcache.store.table.table import Table
+
+#: Characters of a value that is a piece of work by itself.
+LONG: Final = 8 << 10
 
 _TIMES = frozenset({"EX", "PX", "EXAT", "PXAT"})
 
@@ -141,18 +148,41 @@ def getex(session: Session, args: list[str]) -> bytes:
 
 
 def mget(session: Session, args: list[str]) -> Answer:
-    if len(args) <= MANY:
-        return encode([_as_text(session.table.get(key)) for key in args[1:]], session.resp3)
-    return in_steps(session, _mget(session.table, args, session.resp3))
+    if len(args) > MANY:
+        return in_steps(session, _mget(session.table, args[1:], session.resp3))
+    texts = [_as_text(session.table.get(key)) for key in args[1:]]
+    if _is_large(texts):
+        return in_steps(session, _told([texts], len(texts), session.resp3))
+    return encode(texts, session.resp3)
 
 
-def _mget(table: Table, args: list[str], resp3: bool) -> Steps:
+def _mget(table: Table, keys: list[str], resp3: bool) -> Steps:
+    found = (
+        [_as_text(table.get(key)) for key in keys[start : start + STEP_KEYS]]
+        for start in range(0, len(keys), STEP_KEYS)
+    )
+    return _told(found, len(keys), resp3)
+
+
+def _told(found: Iterable[list[str | None]], count: int, resp3: bool) -> Steps:
     parts = Parts()
-    for start in range(1, len(args), STEP_KEYS):
-        some = args[start : start + STEP_KEYS]
-        parts.add(b"".join([encode(_as_text(table.get(key)), resp3) for key in some]))
-        yield
-    return parts.reply(b"*%d\r\n" % (len(args) - 1))
+    # A long value that is asked for many times is encoded once.
+    once = cache(bulk)
+    for texts in found:
+        if not _is_large(texts):
+            parts.add(b"".join([encode(text, resp3) for text in texts]))
+            yield
+            continue
+        for text in texts:
+            parts.add(encode(text, resp3) if text is None or len(text) < LONG else once(text))
+            if text is not None and len(text) >= LONG:
+                yield
+    return parts.reply(b"*%d\r\n" % count)
+
+
+def _is_large(texts: list[str | None]) -> bool:
+    """Whether to write them takes longer than a piece of work may."""
+    return sum(map(len, filter(None, texts))) > PART_BYTES
 
 
 def _as_text(value: str | int | None) -> str | None:

@@ -1,24 +1,25 @@
 """The contacts as clients' keys: a database of its own behind the tables, which can only be read.
 
 ``usrloc:AOR`` holds the contacts of an address of record as a JSON list, until the last of them expires. Owns
-which keys there are, until when, and what is told of them; a value is put together when somebody reads it, so
-that contacts are not kept twice. What a contact is, its peer knows (``peers/usrloc_peer.py``).
+which keys there are, until when, and what is told of them; a value is put together when somebody reads it
+(``contact_texts.py``), so that contacts are not kept twice. What a contact is, its peer knows
+(``peers/usrloc_peer.py``).
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from copy import copy
 from typing import Final, NoReturn
 
 from dmqcache.bus.peer import Peer
-from dmqcache.peers.contact import FOR_EVER, Contact
+from dmqcache.peers.contact import FOR_EVER, Contact, key_of
 from dmqcache.peers.mirror import among
 from dmqcache.peers.record_changes import RecordChange
 from dmqcache.peers.usrloc_peer import UsrlocPeer
+from dmqcache.server.resp.contact_texts import ContactTexts
 from dmqcache.server.resp.reply import CommandError
 from dmqcache.store.table.cell import MAX_TTL_S, Cell, Value
 from dmqcache.store.table.changes import Home, Subscribe, Watching
@@ -45,6 +46,7 @@ class ContactKeys(Table):
         self._wall = wall
         #: Address of record -> when the last of its contacts leaves, Unix seconds.
         self._until: dict[str, int] = {}
+        self._texts = ContactTexts(peer)
         home = Home(_refuse, _Soon(peer), _watcher_failed, _not_by_programs)
         super().__init__(TableSettings(NAME), clock, home=home)
         for aor in peer.each_aor():
@@ -79,14 +81,17 @@ class ContactKeys(Table):
         return shown if shown.value else None
 
     def as_shown(self, cell: Cell) -> Cell:
-        found = [one.lasting() for one in self._peer.each_contact(cell.key.removeprefix(PREFIX))]
         shown = copy(cell)
-        shown.value = json.dumps(found) if found else ""
+        shown.value = self._texts.read(cell.key.removeprefix(PREFIX))
         return shown
+
+    def readied(self, keys: Iterable[str]) -> Generator[None, None, object]:
+        return self._texts.readied(key.removeprefix(PREFIX) for key in keys if key in self.cells)
 
     # -- what becomes of contacts -----------------------------------------------------------------------
 
     def _changed_contact(self, change: RecordChange[Contact]) -> None:
+        self._change_texts(change.before, change.after)
         for aor in {one.aor for one in (change.before, change.after) if one is not None}:
             was, will = (
                 one.over_at if one is not None and one.aor == aor else 0
@@ -97,6 +102,12 @@ class ContactKeys(Table):
             # some have thousands.
             until = will if will >= latest else latest if was < latest else self._latest(aor, latest)
             self._look(aor, until, change.expired)
+
+    def _change_texts(self, before: Contact | None, after: Contact | None) -> None:
+        if before is not None and (after is None or after.aor != before.aor):
+            self._texts.changed(before.aor, key_of(before.fields), None)
+        if after is not None:
+            self._texts.changed(after.aor, key_of(after.fields), after)
 
     def _latest(self, aor: str, until: float = math.inf) -> int:
         """When the last contact of an address of record leaves; 0: it has none. ``until``: none is later."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from types import coroutine
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from dmqcache.bus.loop_steps import step
 from dmqcache.server.resp.long_reply import Reply, joined
@@ -24,7 +24,11 @@ STEP_CHANGES: Final = 50
 #: Keys that a command may name to be done at once, before anybody else has a turn: a millisecond or two.
 MANY: Final = 250
 
+#: Bytes of a reply that are joined, if they are there after the first step.
+MOST_AT_ONCE: Final = 1 << 20
+
 Steps = Generator[None, None, Reply]
+T = TypeVar("T")
 
 
 def in_steps(session: Session, steps: Steps) -> Answer:
@@ -34,8 +38,19 @@ def in_steps(session: Session, steps: Steps) -> Answer:
         while session.executing:
             next(steps)
     except StopIteration as end:
-        return joined(end.value)
+        return _at_once(session, end.value)
     return _go_on(session, steps)
+
+
+def _at_once(session: Session, reply: Reply) -> Answer:
+    """A reply that was there soon may still be too long to be written so, as with one value many times."""
+    if isinstance(reply, bytes) or session.executing or sum(map(len, reply)) <= MOST_AT_ONCE:
+        return joined(reply)
+    return _alone(reply)
+
+
+async def _alone(reply: Reply) -> Reply:
+    return reply
 
 
 def for_each(session: Session, keys: list[str], do: Callable[[str], int]) -> Answer:
@@ -75,16 +90,21 @@ def key_steps(table: Table, prefix: str = "", count: int = STEP_KEYS) -> Iterato
 
 
 async def _go_on(session: Session, steps: Steps) -> Reply:
+    return await to_its_end(session, steps) or b""
+
+
+async def to_its_end(session: Session, steps: Generator[None, None, T]) -> T | None:
+    """What the steps return in the end; None for a client that leaves meanwhile."""
     while not session.closing:
         await _turn()
         try:
             _own_step(session, steps)
         except StopIteration as end:
-            return cast(Reply, end.value)
-    return b""
+            return cast(T, end.value)
+    return None
 
 
-def _own_step(session: Session, steps: Steps) -> None:
+def _own_step(session: Session, steps: Iterator[None]) -> None:
     """What the client is told of its own changes in a later step (CLIENT TRACKING), it is told at once: the
     reply is still to come."""
     with session.shared.tracking.acting(session) as own:

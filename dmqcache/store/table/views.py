@@ -6,7 +6,16 @@ Views hold nothing: they read and write the table that they are of.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
+from collections.abc import (
+    Callable,
+    Generator,
+    ItemsView,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    ValuesView,
+)
 from typing import Final
 
 from dmqcache.store.table.cell import Cell, Value
@@ -195,6 +204,11 @@ class MappedCells(Watched, MutableMapping[str, Value]):
     def as_shown(self, cell: Cell) -> Cell:
         """A live cell as who reads sees it: a table may put its values together when somebody asks."""
         return cell
+
+    def readied(self, keys: Iterable[str]) -> Generator[None, None, object]:
+        """Such a table does in pieces what reading these keys will need, and returns what holds it."""
+        yield from ()
+        return None
 
     def items(self) -> ItemsView[str, Value]:
         """Keys and values in the keys' order. To look through them counts no hits."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from dmqcache.server.resp import commands_string
+from dmqcache.server.resp.command_table import execute
+from dmqcache.server.resp.reply import bulk
 from tests.server.fakes import EPOCH, make_session
 from tests.server.resp.saying import NOT_INTEGER, OK, Transcript, hold, say
+from tests.server.resp.test_steps import turns
 
 TRANSCRIPTS: dict[str, Transcript] = {
     "get and set": [
@@ -139,3 +143,41 @@ def test_a_getex_that_changes_no_time_writes_nothing() -> None:
     assert (say(session, "GETEX", "a", "PERSIST"), session.table.counters.sets) == ("x", 1)
     say(session, "EXPIRE", "a", "9")
     assert (say(session, "GETEX", "a", "PERSIST"), say(session, "TTL", "a")) == ("x", -1)
+
+
+def test_long_values_are_told_in_steps_and_one_that_is_asked_for_twice_is_encoded_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
+    session = make_session()
+    for number in range(10):
+        session.table.set(f"k{number}", f"{number}" * 50_000)
+    keys = [f"k{number}" for number in range(10)]
+    values = [f"{number}" * 50_000 for number in range(10)]
+    hits = session.table.counters.hits
+    assert say(session, "MGET", *keys, "none", "k1") == [*values, None, values[1]]
+    assert session.table.counters.hits - hits == 11
+    assert turns(session, "MGET", *keys) == 10
+    assert turns(session, "MGET", *keys[:2]) == 0
+    encoded: list[str | int] = []
+
+    def counted(text: str | int) -> bytes:
+        encoded.append(text)
+        return bulk(text)
+
+    monkeypatch.setattr(commands_string, "bulk", counted)
+    assert say(session, "MGET", *["k1", "k2"] * 20) == values[1:3] * 20
+    assert encoded == values[1:3]
+
+
+@pytest.mark.parametrize("executing", [False, True])
+def test_a_reply_that_is_there_at_once_and_too_long_for_one_write_is_in_parts(executing: bool) -> None:
+    session = make_session()
+    session.table.set("k", "x" * 60_000)
+    session.executing = executing
+    reply = execute(session, ["MGET", *["k"] * 50])
+    assert isinstance(reply, bytes) is executing
+    if not isinstance(reply, bytes):
+        with pytest.raises(StopIteration) as end:
+            reply.send(None)
+        assert len(end.value.value) > 10
