@@ -113,7 +113,6 @@ class Inquirer:
     def forget(self, node: NodeURI) -> None:
         """A node is gone."""
         self.doubt(node)
-        self._cells.forget(node)
         if node in self._inquiries:
             self._end(self._inquiries[node], False)
 
@@ -197,8 +196,7 @@ class Inquirer:
             self._ground.counters.repairs[outcome] += 1
             outbox = self._outboxes.get(inquiry.node)
             if clean and outbox is not None:
-                outbox.lost_at = None
-                self._cells.equal(inquiry)
+                outbox.lost_at, outbox.equal_at = None, inquiry.began
             complete = clean
         inquiry.then(complete)
         self._ground.runtime.call_later(0, self._idle)

@@ -33,7 +33,7 @@ from dmqcache.store.kamailio.wire_types import Cell as WireCell
 from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outboxes import Outboxes
-from dmqcache.store.table.cell import NEVER, PROVISIONAL, Cell
+from dmqcache.store.table.cell import EXPIRED, NEVER, PROVISIONAL, Cell
 from dmqcache.store.table.clock import ms_of, version_at
 from dmqcache.store.table.merge import Collision, is_key
 from dmqcache.store.table.settings import MAX_AUTOEXPIRE_S
@@ -93,17 +93,7 @@ class ShownCells:
         self._arrivals = arrivals
         self._nodes = nodes
         self._is_news = is_news
-        #: Monotonic seconds when a node was asked that held what we hold.
-        self._equal: dict[NodeURI, float] = {}
         self._ours_wins = ours_wins
-
-    def equal(self, inquiry: Inquiry) -> None:
-        """The Kamailio holds what we hold."""
-        self._equal[inquiry.node] = inquiry.began
-
-    def forget(self, node: NodeURI) -> None:
-        """A node is gone."""
-        self._equal.pop(node, None)
 
     def came(self, inquiry: Inquiry | None, batch: CellBatch, sender: NodeURI) -> None:
         """Cells of ``sender``; ``inquiry``: we had asked for them."""
@@ -244,13 +234,23 @@ class ShownCells:
         if written >= inquiry.began_ms:
             return  # It changed meanwhile: the outbox tells it anyway.
         unheard = ours.value is None and self._took_unheard(inquiry.node, table, key)
-        if unheard or (lost_at is not None and written <= lost_at):
+        alone = lost_at is not None and written <= lost_at
+        if unheard or (alone and not self._may_be_left_over(inquiry.node, table, ours)):
             inquiry.differences += 1
             self._adopt_write(table, key, value, left)
         elif lost_at is None and ours.value is not None:
             self._wait_for_its_word(inquiry, table, ours)
         else:
             self._ours_wins(inquiry, table, key)
+
+    def _may_be_left_over(self, node: NodeURI, table: Table, ours: Cell) -> bool:
+        """Whether the node may never have been told that the time of a cell was over, and so keeps it: that
+        was before we met it, and it was lost before we saw that it had nothing. (What was over before we were
+        off, it had been told by then.)"""
+        died, outbox = table.tombstones.died_at(ours.key), self._outboxes.get(node)
+        if not ours.flags & EXPIRED or table.settings.autoexpire or died is None or outbox is None:
+            return False
+        return outbox.equal_at < died <= outbox.made_at and outbox.lost_at != self._outboxes.absent_since
 
     def _wait_for_its_word(self, inquiry: Inquiry, table: Table, ours: Cell) -> None:
         """The Kamailio may have written it only just now, and what it says of that be on its way. An
@@ -278,7 +278,7 @@ class ShownCells:
             return False
         if known.started is not None and known.started >= min(died, known.left_out_at):
             return False
-        return not outbox.names(table, key) and known.left_out_at > self._equal.get(node, float("-inf"))
+        return not outbox.names(table, key) and known.left_out_at > outbox.equal_at
 
     def _from_before_flush(
         self, inquiry: Inquiry, table: Table, key: str, value: str | int, left: float | None

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from itertools import chain, islice
+from math import inf
 from operator import itemgetter
 from typing import Final, Protocol
 
@@ -103,6 +104,8 @@ class Outbox:
         self.alarmed = False
         #: Unix ms until which the node surely had heard us, when it was lost; None: it never was.
         self.lost_at: int | None = None
+        #: Monotonic seconds when a Kamailio was asked that held just what we hold.
+        self.equal_at = -inf
         #: Whether a key's next change must wait for the answer to the one before. Where versions decide,
         #: it need not.
         self.ordered = not native

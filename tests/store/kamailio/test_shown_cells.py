@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dmqcache.bus.peer import Reply
-from dmqcache.store.table.cell import PROVISIONAL
+from dmqcache.store.table.cell import EXPIRED, PROVISIONAL
 from dmqcache.store.table.clock import ms_of
 from dmqcache.store.table.kept import KeptPart, restore
 from tests.store.harness import NEW, Sent, Side, World, cells_body, set_body, shown
@@ -275,6 +275,29 @@ def test_a_delete_that_it_had_not_acknowledged_when_it_was_lost_is_not_undone(li
     holder.node.answer = answer
     again(world, side, holder)
     assert shown(side) == holder.cells == {}
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_what_is_over_stays_so_where_the_node_was_cut_off_before_this_one_could_tell_it(told: bool) -> None:
+    """A table without autoexpire: what was told the node it keeps, until it is told that it is over."""
+    world = World()
+    side, other = world.side("127.0.0.11"), world.side("127.0.0.12")
+    world.mesh(side, other)
+    other.table.set("a", "x", 1.0)
+    world.run(3)
+    assert side.table.cells["a"].flags & EXPIRED
+    holder = Holder(world, [side])
+    if not told:
+        holder.cells["a"] = "x"
+    side.meet(holder.node)
+    world.run(10 if told else 0.1)
+    side.lose(holder.node)
+    world.run(20)
+    if told:
+        # Both were compared before: it was written there since.
+        holder.cells["a"] = "x"
+    again(world, side, holder)
+    assert shown(side) == shown(other) == holder.cells == ({"a": "x"} if told else {})
 
 
 def test_numbers_that_only_kamailios_of_6_2_know_and_know_differently_end_alike() -> None:
