@@ -121,6 +121,12 @@ def keeps(state: Known, bound: Known) -> bool:
     )
 
 
+def knows(state: object, write: Write) -> bool:
+    """Whether a state surely stands for a write, or for what beats it."""
+    known = state if isinstance(state, tuple) else NOTHING
+    return all(one is not None and (one is write or beats(one, write)) for one in known)
+
+
 def shown(known: Iterable[Write | None]) -> str:
     """For people."""
     return " or ".join("nothing" if write is None else str(write) for write in known) or "nothing possible"

@@ -15,7 +15,7 @@ from math import inf
 
 from tests.simulation.cluster import Machine
 from tests.simulation.graves import Graves
-from tests.simulation.history import NOTHING, History, Known, Value, Write, beats, keeps, shown
+from tests.simulation.history import NOTHING, History, Known, Value, Write, beats, keeps, knows, shown
 from tests.simulation.rules import Rules
 from tests.simulation.sums import Counter, Sum
 
@@ -89,11 +89,8 @@ class Oracle:
         before = seen.get(place)
         if before is not None and before[0] == value and not anew:
             return before[1]
-        if (
-            before is not None
-            and before[0] != value
-            and self._is_given_back(place, value, machine, before[1])
-        ):
+        was = before if before is not None else (None, self._nothing(place))
+        if was[0] != value and self._is_given_back(place, value, machine, was[1]):
             self._adopted.add(place)
         state = self._judge(machine, place, value, before[1] if before is not None else None)
         seen[place] = (value, state)
@@ -135,15 +132,16 @@ class Oracle:
         return known
 
     def _is_given_back(self, place: Place, value: Value | None, machine: Machine, before: State) -> bool:
-        """Whether it is over, or was deleted before its time was, no dmqcache node need remember that, and a
-        Kamailio may hold it."""
+        """Whether it is over, or was deleted before its time was, or only a process knew of its time that has
+        ended, so that no dmqcache node need remember that, and a Kamailio may hold it."""
         kept = self.places[place]
         if not (self.rules.kamailios and isinstance(kept, History) and isinstance(before, tuple)):
             return False
         forgotten = [write for write in before if write and self.graves.forgets(place[0], write)]
         timed = [write for write in kept.writes if value in write.values and write.ends < inf]
         over = (self.graves.forgets(place[0], write) for write in kept.over(value, machine.now()))
-        return any(over) or any(beats(end, write) for end in forgotten for write in timed)
+        orphaned = any(write in self.graves.undone for write in timed)
+        return orphaned or any(over) or any(beats(end, write) for end in forgotten for write in timed)
 
     def _accuse(self, machine: Machine, place: Place, what: str) -> None:
         """Note what is wrong, once of each key of each node. With wrong clocks nobody knows which set or
@@ -351,8 +349,15 @@ class Oracle:
         for place, kept in self.places.items():
             for write in (kept if isinstance(kept, History) else kept.history).writes:
                 bound: State = Sum((write,)) if isinstance(kept, Counter) else (write,)
-                if write not in self.graves.undone and not self._is_kept(place, bound, others):
+                if write not in self.graves.undone and not self._is_known(place, write, bound, others):
                     self.graves.undone.add(write)
+
+    def _is_known(self, place: Place, write: Write, bound: State, others: Sequence[Machine]) -> bool:
+        """Whether one of them may know of a write. Of a time that may be over where nothing is shown only who
+        surely has heard: it is over by the judge's slack from the first."""
+        if write.ends == inf:
+            return self._is_kept(place, bound, others)
+        return any(knows(self.look(other, place, anew=True), write) for other in others)
 
     def left(self, machine: Machine) -> None:
         """A process left politely: what it knew must be kept by those who remain."""

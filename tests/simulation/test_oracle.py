@@ -64,3 +64,28 @@ def test_what_no_process_knows_any_more_may_be_given_up_for_what_one_knows_bette
     oracle.lost(one, [other])
     newer = oracle.of(PLACE).writes[-1]  # type: ignore[union-attr]
     assert (None in oracle.loosened(PLACE, (newer,))) != heard
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_a_time_of_which_only_an_ended_process_knew_may_be_gone_with_it(heard: bool) -> None:
+    cluster = Cluster(World(1), ("dmqcache",) * 2, ("t",), store_options())
+    oracle = Oracle(cluster.machines, Rules(slack=2 * LIFE_S, kamailios=True))
+    cluster.start()
+    cluster.run_until(lambda: all(machine.store.ready for machine in cluster.machines), 60)
+    one, other = cluster.machines
+    oracle.of(PLACE)
+    if not heard:
+        cluster.partition([0], [1])
+    one.store.tables["t"].set(PLACE[1], "timed", LIFE_S)
+    oracle.wrote(one, PLACE, ("timed",), NOTHING, LIFE_S)
+    cluster.run(1)
+    oracle.ends(one)
+    oracle.lost(one, [other])
+    # A Kamailio that keeps no times shows it.
+    other.store.tables["t"].delete(PLACE[1])
+    oracle.look(other, PLACE)
+    other.store.tables["t"].set(PLACE[1], "timed")
+    oracle.look(other, PLACE)
+    cluster.run(4 * LIFE_S)
+    oracle.look(other, PLACE, anew=True)
+    assert (oracle.problems == []) != heard
