@@ -10,14 +10,20 @@ from tests.simulation.test_scenarios import CACHE, meshed, table
 from tests.store_options import store_options
 
 
+@pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("seconds", [1.0, 5.0, 30.0, 50.0])
-def test_who_starts_has_what_a_node_knows_that_its_notification_address_does_not_hear(seconds: float) -> None:
-    """Suspect at first, then lost: the notification address says so in its list."""
+def test_who_starts_has_what_a_node_knows_that_its_notification_address_does_not_hear(
+    seconds: float, known: bool
+) -> None:
+    """Suspect at first, then lost: the notification address says so in its list, also to one that it has
+    never met before."""
     cluster = Cluster(World(1), (CACHE, CACHE, CACHE), ["t"], store_options(), seeds=1)
-    cluster.start()
-    cluster.run_until(lambda: meshed(cluster), 60)
     seed, other, starts = cluster.machines
-    starts.crash()
+    for machine in cluster.machines if known else (seed, other):
+        machine.start()
+    cluster.run_until(lambda: meshed(cluster), 60)
+    if known:
+        starts.crash()
     cluster.run(10)
     cluster.partition([0], [1])
     cluster.run(seconds)

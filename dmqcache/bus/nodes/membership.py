@@ -159,6 +159,8 @@ class Membership:
             if not seed and not self._has_room(uri.host, calls):
                 return None
             node = Node(uri=uri, endpoint=uri.endpoint, since=self._runtime.now())
+            # It asks us while we ask it, of whom another node has told: two such would wait for each other.
+            node.vouched = uri in self.nodes.asked
             self.nodes.add(node)
             self._departed.pop(uri, None)
         if seed:

@@ -185,7 +185,7 @@ class Notification(Peer):
                     self._meet(line.uri, hops)
                 elif asked and not self._membership.departed(line.uri):
                     self._listener.heard_of_suspect(line.uri)
-            elif line.suspect:
+            elif line.suspect and not (asked and node.stranger):
                 self._listener.suspected(node, teller, line.suspect)
             elif not node.active:
                 self._listener.heard_of(node)
@@ -285,10 +285,15 @@ class Notification(Peer):
         self._membership.judge(node, Evidence.ANSWERED)
         if again and before:
             self._membership.restarted(node)
-        if new and len(self._membership.nodes.active()) > 1:
-            # Until now it was told of nobody but us.
+        if new and (len(self._membership.nodes.active()) > 1 or self._was_short(node, lines)):
+            # Until now it was told of nobody but us, or told of nobody but itself.
             self.ping(node)
         self._read_hearsay(node, lines, 0, asked=True)
+
+    def _was_short(self, node: Node, lines: list[NodeLine]) -> bool:
+        """Whether a node of our kind did not believe in us yet when it answered, as its list lacks us: it
+        told of nobody else. By now our answer to its question has come there."""
+        return node.ours and not any(self._membership.is_own(line.uri) for line in lines)
 
     def node_up(self, node: Node) -> None:
         """``node`` became active: tell it on if the list that named it had hops to spare."""

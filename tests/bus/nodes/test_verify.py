@@ -141,6 +141,14 @@ def test_whom_the_node_that_was_asked_asks_in_vain_is_asked_now_and_then_and_not
     assert 1 <= len(sends_to(cluster, "127.0.0.13")) <= 4 * (95 / UNLISTED_GAP + 1)
 
 
+def test_two_strangers_who_ask_each_other_because_a_third_named_one_do_not_wait_for_each_other() -> None:
+    cluster, _ = doubting("127.0.0.13")
+    cluster.add("127.0.0.13")
+    cluster.clock.run(0.5)
+    assert cluster.status(HERE, "127.0.0.13") is NodeStatus.ACTIVE
+    assert cluster.status("127.0.0.13", HERE) is NodeStatus.ACTIVE
+
+
 def test_many_whom_the_node_that_was_asked_asks_in_vain_are_asked_at_a_pace() -> None:
     cluster, bus = doubting(*(f"127.0.1.{number}" for number in range(200)))
     cluster.clock.run(0.1)
