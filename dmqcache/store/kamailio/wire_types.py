@@ -69,6 +69,7 @@ class Reason(StrEnum):
     UNKNOWN_MODE = "unknown_mode"
     TOO_MANY_BAD_CELLS = "too_many_bad_cells"
     TOO_MANY_CELLS = "too_many_cells"
+    TOO_MANY_ESCAPES = "too_many_escapes"
 
 
 class WireError(ValueError):

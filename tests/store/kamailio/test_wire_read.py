@@ -23,6 +23,7 @@ from dmqcache.store.kamailio.wire_types import (
     TextCell,
     WireError,
 )
+from dmqcache.store.table.json_bytes import MAX_ESCAPES
 from dmqcache.store.table.patterns import MatchKind, MatchOn
 
 SET = {"action": 2, "htname": "users", "cname": "alice", "type": 2, "strval": "v", "mode": 1}
@@ -335,6 +336,11 @@ def test_sizes_are_limited() -> None:
     body = b'{"action":1}'
     assert read(body.ljust(MAX_BODY_BYTES)) == SyncRequest()
     assert refusal(body.ljust(MAX_BODY_BYTES + 1)) == "body_too_long"
+
+
+def test_raw_bytes_and_more_escaped_characters_than_anybody_sends_are_refused() -> None:
+    body = encode(SET | {"strval": "@"})
+    assert refusal(body.replace(b"@", b"\xff" + b"\\u00e9" * (MAX_ESCAPES + 1))) == "too_many_escapes"
 
 
 def test_a_batch_has_no_more_cells_than_a_kamailio_can_have_sent() -> None:

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmqcache.store.table.json_bytes import DuplicateKey, from_latin, quote, refuse_duplicates, to_latin
+from dmqcache.store.table.json_bytes import (
+    MAX_ESCAPES,
+    DuplicateKey,
+    TooManyEscapes,
+    from_latin,
+    quote,
+    refuse_duplicates,
+    to_latin,
+)
 
 
 def raw(data: bytes) -> str:
@@ -58,6 +66,19 @@ def test_escaped_characters_and_raw_bytes_mix(parts: list[bytes | str]) -> None:
 
 def test_an_escaped_backslash_before_a_u_is_no_escape() -> None:
     assert unquote(b'"\\\\u00e9\xff"') == b"\\u00e9\xff"
+
+
+def test_what_is_escaped_may_stand_beside_escaped_backslashes_and_a_nul_is_no_json() -> None:
+    assert unquote(b'"\\\\\\u00e9\\\\\\\\u00e9\\n\\u0041\xff"') == b"\\\xc3\xa9\\\\u00e9\nA\xff"
+    with pytest.raises(msgspec.DecodeError):
+        unquote(b'"\\\\u00e9\0\xff"')
+
+
+def test_more_escaped_characters_than_anybody_sends_are_not_rewritten() -> None:
+    assert unquote(b'"\xff' + b"\\u00e9" * MAX_ESCAPES + b'"') == b"\xff" + "é".encode() * MAX_ESCAPES
+    assert unquote(b'"\xff' + b"\\u001f\\n" * 2 * MAX_ESCAPES + b'"') == b"\xff" + b"\x1f\n" * 2 * MAX_ESCAPES
+    with pytest.raises(TooManyEscapes):
+        unquote(b'"\xff' + b"\\u00e9" * (MAX_ESCAPES + 1) + b'"')
 
 
 @pytest.mark.parametrize("escapes", [b"\\ud800", b"\\udc00", b"\\ud800\\u0041", b"\\udc00\\ud800"])
