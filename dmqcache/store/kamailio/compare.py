@@ -17,6 +17,7 @@ from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.kamailio.doubles import Doubles
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.inquirer import Inquirer
+from dmqcache.store.kamailio.overtaking import Sent
 from dmqcache.store.kamailio.shown_cells import Inquiry
 from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.writes import KamailioArrivals
@@ -148,11 +149,11 @@ class KamailioCompare:
         self._due.clear()
         self._inquirer.stop()
 
-    def cells_came(self, node: NodeURI, batch: CellBatch) -> None:
-        """A Kamailio sent cells, asked or unasked."""
+    def cells_came(self, node: NodeURI, batch: CellBatch, sent: Sent | None = None) -> None:
+        """A Kamailio sent cells, asked or unasked. ``sent``: when, as far as its message tells."""
         if not self._inquirer.is_asking(node) and batch.cells:
             self._stray()
-        self._inquirer.cells_came(node, batch)
+        self._inquirer.cells_came(node, batch, sent)
 
     def adopt(self, nodes: list[NodeURI], then: Callable[[bool], None]) -> None:
         """Take over the cells of one Kamailio, then look at a second one for what its flood lost."""

@@ -103,15 +103,15 @@ class Htable(Peer):
         if message.node is None:
             counters.refused["", "unknown_node"] += 1
             return Reply(403, "Unknown Node")
+        sent = self._order.sent(message.call_id, self._ground.clock.now())
         if isinstance(came, CellBatch):
             for reason in came.bad:
                 counters.refused["", reason] += 1
             for name in {cell.htname for cell in came.cells}:
                 self._held_back.took(message.node.uri, name)
-            self._compare.cells_came(message.node.uri, came)
+            self._compare.cells_came(message.node.uri, came, sent)
             reply: Reply | Later = Reply(200)
         else:
-            sent = self._order.sent(message.call_id, self._ground.clock.now())
             self._held_back.took(message.node.uri, came.htname)
             reply = self._apply(came, message.node.uri, sent)
         self._collisions.collect()

@@ -19,6 +19,7 @@ from dmqcache.store.kamailio.declared import Declared
 from dmqcache.store.kamailio.doubles import Doubles, single
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.lacking import Lacking, room_in
+from dmqcache.store.kamailio.overtaking import Sent
 from dmqcache.store.kamailio.shown_cells import Inquiry, ShownCells
 from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.wire_write import SYNC_REQUEST
@@ -43,6 +44,8 @@ ANSWER_TIMEOUT_S: Final = 60.0
 #: sends all that it has in one burst: of large tables, one at a time.
 AT_ONCE: Final = 4
 AT_ONCE_CELLS: Final = 5_000
+#: Seconds by which messages overtake each other; a message that comes later than that was lost at first.
+EARLIER_S: Final = 2.0
 #: Seconds between two looks at how an inquiry goes.
 WATCH_S: Final = 0.2
 
@@ -125,12 +128,16 @@ class Inquirer:
         """Whether this node is asked now."""
         return node in self._inquiries
 
-    def cells_came(self, node: NodeURI, batch: CellBatch) -> None:
-        """A Kamailio sent cells, asked or unasked."""
-        inquiry = self._inquiries.get(node)
+    def cells_came(self, node: NodeURI, batch: CellBatch, sent: Sent | None) -> None:
+        """A Kamailio sent cells, asked or unasked. Not those of an earlier answer, a message of which came
+        late: they were deleted since, maybe, and nobody remembers that."""
+        inquiry, now = self._inquiries.get(node), self._ground.clock.now()
+        asked = now - EARLIER_S if inquiry is None else inquiry.began
+        if sent is not None and sent.is_before(asked):
+            return
         batch, twice = single(batch)
         if inquiry is not None:
-            inquiry.heard = self._ground.clock.now()
+            inquiry.heard = now
         self._cells.came(inquiry, batch, node)
         if inquiry is not None and not inquiry.adopt and twice:
             self._free_of(inquiry, twice)

@@ -55,6 +55,10 @@ class Sent(NamedTuple):
         tell."""
         return self.number > other.number if self.process == other.process else None
 
+    def is_before(self, moment: float) -> bool:
+        """Whether it had surely been sent before ``moment`` (monotonic seconds), however late it came."""
+        return self.late and self.latest is not None and self.latest < moment
+
     def may_follow(self, other: Sent) -> bool:
         """Whether nothing says that ``other`` was sent later."""
         follows = self.follows(other)

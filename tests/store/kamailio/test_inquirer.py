@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -118,3 +119,25 @@ def test_a_key_that_it_holds_twice_it_holds_once_afterwards(caplog: pytest.LogCa
     assert (holder.cells, holder.older) == ({"same": "ours"}, None)
     assert "holds 1 keys twice" in caplog.text
     assert side.store.counters.repairs["equal"] >= 1
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_late_copy_of_an_earlier_answer_says_nothing_of_what_the_node_holds(asked: bool) -> None:
+    """It was deleted since, and nobody remembers that: not told to others as news, nor missed there later."""
+    world, side, holder = apart()
+    again(world, side, holder)
+
+    def say(number: int, *cells: tuple[str, str | int]) -> None:
+        message = holder.node.message(side, cells_body(*cells))
+        side.bus.peers["htable"].handle(replace(message, call_id=f"{number:016x}-7@127.0.0.90"))
+
+    say(1 << 50, ("same", "x"))
+    world.run(10)
+    if asked:
+        side.store.compare.all_later()
+        world.until(lambda: side.store.compare._inquirer.is_asking(holder.node.uri))
+    say((1 << 50) - 100, ("same", "x"), ("deleted", "y"))
+    assert shown(side) == {"same": "x"}
+    # The next one in turn is none.
+    say((1 << 50) + 1, ("new", "y"))
+    assert shown(side) == {"same": "x", "new": "y"}
