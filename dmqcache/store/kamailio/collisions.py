@@ -45,7 +45,8 @@ class Collisions:
         self._outboxes = outboxes
         self._arrivals = arrivals
         self._dialects = dialects
-        self._waiting: dict[tuple[str, str], tuple[float, Collision]] = {}
+        #: Table and key -> when it is due (monotonic seconds), why, and the version that a counter showed.
+        self._waiting: dict[tuple[str, str], tuple[float, Collision, int]] = {}
         self._timed = False
         self._collecting = False
 
@@ -68,10 +69,11 @@ class Collisions:
                 counted, arrivals.counted = arrivals.counted, {}
                 self._tell_counters(arrivals.table, counted)
             for key, kind in arrivals.collisions.items():
-                before = self._waiting.pop((name, key), (0.0, NOTHING_KNOWN))[1]
+                _, before, shown = self._waiting.pop((name, key), (0.0, NOTHING_KNOWN, 0))
                 if len(self._waiting) < MAX_WAITING:
-                    self._waiting[name, key] = (due, before | kind)
+                    self._waiting[name, key] = (due, before | kind, max(shown, arrivals.shown.get(key, 0)))
             arrivals.collisions.clear()
+            arrivals.shown.clear()
         if self._waiting and not self._timed:
             self._timed = True
             self._ground.runtime.call_later(SETTLE_S, self._settle)
@@ -92,20 +94,20 @@ class Collisions:
     def _settle(self) -> None:
         now = self._ground.clock.now()
         self._timed = False
-        for (name, key), (due, kind) in list(self._waiting.items()):
+        for (name, key), (due, kind, shown) in list(self._waiting.items()):
             if due > now:
                 break
             del self._waiting[name, key]
             table = self._ground.tables[name]
             cell = table.cells.get(key)
-            if cell is not None and not self._agree(table, cell, kind):
-                self._waiting[name, key] = (now + SETTLE_S, kind)
+            if cell is not None and not self._agree(table, cell, kind, shown):
+                self._waiting[name, key] = (now + SETTLE_S, kind, shown)
         if self._waiting:
             self._timed = True
             due = next(iter(self._waiting.values()))[0]
             self._ground.runtime.call_later(max(0.01, due - now), self._settle)
 
-    def _agree(self, table: Table, cell: Cell, kind: Collision) -> bool:
+    def _agree(self, table: Table, cell: Cell, kind: Collision, shown: int) -> bool:
         """Have Kamailio nodes hold what we do. False: not yet, the key is still being written."""
         designated = self._outboxes.designated
         if cell.counts is not None:
@@ -114,7 +116,7 @@ class Collisions:
             if designated or kind & (Collision.REPEATED | Collision.MINE):
                 self._outboxes.name_keys(table, [cell.key], self._outboxes.of_kamailios())
         elif (
-            kind & Collision.SHOWN
+            kind & (Collision.SHOWN | Collision.COUNTED)
             or (kind & Collision.TIE and (designated or kind & Collision.MINE) and self._keep_times())
             or (cell.flags & PROVISIONAL and (designated or kind & Collision.MINE))
         ):
@@ -123,7 +125,8 @@ class Collisions:
             if -SETTLE_S * 1000 < last - table.clock.wall_ms() <= MAX_AHEAD_MS:
                 return False
             # No later than must be: a node whose clock is behind may have written it, not heard of yet.
-            stamp = version_at(last + 1) if self._keep_times() else cell.last_modified() + 1
+            last = max(last, ms_of(shown))
+            stamp = version_at(last + 1) if self._keep_times() else max(cell.last_modified(), shown) + 1
             if cell.flags & PROVISIONAL:
                 self._arrivals[table.name].put_right(cell)
             if kind & Collision.SHOWN or cell.flags & PROVISIONAL:

@@ -54,12 +54,13 @@ class Collision(IntFlag):
     MINE = auto()
     #: Both writes had the same version.
     TIE = auto()
-    #: Kamailio nodes hold something else, and nobody but us knows that: they had it before all of us, or were
-    #: shown a later version of a counter than that of the set which wins.
+    #: Kamailio nodes hold something else, and nobody but us knows that: they had it before all of us.
     SHOWN = auto()
     #: A copy of an older message, or another node's word, may still be on its way to a Kamailio, which keeps
     #: what comes last.
     REPEATED = auto()
+    #: They were shown a later version of a counter (``Arrivals.shown``) than the set has which wins.
+    COUNTED = auto()
 
 
 #: Nothing more is known.
@@ -79,8 +80,10 @@ class Arrivals:
         self.counters = counters
         #: Whether to look for simultaneous writes: only where a Kamailio listens.
         self.watch = False
-        #: Keys written in two places at nearly the same time, since the store last took them.
+        #: Keys written in two places at nearly the same time, since the store last took them; and the version
+        #: with which Kamailio nodes may have been shown a counter that is no more.
         self.collisions: dict[str, Collision] = {}
+        self.shown: dict[str, int] = {}
         #: Counters that were merged since then, where a Kamailio listens.
         self.counted: dict[str, None] = {}
         #: Of the rows that came last one was refused because its version lies too far ahead.
@@ -138,8 +141,8 @@ class Arrivals:
             elif stamp <= cell.stamp:
                 applied += self._merge_slowly(cell, row, sender, held_newer)
                 continue
-            elif self.watch and self._is_shown_otherwise(cell, row):
-                self.collided(cell, Collision.SHOWN)
+            elif self.watch and (shown := self._shown_otherwise(cell, row)):
+                self.collided(cell, shown)
             elif self.watch and self._ends_what_is_told_for_others(cell, row):
                 self.collided(cell, Collision.REPEATED)
             elif self.watch and cell.stamp > recent and cell.writer != sender and self._crosses(cell, stamp):
@@ -323,20 +326,20 @@ class Arrivals:
         return max(share.stamp for share in shares.values()) > dead.stamp + self._remembered()
 
     def _begun_since(self, cell: Cell, buried: int) -> bool:
-        """The same from the other side: a tombstone came for a counter that was begun when we knew no more of
-        it."""
+        """The same from the other side: a tombstone came for a counter begun when we knew no more of it."""
         return cell.counts is not None and cell.counts.touched() > buried + self._remembered()
 
     def _remembered(self) -> int:
         return version_at(int(self.table.limits.tombstone_ttl * 1000))
 
-    def _is_shown_otherwise(self, cell: Cell, row: Row) -> bool:
+    def _shown_otherwise(self, cell: Cell, row: Row) -> Collision:
         if cell.counts is not None:
-            return ms_of(cell.last_modified()) >= ms_of(row.stamp)
+            return Collision.COUNTED if ms_of(cell.last_modified()) >= ms_of(row.stamp) else NOTHING_KNOWN
         # One that shows the very value of the row is not told it anew with a later version: that would win
         # over what was written since and has not come here yet.
         differs = row.value != cell.value or row.ttl > 0 or cell.expires < NEVER
-        return differs and cell.stamp == self.table.floor + 1 and bool(cell.flags & PROVISIONAL)
+        hearsay = differs and cell.stamp == self.table.floor + 1 and cell.flags & PROVISIONAL
+        return Collision.SHOWN if hearsay else NOTHING_KNOWN
 
     def _ends_what_is_told_for_others(self, cell: Cell, row: Row) -> bool:
         """Whether a row ends a counter that was only just counted: Kamailio nodes are told of the sum by one
@@ -364,6 +367,8 @@ class Arrivals:
 
     def collided(self, cell: Cell, more: Collision = NOTHING_KNOWN) -> None:
         """A Kamailio may hold something else than this cell: it is looked after when the key is quiet."""
+        if more & Collision.COUNTED:
+            self.shown[cell.key] = max(self.shown.get(cell.key, 0), cell.last_modified())
         kind = Collision.SEEN | (NOTHING_KNOWN if cell.writer else Collision.MINE) | more
         self.collisions[cell.key] = self.collisions.get(cell.key, NOTHING_KNOWN) | kind
 

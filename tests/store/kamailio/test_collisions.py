@@ -403,6 +403,19 @@ def test_of_two_writes_of_one_millisecond_one_is_written_anew_in_the_next() -> N
     assert held(one, two) == [kamailio.cells["a"]] * 2
 
 
+@pytest.mark.parametrize("agent", [OLD, NEW])
+def test_a_set_that_ends_a_counter_of_the_same_millisecond_gets_hardly_a_later_version(agent: str) -> None:
+    """Kamailio nodes may have been shown the sum with a later one; with the present time the set would win
+    over what a client has written elsewhere since."""
+    world, one, two, kamailio = cluster(agent)
+    one.table.incr("a", 5)
+    two.table["a"] = 7
+    both = ms_of(two.table.cells["a"].stamp)
+    world.run(3)
+    assert held(one, two) == [7, 7] == [kamailio.cells["a"]] * 2
+    assert both <= ms_of(one.table.cells["a"].stamp) <= both + 2
+
+
 @pytest.mark.parametrize("end", ["delete", "set"])
 def test_a_counter_that_its_writer_ends_at_once_is_ended_there_too(end: str) -> None:
     """The sum is told by one node for all, the end by its writer: the sum may come last."""
