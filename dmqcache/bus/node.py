@@ -160,6 +160,11 @@ class Node:
         return not known and self.last_answer is None
 
     @property
+    def kind(self) -> str | None:
+        """The tag of the wire that it speaks, if it runs this software; None: it is another one."""
+        return OWN_TAG if self.ours else other_wire(self.supported)
+
+    @property
     def ours(self) -> bool:
         """Whether it runs this software."""
         return OWN_TAG in self.supported

@@ -16,7 +16,7 @@ from dmqcache.bus.node import Node
 from dmqcache.bus.nodes.membership import Membership
 from dmqcache.bus.nodes.resolution import Addresses, node_uri
 from dmqcache.bus.runtime import Runtime
-from dmqcache.bus.sip.sip_message import SipMessage, SipRequest
+from dmqcache.bus.sip.sip_message import SipMessage, SipRequest, SipResponse
 from dmqcache.bus.sip.uri import Endpoint, NodeURI
 
 #: Seconds between two looks at where a name leads now, for one caller that is not where it led before.
@@ -69,17 +69,33 @@ class Contacts:
         #: (name, host that calls itself so) -> when that was looked into.
         self._moved: Bounded[tuple[NodeURI, str], float] = Bounded(MAX_MOVED)
 
-    def learn(self, node: Node, message: SipMessage) -> None:
-        """Note what a message of ``node`` says about it."""
+    def learn(self, node: Node, answer: SipResponse) -> None:
+        """Note what an answer of ``node`` says about it. A refusal may be short, and then says nothing."""
         node.last_seen = self._runtime.now()
+        self._learn_software(node, answer)
+        if answer.status < 300 or "supported" in answer.headers:
+            self._learn_supported(node, answer)
+
+    def _learn_software(self, node: Node, message: SipMessage) -> None:
         agent = message.user_agent
         if agent and agent != node.user_agent:
             node.user_agent = agent
-        # Compared as text: every message carries it, and it changes only with the software.
+
+    def _learn_supported(self, node: Node, message: SipMessage) -> None:
+        # Compared as text: every answer carries it, and it changes only with the software.
         supported = message.headers.get_all("supported")
         if supported != self._supported.get(node, []):
             self._supported[node] = supported
             node.supported = message.supported
+
+    def _learn_from_call(self, node: Node, request: SipRequest) -> None:
+        """The same of a request, which may be forged: what sort of node it is, and so what it is told, only
+        until it has answered."""
+        node.last_seen = self._runtime.now()
+        if node.last_answer is None:
+            self._learn_supported(node, request)
+        if node.last_answer is None or not node.user_agent:
+            self._learn_software(node, request)
 
     def sender(self, uri: NodeURI, written: str, source: Endpoint, message: SipRequest) -> Node | None:
         """The node that sent a request, if its source is the node's own address; else None, and whoever it
@@ -101,7 +117,7 @@ class Contacts:
             self._complain(node, f"{source.host} port {source.port}")
             return None
         _calls_itself(node, uri, written)
-        self.learn(node, message)
+        self._learn_from_call(node, message)
         if not node.ours and node.life.heard(message.call_id, self._runtime.now()):
             self._membership.started(node)
         if not node.active:

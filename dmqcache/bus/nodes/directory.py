@@ -173,6 +173,7 @@ class Directory:
                 node.unanswered += 1
                 self._detector.unanswered(node)
             return
+        before = node.kind
         self.contacts.learn(node, answer)
         if outcome.rtt is not None:
             node.rtt.sample(outcome.rtt)
@@ -184,6 +185,9 @@ class Directory:
         node.last_answer = self._runtime.now()
         node.unanswered = 0
         self._detector.answered(node)
+        if node.kind != before and not node.instance:
+            # Another software runs there by now; a list tells of an instance itself.
+            self.membership.restarted(node)
         if not node.active and channel not in (self.notification.channel, KNOCK_CHANNEL):
             self._verifier.caller(node)
 

@@ -6,19 +6,25 @@ from typing import Any
 
 import pytest
 
+from dmqcache.bus.bus import Bus
 from dmqcache.bus.exchange.dispatch import QUEUE_LIMIT, STRANGER_QUEUE_LIMIT
+from dmqcache.bus.node import OWN_TAG
 from dmqcache.bus.peer import SILENCE, Reply
 from dmqcache.bus.sip.uri import Endpoint
-from tests.bus.one_node import HERE, bench, statuses
-from tests.bus.virtual import Stranger, kamailio
+from tests.bus.one_node import HERE, Recorder, bench, statuses
+from tests.bus.virtual import Cluster, Stranger, kamailio
 
-#: Of a sender that takes the body of a reply for what it is, unlike a Kamailio.
-OURS = (("Supported", "dmqcache-2"),)
+
+def bench_of_ours() -> tuple[Cluster, Bus, Recorder, Stranger]:
+    """With a sender that takes the body of a reply for what it is, unlike a Kamailio."""
+    cluster, bus, recorder, other = bench()
+    bus.active_nodes()[0].supported = frozenset({OWN_TAG})
+    return cluster, bus, recorder, other
 
 
 def test_the_reply_copies_the_request_and_carries_what_the_handler_gave() -> None:
-    _, _, recorder, other = bench()
-    recorder.reply, other.extra = Reply(404, "Not Here", b"why", "text/x"), OURS
+    _, _, recorder, other = bench_of_ours()
+    recorder.reply = Reply(404, "Not Here", b"why", "text/x")
     other.request(HERE, "htable", call_id="abc@def")
     other.settle()
     (response,) = other.responses
@@ -44,8 +50,8 @@ def test_a_repeated_request_is_answered_again_and_handled_once() -> None:
 
 
 def test_a_reply_with_a_body_is_replayed_to_the_byte() -> None:
-    cluster, _, recorder, other = bench()
-    recorder.reply, other.extra = Reply(500, "Broken", b"body"), OURS
+    cluster, _, recorder, other = bench_of_ours()
+    recorder.reply = Reply(500, "Broken", b"body")
     data = other.request(HERE, "htable")
     other.settle()
     recorder.reply = Reply(200)
@@ -164,8 +170,8 @@ def test_a_503_of_a_handler_is_an_answer_like_any_other() -> None:
 @pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize("wrong", [{"body": "text"}, {"reason": 5}, {"status": 200.5}, {"status": "200"}])
 def test_a_reply_of_which_no_message_can_be_made_is_a_500(slow: bool, wrong: dict[str, Any]) -> None:
-    _, bus, recorder, other = bench()
-    recorder.slow, recorder.reply, other.extra = slow, Reply(**wrong), OURS
+    _, bus, recorder, other = bench_of_ours()
+    recorder.slow, recorder.reply = slow, Reply(**wrong)
     data = other.request(HERE, "htable")
     other.settle()
     if slow:
@@ -182,8 +188,8 @@ def test_a_reply_of_which_no_message_can_be_made_is_a_500(slow: bool, wrong: dic
 
 
 def test_a_reply_that_no_datagram_can_carry_is_a_513() -> None:
-    _, bus, recorder, other = bench()
-    recorder.reply, other.extra = Reply(200, body=b"x" * 70_000), OURS
+    _, bus, recorder, other = bench_of_ours()
+    recorder.reply = Reply(200, body=b"x" * 70_000)
     data = other.request(HERE, "htable")
     other.settle()
     other.send(HERE, data)

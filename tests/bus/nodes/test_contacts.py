@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from dmqcache.bus.bus import Bus
-from dmqcache.bus.node import NodeStatus, Trouble
+from dmqcache.bus.node import Node, NodeStatus, Trouble
 from dmqcache.bus.nodes.contacts import MAX_LOOKUPS, MAX_MOVED
+from dmqcache.bus.peer import Message, Peer, Reply
 from dmqcache.bus.sip.uri import NodeURI
 from tests.bus.virtual import Cluster, Stranger, kamailio
 
 HERE = "127.0.0.11"
+
+
+class Watcher(Peer):
+    """Notes each node that is up: whether it runs this software."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(channel)
+        self.up: list[bool] = []
+
+    def handle(self, message: Message) -> Reply:
+        return Reply(200)
+
+    def on_node_up(self, node: Node) -> None:
+        self.up.append(node.ours)
+
+
 LINE = b"sip:%s:5060;status=active\r\n"
 
 
@@ -20,7 +37,14 @@ def bench() -> tuple[Cluster, Bus, Stranger]:
     return cluster, bus, other
 
 
-def test_what_a_node_says_of_itself_is_learnt_from_requests_and_answers() -> None:
+def asked(bus: Bus, other: Stranger) -> None:
+    """``other`` has answered a message of ``bus``."""
+    bus.send_message(Watcher("htable"), b"", other.uri)
+    other.settle()
+
+
+def test_what_a_node_says_of_itself_is_learnt_from_its_answers() -> None:
+    """A request can be forged, and what sort of node it is decides what it is told."""
     cluster, bus, other = bench()
     node = bus.active_nodes()[0]
     assert node.user_agent.startswith("kamailio (5.6.3") and not node.ours
@@ -28,12 +52,66 @@ def test_what_a_node_says_of_itself_is_learnt_from_requests_and_answers() -> Non
     cluster.clock.run(1)
     other.request(HERE, "htable")
     other.settle()
-    assert node.user_agent == "dmqcache (9)" and node.supported == {"path", "dmqcache-2"} and node.ours
     assert node.last_seen is not None and cluster.clock.time - node.last_seen < 0.2
+    assert node.user_agent.startswith("kamailio (5.6.3") and not node.ours
+    asked(bus, other)
+    assert node.user_agent == "dmqcache (9)" and node.supported == {"path", "dmqcache-2"} and node.ours
     other.extra = ()
     other.request(HERE, "htable")
     other.settle()
+    assert node.ours
+    asked(bus, other)
     assert node.supported == frozenset() and not node.ours
+
+
+def test_a_node_that_has_not_answered_is_what_its_requests_say() -> None:
+    cluster = Cluster()
+    other = Stranger(cluster, "127.0.0.12")
+    bus = cluster.add(HERE, "127.0.0.12", probe_interval=1000.0)
+    other.server, other.extra = "dmqcache (9)", (("Supported", "dmqcache-2"),)
+    other.request(HERE, "htable")
+    other.settle()
+    node = bus.nodes.get(other.uri)
+    assert node is not None and node.ours and node.user_agent == "dmqcache (9)"
+
+
+def test_a_refusal_without_a_word_on_its_sender_changes_nothing() -> None:
+    _, bus, other = bench()
+    other.extra = (("Supported", "dmqcache-2"),)
+    asked(bus, other)
+    other.extra, other.answer = (), lambda request: (404, b"")
+    asked(bus, other)
+    assert bus.active_nodes()[0].ours
+
+
+def test_nobody_makes_a_node_another_one_by_calling_in_its_name() -> None:
+    """Two datagrams, as of a Kamailio that was restarted, or of a node that speaks another wire."""
+    cluster, bus, other = bench()
+    other.extra = (("Supported", "dmqcache-2"),)
+    asked(bus, other)
+    peer = Watcher("usrloc")
+    bus.register_peer(peer)
+    cluster.clock.run(10)
+    peer.up.clear()
+    for tags in ((), (("Supported", "dmqcache-1"),)):
+        for number in (0x1111111111111111, 0x7777777777777777):
+            other.extra = tags
+            other.request(HERE, "htable", call_id=f"{number:x}-1@127.0.0.12")
+            other.settle()
+    assert bus.active_nodes()[0].ours and not peer.up
+
+
+def test_another_software_that_answers_at_a_nodes_address_is_up_anew() -> None:
+    cluster, bus, other = bench()
+    peer = Watcher("usrloc")
+    bus.register_peer(peer)
+    cluster.clock.run(10)
+    peer.up.clear()
+    other.extra = (("Supported", "dmqcache-2"),)
+    asked(bus, other)
+    assert peer.up == [True]
+    asked(bus, other)
+    assert peer.up == [True]
 
 
 def test_a_software_that_hides_its_name_keeps_the_one_it_showed() -> None:
