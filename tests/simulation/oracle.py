@@ -66,7 +66,7 @@ class Oracle:
         self._adopted: set[Place] = set()
         #: Milliseconds by which the clock furthest ahead is ahead of true time.
         self._ahead = 0
-        self.graves = Graves(rules.tombstone_limit)
+        self.graves = Graves(rules.tombstone_limit, lambda: self.machines[0].now())
         #: When all clocks were last set, and by how many milliseconds forward.
         self._leapt_at, self._leapt_by = -inf, 0
         self._accused: set[tuple[str, Place]] = set()
@@ -176,7 +176,7 @@ class Oracle:
         first = self._latest(machine)
         write = history.add(machine.life, self._earliest(machine), first, values, base, ends)
         if None in values or ttl:
-            self.graves.bury(place[0], write)
+            self.graves.bury(*place, write, ends if ttl else now)
         state: State = (write,)
         if isinstance(kept, Counter):
             assert isinstance(known, Sum)

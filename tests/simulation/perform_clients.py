@@ -233,5 +233,5 @@ class Clients:
 
     def _buried(self, table: str, key: str, ttl: float | None) -> None:
         if ttl:
-            self._oracle.graves.add(table)
+            self._oracle.graves.add(table, key, self._cluster.world.now + ttl)
             self._oracle.ended(table, key)

@@ -94,7 +94,7 @@ class Scripts:
         self._script(number, lambda htable: htable.set(table, key, value, seconds))
 
     def k_delete(self, number: int, table: str, key: str) -> None:
-        self._oracle.graves.add(table)
+        self._oracle.graves.add(table, key, self._cluster.world.now)
         self._oracle.ended(table, key)
         self._removes(number, table, lambda htable: htable.delete(table, key))
 
@@ -102,7 +102,7 @@ class Scripts:
         self._script(number, lambda htable: htable.incr(table, key, by))
 
     def k_expire(self, number: int, table: str, key: str, seconds: int) -> None:
-        self._oracle.graves.add(table)
+        self._oracle.graves.add(table, key, self._cluster.world.now + max(0, seconds))
         self._oracle.ended(table, key)
         self._script(number, lambda htable: htable.expire(table, key, seconds))
 

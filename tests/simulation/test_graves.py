@@ -11,17 +11,31 @@ from tests.store_options import store_options
 
 
 def test_an_end_is_forgotten_when_so_many_are_newer_in_its_table() -> None:
-    graves, history = Graves(2), History(8.0)
+    now = 9.0
+    graves, history = Graves(2, lambda: now), History(8.0)
     write = history.add("a#1", 0, 0, ("x",), NOTHING, ends=3.0)
-    graves.bury("t", write)
-    graves.add("t")
-    graves.add("other")
+    graves.bury("t", "k", write, 3.0)
+    graves.add("t", "k1", 50.0)
+    graves.add("other", "k2", 50.0)
     assert not graves.forgets("t", write)
-    graves.add("t")
+    graves.add("t", "k2", 50.0)
     assert graves.forgets("t", write)
     # Of what never ends nothing is to be remembered.
     assert not graves.forgets("t", history.add("a#1", 1, 1, ("y",), NOTHING))
     assert not graves.forgets("t", None)
+
+
+def test_an_end_is_forgotten_when_so_many_that_were_written_before_came_to_theirs_later() -> None:
+    now = 29.0
+    graves, history = Graves(2, lambda: now), History(8.0)
+    graves.add("t", "earlier", 2.0)
+    graves.add("t", "later", 20.0)
+    graves.add("t", "latest", 30.0)
+    write = history.add("a#1", 0, 0, ("x",), NOTHING, ends=3.0)
+    graves.bury("t", "k", write, 3.0)
+    assert not graves.forgets("t", write)
+    now = 30.0
+    assert graves.forgets("t", write)
 
 
 def test_a_value_is_over_when_the_time_of_its_write_is() -> None:
@@ -38,9 +52,9 @@ def test_only_a_node_with_a_disk_that_is_not_ready_may_give_up_what_it_read() ->
     with_disk, without = cluster.machines
     with_disk.shelf = Shelf()
     cluster.start()
-    graves = Graves(1)
+    graves = Graves(1, lambda: 0.0)
     assert not graves.may_give_up(with_disk, "t")
-    graves.add("t")
+    graves.add("t", "k", 0.0)
     assert graves.may_give_up(with_disk, "t")
     assert not graves.may_give_up(without, "t") and not graves.may_give_up(with_disk, "other")
     cluster.run_until(lambda: with_disk.store.ready, 60)

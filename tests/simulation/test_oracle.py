@@ -30,8 +30,8 @@ def test_what_a_kamailio_gives_back_of_a_forgotten_delete_has_no_time_any_more(
     known = oracle.look(node, PLACE)
     table.delete(PLACE[1])
     oracle.wrote(node, PLACE, (None,), known)
-    for _ in range(newer):
-        oracle.graves.add("t")
+    for number in range(newer):
+        oracle.graves.add("t", f"other{number}", node.now())
     # A Kamailio that keeps no times shows it, before its time would have been over.
     cluster.run(1)
     table.set(PLACE[1], "old")
