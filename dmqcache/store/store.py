@@ -106,7 +106,12 @@ class Store:
             self._ground, bus.local.uri, options.outbox_limit, self._overflowed, self._nodes_changed
         )
         self.waiters = self.outboxes.waiters
-        self.emptying = Emptying(self._ground, self.outboxes, lambda node: self.repair.want(node))
+        self.emptying = Emptying(
+            self._ground,
+            self.outboxes,
+            lambda node: self.repair.want(node),
+            lambda: self.initial_sync.looks_for_others,
+        )
         self._burials = Burials(self._ground, self.outboxes)
         self.memory = Memory(self._ground, self.outboxes, lambda: self.compare_all())
         self._sweeping = Sweeping(self._ground, self.outboxes, lambda: self.repair.want_all())

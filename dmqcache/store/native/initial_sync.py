@@ -103,6 +103,11 @@ class InitialSync:
         else:
             self._finish("no other node is configured")
 
+    @property
+    def looks_for_others(self) -> bool:
+        """Whether nodes that an operator named are looked for: until one answers, or this node is ready."""
+        return self._has_seeds and not self._ground.ready
+
     def node_up(self, node: NodeURI, native: bool) -> None:
         """A node answers. ``native``: it is a dmqcache node."""
         if self._ground.ready:

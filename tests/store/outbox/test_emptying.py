@@ -147,3 +147,38 @@ def test_a_node_that_is_never_compared_with_holds_up_nobody_for_longer_than_the_
     world.run(3)
     assert ends == [pytest.approx(1.5)]
     assert "sip:127.0.0.12:5060 was not compared with yet" in caplog.messages[-1]
+
+
+def test_a_node_that_has_only_just_started_waits_for_the_first_that_answers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Else what it was asked to keep would be gone with it."""
+    world = World()
+    side, other = world.side("127.0.0.11", ready=False), world.side("127.0.0.12")
+    side.table["a"] = "x"
+    caplog.set_level("INFO", "dmqcache.store")
+    ends = emptied(world, side)
+    world.run(2)
+    assert ends == []
+    assert (
+        "no other node has answered yet that could keep 1 changes: waiting up to 10 s for one" in caplog.text
+    )
+    world.mesh(side, other)
+    world.until(lambda: bool(ends), 3)
+    assert other.table["a"] == "x"
+    assert caplog.messages[-1].startswith("all changes were acknowledged within")
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_it_waits_for_nobody_longer_than_it_may_and_not_with_nothing_to_tell(
+    written: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    side = world.side("127.0.0.11", ready=False)
+    if written:
+        side.table["a"] = "x"
+    caplog.set_level("INFO", "dmqcache.store")
+    ends = emptied(world, side, 3)
+    world.run(20)
+    assert ends == [pytest.approx(3.0 if written else 0.0)]
+    assert ("stopping although no other node has heard of 1 changes" in caplog.text) is written
