@@ -80,12 +80,16 @@ class Htable(Peer):
     # -- what comes --------------------------------------------------------------------------------------
 
     def handle(self, message: Message) -> Reply | Later:
-        """Apply one message. 400: it cannot be read; 403: no node of the bus; 500: no such table here."""
+        """Apply one message. 400: it cannot be read; 403: no Kamailio of the bus; 500: no such table here."""
         counters = self._ground.counters
         if other_wire(message.supported):
             # It takes us for a Kamailio.
             counters.refused["", "other_wire"] += 1
             return Reply(403, "Upgrade dmqcache")
+        if message.node is not None and message.node.ours:
+            # Those tell each other nothing here. So it is forged, and a pattern would empty a table.
+            counters.refused["", "not_a_kamailio"] += 1
+            return Reply(403, "Not a Kamailio")
         if message.node is None and len(message.body) > STRANGER_BYTES:
             counters.refused["", "unknown_node"] += 1
             return Reply(403, "Unknown Node")

@@ -145,6 +145,26 @@ def test_a_stranger_changes_nothing() -> None:
     assert side.store.counters.refused["", "unknown_node"] == 2
 
 
+def test_in_a_dmqcache_nodes_name_nothing_counts() -> None:
+    """It says nothing on Kamailio's channel: one forged pattern would empty a table."""
+    world = World()
+    side = world.side("127.0.0.11", "t")
+    node = Played(world, "127.0.0.12", ours=True)
+    side.meet(node)
+    world.run(6)
+    side.table.set("a", "x")
+    for body in (
+        action(action=5, type=2, strval=".", mode=0),
+        action(action=4, cname="a", mode=0),
+        set_body("b", "x"),
+        cells_body(("b", "x")),
+        {"action": 1},
+    ):
+        assert node.say(side, body).status == 403
+    assert shown(side) == {"a": "x"}
+    assert side.store.counters.refused["", "not_a_kamailio"] == 5
+
+
 def test_what_a_stranger_says_at_length_is_not_even_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     side = world.side("127.0.0.11")
