@@ -168,7 +168,7 @@ class OpenBus:
         if contexts is not None:
             self._certificate_read(contexts)
         return TransportOptions(
-            udp=UdpOptions(allow=allow),
+            udp=UdpOptions(allow=allow, was_sent=bus.was_sent),
             tcp=TcpOptions(
                 is_node=bus.is_from_node,
                 names=bus.names_at,

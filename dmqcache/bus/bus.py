@@ -298,6 +298,10 @@ class Bus:
         if reason not in CONNECTION_FAULTS:
             self._directory.refused(endpoint)
 
+    def was_sent(self, quote: bytes, endpoint: Endpoint) -> bool:
+        """Whether these first bytes of a datagram are those of a request of ours that is on its way there."""
+        return self._transactions.is_under_way(quote, endpoint)
+
     def tls_failed(self, endpoint: Endpoint, why: str) -> None:
         """A TLS handshake with whoever is at ``endpoint`` failed; ``why``: in words for an operator. Empty:
         one with its host succeeded, and something came."""

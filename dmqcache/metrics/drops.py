@@ -41,6 +41,7 @@ _REASONS: Final[Mapping[DropKind, str]] = {
         unknown_key unresolved
         """,
     DropKind.NODE_DOWN: """
+        icmp_unproven
         tcp_backoff tcp_closed tcp_refused tcp_reset tcp_timeout tcp_unreachable udp_refused
         udp_unreachable undeliverable
         """,

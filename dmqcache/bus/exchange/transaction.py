@@ -8,6 +8,7 @@ others are ``replay.py``'s.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import NamedTuple
@@ -29,6 +30,8 @@ MAGIC_COOKIE = "z9hG4bK"
 #: Bytes of a branch that only those to whom it is sent can know, and of the prefix that all branches share.
 BRANCH_BYTES = 8
 PREFIX_BYTES = 4
+#: The branch of the topmost Via in the beginning of a request of ours.
+_BRANCH = re.compile(rb";branch=([0-9A-Za-z]+)")
 #: Our own Via parameter in fast requests: which send this is, from 0. A reply copies the Via (RFC 3261
 #: 8.2.6.2), so the round trip is known even for a request that was sent again.
 SEND_PARAM = "try"
@@ -273,6 +276,12 @@ class ClientTransactions:
     def find(self, branch: str | None) -> ClientTransaction | None:
         """The transaction of a branch, or None if it has ended or was never ours."""
         return self._by_branch.get(branch) if branch else None
+
+    def is_under_way(self, begins: bytes, endpoint: Endpoint) -> bool:
+        """Whether a request that begins so waits for an answer from there. Only its branch tells: nobody else
+        can guess it."""
+        found = _BRANCH.search(begins)
+        return found is not None and found[1].decode() in self._by_endpoint.get(endpoint, {})
 
     def is_ours(self, branch: str) -> bool:
         """Whether a branch was drawn here, maybe long ago."""

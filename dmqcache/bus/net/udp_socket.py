@@ -61,6 +61,8 @@ MEMINFO_DROPS = 8
 EXTENDED_ERROR = struct.Struct("=IBBBBII")
 ERROR_ORIGINS_ICMP = (2, 3)
 ERROR_ANCILLARY_BYTES = 512
+#: Bytes read of what an ICMP error quotes of our datagram: RFC 1812 4.3.2.3 has 576 of the whole packet.
+QUOTE_BYTES = 576
 
 Receive = Callable[[bytes, Endpoint], None]
 
@@ -75,6 +77,9 @@ class UdpOptions:
     backlog: int = BACKLOG_BYTES
     #: Whose datagrams are read at all.
     allow: AllowList = field(default_factory=AllowList)
+    #: Whether what an ICMP error quotes was sent to an endpoint: anybody can send such an error in a node's
+    #: name, but only who got our datagram can quote it.
+    was_sent: Callable[[bytes, Endpoint], bool] = lambda quote, to: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,8 @@ class UdpSocket:
             return
         reason = reason_of(error)
         self._counters.drops[f"udp_{reason}"] += 1
+        if reason == REFUSED:
+            return  # an error of another datagram each time: a flood of them
         if reason in (ERROR, TOO_LARGE):
             log.warning("a datagram to %s could not be sent: %s", _text(to), error)
         self._context.failures.report(to, reason)
@@ -272,13 +279,15 @@ class UdpSocket:
             return
         for _ in range(DATAGRAMS_PER_WAKEUP):
             try:
-                _, extra, _, address = self._sock.recvmsg(1, ERROR_ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
+                quote, extra, _, address = self._sock.recvmsg(
+                    QUOTE_BYTES, ERROR_ANCILLARY_BYTES, socket.MSG_ERRQUEUE
+                )
             except OSError:
                 return
             for _level, _kind, payload in extra:
-                self._icmp(payload, address)
+                self._icmp(payload, address, quote)
 
-    def _icmp(self, payload: bytes, address: Address) -> None:
+    def _icmp(self, payload: bytes, address: Address, quote: bytes) -> None:
         if len(payload) < EXTENDED_ERROR.size or not address:
             return
         code, origin, *_ = EXTENDED_ERROR.unpack_from(payload)
@@ -286,8 +295,12 @@ class UdpSocket:
         # the kernel cuts the next datagram smaller.
         if origin not in ERROR_ORIGINS_ICMP or code == errno.EMSGSIZE:
             return
+        endpoint = endpoint_of("udp", address)
+        if not self._context.options.was_sent(quote, endpoint):
+            self._counters.drops["icmp_unproven"] += 1
+            return
         reason = REFUSED if code == errno.ECONNREFUSED else UNREACHABLE
-        self._context.failures.report(endpoint_of("udp", address), reason)
+        self._context.failures.report(endpoint, reason)
 
 
 def _text(endpoint: Endpoint) -> str:

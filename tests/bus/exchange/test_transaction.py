@@ -263,6 +263,20 @@ def test_a_transport_error_ends_all_to_that_endpoint_in_order_and_no_other() -> 
     assert bench.ended[0].status == 408
 
 
+def test_only_the_branch_of_a_request_under_way_proves_that_it_was_sent() -> None:
+    bench = Bench()
+    transaction = bench.start()
+    quote = b"KDMQ sip:x@127.0.0.12:5060 SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=%s;try=0\r\nTo: <" % (
+        transaction.branch.encode()
+    )
+    was_sent = bench.transactions.is_under_way
+    assert was_sent(quote, THERE)
+    assert not was_sent(quote, ELSEWHERE)
+    assert not was_sent(b"", THERE) and not was_sent(quote.replace(b";try=0", b"0"), THERE)
+    transaction.cancel()
+    assert not was_sent(quote, THERE)
+
+
 def test_an_error_from_an_unknown_endpoint_changes_nothing() -> None:
     bench = Bench()
     bench.start()

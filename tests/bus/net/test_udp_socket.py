@@ -86,6 +86,32 @@ def test_a_refusal_is_told_on_a_later_turn_with_the_peers_address(loop: Loop, ho
 
 @linux_only
 @both_loops
+def test_a_refusal_counts_only_with_a_quote_of_what_was_sent(loop: Loop) -> None:
+    """Anybody can send ICMP in a node's name."""
+
+    async def main() -> None:
+        quotes: list[tuple[bytes, Endpoint]] = []
+
+        def was_sent(quote: bytes, to: Endpoint) -> bool:
+            quotes.append((quote, to))
+            return quote.startswith(b"this")
+
+        side, dead = Side("127.0.0.11", options=UdpOptions(was_sent=was_sent)), unused()
+        side.transport.send(b"other bytes", dead)
+        await until(lambda: quotes)
+        await turns()
+        assert quotes == [(b"other bytes", dead)] and side.failed == []
+        assert side.counters.drops["icmp_unproven"] == 1
+        side.transport.send(b"this was sent", dead)
+        await until(lambda: side.failed)
+        assert side.failed == [(dead, "refused")]
+        side.transport.close()
+
+    run(loop, main())
+
+
+@linux_only
+@both_loops
 def test_refusals_cost_an_innocent_peer_nothing_in_either_direction(loop: Loop) -> None:
     """A pending ICMP error fails the next call on the socket, whomever it is for; and under libuv it ends the
     watching of the socket."""
@@ -208,8 +234,8 @@ def test_what_icmp_says_of_a_peer(
     async def main() -> None:
         side, _ = stubborn(monkeypatch)
         (sock,) = side.transport._sockets
-        sock._icmp(EXTENDED_ERROR.pack(code, origin, 3, 3, 0, 1400, 0) + b"offender", ("127.0.0.12", 9))
-        sock._icmp(b"too short", ("127.0.0.12", 9))
+        sock._icmp(EXTENDED_ERROR.pack(code, origin, 3, 3, 0, 1400, 0) + b"offender", ("127.0.0.12", 9), b"")
+        sock._icmp(b"too short", ("127.0.0.12", 9), b"")
         await turns()
         assert side.failed == [(Endpoint("udp", "127.0.0.12", 9), reason) for reason in told]
         side.transport.close()
@@ -230,6 +256,18 @@ def test_a_send_that_meets_anothers_error_is_tried_again(monkeypatch: pytest.Mon
         assert not side.counters.drops
         for each in (side, other):
             each.transport.close()
+
+    asyncio.run(main())
+
+
+def test_a_flood_of_refusals_is_no_word_on_who_is_sent_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        side, sock = stubborn(monkeypatch)
+        sock.errors = [OSError(errno.ECONNREFUSED, "of somebody else") for _ in range(9)]
+        side.transport.send(b"still here", unused())
+        await turns()
+        assert side.failed == [] and side.counters.drops["udp_refused"] == 1
+        side.transport.close()
 
     asyncio.run(main())
 
