@@ -201,6 +201,8 @@ class Lacking:
         found.held += held
         if cell.key in seen or self._held_back.is_set_aside(inquiry.node, found.table.name, cell, cell.key):
             return
+        if not self._outboxes.tells(cell):
+            return
         before = told.get(cell.key)
         if before is not None and before.version == version:
             found.told[cell.key] = before

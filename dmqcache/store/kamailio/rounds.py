@@ -109,7 +109,7 @@ class Rounds:
                 if cell is None or cell.value is None or kept:
                     alone.append(Message([(table, key)]))
                     continue
-                if cell.counts is None or self._outboxes.designated:
+                if self._outboxes.tells(cell):
                     # In a batch a field that is missing may come from the cell before.
                     if self._doubles.take(outbox.node, name, key):
                         doubled.append(Message([(table, key)], deletes=True))

@@ -148,6 +148,8 @@ class ShownCells:
         table, key, value = arrivals.table, cell.cname, cell.value
         held, sender = table.cells.get(key), str(node)
         is_number, asked = isinstance(value, int), inquiry is not None
+        if judged is not None and held is not None and not self._outboxes.tells(held):
+            return
         if held is None and table.partial:
             # It may be one that was evicted here: what the node shows is neither news nor too old.
             return

@@ -140,6 +140,11 @@ class Outboxes(Mapping[NodeURI, Outbox]):
         """The outboxes of Kamailio nodes, those that are away too."""
         return [outbox for outbox in self._outboxes.values() if not outbox.native]
 
+    def tells(self, cell: Cell) -> bool:
+        """Whether Kamailio nodes are told of a cell by this node: of counters by the designated one alone, so
+        that sums arrive in order."""
+        return cell.counts is None or self.designated
+
     def hold_tombstones(self) -> tuple[bool, bool]:
         """Whether a node that is away must still hear of deletes; whether one that is there must."""
         boxes = self._outboxes.values()

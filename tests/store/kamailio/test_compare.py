@@ -202,6 +202,29 @@ def test_a_node_whose_outbox_overflowed_is_asked_with_growing_pauses_until_it_ag
     assert holder.cells == shown(side)
 
 
+@pytest.mark.parametrize("there", [{}, {"n": 99}])
+def test_a_node_that_forgot_what_it_had_to_tell_finds_no_counters_that_another_one_tells(
+    there: dict[str, str | int],
+) -> None:
+    world = World()
+    first, second = world.side("127.0.0.11"), world.side("127.0.0.12")
+    holder = Holder(world, [second])
+    world.mesh(first, second)
+    second.meet(holder.node)
+    world.run(5)
+    second.table.incr("n", 5)
+    world.run(1)
+    holder.cells = dict(there)
+    second.table["a"] = "x"
+    version = second.table.cells["n"].last_modified()
+    second.outbox(holder.node).overflowed = True
+    second.store.compare.overflowed(holder.node.uri)
+    world.run(10)
+    assert not second.outbox(holder.node).overflowed
+    assert holder.cells == there | {"a": "x"}
+    assert second.table.cells["n"].last_modified() == version
+
+
 @pytest.mark.parametrize("times", [2, 6])
 def test_large_tables_are_compared_too_in_proportion(times: int) -> None:
     world = World()
