@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from enum import IntFlag, auto
 from typing import Final
 
+from dmqcache.store.table.beginnings import follows, is_beginning, is_begun_since
 from dmqcache.store.table.cell import (
     DEFAULT_TTL,
     EXPIRED,
@@ -23,7 +24,7 @@ from dmqcache.store.table.cell import (
 )
 from dmqcache.store.table.checks import MAX_KEY_LENGTH
 from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
-from dmqcache.store.table.counts import DATED, Counts, Share, without_void
+from dmqcache.store.table.counts import Counts, Share, without_void
 from dmqcache.store.table.happenings import Telling
 from dmqcache.store.table.row import Row, fault
 from dmqcache.store.table.store_counters import StoreCounters
@@ -135,7 +136,7 @@ class Arrivals:
                     applied += 1
                     continue
                 cell = table._new_cell(key)
-            elif row.value is None and self._begun_since(cell, stamp):
+            elif row.value is None and self._is_begun_since(cell, row):
                 held_newer.append(key)
                 continue
             elif stamp <= cell.stamp:
@@ -212,12 +213,12 @@ class Arrivals:
         if shares:
             self.table.live_cell(cell.key)
         held = state_of(cell)
-        if shares and cell.value is None and self._is_beginning(cell, shares):
+        if shares and cell.value is None and self._is_beginning(cell, row, shares):
             cell.counts = None
             self._take(cell, row, self.table.clock.now())
             cell.writer = sender
             return True
-        if shares and cell.counts is not None and row.ttl and _follows(cell.counts.shares, shares, row.ttl):
+        if shares and cell.counts is not None and row.ttl and follows(cell.counts.shares, shares, row.ttl):
             held_newer.append(row.key)
             return False
         if row.stamp == cell.stamp and row.ttl == cell.ttl > 0 and cell.counts is None and shares is None:
@@ -318,16 +319,13 @@ class Arrivals:
             return
         table._enliven(cell, shown, row.stamp, row.ttl, expires, row.flags & ~EXPIRED)
 
-    def _is_beginning(self, dead: Cell, shares: dict[str, Share]) -> bool:
-        """Whether a counter was begun by nodes that know nothing of our tombstone: they started after it, or
-        have forgotten it already. Its version is the least, and yet it is the newest."""
-        if dead.counts is not None:
-            return _follows(shares, dead.counts.shares, dead.ttl)
-        return max(share.stamp for share in shares.values()) > dead.stamp + self._remembered()
+    def _is_beginning(self, dead: Cell, row: Row, shares: dict[str, Share]) -> bool:
+        return is_beginning(dead, row, shares, self.table.floor + 1, self._remembered())
 
-    def _begun_since(self, cell: Cell, buried: int) -> bool:
-        """The same from the other side: a tombstone came for a counter begun when we knew no more of it."""
-        return cell.counts is not None and cell.counts.touched() > buried + self._remembered()
+    def _is_begun_since(self, cell: Cell, row: Row) -> bool:
+        counts = cell.counts
+        least = self.table.floor + 1
+        return counts is not None and is_begun_since(counts, cell.stamp, row, least, self._remembered())
 
     def _remembered(self) -> int:
         return version_at(int(self.table.limits.tombstone_ttl * 1000))
@@ -380,14 +378,6 @@ def _latest(row: Row) -> int:
 def _tie(one: int, other: int) -> Collision:
     """TIE if two versions are the same to a Kamailio 6.2, which keeps the first of two."""
     return Collision.TIE if ms_of(one) == ms_of(other) else NOTHING_KNOWN
-
-
-def _follows(later: dict[str, Share], earlier: dict[str, Share], ttl: int) -> bool:
-    """Whether a counter was begun by others after one of so many milliseconds to live was over."""
-    if not later or not earlier or (later.keys() & earlier.keys()) - {DATED}:
-        return False
-    over = max(share.stamp for share in earlier.values()) + version_at(ttl)
-    return min(share.stamp for share in later.values()) > over
 
 
 def state_of(cell: Cell) -> State:

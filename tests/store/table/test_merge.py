@@ -449,6 +449,32 @@ def test_a_node_that_started_after_a_counter_was_over_begins_it_for_all() -> Non
     assert [side.table.get("n") for side in (fresh, here, there)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("before", ["x", 7])
+@pytest.mark.parametrize("ended", [True, False])
+def test_so_it_does_after_another_value_whose_time_was_over(before: str | int, ended: bool) -> None:
+    """Nobody tells a node that starts of what was over before. ``ended``: those who know have noticed."""
+    here, there, hands = pair()
+    here.table.set("n", before, 20)
+    exchange(here, there)
+    hands.seconds += 21
+    if ended:
+        here.table.sweep(10)
+    fresh, _ = make_arrivals("t", hands, identity="fresh")
+    fresh.table.incr("n")
+    exchange(fresh, here)
+    exchange(there, fresh)
+    assert [side.table.get("n") for side in (fresh, here, there)] == [1, 1, 1]
+
+
+def test_a_counter_of_which_nobody_knew_is_over_with_what_was_set_elsewhere_meanwhile() -> None:
+    here, there, hands = pair()
+    here.table.set("n", "x", 20)
+    there.table.incr("n")
+    hands.seconds += 21
+    exchange(here, there)
+    assert here.table.get("n") is there.table.get("n") is None
+
+
 def test_a_counter_that_was_begun_when_its_delete_was_forgotten_is_not_lost() -> None:
     here, there, hands = pair()
     here.table.incr("n", 5)
