@@ -185,6 +185,7 @@ class Directory:
         node.last_answer = self._runtime.now()
         node.unanswered = 0
         self._detector.answered(node)
+        self.membership.answers(node, outcome.sent_at)
         if node.kind != before and not node.instance:
             # Another software runs there by now; a list tells of an instance itself.
             self.membership.restarted(node)

@@ -124,6 +124,8 @@ class Membership:
         self._last_up: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
         #: Nodes that say goodbye, as far as a datagram can tell.
         self._leaving: WeakSet[Node] = WeakSet()
+        #: Of these, monotonic seconds when the question about that was not answered.
+        self._unsure: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
         #: Monotonic seconds when a node that had said so was there all the same.
         self._came_back: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
 
@@ -231,6 +233,7 @@ class Membership:
             return
         if node in self._leaving:
             self._leaving.discard(node)
+            self._unsure.pop(node, None)
             if evidence is Evidence.LOST:
                 # Its silence makes a goodbye true.
                 evidence = Evidence.GOODBYE
@@ -254,6 +257,17 @@ class Membership:
         if node.active:
             self._leaving.add(node)
         return True
+
+    def is_silent_on_its_goodbye(self, node: Node) -> None:
+        """``node`` did not answer whether it leaves: it does if it stays silent."""
+        self._unsure[node] = self._runtime.now()
+
+    def answers(self, node: Node, asked_at: float) -> None:
+        """``node`` has answered a message of that time, whatever it was."""
+        if self._unsure and asked_at >= self._unsure.get(node, float("inf")):
+            del self._unsure[node]
+            self._leaving.discard(node)
+            self._said_goodbye_and_is_there(node)
 
     def _said_goodbye_and_is_there(self, node: Node) -> None:
         """Somebody has forged the goodbye; or it was true, and a Kamailio is there again that soon, with

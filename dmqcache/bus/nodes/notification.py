@@ -37,6 +37,7 @@ GOSSIP_DELAY = 0.05
 #: own do us, each answer to such a ping says the same again.
 DENIAL_GAP = 0.25
 #: Seconds in which a node that says goodbye answers whether it leaves: about as long as it waits for us.
+#: Later its answers to other messages tell, or its silence.
 GOODBYE_SECONDS = 1.0
 #: Bytes of a node list that a Kamailio can build (its buffer has 1,024; longer ones are read well).
 KAMAILIO_LIST_BYTES = 1_000
@@ -156,11 +157,16 @@ class Notification(Peer):
 
     def _ask_whether_it_leaves(self, node: Node) -> None:
         """Somebody else may have said goodbye in its name: one question tells, whose answer nobody can forge.
-        What leaves answers that it does so, or is silent."""
+        What leaves answers that it does so, or refuses as it goes down. If it is silent, the failure detector
+        looks into that as into every silence: some lost datagrams must not make a forged goodbye true."""
 
         def answered(response: Response) -> None:
-            # Silence, or the refusal of one that is going down; a list has been judged already.
-            if self._membership.is_leaving(node):
+            # A list has been judged already.
+            if not self._membership.is_leaving(node):
+                return
+            if response.local and response.status == 408:
+                self._membership.is_silent_on_its_goodbye(node)
+            else:
                 self._membership.judge(node, Evidence.GOODBYE)
 
         recently = self._runtime.now() - self.last_ping(node) < DENIAL_GAP

@@ -155,6 +155,29 @@ def test_a_kamailio_that_says_goodbye_and_is_there_may_have_been_restarted() -> 
     assert bench.heard() == ["up"] and node.active
 
 
+def test_who_does_not_answer_whether_it_leaves_is_asked_on_and_its_next_answer_tells() -> None:
+    bench = Bench()
+    node = bench.node()
+    bench.rules.judge(node, Evidence.ANSWERED)
+    node.supported = frozenset({OWN_TAG})
+    for _ in range(3):
+        assert bench.rules.says_goodbye(node)
+        asked_before = bench.clock.time
+        bench.clock.run(1)
+        bench.rules.is_silent_on_its_goodbye(node)
+        bench.rules.answers(node, asked_before)
+        assert bench.rules.is_leaving(node) and not bench.rules.says_goodbye(node)
+        bench.rules.answers(node, bench.clock.time)
+        assert node.active and not bench.rules.is_leaving(node)
+    assert bench.rules.says_goodbye(node)
+    bench.rules.is_silent_on_its_goodbye(node)
+    bench.rules.judge(node, Evidence.LOST)
+    bench.rules.judge(node, Evidence.ANSWERED)
+    assert bench.heard() == ["up", "left", "up"] and not bench.rules.is_leaving(node)
+    bench.rules.answers(node, bench.clock.time)
+    assert bench.heard() == []
+
+
 def test_the_silence_of_a_node_that_was_lost_before_makes_no_goodbye_true() -> None:
     bench = Bench()
     node = bench.node(status=NodeStatus.TIMEOUT)

@@ -168,7 +168,7 @@ def test_a_node_that_says_disabled_of_itself_has_left() -> None:
     other.settle()
     answer, other.answer = other.answer, lambda request: None
     other.request(HERE, body=GOODBYE)
-    other.settle(GOODBYE_SECONDS + 0.1)
+    other.settle(6)
     assert cluster.status(HERE, "127.0.0.12") is NodeStatus.DISABLED
     assert listener.heard == ["init", "up 127.0.0.12", "left 127.0.0.12"]
     # Its own answer to a ping revives it, nothing else.
@@ -196,6 +196,29 @@ def test_a_goodbye_whose_source_may_be_forged_is_asked_about_once() -> None:
     cluster.net.refusing.add(other.endpoint)
     other.request(HERE, body=GOODBYE)
     other.settle(GOODBYE_SECONDS + 0.1)
+    assert listener.heard[3:] == ["left 127.0.0.12"]
+
+
+def test_a_short_silence_makes_no_goodbye_true() -> None:
+    """A node that stands still for a moment, or some lost datagrams: a forged goodbye must not be worth more
+    then than none."""
+    cluster, _bus, listener = alone()
+    other = kamailio(cluster, "127.0.0.12")
+    other.request(HERE, body=LINE % b"127.0.0.12")
+    other.settle(10)
+    answer, other.answer = other.answer, lambda request: None
+    for _ in range(15):
+        other.request(HERE, body=GOODBYE)
+        other.settle(0.1)
+    assert cluster.status(HERE, "127.0.0.12") is NodeStatus.ACTIVE
+    other.answer = answer
+    other.settle(10)
+    assert cluster.status(HERE, "127.0.0.12") is NodeStatus.ACTIVE
+    # It may have left, and be there again with nothing.
+    assert listener.heard == ["init", "up 127.0.0.12", "up 127.0.0.12"]
+    other.answer = lambda request: None
+    other.request(HERE, body=GOODBYE)
+    other.settle(10)
     assert listener.heard[3:] == ["left 127.0.0.12"]
 
 
