@@ -93,6 +93,15 @@ class Emptying:
     def _anybody(self) -> bool:
         return any(outbox.open for outbox in self._outboxes.values())
 
+    def _unheard(self) -> int:
+        """How many changes nobody else has: nobody answers, or nobody has ever answered."""
+        if self._anybody():
+            return 0
+        boxes = self._outboxes.values()
+        if self._alone or any(outbox.overflowed for outbox in boxes):
+            return self._written()
+        return max((outbox.waiting() for outbox in boxes), default=0)
+
     def _written(self) -> int:
         """How many changes were made here."""
         changes = self._ground.counters.changes
@@ -122,8 +131,8 @@ class Emptying:
     def _finish(self, behind: list[Outbox], now: float) -> None:
         if behind:
             log.warning("stopping although not all is acknowledged: %s", self._what_is_left(behind))
-        elif self._alone and not self._anybody():
-            log.warning("stopping although no other node has heard of %d changes", self._written())
+        elif changes := self._unheard():
+            log.warning("stopping although no other node has heard of %d changes", changes)
         elif now > self._began:
             log.info("all changes were acknowledged within %.1f s", now - self._began)
         then, self._then = self._then, None

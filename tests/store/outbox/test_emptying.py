@@ -182,3 +182,15 @@ def test_it_waits_for_nobody_longer_than_it_may_and_not_with_nothing_to_tell(
     world.run(20)
     assert ends == [pytest.approx(3.0 if written else 0.0)]
     assert ("stopping although no other node has heard of 1 changes" in caplog.text) is written
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_it_says_what_nobody_has_as_all_others_are_lost(lost: bool, caplog: pytest.LogCaptureFixture) -> None:
+    world, side, native, kamailio = node_and_others()
+    side.lose(native)
+    if lost:
+        side.lose(kamailio)
+    side.table["a"] = "x"
+    world.run(1)
+    assert emptied(world, side) == [0.0]
+    assert ("stopping although no other node has heard of 1 changes" in caplog.text) is lost
