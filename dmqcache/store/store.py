@@ -24,6 +24,7 @@ from dmqcache.store.kamailio.doubles import Doubles
 from dmqcache.store.kamailio.hearsay import Hearsay
 from dmqcache.store.kamailio.held_back import HeldBack
 from dmqcache.store.kamailio.htable import Htable
+from dmqcache.store.kamailio.in_turn import InTurn
 from dmqcache.store.kamailio.kamailio_courier import KamailioCourier
 from dmqcache.store.kamailio.relay import Relay
 from dmqcache.store.kamailio.sync_requests import SyncRequests
@@ -163,7 +164,10 @@ class Store:
         self._kamailio_courier = KamailioCourier(
             ground, boxes, channel, arrivals, dialects, self.collisions, self.held_back, doubles
         )
-        self.compare = KamailioCompare(ground, boxes, channel, arrivals, nodes, self.held_back, doubles)
+        in_turn = InTurn(ground)
+        self.compare = KamailioCompare(
+            ground, boxes, channel, arrivals, nodes, self.held_back, doubles, in_turn.busy
+        )
         self.sync_requests = SyncRequests(ground, boxes)
         self.htable = Htable(
             ground,
@@ -172,6 +176,7 @@ class Store:
             self.held_back,
             self.collisions,
             self.compare,
+            in_turn,
             self.sync_requests,
             Relay(boxes, dialects),
         )

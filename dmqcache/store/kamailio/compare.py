@@ -63,10 +63,14 @@ class KamailioCompare:
         nodes: NodeList,
         held_back: HeldBack,
         doubles: Doubles,
+        is_busy: Callable[[NodeURI], bool],
     ) -> None:
+        """``is_busy``: something that the node said is still to be taken in."""
         self._ground = ground
         self._outboxes = outboxes
-        self._inquirer = Inquirer(ground, outboxes, channel, arrivals, nodes, held_back, doubles, self._next)
+        self._inquirer = Inquirer(
+            ground, outboxes, channel, arrivals, nodes, held_back, doubles, is_busy, self._next
+        )
         #: Who is to be asked, for how many rounds and not before when (monotonic seconds).
         self._due: dict[NodeURI, tuple[int, float]] = {}
         #: Who did not agree after all rounds, and until when it is left alone (monotonic seconds).
@@ -149,11 +153,12 @@ class KamailioCompare:
         self._due.clear()
         self._inquirer.stop()
 
-    def cells_came(self, node: NodeURI, batch: CellBatch, sent: Sent | None = None) -> None:
-        """A Kamailio sent cells, asked or unasked. ``sent``: when, as far as its message tells."""
+    def cells_came(self, node: NodeURI, batch: CellBatch, sent: Sent | None = None) -> Iterator[None]:
+        """A Kamailio sent cells, asked or unasked; returns the pieces of taking them in. ``sent``: when, as
+        far as its message tells."""
         if not self._inquirer.is_asking(node) and batch.cells:
             self._stray()
-        self._inquirer.cells_came(node, batch, sent)
+        return self._inquirer.cells_came(node, batch, sent)
 
     def adopt(self, nodes: list[NodeURI], then: Callable[[bool], None]) -> None:
         """Take over the cells of one Kamailio, then look at a second one for what its flood lost."""

@@ -9,7 +9,7 @@ all of ours, ``sync_requests.py``'s.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from dmqcache.bus.node import other_wire
@@ -20,6 +20,7 @@ from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
 from dmqcache.store.kamailio.dialect import Dialects
 from dmqcache.store.kamailio.held_back import HeldBack
+from dmqcache.store.kamailio.in_turn import AT_ONCE, InTurn, Work, at_once
 from dmqcache.store.kamailio.overtaking import SendingOrder, Sent
 from dmqcache.store.kamailio.relay import Relay
 from dmqcache.store.kamailio.removing import Removals
@@ -59,6 +60,7 @@ class Htable(Peer):
         held_back: HeldBack,
         collisions: Collisions,
         compare: KamailioCompare,
+        in_turn: InTurn,
         requests: SyncRequests,
         relay: Relay,
     ) -> None:
@@ -70,6 +72,7 @@ class Htable(Peer):
         self._held_back = held_back
         self._collisions = collisions
         self._compare = compare
+        self._in_turn = in_turn
         self._requests = requests
         self._relay = relay
         self._removals = Removals(ground, relay, collisions)
@@ -107,17 +110,41 @@ class Htable(Peer):
         if message.node is None:
             counters.refused["", "unknown_node"] += 1
             return Reply(403, "Unknown Node")
-        sent = self._order.sent(message.call_id, self._ground.clock.now())
+        node, sent = message.node.uri, self._order.sent(message.call_id, self._ground.clock.now())
         if isinstance(came, CellBatch):
-            for reason in came.bad:
-                counters.refused["", reason] += 1
-            for name in {cell.htname for cell in came.cells}:
-                self._held_back.took(message.node.uri, name)
-            self._compare.cells_came(message.node.uri, came, sent)
-            reply: Reply | Later = Reply(200)
-        else:
-            self._held_back.took(message.node.uri, came.htname)
-            reply = self._apply(came, message.node.uri, sent)
+            pieces = self._compare.cells_came(node, came, sent)
+            return self._taken(message, len(came.cells), self._take_cells(node, came, pieces))
+        if self._in_turn.busy(node):
+            return self._taken(message, 1, self._take(node, came, sent))
+        return self._act(node, came, sent)
+
+    def _taken(self, message: Message, cells: int, work: Work) -> Reply | Later:
+        """Take in a message behind what its node said before: at once if it is small, and nothing waits."""
+        assert message.node is not None
+        if cells > AT_ONCE or self._in_turn.busy(message.node.uri):
+            return self._in_turn.take(message.node.uri, cells, work, message.source.transport == "udp")
+        return at_once(work)
+
+    def _take_cells(self, node: NodeURI, came: CellBatch, pieces: Iterator[None]) -> Work:
+        for reason in came.bad:
+            self._ground.counters.refused["", reason] += 1
+        for name in {cell.htname for cell in came.cells}:
+            self._held_back.took(node, name)
+        for _ in pieces:
+            self._collisions.collect()
+            yield
+        self._collisions.collect()
+        return Reply(200)
+
+    def _take(self, node: NodeURI, came: Set | SetExpire | Delete | Remove, sent: Sent | None) -> Work:
+        yield from ()
+        return self._act(node, came, sent)
+
+    def _act(
+        self, node: NodeURI, came: Set | SetExpire | Delete | Remove, sent: Sent | None
+    ) -> Reply | Later:
+        self._held_back.took(node, came.htname)
+        reply = self._apply(came, node, sent)
         self._collisions.collect()
         return reply
 

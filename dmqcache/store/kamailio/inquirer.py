@@ -7,7 +7,7 @@ What a cell means that differs, ``shown_cells.py`` says; what to do about one th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from dmqcache.bus.node import NodeList
@@ -48,6 +48,8 @@ AT_ONCE_CELLS: Final = 5_000
 EARLIER_S: Final = 2.0
 #: Seconds between two looks at how an inquiry goes.
 WATCH_S: Final = 0.2
+#: Cells of a batch that are taken in in one piece: some 0.7 ms.
+PIECE: Final = 100
 
 
 class Inquirer:
@@ -62,9 +64,11 @@ class Inquirer:
         nodes: NodeList,
         held_back: HeldBack,
         doubles: Doubles,
+        is_busy: Callable[[NodeURI], bool],
         idle: Callable[[], None],
     ) -> None:
-        """``idle``: the next may be asked."""
+        """``is_busy``: something that the node said is still to be taken in. ``idle``: the next may be
+        asked."""
         self._ground = ground
         self._outboxes = outboxes
         self._channel = channel
@@ -73,6 +77,7 @@ class Inquirer:
         self._cells = ShownCells(ground, outboxes, arrivals, nodes, self._baselines.is_news, self._ours_wins)
         self._lacking = Lacking(ground, outboxes, held_back, self._baselines, self.declared, self._tell)
         self._doubles = doubles
+        self._is_busy = is_busy
         self._idle = idle
         #: Who is asked now.
         self._inquiries: dict[NodeURI, Inquiry] = {}
@@ -128,30 +133,45 @@ class Inquirer:
         """Whether this node is asked now."""
         return node in self._inquiries
 
-    def cells_came(self, node: NodeURI, batch: CellBatch, sent: Sent | None) -> None:
-        """A Kamailio sent cells, asked or unasked. Not those of an earlier answer, a message of which came
-        late: they were deleted since, maybe, and nobody remembers that."""
+    def cells_came(self, node: NodeURI, batch: CellBatch, sent: Sent | None) -> Iterator[None]:
+        """A Kamailio sent cells, asked or unasked; returns the pieces of taking them in. Not those of an
+        earlier answer, a message of which came late: they were deleted since, maybe, and nobody remembers
+        that."""
         inquiry, now = self._inquiries.get(node), self._ground.clock.now()
         asked = now - EARLIER_S if inquiry is None else inquiry.began
         if sent is not None and sent.is_before(asked):
-            return
-        batch, twice = single(batch)
+            return iter(())
         if inquiry is not None:
             inquiry.heard = now
-        self._cells.came(inquiry, batch, node)
-        if inquiry is not None and not inquiry.adopt and twice:
-            self._free_of(inquiry, twice)
+        return self._take(inquiry, batch, node)
 
-    def _free_of(self, inquiry: Inquiry, twice: list[tuple[str, str]]) -> None:
+    def _take(self, inquiry: Inquiry | None, batch: CellBatch, node: NodeURI) -> Iterator[None]:
+        batch, twice = single(batch)
+        for start in range(0, len(batch.cells), PIECE):
+            # Given up meanwhile, it asks for nothing.
+            if inquiry is not None and inquiry.ended:
+                inquiry = None
+            self._cells.came(inquiry, batch.cells[start : start + PIECE], node)
+            yield
+        if inquiry is not None and not inquiry.adopt:
+            yield from self._free_of(inquiry, twice)
+
+    def _free_of(self, inquiry: Inquiry, twice: list[tuple[str, str]]) -> Iterator[None]:
         """The node holds keys twice: one of the two is deleted, then the value is told."""
-        tables = self._ground.tables
-        twice = [(name, key) for name, key in twice if name in tables and tables[name].live_cell(key)]
-        self._doubles.note(inquiry.node, twice)
-        for name, key in twice:
-            self._ours_wins(inquiry, tables[name], key)
-        if twice:
+        tables, count = self._ground.tables, 0
+        for start in range(0, len(twice), PIECE):
+            if inquiry.ended:
+                return
+            some = twice[start : start + PIECE]
+            some = [(name, key) for name, key in some if name in tables and tables[name].live_cell(key)]
+            self._doubles.note(inquiry.node, some)
+            for name, key in some:
+                self._ours_wins(inquiry, tables[name], key)
+            count += len(some)
+            yield
+        if count:
             words = "%s holds %d keys twice, as two of its processes added them at once; that is undone"
-            log.info(words, inquiry.node, len(twice))
+            log.info(words, inquiry.node, count)
 
     def _question(self, inquiry: Inquiry) -> None:
         """Ask, once: a Kamailio sends all its cells anew for each copy of the question."""
@@ -177,6 +197,8 @@ class Inquirer:
         if inquiry.ended:
             return
         now = self._ground.clock.now()
+        if self._is_busy(inquiry.node):
+            inquiry.heard = now
         quiet = now - inquiry.heard
         came = inquiry.heard > inquiry.began
         # The 200 comes after the cells, and is lost as easily.

@@ -30,7 +30,6 @@ from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
 from dmqcache.store.kamailio.declared import Shown, note_time
 from dmqcache.store.kamailio.wire_types import Cell as WireCell
-from dmqcache.store.kamailio.wire_types import CellBatch
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import EXPIRED, NEVER, PROVISIONAL, Cell
@@ -95,10 +94,10 @@ class ShownCells:
         self._is_news = is_news
         self._ours_wins = ours_wins
 
-    def came(self, inquiry: Inquiry | None, batch: CellBatch, sender: NodeURI) -> None:
+    def came(self, inquiry: Inquiry | None, cells: list[WireCell], sender: NodeURI) -> None:
         """Cells of ``sender``; ``inquiry``: we had asked for them."""
         wall = self._ground.clock.raw_ms() / 1000
-        for cell in batch.cells:
+        for cell in cells:
             arrivals = self._arrivals.get(cell.htname)
             if arrivals is None:
                 self._ground.counters.refused["", "unknown_table"] += 1
