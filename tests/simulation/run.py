@@ -237,6 +237,9 @@ class Run:
         cluster = self.cluster
         if not cluster.caches():
             return []
+        if any(machine.store.collisions._waiting for machine in cluster.caches()):
+            # What died at one node earlier than at another, which tells it, may do so this very moment.
+            self.world.run(LOOK_S)
         digests = self._digests()
         found = self._tables_disagree() + self.contacts.disagreement() + digests
         for machine in cluster.caches():
