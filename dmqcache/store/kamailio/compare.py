@@ -153,12 +153,14 @@ class KamailioCompare:
         self._due.clear()
         self._inquirer.stop()
 
-    def cells_came(self, node: NodeURI, batch: CellBatch, sent: Sent | None = None) -> Iterator[None]:
+    def cells_came(
+        self, node: NodeURI, batch: CellBatch, sent: Sent | None = None, ends: bool = False
+    ) -> Iterator[None]:
         """A Kamailio sent cells, asked or unasked; returns the pieces of taking them in. ``sent``: when, as
-        far as its message tells."""
+        far as its message tells; ``ends``: its answer ends with it."""
         if not self._inquirer.is_asking(node) and batch.cells:
             self._stray()
-        return self._inquirer.cells_came(node, batch, sent)
+        return self._inquirer.cells_came(node, batch, sent, ends)
 
     def adopt(self, nodes: list[NodeURI], then: Callable[[bool], None]) -> None:
         """Take over the cells of one Kamailio, then look at a second one for what its flood lost."""

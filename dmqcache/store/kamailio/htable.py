@@ -45,6 +45,9 @@ log = logging.getLogger("dmqcache.store")
 CHANNEL: Final = "htable"
 #: Bytes of what somebody says who is no node; all that it may is ask for the cells, in a few words.
 STRANGER_BYTES: Final = 1024
+#: Bytes that each message with a Kamailio's cells has at least, but for the last of an answer: it sends them
+#: when they are 60,000, without the commas and escapes.
+FULL_BYTES: Final = 59_000
 #: How much of a pattern from the wire is logged.
 SHOWN_CHARACTERS: Final = 80
 
@@ -112,7 +115,7 @@ class Htable(Peer):
             return Reply(403, "Unknown Node")
         node, sent = message.node.uri, self._order.sent(message.call_id, self._ground.clock.now())
         if isinstance(came, CellBatch):
-            pieces = self._compare.cells_came(node, came, sent)
+            pieces = self._compare.cells_came(node, came, sent, len(message.body) < FULL_BYTES)
             return self._taken(message, len(came.cells), self._take_cells(node, came, pieces))
         if self._in_turn.busy(node):
             return self._taken(message, 1, self._take(node, came, sent))

@@ -133,13 +133,16 @@ class Inquirer:
         """Whether this node is asked now."""
         return node in self._inquiries
 
-    def cells_came(self, node: NodeURI, batch: CellBatch, sent: Sent | None) -> Iterator[None]:
+    def cells_came(self, node: NodeURI, batch: CellBatch, sent: Sent | None, ends: bool) -> Iterator[None]:
         """A Kamailio sent cells, asked or unasked; returns the pieces of taking them in. Not those of an
         earlier answer, a message of which came late: they were deleted since, maybe, and nobody remembers
-        that."""
+        that. ``ends``: its answer ends with it, so that what the same process has sent later is of another
+        one."""
         inquiry, now = self._inquiries.get(node), self._ground.clock.now()
         asked = now - EARLIER_S if inquiry is None else inquiry.began
         if sent is not None and sent.is_before(asked):
+            return iter(())
+        if sent is not None and inquiry is not None and inquiry.is_outdated(sent, ends):
             return iter(())
         if inquiry is not None:
             inquiry.heard = now

@@ -29,6 +29,7 @@ from dmqcache.bus.peer import Sending
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
 from dmqcache.store.kamailio.declared import Shown, note_time
+from dmqcache.store.kamailio.overtaking import Sent
 from dmqcache.store.kamailio.wire_types import Cell as WireCell
 from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outboxes import Outboxes
@@ -71,6 +72,22 @@ class Inquiry:
     cut_short: bool = False
     ended: bool = False
     sending: Sending | None = None
+    #: Of each of its processes, the last of its messages that came, and the number with which an answer ended
+    #: that was not its last one.
+    newest: dict[str, Sent] = field(default_factory=dict)
+    over: dict[str, int] = field(default_factory=dict)
+
+    def is_outdated(self, sent: Sent, ends: bool) -> bool:
+        """Whether cells are of an answer before one of the same process of which some came already. ``ends``:
+        none of their answer follow."""
+        newest = self.newest.get(sent.process)
+        if newest is None or not sent.late or sent.number > newest.number:
+            self.newest[sent.process] = sent
+            return False
+        over = self.over.get(sent.process, -1)
+        if ends and over < sent.number < newest.number:
+            over = self.over[sent.process] = sent.number
+        return sent.number <= over
 
 
 class ShownCells:
