@@ -25,6 +25,7 @@ from dmqcache.store.outbox.outbox import Outbox
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.order import walk
 from dmqcache.store.table.table import Table
+from dmqcache.store.table.tombstones import walk_dead
 
 #: Seconds after a node came back in which the outboxes empty themselves first.
 SETTLE_S: Final = 1.5
@@ -129,9 +130,7 @@ class KamailioCompare:
         self.all_later()
 
     def _tell_sums(self, table: Table) -> Iterator[None]:
-        dead = list(table.tombstones)
-        parts = (dead[start : start + PIECE] for start in range(0, len(dead), PIECE))
-        for keys in chain(walk(table, PIECE), parts):
+        for keys in chain(walk(table, PIECE), walk_dead(table, PIECE)):
             cells = (table.cells.get(key) for key in keys)
             counters = [cell.key for cell in cells if cell is not None and cell.counts is not None]
             if counters:

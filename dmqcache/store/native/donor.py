@@ -21,6 +21,7 @@ from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import EXPIRED, Cell
 from dmqcache.store.table.leaves import LeafIndex, LeafIndexes
 from dmqcache.store.table.table import Table
+from dmqcache.store.table.tombstones import walk_dead
 
 #: Wants of one node that are served at once; an asker of ours has four.
 MAX_TRANSFERS: Final = 16
@@ -114,9 +115,8 @@ def _sort_out(
         if looked > MAX_LOOKED:
             break
     if want.tombstones:
-        dead = list(table.tombstones)
-        for start in range(0, len(dead), PIECE):
-            cells.extend(worth_telling(table, dead[start : start + PIECE]))
+        for keys in walk_dead(table, PIECE):
+            cells.extend(worth_telling(table, keys))
             yield
 
 

@@ -98,7 +98,8 @@ def _adopt(table: Cells, books: NewBooks, *memory: Iterator[None]) -> tuple[int,
     """Forget all cells but those in new books: that takes no longer the more there are. Returns how many
     lived, and who takes them apart."""
     former, lived = table.cells, table.live
-    emptied = table.order.emptied(APART), table.expiry.emptied(APART), table.digest.emptied(APART)
+    order, expiry, digest, tombstones = table.order, table.expiry, table.digest, table.tombstones
+    emptied = (part.emptied(APART) for part in (order, expiry, digest, tombstones))
     table.adopt(books)
     apart = take_apart(former, table.floor, lambda: table.cells, table.tell, *emptied, *memory)
     return lived - table.live, apart

@@ -83,7 +83,8 @@ def _forget(table: Cells, cells: Iterable[Cell]) -> int:
 def _leave(table: Cells, books: NewBooks, *memory: Iterator[None]) -> int:
     """Take these books; the other cells are taken apart in steps."""
     former, partial, evicted = table.cells, table.partial, table.evicted
-    emptied = table.order.emptied(APART), table.expiry.emptied(APART), table.digest.emptied(APART)
+    order, expiry, digest, tombstones = table.order, table.expiry, table.digest, table.tombstones
+    emptied = (part.emptied(APART) for part in (order, expiry, digest, tombstones))
     table.adopt(books)
     # A flush ends what was evicted as well, this does not.
     table.partial, table.evicted = partial, evicted

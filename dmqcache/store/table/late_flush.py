@@ -119,9 +119,7 @@ class LateFlush:
 
     def _keys(self) -> Iterator[list[str]]:
         yield from self._table.order.walk(LOOKED_AT)
-        dead = list(self._table.tombstones)
-        for start in range(0, len(dead), LOOKED_AT):
-            yield dead[start : start + LOOKED_AT]
+        yield from self._table.tombstones.walk(LOOKED_AT)
 
     def _look_at(self, keys: list[str]) -> None:
         cells, stays, dead, kept = self._table.cells, self.stays, self.dead, self._kept

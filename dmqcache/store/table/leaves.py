@@ -46,7 +46,7 @@ class LeafIndex:
         self._doubtful = bytearray(len(self._leaves))
         self._newest = next(reversed(table.cells.values()), None)
         self._order, self._listed = table.order, table.order.listed
-        self._living, self._dead = table.order.walk(STEP), _parts(list(table.tombstones))
+        self._living, self._dead = table.order.walk(STEP), table.tombstones.walk(STEP)
 
     def step(self) -> bool:
         """Sort in some more cells; True when all are in."""
@@ -127,11 +127,6 @@ class LeafIndex:
             self._doubtful[place] = 0
             self._leaves[place] = list({id(cell): cell for cell in self._leaves[place]}.values())
         return self._leaves[place]
-
-
-def _parts(keys: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(keys), STEP):
-        yield keys[start : start + STEP]
 
 
 class LeafIndexes:

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import chain
 from math import inf
+from typing import Protocol
 
 from dmqcache.store.table.hashed_dict import hashed_dict
+from dmqcache.store.table.order import KeyOrder
 
 #: Entries of a heap that may be void beside as many as are valid, before it is made anew.
 VOID = 1_000
@@ -24,16 +26,22 @@ class Tombstones:
     def __init__(self) -> None:
         self._deleted = _Queue()
         self._expired = _Queue()
+        #: All keys, for who goes through them. They are never sorted.
+        self._keys = KeyOrder()
 
     def add(self, key: str, at: float, expired: bool) -> None:
         """``at``: monotonic seconds. ``expired``: nobody deleted it, its time to live passed."""
-        self.remove(key)
+        if not self._remove(key):
+            self._keys.add(key)
         (self._expired if expired else self._deleted).add(key, at)
 
     def remove(self, key: str) -> None:
         """The key lives again, or is forgotten."""
-        if not self._deleted.remove(key):
-            self._expired.remove(key)
+        if self._remove(key):
+            self._keys.discard(key)
+
+    def _remove(self, key: str) -> bool:
+        return self._deleted.remove(key) or self._expired.remove(key)
 
     def died_at(self, key: str) -> float | None:
         """Monotonic seconds; None: there is no such tombstone."""
@@ -44,14 +52,43 @@ class Tombstones:
         return len(self._deleted) + len(self._expired)
 
     def __iter__(self) -> Iterator[str]:
-        """Deleted keys, then those that expired."""
+        """Deleted keys, then those that expired. Nothing may change meanwhile."""
         return chain(self._deleted, self._expired)
+
+    def walk(self, count: int) -> Iterator[list[str]]:
+        """The keys in no order, ``count`` at a time: each that is dead all the while, some of them twice, and
+        some that are not. Anything may change between two steps."""
+        return self._keys.walk(count)
+
+    def emptied(self, count: int) -> Iterator[None]:
+        """Give the memory back, so much at a time: nobody asks for them any more."""
+        return chain(self._deleted.emptied(count), self._expired.emptied(count), self._keys.emptied(count))
 
     def take_due(self, limit: int, oldest: float, most: int, held: bool) -> list[str]:
         """Forget up to ``limit`` keys, which are returned: those that died at ``oldest`` or before, unless
         they were deleted and are ``held``; and of each queue what exceeds ``most``."""
         found = self._expired.take(limit, oldest, most)
-        return found + self._deleted.take(limit - len(found), -inf if held else oldest, most)
+        found += self._deleted.take(limit - len(found), -inf if held else oldest, most)
+        for key in found:
+            self._keys.discard(key)
+        return found
+
+
+class Buried(Protocol):
+    """A table, whose tombstones are others after a flush."""
+
+    tombstones: Tombstones
+
+
+def walk_dead(table: Buried, count: int) -> Iterator[list[str]]:
+    """:meth:`Tombstones.walk` of a table, from the beginning again where it has got others meanwhile."""
+    tombstones = None
+    while tombstones is not table.tombstones:
+        tombstones = table.tombstones
+        for keys in tombstones.walk(count):
+            yield keys
+            if table.tombstones is not tombstones:
+                break
 
 
 class _Queue:
@@ -92,6 +129,16 @@ class _Queue:
             self._heap = [(at, late) for late, at in self._late.items()]
             heapify(self._heap)
         return True
+
+    def emptied(self, count: int) -> Iterator[None]:
+        for keys in (self._in_turn, self._late):
+            while keys:
+                for _ in range(min(count, len(keys))):
+                    keys.popitem()
+                yield
+        while self._heap:
+            del self._heap[-count:]
+            yield
 
     def take(self, limit: int, oldest: float, most: int) -> list[str]:
         """Up to ``limit`` keys, the oldest first: those that died at ``oldest`` or before, and what exceeds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -19,6 +20,7 @@ from dmqcache.store.kamailio.compare import (
     STRAY_S,
 )
 from dmqcache.store.kamailio.inquirer import AT_ONCE, AT_ONCE_CELLS, QUIET_S
+from dmqcache.store.table.tombstones import Tombstones
 from tests.store.harness import Sent, World, old_kamailio, shown, with_kamailio
 from tests.store.kamailio.holder import Holder, again, apart
 
@@ -53,6 +55,29 @@ def test_who_takes_over_looks_for_counters_in_steps(monkeypatch: pytest.MonkeyPa
     assert 0 < outbox.waiting() <= 10
     world.run(0.1)
     assert outbox.waiting() == 22
+
+
+def test_who_takes_over_looks_through_what_was_deleted_in_steps_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
+    monkeypatch.setattr(compare, "PIECE", 10)
+    world, side, _kamailio = with_kamailio("t")
+    for number in range(45):
+        side.table.incr(f"k{number}")
+        side.table.delete(f"k{number}")
+    world.run(3)
+    pieces: list[int] = []
+    walk = Tombstones.walk
+
+    def counted(tombstones: Tombstones, count: int) -> Iterator[list[str]]:
+        for keys in walk(tombstones, count):
+            pieces.append(len(keys))
+            yield keys
+
+    monkeypatch.setattr(Tombstones, "walk", counted)
+    side.store.compare.took_over()
+    assert len(pieces) <= 1
+    world.run(0.1)
+    assert (sum(pieces), max(pieces)) == (45, 10)
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 503])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmqcache.store.table.tombstones import VOID, Tombstones
+from dmqcache.store.table.order import TIDY_DEAD
+from dmqcache.store.table.tombstones import VOID, Tombstones, walk_dead
 
 
 @pytest.mark.parametrize(
@@ -80,3 +84,75 @@ def test_what_came_late_and_lives_again_takes_no_memory() -> None:
         tombstones.add("key", float(number), expired=False)
         tombstones.remove("key")
     assert len(tombstones._deleted._heap) <= VOID + 1
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["add", "late", "expire", "live"]))),
+    st.integers(1, 3),
+    st.lists(st.tuples(st.sampled_from("ghijkl"), st.sampled_from(["add", "late", "expire", "live"]))),
+)
+def test_who_walks_through_them_comes_by_each_that_is_dead_all_the_while(
+    before: list[tuple[str, str]], count: int, meanwhile: list[tuple[str, str]]
+) -> None:
+    tombstones, at = Tombstones(), 100.0
+
+    def do(key: str, what: str) -> None:
+        if what == "live":
+            tombstones.remove(key)
+        else:
+            tombstones.add(key, at if what != "late" else at - 50, expired=what == "expire")
+
+    for key, what in before:
+        do(key, what)
+        at += 1
+    all_the_while = set(tombstones)
+    seen: list[str] = []
+    steps = iter(meanwhile)
+    for keys in tombstones.walk(count):
+        assert len(keys) <= count
+        seen += keys
+        for key, what in islice(steps, 2):
+            do(key, what)
+            at += 1
+            if key not in set(tombstones):
+                all_the_while.discard(key)
+    assert all_the_while <= set(seen)
+    for key in list(tombstones):
+        tombstones.remove(key)
+    assert [key for keys in tombstones.walk(9) for key in keys if tombstones.died_at(key)] == []
+
+
+def test_what_is_forgotten_is_walked_through_no_more_and_takes_no_memory() -> None:
+    tombstones = Tombstones()
+    for number in range(3 * TIDY_DEAD):
+        tombstones.add(f"k{number}", float(number), expired=False)
+    while tombstones.take_due(500, oldest=1e9, most=10, held=False):
+        pass
+    tombstones.add("last", 1e9, expired=False)
+    for number in range(3 * TIDY_DEAD):
+        tombstones.add(f"l{number}", 1e9, expired=True)
+        tombstones.remove(f"l{number}")
+    assert sum(len(keys) for keys in tombstones.walk(500)) < 3 * TIDY_DEAD
+    assert "last" in {key for keys in tombstones.walk(500) for key in keys}
+
+
+def test_a_walk_begins_anew_where_a_flush_has_left_others() -> None:
+    table = SimpleNamespace(tombstones=Tombstones())
+    for key in "abcdef":
+        table.tombstones.add(key, 1.0, expired=False)
+    seen: list[list[str]] = []
+    for keys in walk_dead(table, 4):
+        seen.append(keys)
+        if len(seen) == 1:
+            table.tombstones = Tombstones()
+            table.tombstones.add("a", 1.0, expired=False)
+    assert seen == [["c", "d", "e", "f"], ["a"]]
+
+
+def test_the_memory_is_given_back_so_much_at_a_time() -> None:
+    tombstones = Tombstones()
+    for number in range(10):
+        tombstones.add(f"d{number}", 5.0 - number, expired=False)
+        tombstones.add(f"x{number}", float(number), expired=True)
+    assert len(list(tombstones.emptied(2))) >= 10
+    assert (list(tombstones), list(tombstones.walk(9)), len(tombstones)) == ([], [], 0)
