@@ -132,7 +132,10 @@ class Collisions:
             if kind & Collision.SHOWN or cell.flags & PROVISIONAL:
                 # Some node, or a Kamailio 6.2, may hold it with a version up to now.
                 stamp = max(stamp, table.clock.version())
-            table.rewrite(cell, stamp)
+            if cell.flags & PROVISIONAL or isinstance(cell.value, str):
+                table.rewrite(cell, stamp)
+            else:
+                self._tell_what_is_counted_upon(table, cell, stamp)
         elif (
             kind & (Collision.REPEATED | Collision.MINE)
             or not cell.writer
@@ -140,6 +143,14 @@ class Collisions:
         ):
             self._outboxes.name_keys(table, [cell.key], self._outboxes.of_kamailios())
         return True
+
+    def _tell_what_is_counted_upon(self, table: Table, cell: Cell, stamp: int) -> None:
+        """Somebody may count upon a number, or after a delete, this very moment: written anew, with a later
+        version, it would end that. Only a 6.2 needs such a one, and of a number alone."""
+        if cell.value is not None and self._keep_times():
+            table.date_anew(cell.key, stamp)
+        else:
+            self._outboxes.name_keys(table, [cell.key], self._outboxes.of_kamailios())
 
     @staticmethod
     def _is_hearsay(table: Table, cell: Cell) -> bool:

@@ -132,17 +132,17 @@ class LocalWrites(MappedCells):
             self.counters.sets += 1
         self._changed(cell)
 
-    def date_anew(self, key: str) -> None:
+    def date_anew(self, key: str, stamp: int = 0) -> None:
         """Give a number a later version, and make it a counter, for a Kamailio 6.2 that takes only what is
         later. It is nobody's write: it costs no share, and no time to live begins anew. A key that is not
-        there stays so."""
+        there stays so. ``stamp``: that version; 0: the next."""
         live = self.live_cell(key)
         if live is None:
             return
         cell = self._counter(key, live)
         assert cell.counts is not None
         self._make_ours(cell)
-        stamp, undated = self._next_version(cell)
+        stamp, undated = (stamp, 0) if stamp else self._next_version(cell)
         cell.counts.date(stamp)
         flags = cell.flags & (DEFAULT_TTL | PROVISIONAL) | undated
         self._enliven(cell, cell.counts.total(), cell.stamp, cell.ttl, cell.expires, flags)

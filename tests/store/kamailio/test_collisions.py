@@ -416,6 +416,27 @@ def test_a_set_that_ends_a_counter_of_the_same_millisecond_gets_hardly_a_later_v
     assert both <= ms_of(one.table.cells["a"].stamp) <= both + 2
 
 
+@pytest.mark.parametrize("agent", [OLD, NEW])
+@pytest.mark.parametrize("end", ["delete", "set"])
+def test_what_is_counted_while_a_set_or_delete_is_told_once_more_is_not_ended_by_it(
+    agent: str, end: str
+) -> None:
+    """It was made upon that very set or delete, and is on its way while another node tells that anew."""
+    for tenths in range(20):
+        world, one, two, kamailio = cluster(agent)
+        one.table.incr("a", 5)
+        if end == "set":
+            two.table["a"] = 7
+        else:
+            two.table.incr("a", 1)
+            two.table.delete("a")
+        world.run(0.3995 + tenths / 10_000)
+        two.table.incr("a", 1)
+        world.run(5)
+        whole = 8 if end == "set" else 1
+        assert held(one, two) == [whole] * 2 == [kamailio.cells["a"]] * 2, tenths
+
+
 @pytest.mark.parametrize("end", ["delete", "set"])
 def test_a_counter_that_its_writer_ends_at_once_is_ended_there_too(end: str) -> None:
     """The sum is told by one node for all, the end by its writer: the sum may come last."""
