@@ -105,7 +105,8 @@ class Run:
         self._stops = any(event.what in ("stop", "slow") for event in scenario.events)
         late = self._stops or not scenario.pure
         usual = checks.STREAM_SLACK_S if scenario.transport == "tcp" else checks.TIME_SLACK_S
-        self._slack = checks.LATE_SLACK_S if late else usual
+        still = scenario.longest_stop + checks.TIME_SLACK_S
+        self._slack = max(checks.LATE_SLACK_S, still) if late else usual
         rules = Rules(
             *(self._slack, scenario.sane, scenario.options.tombstone_limit, not scenario.pure),
             doubled=scenario.doubled,

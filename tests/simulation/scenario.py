@@ -90,6 +90,23 @@ class Scenario:
         """Whether messages overtook one another by so much that round trips said little."""
         return any(weather.reorder and weather.reorder_delay >= JITTER_S for weather in self._weathers())
 
+    @property
+    def longest_stop(self) -> float:
+        """Seconds for which a process stands still at most: so long a message may wait in its socket."""
+        return max(
+            (
+                min([later.at for later in self._goes_on(event)] + [self.until]) - event.at
+                for event in self.events
+                if event.what == "stop"
+            ),
+            default=0.0,
+        )
+
+    def _goes_on(self, stop: Event) -> Iterator[Event]:
+        for event in self.events:
+            if event.what == "go_on" and event.args == stop.args and event.at >= stop.at:
+                yield event
+
     def _weathers(self) -> Iterator[Weather]:
         for event in self.events:
             yield from (argument for argument in event.args if isinstance(argument, Weather))
