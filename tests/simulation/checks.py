@@ -19,6 +19,9 @@ from tests.simulation.cluster import Cluster, Machine
 TIME_SLACK_S = 8.0
 #: The same over TCP, which sends what was lost again after pauses that double, and holds back what follows.
 STREAM_SLACK_S = 16.0
+#: The same where links are cut: what waits in a stalled connection comes when the link is mended, up to 20 s
+#: later (``streams.STALLED_S``, as ``TCP_USER_TIMEOUT`` of ours), and what was lost then 2 s later still.
+CUT_STREAM_SLACK_S = 24.0
 #: The same where a process may stand still while rows wait in its socket, or a Kamailio repeats a set for
 #: half a minute: each node counts from its arrival.
 LATE_SLACK_S = 40.0

@@ -104,7 +104,9 @@ class Run:
         #: Processes stood still: round trips are not what they were.
         self._stops = any(event.what in ("stop", "slow") for event in scenario.events)
         late = self._stops or not scenario.pure
-        usual = checks.STREAM_SLACK_S if scenario.transport == "tcp" else checks.TIME_SLACK_S
+        cut = any(event.what in ("cut", "partition") for event in scenario.events)
+        stream = checks.CUT_STREAM_SLACK_S if cut else checks.STREAM_SLACK_S
+        usual = stream if scenario.transport == "tcp" else checks.TIME_SLACK_S
         still = scenario.longest_stop + checks.TIME_SLACK_S
         self._slack = max(checks.LATE_SLACK_S, still) if late else usual
         rules = Rules(
