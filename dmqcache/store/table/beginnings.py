@@ -22,7 +22,10 @@ def is_beginning(dead: Cell, row: Row, shares: Shares, least: int, remembered: i
 
 
 def is_begun_since(counts: Counts, stamp: int, row: Row, least: int, remembered: int) -> bool:
-    """The same from the other side: the tombstone ``row`` comes for a counter of this version."""
+    """The same from the other side: the tombstone ``row``, or another counter whose time is over, comes for a
+    counter of this version."""
+    if row.shares is not None:
+        return row.ttl > 0 and follows(counts.shares, row.shares, row.ttl)
     return counts.touched() > row.stamp + _until(row.flags, row.ttl, remembered, stamp == least)
 
 

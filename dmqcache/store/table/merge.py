@@ -136,7 +136,7 @@ class Arrivals:
                     applied += 1
                     continue
                 cell = table._new_cell(key)
-            elif row.value is None and self._is_begun_since(cell, row):
+            elif (row.value is None or row.shares is not None) and self._is_begun_since(cell, row):
                 held_newer.append(key)
                 continue
             elif stamp <= cell.stamp:

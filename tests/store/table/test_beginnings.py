@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from dmqcache.store.table.beginnings import follows, is_beginning, is_begun_since
 from dmqcache.store.table.cell import EXPIRED, Cell
 from dmqcache.store.table.clock import version_at
 from dmqcache.store.table.counts import Counts, Share
+from dmqcache.store.table.merge import Arrivals
 from dmqcache.store.table.row import Row
+from tests.store.fixtures import Hands, make_arrivals, rows_of
 
 LEAST = 1
 DIED = version_at(1_000_000)
 TTL = 3_000
 REMEMBERED = version_at(900_000)
+#: Seeds in which two nodes told each other of an end and of a beginning at once, and each believed the other.
+CROSSED = (2355, 2985, 10837, 11372, 11473, 12335, 13513, 15275, 15605, 15678, 18566)
 
 
 def shares(milliseconds: int) -> dict[str, Share]:
@@ -48,3 +54,56 @@ def test_a_counter_follows_on_one_that_was_over_and_of_which_it_knows_nothing() 
     assert not follows(shares(TTL), earlier, TTL)
     assert not follows({**shares(TTL + 1), **earlier}, earlier, TTL)
     assert not follows({}, earlier, TTL)
+
+
+def tell(one: Arrivals, other: Arrivals, rows: list[Row], again: int = 4) -> None:
+    """One tells these rows, and the other answers with what it has that is newer."""
+    if rows and again and other.merge_rows(rows, "one"):
+        tell(other, one, held(other), again - 1)
+
+
+def held(side: Arrivals) -> list[Row]:
+    return rows_of(side.table, "n") if "n" in side.table.cells else []
+
+
+def act(chance: random.Random, sides: list[Arrivals], hands: Hands, step: int) -> None:
+    number = chance.randrange(len(sides))
+    table = sides[number].table
+    what = chance.choice(
+        ["set", "set", "incr", "incr", "expire", "delete", "time", "time", "tell", "fresh", "sweep"]
+    )
+    if what == "set":
+        table.set("n", chance.choice(["x", 7]), chance.choice([0, 5, 20]))
+    elif what == "incr" and not isinstance(table.get("n"), str):
+        table.incr("n")
+    elif what == "expire":
+        table.expire("n", chance.choice([5, 20]))
+    elif what == "delete":
+        table.delete("n")
+    elif what == "time":
+        hands.seconds += chance.choice([0.001, 3, 6, 21])
+    elif what == "tell":
+        tell(sides[number], sides[number - 1], held(sides[number]))
+    elif what == "fresh":
+        sides[number] = make_arrivals("t", hands, identity=f"fresh{step}")[0]
+    elif what == "sweep":
+        table.sweep(10)
+
+
+def shown_in_the_end(seed: int) -> list[object]:
+    chance, hands = random.Random(seed), Hands()
+    sides = [make_arrivals("t", hands, identity=f"n{number}")[0] for number in range(3)]
+    for step in range(chance.randint(4, 14)):
+        act(chance, sides, hands, step)
+    for _ in range(6):
+        for one, other in chance.sample([(0, 1), (0, 2), (1, 2)], 3):
+            mine, its = held(sides[one]), held(sides[other])
+            tell(sides[one], sides[other], mine)
+            tell(sides[other], sides[one], its)
+    return [side.table.get("n") for side in sides]
+
+
+def test_whatever_was_set_counted_and_over_and_told_in_any_order_all_end_alike() -> None:
+    for seed in (*range(500), *CROSSED):
+        shown = shown_in_the_end(seed)
+        assert shown == [shown[0]] * 3, seed

@@ -466,6 +466,24 @@ def test_so_it_does_after_another_value_whose_time_was_over(before: str | int, e
     assert [side.table.get("n") for side in (fresh, here, there)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("before", ["counted upon a number", "counted", "set"])
+def test_so_it_does_when_it_hears_of_what_was_over_first(before: str) -> None:
+    here, _, hands = pair()
+    if before != "counted":
+        here.table.set("n", 7)
+    if before != "set":
+        here.table.incr("n")
+    here.table.expire("n", 20)
+    hands.seconds += 21
+    here.table.sweep(10)
+    fresh, _ = make_arrivals("t", hands, identity="fresh")
+    fresh.table.incr("n")
+    over = rows_of(here.table, "n")
+    assert fresh.merge_rows(over, "here") == ["n"]
+    here.merge_rows(rows_of(fresh.table, "n"), "fresh")
+    assert here.table.get("n") == fresh.table.get("n") == 1
+
+
 def test_a_counter_of_which_nobody_knew_is_over_with_what_was_set_elsewhere_meanwhile() -> None:
     here, there, hands = pair()
     here.table.set("n", "x", 20)
