@@ -22,7 +22,7 @@ from dmqcache.store.kamailio.writes import KamailioArrivals
 from dmqcache.store.outbox.outboxes import Outboxes
 from dmqcache.store.table.cell import PROVISIONAL, Cell
 from dmqcache.store.table.clock import MAX_AHEAD_MS, ms_of, version_at
-from dmqcache.store.table.merge import NOTHING_KNOWN, Collision
+from dmqcache.store.table.merge import NOTHING_KNOWN, SIMULTANEOUS_MS, Collision
 from dmqcache.store.table.table import Table
 
 #: Seconds of quiet: longer than what is under way takes to land on a network that loses nothing.
@@ -129,9 +129,13 @@ class Collisions:
             stamp = version_at(last + 1) if self._keep_times() else max(cell.last_modified(), shown) + 1
             if cell.flags & PROVISIONAL:
                 self._arrivals[table.name].put_right(cell)
-            if kind & Collision.SHOWN or cell.flags & PROVISIONAL:
+            if kind & Collision.SHOWN:
                 # Some node, or a Kamailio 6.2, may hold it with a version up to now.
                 stamp = max(stamp, table.clock.version())
+            elif cell.flags & PROVISIONAL:
+                # Others heard of it, or of what lost, a little later. What is later still may be a write that
+                # was made where nobody hears us.
+                stamp = max(stamp, min(table.clock.version(), version_at(last + SIMULTANEOUS_MS)))
             if cell.flags & PROVISIONAL or isinstance(cell.value, str):
                 table.rewrite(cell, stamp)
             else:

@@ -206,6 +206,8 @@ class KamailioCompare:
         self._stray_until = None
         if self._ground.stopped:
             return
+        # While old cells come, no mending lasts: that a node did not agree then says nothing of now.
+        self._rests.clear()
         self._all_if_due()
         if until is not None and until > now + 0.001:
             self._stray_until = until

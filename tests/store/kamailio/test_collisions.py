@@ -392,6 +392,40 @@ def test_a_key_that_is_still_written_is_not_written_anew_and_then_with_hardly_a_
     assert ms_of(one.table.cells["a"].stamp) <= last + 1
 
 
+@pytest.mark.parametrize("change", [_set, _delete])
+def test_what_crossed_before_a_cut_does_not_win_over_what_was_written_during_it(
+    change: Callable[[Side], None],
+) -> None:
+    """A Kamailio's write, which has no version, and ours crossed, and the nodes hear of both half a minute
+    later: written anew with the present time it would win over what a third node was told meanwhile."""
+    world, one, two, kamailio = cluster()
+    third = world.side("127.0.0.13")
+    world.mesh(third, one, two)
+    world.mesh(one, two, third)
+    world.run(10)
+    pairs = [(a, b) for a in (one, two, third) for b in (one, two, third) if a is not b]
+    for a, b in pairs:
+        world.cuts.add((a.uri, b.uri))
+        a.lose(b)
+    one.table["a"] = "of one"
+    world.run(0.01)
+    kamailio.cells["a"] = "of the Kamailio"
+    assert kamailio.node.say(two, set_body("a", "of the Kamailio")).status == 200
+    world.run(10)
+    third.table["a"] = "before"
+    change(third)
+    expected = third.table.get("a")
+    world.run(15)
+    for meeting in ({one, two}, {one, two, third}):
+        for a, b in pairs:
+            if (a.uri, b.uri) in world.cuts and {a, b} <= meeting:
+                world.cuts.remove((a.uri, b.uri))
+                a.meet(b)
+        world.run(8)
+        assert third in meeting or held(one, two) == ["of the Kamailio"] * 2
+    assert held(one, two, third) == [expected] * 3
+
+
 def test_of_two_writes_of_one_millisecond_one_is_written_anew_in_the_next() -> None:
     world, one, two, kamailio = cluster(NEW)
     one.table["a"] = "of one"

@@ -111,6 +111,26 @@ def test_a_node_that_never_agrees_is_left_alone_after_some_rounds() -> None:
     assert 2 <= len(asked) <= 2 * ROUNDS
 
 
+def test_a_node_that_did_not_agree_while_old_cells_came_is_asked_when_none_comes_any_more() -> None:
+    """Copies of what other Kamailio nodes tell it undo each mending: that says nothing of what comes then."""
+    world, side, holder = apart()
+    side.table["a"] = "ours"
+
+    def copy_comes() -> None:
+        holder.cells["a"] = "repeated by another Kamailio"
+        if world.clock.time < began + STRAY_S - 5:
+            world.later(0.3, copy_comes)
+
+    world.run(1)
+    began = world.clock.time
+    copy_comes()
+    side.meet(holder.node)
+    world.run(STRAY_S - 3)
+    assert holder.cells["a"] == "repeated by another Kamailio" and len(holder.asked) >= ROUNDS
+    world.run(3 + 3 * SETTLE_S)
+    assert holder.cells["a"] == "ours"
+
+
 def test_a_comparison_begins_although_writes_never_stop() -> None:
     world, side, holder = apart()
     count = [0]
