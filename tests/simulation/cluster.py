@@ -6,7 +6,7 @@ Owns starting, stopping, crashing and leaving. A machine keeps its address and i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from dmqcache.bus.allow import AllowList, parse_entry
@@ -125,6 +125,11 @@ class Machine:
         held = self.store.tables[table]
         cell = held.cells.get(key)
         return None if cell is None or cell.expires <= held.clock.now() else cell.value
+
+    def has_for_ever(self, table: str, key: str, values: Collection[str | int | None]) -> bool:
+        """Whether a client would be shown one of these values, and no time to live."""
+        value = self.peek(table, key)
+        return value is not None and value in values and self.store.tables[table].ttl(key) is None
 
     @property
     def has_contacts(self) -> bool:

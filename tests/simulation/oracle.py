@@ -344,20 +344,22 @@ class Oracle:
                     self._adopted.add(place)
 
     def _orphan(self, others: Sequence[Machine]) -> None:
-        """What no process knows any more, others may have from Kamailio nodes alone: that is worth less than
-        what any of us knows better."""
+        """What no process knows any more is a Kamailio's word, worth less than what any of us knows."""
         for place, kept in self.places.items():
             for write in (kept if isinstance(kept, History) else kept.history).writes:
                 bound: State = Sum((write,)) if isinstance(kept, Counter) else (write,)
                 if write not in self.graves.undone and not self._is_known(place, write, bound, others):
                     self.graves.undone.add(write)
+                    if write.ends < inf and any(other.has_for_ever(*place, write.values) for other in others):
+                        self._adopted.add(place)
 
     def _is_known(self, place: Place, write: Write, bound: State, others: Sequence[Machine]) -> bool:
         """Whether one of them may know of a write. Of a time that may be over where nothing is shown only who
-        surely has heard: it is over by the judge's slack from the first."""
+        surely has heard (it is over by the judge's slack from the first), and not from a Kamailio."""
         if write.ends == inf:
             return self._is_kept(place, bound, others)
-        return any(knows(self.look(other, place, anew=True), write) for other in others)
+        told = [other for other in others if not other.has_for_ever(*place, write.values)]
+        return any(knows(self.look(other, place, anew=True), write) for other in told)
 
     def left(self, machine: Machine) -> None:
         """A process left politely: what it knew must be kept by those who remain."""

@@ -89,3 +89,30 @@ def test_a_time_of_which_only_an_ended_process_knew_may_be_gone_with_it(heard: b
     cluster.run(4 * LIFE_S)
     oracle.look(other, PLACE, anew=True)
     assert (oracle.problems == []) != heard
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_time_that_only_a_process_knew_that_has_ended_may_be_unknown_to_who_has_the_value(
+    told: bool,
+) -> None:
+    """It has it from a Kamailio that keeps no times."""
+    cluster = Cluster(World(1), ("dmqcache",) * 2, ("t",), store_options())
+    oracle = Oracle(cluster.machines, Rules(kamailios=True))
+    cluster.start()
+    cluster.run_until(lambda: all(machine.store.ready for machine in cluster.machines), 60)
+    one, other = cluster.machines
+    cluster.partition([0], [1])
+    oracle.of(PLACE)
+    one.store.tables["t"].set(PLACE[1], "x", LIFE_S)
+    oracle.wrote(one, PLACE, ("x",), NOTHING, LIFE_S)
+    table = other.store.tables["t"]
+    table.set(PLACE[1], "x", LIFE_S if told else None)
+    oracle.look(other, PLACE)
+    oracle.ends(one)
+    oracle.lost(one, [other])
+    if told:
+        # Whatever it has made of that later.
+        table.set(PLACE[1], "x")
+    cluster.run(LIFE_S * 2)
+    oracle.look(other, PLACE, anew=True)
+    assert (oracle.problems == []) != told
