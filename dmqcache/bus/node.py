@@ -134,7 +134,7 @@ class Node:
     #: Monotonic seconds: it last sent a start-up notification, as a Kamailio does (ours draw an instance), or
     #: its Call-IDs told of a start.
     started: float | None = None
-    #: The UDP port of its first request since it is up; 0: none came. Here, as each request asks for it.
+    #: The UDP port of its first request since it is active; 0: none came. Here, as each request asks for it.
     sends_from: int = 0
     #: Monotonic seconds when the status began.
     since: float = 0.0

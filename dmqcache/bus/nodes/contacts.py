@@ -129,8 +129,9 @@ class Contacts:
         operator names."""
         return uri.host == host or (uri, host) in self._sources or (name, host) in self._sources
 
-    def up(self, node: Node) -> None:
-        """``node`` is active, maybe with another port to send from than before."""
+    def lost(self, node: Node) -> None:
+        """``node`` is not active any more: when it is again, it may send from another port. A restart that
+        was only heard of is no reason: who forges it would be the next to say which port that is."""
         node.sends_from = 0
 
     def _is_at_its_port(self, node: Node, source: Endpoint, name: NodeURI) -> bool:
@@ -138,7 +139,7 @@ class Contacts:
         it: another process there, or whoever forges the address, is not this node. One that has begun with
         another may be behind a translator that changes ports."""
         if not node.sends_from:
-            if node.confirmed:
+            if node.active:
                 node.sends_from = source.port
             return True
         own = node.uri.port

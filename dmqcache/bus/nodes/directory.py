@@ -227,11 +227,11 @@ class Directory:
 
     def node_up(self, node: Node) -> None:
         """See :class:`~dmqcache.bus.nodes.membership.MembershipListener`."""
-        self.contacts.up(node)
         self.notification.node_up(node)
 
     def node_lost(self, node: Node) -> None:
         """See :class:`~dmqcache.bus.nodes.membership.MembershipListener`."""
+        self.contacts.lost(node)
         self._detector.forget(node)
         self._joiner.lost(node)
 

@@ -332,6 +332,16 @@ def test_a_node_that_is_up_again_may_send_from_another_port_than_before() -> Non
     assert calls(bus, other) and not bus.counters.drops["sender_not_at_its_port"]
 
 
+def test_a_restart_that_was_only_heard_of_gives_a_node_no_other_port() -> None:
+    """Else who forges one could shut a node behind a translator out, or let another process of its host in."""
+    cluster, bus, other = bench()
+    assert calls(bus, other)
+    cluster.clock.run(10)
+    other.request(HERE, body=LINE % b"127.0.0.12", hops=2)
+    from_port(other, cluster, 40_000)
+    assert not calls(bus, other) and bus.counters.drops["sender_not_at_its_port"] == 1
+
+
 def test_an_operator_names_a_node_that_sends_from_any_port() -> None:
     cluster = Cluster()
     other = kamailio(cluster, "127.0.0.12")
