@@ -265,6 +265,10 @@ class Directory:
         """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
         self._verifier.doubt(node)
 
+    def names_others(self, teller: Node) -> None:
+        """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
+        self._verifier.names_others(teller)
+
     def heard_of(self, node: Node) -> None:
         """See :class:`~dmqcache.bus.nodes.notification.NotificationListener`."""
         self._verifier.hearsay(node, self._detector.lost_at(node))

@@ -68,6 +68,9 @@ class NotificationListener(Protocol):
     def doubted(self, node: Node) -> None:
         """``node`` calls and seems to have started anew, or to have another name: its answer tells."""
 
+    def names_others(self, teller: Node) -> None:
+        """A list in the name of ``teller`` has nodes that are new here: its answer tells if it is its own."""
+
     def heard_of(self, node: Node) -> None:
         """Another node holds ``node`` active."""
 
@@ -107,6 +110,8 @@ class Notification(Peer):
         self._pinged: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
         #: Nodes that came with a list that had hops to spare: once active, they are told on with so many.
         self._hops: WeakKeyDictionary[Node, int] = WeakKeyDictionary()
+        #: Nodes in whose name a list came that may be forged: their own has so many hops to spare.
+        self._told: WeakKeyDictionary[Node, int] = WeakKeyDictionary()
 
     # -- what comes
 
@@ -122,7 +127,9 @@ class Notification(Peer):
             if node.confirmed:
                 if message.max_forwards < START_HOPS:
                     self._complaints.told(node, _active(lines), self._membership.is_own)
-                self._read_hearsay(node, lines, message.max_forwards - 1, asked=False)
+                self._read_hearsay(
+                    node, lines, message.max_forwards - 1, asked=False, forgeable=message.forgeable
+                )
         # One that was met by this very message is in the list, but was not when the message came.
         caller = node or self._just_met(message)
         if caller is not None and not caller.active and message.max_forwards > 1:
@@ -173,9 +180,12 @@ class Notification(Peer):
         if self._membership.says_goodbye(node) and not (recently and not node.active):
             self.ping(node, timeout=GOODBYE_SECONDS, fast=node.ours, done=answered)
 
-    def _read_hearsay(self, teller: Node, lines: list[NodeLine], hops: int, *, asked: bool) -> None:
+    def _read_hearsay(
+        self, teller: Node, lines: list[NodeLine], hops: int, *, asked: bool, forgeable: bool = False
+    ) -> None:
         """What a node says of others: reasons to ask them, nothing more. ``asked``: it is its answer, which
-        nobody can forge."""
+        nobody can forge. ``forgeable``: somebody else may name addresses in its name that are to be sent
+        questions; so who is new here is asked only if the node's own answer names it too."""
         for line in lines:
             if line.uri in teller.names and not teller.written:
                 teller.written = line.written
@@ -186,7 +196,10 @@ class Notification(Peer):
             node = self._membership.nodes.get(line.uri)
             if node is teller or line.status is not NodeStatus.ACTIVE:
                 continue
-            if node is None:
+            if forgeable and not line.suspect and (node is None or node.stranger):
+                self._told[teller] = max(hops, self._told.get(teller, 0))
+                self._listener.names_others(teller)
+            elif node is None:
                 if not line.suspect:
                     self._meet(line.uri, hops)
                 elif asked and not self._membership.departed(line.uri):
@@ -294,7 +307,7 @@ class Notification(Peer):
         if new and (len(self._membership.nodes.active()) > 1 or self._was_short(node, lines)):
             # Until now it was told of nobody but us, or told of nobody but itself.
             self.ping(node)
-        self._read_hearsay(node, lines, 0, asked=True)
+        self._read_hearsay(node, lines, self._told.pop(node, 0), asked=True)
 
     def _was_short(self, node: Node, lines: list[NodeLine]) -> bool:
         """Whether a node of our kind did not believe in us yet when it answered, as its list lacks us: it

@@ -87,6 +87,8 @@ class Verifier:
         #: Monotonic seconds when a node was last asked, and the nodes that are to be asked soon.
         self._asked: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
         self._soon: WeakSet[Node] = WeakSet()
+        #: Nodes that are to be asked for their list soon.
+        self._to_list: WeakSet[Node] = WeakSet()
         self._tokens = BURST
         self._filled = runtime.now()
         self._armed = False
@@ -111,6 +113,21 @@ class Verifier:
     def doubt(self, node: Node) -> None:
         """``node`` is active, but not who it was: its answer tells whether it has started anew."""
         if self._since_asked(node) >= CALLER_GAP:
+            self.ask_for_list(node)
+
+    def names_others(self, node: Node) -> None:
+        """``node`` tells of others, or somebody does in its name: its answer has the same list if it is its
+        own. Asked now, or as soon as it is decent: nobody may say that again."""
+        since = self._since_asked(node)
+        if since >= CALLER_GAP:
+            self.ask_for_list(node)
+        elif node not in self._to_list:
+            self._to_list.add(node)
+            self._runtime.call_later(CALLER_GAP - since, partial(self._list_due, node))
+
+    def _list_due(self, node: Node) -> None:
+        self._to_list.discard(node)
+        if self._membership.nodes.get(node.uri) is node:
             self.ask_for_list(node)
 
     def ask_for_list(self, node: Node) -> None:

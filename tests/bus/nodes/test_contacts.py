@@ -176,7 +176,7 @@ def test_a_name_that_does_not_resolve_is_counted() -> None:
 def test_a_name_that_leads_to_ourselves_is_ourselves() -> None:
     cluster, bus, other = bench()
     cluster.names.table["me.example"] = [HERE]
-    other.request(HERE, body=LINE % b"127.0.0.12" + LINE % b"me.example")
+    other.tell(HERE, LINE % b"127.0.0.12" + LINE % b"me.example")
     other.settle()
     assert len(bus.nodes) == 2 and bus._directory.membership.is_own(NodeURI.parse("me.example"))
     other.request(HERE, "htable", sender=NodeURI.parse("me.example"))
@@ -265,7 +265,7 @@ def test_lookups_are_bounded() -> None:
     cluster, bus, other = bench()
     cluster.names.delay = 100.0
     body = b"".join(LINE % b"n%d.example" % number for number in range(500))
-    other.request(HERE, body=LINE % b"127.0.0.12" + body)
+    other.tell(HERE, LINE % b"127.0.0.12" + body)
     other.settle()
     assert len(cluster.names.asked) == MAX_LOOKUPS
     assert bus.counters.drops == {"too_many_lookups": 500 - MAX_LOOKUPS}
@@ -333,7 +333,7 @@ def test_a_node_that_is_up_again_may_send_from_another_port_than_before() -> Non
 
 
 def test_a_restart_that_was_only_heard_of_gives_a_node_no_other_port() -> None:
-    """Else who forges one could shut a node behind a translator out, or let another process of its host in."""
+    """Else who forges one could shut a node behind a translator out, or let another process in."""
     cluster, bus, other = bench()
     assert calls(bus, other)
     cluster.clock.run(10)

@@ -165,7 +165,7 @@ def test_a_kamailio_that_comes_back_is_introduced_too() -> None:
 
 def test_a_node_that_is_heard_of_never_gets_a_list_without_the_others() -> None:
     cluster, old, new = bench()
-    old.request(HERE, body=LINE % OLD.encode() + LINE % NEW.encode())
+    old.tell(HERE, LINE % OLD.encode() + LINE % NEW.encode())
     old.settle(1)
     assert cluster.status(HERE, NEW) is NodeStatus.ACTIVE
     told = [request.body for request in new.requests if request.body]

@@ -346,7 +346,8 @@ def test_lists_are_not_limited_to_a_kilobyte_and_a_thousand_nodes_do_no_harm() -
     teller.request(HERE, body=LINE % b"127.0.0.12")
     teller.settle()
     body = b"".join(LINE % b"127.1.%d.%d" % (n // 250, n % 250) for n in range(1500))
-    teller.request(HERE, body=LINE % b"127.0.0.12" + body)
+    teller.settle(1)
+    teller.tell(HERE, LINE % b"127.0.0.12" + body)
     teller.settle()
     assert [response.status for response in teller.responses] == [200, 200]
     assert len(bus.nodes) <= 260 and bus.counters.drops["too_many_strangers"] > 1000
@@ -400,7 +401,7 @@ def test_a_node_is_told_to_others_by_the_name_that_it_gives_itself_and_nothing_o
 
 def test_a_node_that_is_only_heard_of_is_not_told_on_before_its_name_is_known() -> None:
     cluster, bus, other, named = named_beside_another()
-    other.request(HERE, body=LINE % b"127.0.0.12" + LINE % b"127.0.0.13")
+    other.tell(HERE, LINE % b"127.0.0.12" + LINE % b"127.0.0.13")
     cluster.clock.run(0.001)
     cluster.clock.run_until(lambda: len(bus.active_nodes()) == 2, 1)
     other.request(HERE, body=LINE % b"127.0.0.12")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dmqcache.bus.bus import Bus
 from dmqcache.bus.node import Node, NodeStatus
 from dmqcache.bus.nodes.membership import Evidence
-from dmqcache.bus.nodes.verify import BURST, RATE, TIMEOUT, UNLISTED_GAP
+from dmqcache.bus.nodes.verify import BURST, CALLER_GAP, RATE, TIMEOUT, UNLISTED_GAP
 from dmqcache.bus.sip.uri import NodeURI
 from tests.bus.virtual import Cluster, Stranger, kamailio
 
@@ -19,7 +19,7 @@ def bench() -> tuple[Cluster, Bus, Stranger]:
     bus = cluster.add(HERE, probe_interval=1000.0)
     teller = kamailio(cluster, "127.0.0.12")
     teller.request(HERE, body=LINE % b"127.0.0.12")
-    teller.settle()
+    teller.settle(2 * CALLER_GAP)
     return cluster, bus, teller
 
 
@@ -32,8 +32,33 @@ def sends_to(cluster: Cluster, host: str, since: int = 0) -> list[float]:
 
 
 def tell(teller: Stranger, *hosts: str) -> None:
-    teller.request(HERE, body=LINE % b"127.0.0.12" + b"".join(LINE % host.encode() for host in hosts))
+    teller.tell(HERE, LINE % b"127.0.0.12" + b"".join(LINE % host.encode() for host in hosts))
     teller.settle()
+
+
+def test_who_is_named_in_a_nodes_name_alone_is_asked_nothing() -> None:
+    """One forged list with many addresses of a victim would have it sent questions by everybody."""
+    cluster, _, teller = bench()
+    mark = len(cluster.net.log)
+    hosts = [f"127.0.1.{number}" for number in range(200)]
+    for _ in range(20):
+        teller.request(HERE, body=LINE % b"127.0.0.12" + b"".join(LINE % host.encode() for host in hosts))
+        teller.settle()
+    cluster.clock.run(3)
+    asked = [to for _, source, to, _ in cluster.net.log[mark:] if source.host == HERE]
+    assert {to.host for to in asked} == {"127.0.0.12"}
+    # An answer to each, and a question in each CALLER_GAP seconds.
+    assert len(asked) <= 20 + 2 / CALLER_GAP + 3
+
+
+def test_a_list_that_comes_just_after_a_question_is_asked_about_too() -> None:
+    cluster, _, teller = bench()
+    kamailio(cluster, "127.0.0.13")
+    teller.request(HERE, body=LINE % b"127.0.0.12" + LINE % b"127.0.0.14")
+    teller.settle(0.05)
+    tell(teller, "127.0.0.13")
+    cluster.clock.run(CALLER_GAP)
+    assert cluster.status(HERE, "127.0.0.13") is NodeStatus.ACTIVE
 
 
 def down(bus: Bus, cluster: Cluster, host: str) -> Node:
