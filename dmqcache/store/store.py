@@ -17,6 +17,7 @@ from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Channel, Ground
 from dmqcache.store.kamailio import htable
+from dmqcache.store.kamailio.behind import Behind
 from dmqcache.store.kamailio.collisions import Collisions
 from dmqcache.store.kamailio.compare import KamailioCompare
 from dmqcache.store.kamailio.dialect import Dialects
@@ -221,6 +222,7 @@ class Store:
             self.repair,
             nodes=self,
             hearsay=Hearsay(boxes),
+            behind=Behind(ground, boxes),
             merged=self.collisions.collect,
         )
 

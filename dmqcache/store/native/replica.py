@@ -42,6 +42,13 @@ class HearsayRule(Protocol):
         """A dmqcache node told a row that is older than what we hold."""
 
 
+class BehindRule(Protocol):
+    """What Kamailio nodes were told by this node that others knew better."""
+
+    def replaced(self, table: Table, rows: list[Row]) -> list[str]:
+        """Which keys these rows, which are not merged yet, make something else than was told."""
+
+
 class NodeListener(Protocol):
     """Who is told of nodes of every kind, as the bus tells this peer."""
 
@@ -72,6 +79,7 @@ class Replica(Peer):
         *,
         nodes: NodeListener,
         hearsay: HearsayRule,
+        behind: BehindRule,
         merged: Callable[[], None],
     ) -> None:
         """``arrivals``: the way into each table. ``merged``: told after rows were merged."""
@@ -86,6 +94,7 @@ class Replica(Peer):
         self._repair = repair
         self._nodes = nodes
         self._hearsay = hearsay
+        self._behind = behind
         self._merged = merged
         self._large = LargeMessages(ground)
 
@@ -195,7 +204,9 @@ class Replica(Peer):
             arrivals = self._arrivals[name]
             if repair:
                 self._hearsay.show(arrivals.table, rows, node)
+            replaced = self._behind.replaced(arrivals.table, rows)
             newer = arrivals.merge_rows(rows, str(node))
+            arrivals.told_before(replaced)
             ahead |= arrivals.ahead
             if repair:
                 counters.repair_cells["in"] += len(rows)

@@ -7,6 +7,7 @@ one node has still to be told is ``outbox.py``'s business; when a node comes or 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import inf
 from typing import Final
 
 from dmqcache.bus.sip.uri import NodeURI
@@ -48,6 +49,8 @@ class Outboxes(Mapping[NodeURI, Outbox]):
         self._flushing = False
         #: Whether this dmqcache node is the one that looks after the Kamailio nodes.
         self.designated = True
+        #: Monotonic seconds when it was last.
+        self.designated_until = -inf
         #: Unix ms up to which what this node read from disk reaches, and had been told to the Kamailio nodes:
         #: since then it has heard of nobody.
         self.absent_since: int | None = None
@@ -126,6 +129,8 @@ class Outboxes(Mapping[NodeURI, Outbox]):
             named_in.extend(outbox.changed_in(table) for outbox in self._outboxes.values())
         before = self.designated
         self.designated = all(self._local < uri for uri in self.replicas())
+        if before and not self.designated:
+            self.designated_until = self._ground.clock.now()
         self._on_nodes(self.designated and not before)
 
     def replicas(self) -> list[NodeURI]:

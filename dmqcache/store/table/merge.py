@@ -363,6 +363,13 @@ class Arrivals:
         self.collided(cell, Collision.MINE)
         return True
 
+    def told_before(self, keys: Iterable[str]) -> None:
+        """Kamailio nodes were told something else of these keys, by this node."""
+        for key in keys:
+            cell = self.table.cells.get(key)
+            if cell is not None:
+                self.collided(cell, Collision.REPEATED)
+
     def collided(self, cell: Cell, more: Collision = NOTHING_KNOWN) -> None:
         """A Kamailio may hold something else than this cell: it is looked after when the key is quiet."""
         if more & Collision.COUNTED:
