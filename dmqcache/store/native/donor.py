@@ -2,12 +2,16 @@
 
 A donor keeps nothing of the asker but the cells of the parts that are on their way (a few thousand); who
 asks for what, and how much at a time, is the asker's business (``repair_session.py``).
+
+A short want can be answered with a whole table, and its sender's address can be forged. So a want shows a
+token, which only the answer to a question for the sums tells.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from itertools import islice
 from typing import Final
 
@@ -27,6 +31,8 @@ from dmqcache.store.table.tombstones import walk_dead
 MAX_TRANSFERS: Final = 16
 #: Cells looked at for one want. Parts beyond are left for the asker's next round.
 MAX_LOOKED: Final = 100_000
+#: Bytes of a token.
+TOKEN_BYTES: Final = 8
 #: Cells of one piece.
 PIECE: Final = 500
 
@@ -39,8 +45,17 @@ class Donor:
         self._outboxes = outboxes
         self._channel = channel
         self._leaves = leaves
+        self._secret = ground.runtime.token().encode()
         #: Wants that wait for an index, by node.
         self._indexing: dict[NodeURI, int] = {}
+
+    def token(self, node: NodeURI) -> str:
+        """What a want of ``node`` shows, for this life of ours."""
+        return blake2b(str(node).encode(), key=self._secret[:64], digest_size=TOKEN_BYTES).hexdigest()
+
+    def told(self, node: NodeURI, want: Want) -> bool:
+        """Whether who wants that has seen our answer to ``node``."""
+        return want.token == self.token(node)
 
     def wanted(self, node: NodeURI, want: Want) -> bool:
         """``node`` wants what it lacks in some parts of a table. False: not now, it may ask again."""

@@ -55,6 +55,8 @@ class Want(msgspec.Struct, gc=False, omit_defaults=True):
     parts: list[Part]
     #: Send the tombstones too: without them a starting node could take a deleted key for a new one.
     tombstones: bool = False
+    #: What the answer with the sums told: who has it can be sent to.
+    token: str = ""
 
 
 class Done(msgspec.Struct, gc=False, omit_defaults=True):
@@ -92,6 +94,8 @@ class Answer(msgspec.Struct, gc=False, omit_defaults=True):
     waiting: Index = 0
     #: With ``sums``: whether the answerer has the whole state itself.
     ready: bool = True
+    #: With ``sums``: what a want in the asker's name has to show.
+    token: str = ""
 
 
 _encoder = msgspec.json.Encoder()

@@ -162,6 +162,7 @@ class Session:
             return
         self.heard()
         self._theirs = answer.sums or {}
+        self._wants.token = answer.token
         self.donor_ready = answer.ready
         if self._initial and not self._tombstones_wanted:
             self._tombstones_wanted = True

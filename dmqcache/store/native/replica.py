@@ -121,6 +121,9 @@ class Replica(Peer):
         except RowError as error:
             refused["", error.reason] += 1
             return Reply(400)
+        if came.want is not None and message.forgeable and not self._donor.told(message.node.uri, came.want):
+            refused["", "want_without_token"] += 1
+            return Reply(403)
         if not came.floors:
             return self._take(message.node.uri, came)
         return self._take_after_floors(message.node.uri, came, message.forgeable)
@@ -241,6 +244,7 @@ class Replica(Peer):
         }
         answer.waiting = outbox.waiting() if outbox is not None else 0
         answer.ready = ground.ready
+        answer.token = self._donor.token(node)
 
 
 def _begun_anew(table: Cells, rows: list[Row], newer: set[str]) -> list[str]:

@@ -73,6 +73,8 @@ class Wants:
         #: Wants that wait for an index.
         self._indexing = 0
         self._stopped = False
+        #: What the donor's last answer told, see ``donor.py``.
+        self.token = ""
         #: Whether any want was served.
         self.served = False
 
@@ -155,7 +157,7 @@ class Wants:
         tombstones: bool = False,
         whole: Sequence[tuple[int, int]] = (),
     ) -> None:
-        want = Want(self._next_id(), table.name, parts, tombstones)
+        want = Want(self._next_id(), table.name, parts, tombstones, self.token)
         self._wanted[want.id] = _Wanted(want, index, list(whole))
         self._post(want)
 

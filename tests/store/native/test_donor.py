@@ -12,7 +12,7 @@ from dmqcache.bus.peer import Reply
 from dmqcache.bus.runtime import Runtime
 from dmqcache.store.native import donor
 from dmqcache.store.native.donor import MAX_TRANSFERS
-from dmqcache.store.native.native_message import MAX_PARTS
+from dmqcache.store.native.native_message import MAX_PARTS, decode_answer
 from tests.store.harness import Played, Sent, Side, World
 
 
@@ -87,6 +87,29 @@ def test_a_node_that_goes_while_its_cells_are_sought_is_sent_nothing(monkeypatch
     world.clock.call_later(0.0, lambda: side.part(asker))
     world.run(2)
     assert given(asker) == [] and ends(asker) == []
+
+
+def test_a_want_that_may_be_forged_shows_what_only_our_answer_tells() -> None:
+    """A datagram of a few bytes in a node's name would have a whole table sent to it, again and again."""
+    world, side, asker = with_asker(300)
+    fields = {"id": 7, "table": "t", "parts": [[0, 0, []]]}
+
+    def wanted(node: Played, **more: str) -> int:
+        message = node.message(side, {"want": fields | more}, "dmqcache", forgeable=True)
+        reply = side.bus.peers["dmqcache"].handle(message)
+        assert isinstance(reply, Reply)
+        return reply.status
+
+    assert wanted(asker) == wanted(asker, token="guessed") == 403
+    world.run(2)
+    assert not given(asker) and side.store.counters.refused["", "want_without_token"] == 2
+    token = decode_answer(asker.tell(side, ask={"t": []}).body).token
+    other = Played(world, "127.0.0.13", ours=True)
+    side.meet(other)
+    assert wanted(other, token=token) == 403
+    assert wanted(asker, token=token) == 200
+    world.run(2)
+    assert len(given(asker)) == 300
 
 
 def test_what_the_asker_has_is_not_sent_and_what_only_it_has_is_named() -> None:
