@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dmqcache.store.table.cell import EXPIRED, Cell
 from dmqcache.store.table.clock import version_at
-from dmqcache.store.table.counts import DATED, Counts, Share, Shares
+from dmqcache.store.table.counts import DATED, Share, Shares
 from dmqcache.store.table.row import Row
 
 
@@ -21,12 +21,15 @@ def is_beginning(dead: Cell, row: Row, shares: Shares, least: int, remembered: i
     return max(share.stamp for share in shares.values()) > over
 
 
-def is_begun_since(counts: Counts, stamp: int, row: Row, least: int, remembered: int) -> bool:
+def is_begun_since(cell: Cell, row: Row, least: int, remembered: int) -> bool:
     """The same from the other side: the tombstone ``row``, or another counter whose time is over, comes for a
-    counter of this version."""
+    cell that may be a counter."""
+    counts = cell.counts
+    if counts is None:
+        return False
     if row.shares is not None:
         return row.ttl > 0 and follows(counts.shares, row.shares, row.ttl)
-    return counts.touched() > row.stamp + _until(row.flags, row.ttl, remembered, stamp == least)
+    return counts.touched() > row.stamp + _until(row.flags, row.ttl, remembered, cell.stamp == least)
 
 
 def _until(flags: int, ttl: int, remembered: int, anew: bool) -> int:

@@ -248,6 +248,11 @@ class Arrivals:
             return False
         verdict, state = merge(held, came)
         if verdict is Verdict.SAME:
+            if shares and row.ttl == cell.ttl > 0:  # it is over with the first, as above
+                if cell.value is not None:
+                    self.table.expire_sooner(cell, self.table.clock.now() + row.left / 1000)
+                elif row.left:
+                    held_newer.append(row.key)
             return False
         if verdict is Verdict.OLDER:
             if self.watch and cell.writer != sender and self._crosses(cell, row.stamp):
@@ -323,9 +328,7 @@ class Arrivals:
         return is_beginning(dead, row, shares, self.table.floor + 1, self._remembered())
 
     def _is_begun_since(self, cell: Cell, row: Row) -> bool:
-        counts = cell.counts
-        least = self.table.floor + 1
-        return counts is not None and is_begun_since(counts, cell.stamp, row, least, self._remembered())
+        return is_begun_since(cell, row, self.table.floor + 1, self._remembered())
 
     def _remembered(self) -> int:
         return version_at(int(self.table.limits.tombstone_ttl * 1000))

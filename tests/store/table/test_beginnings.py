@@ -34,7 +34,8 @@ def both(flags: int, milliseconds: int, stamp: int = LEAST) -> bool:
     row = Row("n", 0, stamp, 0, 0, 0, counted)
     tombstone = Row("n", None, DIED, TTL, 0, flags)
     comes = is_beginning(dead, row, counted, LEAST, REMEMBERED)
-    assert comes == is_begun_since(Counts(0, counted), stamp, tombstone, LEAST, REMEMBERED)
+    counter = Cell("n", 1, 1, stamp, counts=Counts(0, counted))
+    assert comes == is_begun_since(counter, tombstone, LEAST, REMEMBERED)
     return comes
 
 

@@ -484,6 +484,23 @@ def test_so_it_does_when_it_hears_of_what_was_over_first(before: str) -> None:
     assert here.table.get("n") == fresh.table.get("n") == 1
 
 
+@pytest.mark.parametrize("told", ["the one that lives", "the one that is over"])
+def test_a_counter_that_came_late_is_over_with_the_first(told: str) -> None:
+    here, there, hands = pair("t=>autoexpire=20")
+    here.table.incr("n")
+    late = rows_of(here.table, "n")
+    hands.seconds += 15
+    there.merge_rows(late, "here")
+    assert there.table.ttl("n") == 20
+    if told == "the one that is over":
+        hands.seconds += 6
+        here.table.sweep(10)
+        assert here.merge_rows(rows_of(there.table, "n"), "there") == ["n"]
+    there.merge_rows(rows_of(here.table, "n"), "here")
+    assert here.table.get("n") == there.table.get("n") == (1 if told == "the one that lives" else None)
+    assert told == "the one that is over" or there.table.ttl("n") == 5
+
+
 def test_a_counter_of_which_nobody_knew_is_over_with_what_was_set_elsewhere_meanwhile() -> None:
     here, there, hands = pair()
     here.table.set("n", "x", 20)
