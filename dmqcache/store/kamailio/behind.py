@@ -1,11 +1,12 @@
-"""What this node told Kamailio nodes for all while it was behind: once it hears better, so do they.
+"""What this node told Kamailio nodes while it was behind: once it hears better, so do they.
 
-Who looks after the Kamailio nodes tells them what they lack. While it is cut off from another dmqcache node,
-that may be older than what they had from the other one before; and as the other one lost them too, it would
-take what they show for a write of theirs, and have it win. So what comes late, and replaces something, is
-told them before the other one asks them for their cells.
+Each node tells its own writes, also those that others have overwritten while it was cut off from them. Who
+looks after the Kamailio nodes tells them what they lack; that may be older than what they had from another
+dmqcache node before. The other one would take what they show for a write of theirs, if it lost them too, and
+what they lack for something that was removed there. So what comes late, and replaces something, is told them
+before the other one asks them for their cells.
 
-Owns who has looked after them, and which keys that concerns. When they are told, is ``collisions.py``'s.
+Owns which keys that concerns. When they are told, is ``collisions.py``'s.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ class Behind:
 
     def replaced(self, table: Table, rows: Iterable[Row]) -> list[str]:
         """Which keys these rows of a dmqcache node make something else than Kamailio nodes were told. They
-        are not merged yet."""
-        if not self._may_have_told():
+        are not merged yet. One that has just started has told nobody anything."""
+        if not self._ground.ready or not self._outboxes.of_kamailios():
             return []
+        for_all = self._looks_after()
         clock, cells = table.clock, table.cells
         late = version_at(clock.wall_ms() - LATE_MS)
         return [
@@ -44,15 +46,12 @@ class Behind:
             if row.stamp < late
             and row.shares is None
             and (cell := cells.get(row.key)) is not None
-            and cell.value is not None
             and cell.stamp < row.stamp
             and cell.value != row.value
+            and (for_all or not cell.writer)
         ]
 
-    def _may_have_told(self) -> bool:
-        """Whether this node looks after Kamailio nodes, or did until a moment ago. One that has just started
-        has told nobody anything."""
+    def _looks_after(self) -> bool:
+        """Whether this node looks after Kamailio nodes, or did until a moment ago."""
         boxes = self._outboxes
-        if not self._ground.ready or not boxes.of_kamailios():
-            return False
         return boxes.designated or self._ground.clock.now() - boxes.designated_until < HEARS_S

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dmqcache.store.kamailio.behind import HEARS_S, Behind
+from dmqcache.store.kamailio.compare import ROUTINE_S
 from dmqcache.store.table.clock import version_at
 from dmqcache.store.table.merge import LATE_MS
 from dmqcache.store.table.row import Row
@@ -45,13 +46,41 @@ def test_what_a_node_told_that_was_behind_does_not_win_over_what_others_wrote_si
     assert shown(one) == shown(two) == holder.cells == {"b": "new"}
 
 
+def test_what_a_node_deleted_that_was_behind_is_not_taken_for_removed_by_a_kamailio() -> None:
+    world = World()
+    one, two = world.side("127.0.0.11"), world.side("127.0.0.12")
+    holder = Holder(world, [one])
+    world.mesh(one, two)
+    for side in (one, two):
+        side.meet(holder.node)
+    one.table["a"], one.table["b"] = "old", "x"
+    world.run(5)
+    for side, other in ((one, two), (two, one), (two, holder)):
+        side.lose(other if isinstance(other, Side) else other.node)
+    del two.table["a"]
+    world.run(5)
+    one.table["a"] = "new"
+    world.run(3 * ROUTINE_S)
+    assert holder.cells == {"a": "new", "b": "x"}
+    # First it tells what it could not tell.
+    two.meet(holder.node)
+    world.run(1.1)
+    assert holder.cells == {"b": "x"}
+    world.mesh(one, two)
+    world.run(3 * ROUTINE_S)
+    assert shown(one) == shown(two) == holder.cells == {"a": "new", "b": "x"}
+
+
 @pytest.fixture
 def side() -> Side:
     """A node that was just alone with a Kamailio, and meets one that looks after it now."""
     world = World()
     side, other = world.side("127.0.0.12"), world.side("127.0.0.11")
     side.meet(Holder(world, [side]).node)
-    side.table["a"], side.table["same"] = "old", "x"
+    for key, value in (("a", "old"), ("another's", "old"), ("same", "x"), ("deleted", "x")):
+        side.table[key] = value
+    side.table.cells["another's"].writer = "sip:127.0.0.13"
+    del side.table["deleted"]
     world.run(2 + LATE_MS / 1000)
     world.mesh(side, other)
     world.run(5)
@@ -65,14 +94,15 @@ def replaced(side: Side, *rows: Row) -> list[str]:
 def rows(side: Side, seconds: float) -> list[Row]:
     """Of so long ago."""
     stamp = version_at(side.store.clock.wall_ms() - int(seconds * 1000))
-    return [Row("a", "new", stamp), Row("same", "x", stamp), Row("unknown", "x", stamp)]
+    return [Row(key, "x", stamp) for key in ("a", "another's", "deleted", "same", "unknown")]
 
 
 def test_only_what_was_written_long_ago_and_replaces_something_is_told_once_more(side: Side) -> None:
-    assert replaced(side, *rows(side, 1 + LATE_MS / 1000)) == ["a"]
+    assert replaced(side, *rows(side, 1 + LATE_MS / 1000)) == ["a", "another's", "deleted"]
     assert replaced(side, *rows(side, 1)) == []
+    # Another one looks after the Kamailio: it tells what it wrote itself.
     side.world.run(HEARS_S)
-    assert replaced(side, *rows(side, 5 + LATE_MS / 1000)) == []
+    assert replaced(side, *rows(side, 5 + LATE_MS / 1000)) == ["a", "deleted"]
 
 
 def test_without_kamailio_nodes_nothing_is_looked_at() -> None:
