@@ -10,18 +10,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from math import inf
 
 from tests.simulation.cluster import Machine
 from tests.simulation.graves import Graves
 from tests.simulation.history import NOTHING, History, Known, Value, Write, beats, keeps, knows, shown
+from tests.simulation.lives import Life, Place, State
 from tests.simulation.rules import Rules
 from tests.simulation.sums import Counter, Sum
 
-#: Table and key.
-Place = tuple[str, str]
-State = Known | Sum
 #: Milliseconds that a burst lasts at most.
 BURST_MS = 2_000
 #: Ends of processes that are remembered of each machine.
@@ -36,18 +33,6 @@ SET_BACK_MS = 3_000
 FOLLOWED_S = 15.0
 
 
-@dataclass(slots=True)
-class _Life:
-    """What is known of one process."""
-
-    #: The last value seen, and what it may stand for.
-    seen: dict[Place, tuple[Value | None, State]] = field(default_factory=dict)
-    #: What its clients wrote through it last.
-    own: dict[Place, State] = field(default_factory=dict)
-    #: When that was (true seconds), of sets and deletes; not of flushes.
-    told_at: dict[Place, float] = field(default_factory=dict)
-
-
 class Oracle:
     """The expectations of one run."""
 
@@ -59,7 +44,7 @@ class Oracle:
         self.problems: list[str] = []
         #: How many calls were noted.
         self.writes = 0
-        self._lives: dict[str, _Life] = {}
+        self._lives: dict[str, Life] = {}
         #: What nodes knew that left politely: somebody must keep it.
         self._legacies: list[tuple[Place, State]] = []
         #: Keys that a Kamailio may have given back.
@@ -296,8 +281,8 @@ class Oracle:
         what it last heard of the others' clocks until it hears of them anew."""
         return machine.wall_ms() - (self._leapt_by if machine.now() - self._leapt_at < FOLLOWED_S else 0)
 
-    def _life(self, machine: Machine) -> _Life:
-        return self._lives.setdefault(machine.life, _Life())
+    def _life(self, machine: Machine) -> Life:
+        return self._lives.setdefault(machine.life, Life())
 
     # -- who forgets -------------------------------------------------------------------------------------
 
@@ -362,12 +347,20 @@ class Oracle:
         return any(knows(self.look(other, place, anew=True), write) for other in told)
 
     def left(self, machine: Machine) -> None:
-        """A process left politely: what it knew must be kept by those who remain."""
+        """A process left politely: what it knew must be kept by those who remain. Of what another one knew as
+        well that died meanwhile, only what was written here: it was told to all, and the rest left alone."""
         for place in self.places:
             bound = self._state_before(machine, place)
+            if self._died_with_another(machine, place, bound):
+                bound = self._life(machine).own.get(place, self._nothing(place))
             if bound != self._nothing(place):
                 self._legacies.append((place, bound))
         self._lives.pop(machine.life, None)
+
+    def _died_with_another(self, machine: Machine, place: Place, bound: State) -> bool:
+        """Whether another process has died since this one was told to leave, and may have held it."""
+        others = [other for other in self.machines if other.host in self._ended and other is not machine]
+        return any(self.held_at_the_end(other, place, bound, machine.leaves_at) for other in others)
 
     def _is_kept(self, place: Place, bound: State, machines: Iterable[Machine]) -> bool:
         return any(self.holds(machine, place, bound) for machine in machines)

@@ -116,3 +116,30 @@ def test_a_time_that_only_a_process_knew_that_has_ended_may_be_unknown_to_who_ha
     cluster.run(LIFE_S * 2)
     oracle.look(other, PLACE, anew=True)
     assert (oracle.problems == []) != told
+
+
+@pytest.mark.parametrize("dies", ["before it is told to leave", "meanwhile", "not"])
+def test_what_a_leaving_node_knew_of_one_that_dies_meanwhile_may_be_gone_with_both(dies: str) -> None:
+    cluster = Cluster(World(1), ("dmqcache",) * 3, ("t",), store_options())
+    oracle = Oracle(cluster.machines, Rules())
+    cluster.start()
+    cluster.run_until(lambda: all(machine.store.ready for machine in cluster.machines), 60)
+    leaves, other, stays = cluster.machines
+    # Only those two hear of what the one writes.
+    cluster.partition([0, 1], [2])
+    known = oracle.look(other, PLACE) if PLACE in oracle.places else NOTHING
+    oracle.of(PLACE)
+    other.store.tables["t"].set(PLACE[1], "its own")
+    oracle.wrote(other, PLACE, ("its own",), known)
+    cluster.run(1)
+    if dies == "before it is told to leave":
+        oracle.ends(other)
+        oracle.lost(other, [leaves, stays])
+        cluster.run(0.1)
+    leaves.leaves_at = leaves.now()
+    if dies == "meanwhile":
+        oracle.ends(other)
+        oracle.lost(other, [leaves, stays])
+    oracle.ends(leaves)
+    oracle.left(leaves)
+    assert (oracle.judge_the_end([stays]) == []) is (dies == "meanwhile")
