@@ -31,13 +31,15 @@ class Behind:
     def __init__(self, ground: Ground, outboxes: Outboxes) -> None:
         self._ground = ground
         self._outboxes = outboxes
+        #: What is older was read from disk, and told by nobody here.
+        self._began = version_at(ground.clock.wall_ms())
 
     def replaced(self, table: Table, rows: Iterable[Row]) -> list[str]:
         """Which keys these rows of a dmqcache node make something else than Kamailio nodes were told. They
-        are not merged yet. One that has just started has told nobody anything."""
-        if not self._ground.ready or not self._outboxes.of_kamailios():
+        are not merged yet."""
+        if not self._outboxes.of_kamailios():
             return []
-        for_all = self._looks_after()
+        for_all = self._ground.ready and self._looks_after()
         clock, cells = table.clock, table.cells
         late = version_at(clock.wall_ms() - LATE_MS)
         return [
@@ -48,7 +50,7 @@ class Behind:
             and (cell := cells.get(row.key)) is not None
             and cell.stamp < row.stamp
             and cell.value != row.value
-            and (for_all or not cell.writer)
+            and (for_all or (not cell.writer and cell.stamp >= self._began))
         ]
 
     def _looks_after(self) -> bool:

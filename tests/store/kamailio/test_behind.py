@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmqcache.store.kamailio.behind import HEARS_S, Behind
+from dmqcache.store.kamailio.behind import HEARS_S
 from dmqcache.store.kamailio.compare import ROUTINE_S
 from dmqcache.store.table.clock import version_at
 from dmqcache.store.table.merge import LATE_MS
@@ -88,7 +88,7 @@ def side() -> Side:
 
 
 def replaced(side: Side, *rows: Row) -> list[str]:
-    return Behind(side.store._ground, side.store.outboxes).replaced(side.table, rows)
+    return side.store.replica._behind.replaced(side.table, rows)
 
 
 def rows(side: Side, seconds: float) -> list[Row]:
@@ -103,6 +103,15 @@ def test_only_what_was_written_long_ago_and_replaces_something_is_told_once_more
     # Another one looks after the Kamailio: it tells what it wrote itself.
     side.world.run(HEARS_S)
     assert replaced(side, *rows(side, 5 + LATE_MS / 1000)) == ["a", "deleted"]
+
+
+def test_what_was_read_from_disk_was_told_by_nobody_here(side: Side) -> None:
+    # Without an initial sync it has told its own writes all the same.
+    side.store._ground.ready = False
+    late = rows(side, 1 + LATE_MS / 1000)
+    assert replaced(side, *late) == ["a", "deleted"]
+    side.store.replica._behind._began = side.store.clock.version()  # type: ignore[attr-defined]
+    assert replaced(side, *late) == []
 
 
 def test_without_kamailio_nodes_nothing_is_looked_at() -> None:
