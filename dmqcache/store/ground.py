@@ -5,7 +5,7 @@ Owns no rule. Parts get one another by name, in ``store.py``: nothing here leads
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,6 +41,12 @@ class Ground:
     def replicated(self) -> list[Table]:
         """The tables that other nodes have as well."""
         return [table for table in self.tables.values() if table.settings.dmqreplicate]
+
+    def counted(self, name: str, pieces: Iterator[int]) -> Iterator[int]:
+        """The pieces of dating anew what lies ahead in a table, counted."""
+        for count in pieces:
+            self.counters.clamped[name] += count
+            yield count
 
 
 class Channel:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dmqcache.bus.bus import Bus
+from dmqcache.bus.loop_steps import in_steps
 from dmqcache.bus.node import OWN_TAG, Node, other_wire
 from dmqcache.bus.runtime import Runtime
 from dmqcache.bus.sip.uri import NodeURI
@@ -146,8 +147,13 @@ class Store:
             flushed=lambda apart: self._flushed(self.tables[name], apart),
             buried=self._burials.quietly,
             expired=lambda cell: self._expired(self.tables[name], cell),
+            redates=lambda pieces: self._redate(name, pieces),
             floor_raised=lambda floor: self.compare.flushed(),
         )
+
+    def _redate(self, name: str, pieces: Iterator[int]) -> None:
+        ground = self._ground
+        in_steps(self.runtime, ground.counted(name, pieces), lambda: None, lambda: ground.stopped)
 
     def _build_kamailio(self) -> None:
         """The parts that talk with Kamailio nodes."""

@@ -126,7 +126,8 @@ class KamailioArrivals(Arrivals):
         if cell is None or cell.value is None:
             self._early.remember(key, sender, EarlyTime(seconds, now))
             return False
-        before, stamp = cell.last_modified(), self._stamp(cell, sender, sent)
+        stamp = self._stamp(cell, sender, sent)
+        before = cell.last_modified()
         before_sent = self._writes.sent(cell, sender, now)
         if stamp <= before:
             # Scripts set a key and then give it its time: one that may have followed the set is for it.
@@ -220,6 +221,8 @@ class KamailioArrivals(Arrivals):
         """The version of a write that came without: now and above all that is here; of a late one, when it
         had been sent. ``early``: a time to live that came before it and made the cell's version newer."""
         table = self.table
+        if cell is not None:
+            table.bring_down(cell)
         last = table.floor if cell is None else max(cell.last_modified(), table.floor)
         if sent is None or not sent.late:
             return max(table.clock.version(), last + 1)

@@ -6,9 +6,10 @@ so a message that lay in a socket moves no clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from dmqcache.bus.loop_steps import in_steps
 from dmqcache.bus.peer import Response
 from dmqcache.bus.sip.uri import NodeURI
 from dmqcache.store.ground import Ground
@@ -36,6 +37,8 @@ class AnswerReader:
         #: Nothing lay too far ahead when all cells were looked at: until when that counts (monotonic
         #: seconds), and by how many ms our clock was ahead of the monotonic one then.
         self._none_until = self._none_ahead = 0.0
+        #: Who refused something, while all cells are looked at.
+        self._refused: dict[NodeURI, None] = {}
 
     def read(self, response: Response) -> Answer | None:
         """What a dmqcache node has answered; None: nothing. Of a node that is away nothing is kept."""
@@ -64,27 +67,46 @@ class AnswerReader:
         Else that one's is, and it gets the same once more when it has found out."""
         # First of all, as what is dated anew is sent at once: until it is, the node has not what it refused.
         self._outboxes[node].overflowed = True
+        if node in self._refused:
+            return
+        self._refused[node] = None
+        if len(self._refused) == 1:
+            clock = self._ground.clock
+            clock.correct()
+            now, ahead = clock.now(), clock.wall_ms() - 1000.0 * clock.now()
+            if now < self._none_until and ahead > self._none_ahead - SET_BACK_MS:
+                self._looked(0)
+            else:
+                self._date_anew(ahead)
+
+    def _date_anew(self, ahead: float) -> None:
+        """Look through all tables, in steps."""
+        number = 0
+
+        def pieces() -> Iterator[None]:
+            nonlocal number
+            for table in self._ground.replicated():
+                for count in self._ground.counted(table.name, table.redate_in_pieces()):
+                    number += count
+                    yield
+
+        def ended() -> None:
+            now = self._ground.clock.now()
+            self._none_until, self._none_ahead = (0.0 if number else now + NONE_S), ahead
+            self._looked(number)
+
+        in_steps(self._ground.runtime, pieces(), ended, lambda: self._ground.stopped)
+
+    def _looked(self, number: int) -> None:
+        """So many cells of ours lay too far ahead, and do not any more."""
+        refused, self._refused = self._refused, {}
         now = self._ground.clock.now()
         # All that refused something have to be compared with, and not by and by.
-        if self._date_anew():
+        if number:
             self._wrong_until = now + NONE_S
             for outbox in self._outboxes.values():
                 if outbox.native and outbox.overflowed:
                     self._compare(outbox.node)
         elif now < self._wrong_until:
-            self._compare(node)
-
-    def _date_anew(self) -> int:
-        """How many cells of ours lay too far ahead, and do not any more."""
-        clock = self._ground.clock
-        clock.correct()
-        now, ahead = clock.now(), clock.wall_ms() - 1000.0 * clock.now()
-        if now < self._none_until and ahead > self._none_ahead - SET_BACK_MS:
-            return 0
-        number = 0
-        for table in self._ground.replicated():
-            redated = table.redate()
-            self._ground.counters.clamped[table.name] += redated
-            number += redated
-        self._none_until, self._none_ahead = (0.0 if number else now + NONE_S), ahead
-        return number
+            for node in refused:
+                self._compare(node)

@@ -26,6 +26,9 @@ class Floors:
         self._answers = answers
         #: By table: who waits until a flush that came late has happened.
         self._waiting: dict[str, list[Callable[[], None]]] = {}
+        #: By table: the flush before which all was dated anew that lay ahead, and by how much the clock was
+        #: set back then.
+        self._dated: dict[str, tuple[int, int]] = {}
 
     def of(self, names: Iterable[str]) -> dict[str, int]:
         """The floors of those tables that have one."""
@@ -46,39 +49,48 @@ class Floors:
     def _date_anew(self, name: str, floor: int) -> None:
         """Where clocks were set back, what lies ahead of a flush may have been written before it: that shows
         when it has the version that it would have had."""
+        if self._is_undated(name, floor):
+            self._ground.counters.clamped[name] += self._ground.tables[name].redate()
+
+    def _is_undated(self, name: str, floor: int) -> bool:
         table = self._ground.tables[name]
-        if table.floor < floor and table.clock.set_back_by():
-            self._ground.counters.clamped[name] += table.redate()
+        less = table.clock.set_back_by() if table.floor < floor else 0
+        return less > 0 and self._dated.get(name) != (floor, less)
 
     def when_ready(self, floors: Mapping[str, int], then: Callable[[], None]) -> None:
         """Call ``then`` when each of these floors can be heard in a moment: at once, as nearly always, or
         when large tables have been looked through, in steps. Those that came late have been heard then."""
         for name, floor in floors.items():
-            if self._is_late(name, floor):
-                self._date_anew(name, floor)
+            if not self._ground.is_replicated(name) or floor > self._ground.clock.limit():
+                continue
+            table = self._ground.tables[name]
+            undated = self._is_undated(name, floor)
+            if undated or is_late(table, floor):
                 again = partial(self.when_ready, floors, then)
                 if name in self._waiting:
                     self._waiting[name].append(again)
+                    return
+                self._waiting[name] = [again]
+                runtime, stopped = self._ground.runtime, lambda: self._ground.stopped
+                if undated:
+                    pieces = self._ground.counted(name, table.redate_in_pieces())
+                    in_steps(runtime, pieces, partial(self._is_dated, name, floor), stopped)
                 else:
-                    self._waiting[name] = [again]
-                    in_steps(
-                        self._ground.runtime,
-                        prepare(self._ground.tables[name], floor),
-                        partial(self._prepared, name, floor),
-                        lambda: self._ground.stopped,
-                    )
+                    in_steps(runtime, prepare(table, floor), partial(self._prepared, name, floor), stopped)
                 return
         then()
 
-    def _is_late(self, name: str, floor: int) -> bool:
-        ground = self._ground
-        is_heard = ground.is_replicated(name) and floor <= ground.clock.limit()
-        return is_heard and is_late(ground.tables[name], floor)
+    def _is_dated(self, name: str, floor: int) -> None:
+        self._dated[name] = floor, self._ground.tables[name].clock.set_back_by()
+        self._go_on(name)
 
     def _prepared(self, name: str, floor: int) -> None:
         if not self.hear(name, floor):
             # The clock was set meanwhile.
             unprepare(self._ground.tables[name])
+        self._go_on(name)
+
+    def _go_on(self, name: str) -> None:
         for then in self._waiting.pop(name):
             then()
 

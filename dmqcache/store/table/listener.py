@@ -17,7 +17,7 @@ def _nobody(_: object) -> None:
     """Nobody listens."""
 
 
-def _to_the_end(apart: Iterator[list[str]]) -> None:
+def _to_the_end(apart: Iterator[object]) -> None:
     """Nobody gives it turns: all at once."""
     for _ in apart:
         pass
@@ -38,6 +38,8 @@ class TableListener:
     buried: Callable[[Iterator[list[str]]], None] = _to_the_end
     #: Each cell that expires, once, when that is noticed.
     expired: Callable[[Cell], None] = _nobody
+    #: What lies ahead is to be dated anew, of how many cells in each piece: as soon as may be.
+    redates: Callable[[Iterator[int]], None] = _to_the_end
     #: Each flush, made here or elsewhere, with the table's new floor.
     floor_raised: Callable[[int], None] = _nobody
 

@@ -7,6 +7,7 @@ wrote enters through ``merge.py``; the books are ``cells.py``'s.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from dmqcache.store.table.cell import DEFAULT_TTL, MAX_TTL_S, NEVER, PROVISIONAL, UNDATED, Cell, Value
@@ -17,7 +18,7 @@ from dmqcache.store.table.counts import Counts
 from dmqcache.store.table.happenings import Telling
 from dmqcache.store.table.listener import TableLimits, TableListener
 from dmqcache.store.table.read_through import Seconds, in_seconds
-from dmqcache.store.table.redating import pull_back
+from dmqcache.store.table.redating import Redating
 from dmqcache.store.table.settings import TableSettings
 from dmqcache.store.table.views import MappedCells
 
@@ -47,6 +48,8 @@ class LocalWrites(MappedCells):
         self._changed: Final = self.listener.changed
         self._default_ttl = settings.autoexpire * 1000
         self._default_flags = DEFAULT_TTL if settings.autoexpire else 0
+        #: What lies ahead is being dated anew.
+        self.redating: Redating | None = None
 
     def _write(self, cell: Cell | None, key: str, value: Value, ttl: int, expires: float, flags: int) -> None:
         """Give a key this value with a version above all that it has had, in place of whatever is there."""
@@ -59,6 +62,8 @@ class LocalWrites(MappedCells):
             last = cell.stamp if cell.counts is None else cell.last_modified()
             if cell.value is None:
                 last += NEXT
+            if stamp <= last and self.bring_down(cell):
+                last = cell.last_modified() + NEXT
             if stamp <= last:
                 stamp = last + 1
                 if stamp & MAX_COUNT:
@@ -79,6 +84,8 @@ class LocalWrites(MappedCells):
     def _next_version(self, cell: Cell) -> tuple[int, int]:
         """A version above all that the cell has had, and UNDATED if it is of the same millisecond."""
         last, now = cell.last_modified(), self.clock.version()
+        if now <= last and self.bring_down(cell):
+            last = cell.last_modified()
         if now > last:
             return now, 0
         return last + 1, UNDATED if last & MAX_COUNT != MAX_COUNT else 0
@@ -151,12 +158,45 @@ class LocalWrites(MappedCells):
     def redate(self) -> int:
         """Date anew what lies further ahead than may be: other nodes refused it, as our clock was wrong, or
         have dated it anew themselves (``redating.py``). All nodes are told; returns of how many cells."""
+        return sum(self.redate_in_pieces())
+
+    def redate_in_pieces(self) -> Iterator[int]:
+        """The same, by whoever runs through the iterator: of how many cells in each piece. What is needed
+        before its turn comes is dated anew then."""
         self.clock.correct()
-        floor = self.floor
-        late = pull_back(self, self.clock.limit())
-        for cell in late:
-            cell.writer = ""
-            self._changed(cell)
-        if self.floor < floor:
+        self.redating = Redating(self)
+        self._tell_floor(self.redating)
+        return self._redate(self.redating)
+
+    def redate_first(self, cells: list[Cell]) -> int:
+        """These cells at once, and all others as soon as may be. Returns how many of these it were."""
+        pieces = self.redate_in_pieces() if self.redating is None else None
+        count = sum(map(self.bring_down, cells))
+        if pieces is not None:
+            self.listener.redates(pieces)
+        return count
+
+    def _redate(self, redating: Redating) -> Iterator[int]:
+        for cells in redating.pieces():
+            for cell in cells:
+                self._is_dated_anew(cell)
+            self._tell_floor(redating)
+            yield len(cells)
+        if self.redating is redating:
+            self.redating = None
+
+    def bring_down(self, cell: Cell) -> bool:
+        """Date a cell anew before it is written or compared, if that is still to come."""
+        if self.redating is None or not self.redating.bring_down(cell):
+            return False
+        self._is_dated_anew(cell)
+        return True
+
+    def _tell_floor(self, redating: Redating) -> None:
+        if redating.lowered:
+            redating.lowered = False
             self.listener.flushed(iter(()))
-        return len(late)
+
+    def _is_dated_anew(self, cell: Cell) -> None:
+        cell.writer = ""
+        self._changed(cell)

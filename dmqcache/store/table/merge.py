@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from enum import IntFlag, auto
 from typing import Final
 
+from dmqcache.store.table.ahead import date_anew
 from dmqcache.store.table.beginnings import follows, is_beginning, is_begun_since
 from dmqcache.store.table.cell import (
     DEFAULT_TTL,
@@ -94,10 +95,11 @@ class Arrivals:
 
     def merge_rows(self, rows: Iterable[Row], sender: str) -> list[str]:
         """Merge rows of a dmqcache node; returns the keys of which we hold something newer."""
-        if self.table.clock.set_back_by():
+        if self.table.redating is not None or self.table.clock.set_back_by():
             rows = list(rows)
-            if self._is_dated_anew(rows):
-                self.counters.clamped[self.table.name] += self.table.redate()
+            # Some of the others may be counted within.
+            count = date_anew(self.table, rows)
+            self.counters.clamped[self.table.name] += count
         self.table.telling = Telling.DIFFERENCE
         try:
             return self._merge_rows(rows, sender)
@@ -167,18 +169,6 @@ class Arrivals:
         cell = self.table.cells.get(key)
         held = self.table.floor if cell is None else max(self.table.floor, cell.last_modified())
         return max(held + version_at(NEXT_MS), self.table.clock.limit())
-
-    def _is_dated_anew(self, rows: list[Row]) -> bool:
-        """Whether one of these rows, of a version that may be, meets one here that may not: only if that is
-        brought down as far as our clock was set back can the two be compared."""
-        limit, cells = self.table.clock.limit(), self.table.cells
-        if self.table.floor > limit and any(row.stamp <= limit for row in rows):
-            return True
-        for row in rows:
-            cell = cells.get(row.key)
-            if cell is not None and cell.last_modified() > limit >= _latest(row):
-                return True
-        return False
 
     def _doubt(self, key: str, sender: str) -> None:
         """Count a version that is too far ahead; said once of each sender."""
@@ -379,10 +369,6 @@ class Arrivals:
             self.shown[cell.key] = max(self.shown.get(cell.key, 0), cell.last_modified())
         kind = Collision.SEEN | (NOTHING_KNOWN if cell.writer else Collision.MINE) | more
         self.collisions[cell.key] = self.collisions.get(cell.key, NOTHING_KNOWN) | kind
-
-
-def _latest(row: Row) -> int:
-    return max(row.stamp, *(share.stamp for share in row.shares.values())) if row.shares else row.stamp
 
 
 def _tie(one: int, other: int) -> Collision:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from dmqcache.bus.peer import Reply, Response
 from dmqcache.store.native.answer_reader import NONE_S
 from dmqcache.store.native.native_message import Answer, encode
+from dmqcache.store.table import redating
 from dmqcache.store.table.clock import MAX_AHEAD_MS, MAX_ROUND_TRIP_S, ms_of
 from dmqcache.store.table.table import Table
 from tests.store.harness import Played, Sent, Side, World
@@ -106,13 +109,13 @@ def test_who_says_again_and_again_that_something_lies_ahead_makes_us_look_throug
     world, side, others = with_others()
     side.table["a"] = "x"
     looks: list[float] = []
-    redate = Table.redate
+    redate = Table.redate_in_pieces
 
-    def noting(self: Table) -> int:
+    def noting(self: Table) -> Iterator[int]:
         looks.append(side.store.clock.now())
         return redate(self)
 
-    monkeypatch.setattr(Table, "redate", noting)
+    monkeypatch.setattr(Table, "redate_in_pieces", noting)
     for _ in range(100):
         answered(side, others[0], ahead=True)
         world.run(0.25)
@@ -181,3 +184,28 @@ def test_a_wrong_clock_of_ours_follows_the_others_and_old_versions_with_it() -> 
         told = [row for sent in other.got for row in sent.message.rows.get("t", [])]
         assert (told[-1].value, told[-1].stamp) == ("y", side.table.cells["a"].stamp)
     assert all(box.overflowed for box in side.store.outboxes.values())
+
+
+def test_a_large_table_is_dated_anew_in_steps_and_who_refused_meanwhile_is_compared_with_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
+    monkeypatch.setattr(redating, "PIECE", 10)
+    world, side, others = with_others(3)
+    for number in range(45):
+        side.table[f"k{number}"] = "x"
+    world.run(1)
+    for other in others:
+        other.got.clear()
+        # With the second answer it is known that our clock was wrong, and begun anew.
+        answered(side, other, ms=-HOUR_MS, ahead=True)
+    limit = side.store.clock.limit()
+    ahead = [cell.key for cell in side.table.cells.values() if cell.stamp > limit]
+    assert (len(ahead), side.store.counters.clamped["t"]) == (45, 0)
+    side.table[ahead[0]] = "meanwhile"
+    assert side.table.cells[ahead[0]].stamp <= limit
+    world.run(0)
+    assert max(cell.stamp for cell in side.table.cells.values()) <= limit
+    assert side.table.redating is None and side.store.counters.clamped["t"] == 44
+    world.run(4)
+    assert all(any(sent.message.ask is not None for sent in other.got) for other in others)

@@ -6,7 +6,7 @@ import pytest
 
 from dmqcache.bus.peer import Later, Reply
 from dmqcache.store.native.native_message import decode_answer
-from dmqcache.store.table import floor_raising, late_flush
+from dmqcache.store.table import floor_raising, late_flush, redating
 from dmqcache.store.table.floor_raising import is_late
 from tests.store.harness import Played, Side, World, shown
 from tests.store.native.native_hosts import cut_while, pair, rejoin, with_node
@@ -131,3 +131,50 @@ def test_a_flush_just_after_clocks_were_set_back_kills_what_was_written_before_i
     assert shown(side) == {} and side.table.floor == floor
     side.table["b"] = "since"
     assert shown(side) == {"b": "since"}
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_in_a_large_table_what_lies_ahead_is_dated_anew_in_turns_before_the_flush_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redating, "PIECE", 3)
+    world, side, other = with_node()
+    for number in range(20):
+        side.table.set(f"k{number:02}", "x")
+    world.run(1)
+    clock = side.store.clock
+    clock._wall_ms = lambda wall_ms=clock._wall_ms: wall_ms() - 3_600_000  # type: ignore[misc]
+    world.run(1)
+    floor = clock.version()
+    world.run(0.01)
+    monkeypatch.setattr(side.table, "redate", lambda: pytest.fail("in one step"))
+    replies = hear(side, other, floors={"t": floor}, rows={"t": [["new", "y", floor + 1]]})
+    again = hear(side, other, floors={"t": floor})
+    assert (replies, again, len(side.table), side.table.floor) == ([], [], 20, 0)
+    side.table["k00"] = "since"
+    world.run(0.1)
+    assert shown(side) == {"new": "y", "k00": "since"} and side.table.floor == floor
+    assert (len(replies), len(again)) == (1, 1)
+    assert side.store.counters.clamped["t"] == 19
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_one_row_that_shows_that_clocks_were_set_back_has_all_others_dated_anew_in_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redating, "PIECE", 3)
+    world, side, other = with_node()
+    for number in range(20):
+        side.table.set(f"k{number:02}", "x")
+    world.run(1)
+    clock = side.store.clock
+    clock._wall_ms = lambda wall_ms=clock._wall_ms: wall_ms() - 3_600_000  # type: ignore[misc]
+    world.run(1)
+    now = clock.version()
+    other.tell(side, rows={"t": [["k01", "y", now]]})
+    assert side.table["k01"] == "y" and side.table.cells["k01"].stamp == now
+    ahead = sum(cell.stamp > clock.limit() for cell in side.table.cells.values())
+    assert 16 <= ahead < 20
+    world.run(0)
+    assert max(cell.stamp for cell in side.table.cells.values()) == now
+    assert side.store.counters.clamped["t"] == 20
