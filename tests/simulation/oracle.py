@@ -100,10 +100,10 @@ class Oracle:
         total = before if isinstance(before, Sum) else Sum()
         if place in self._adopted:
             return total
-        mask = total.mask
-        if self.rules.kamailios and mask:
-            mask &= ~kept.witnesses.unsure(machine)
-        found = kept.may_stand_for(value, now, Sum(self.loosened(place, total.base), mask))
+        before = Sum(self.loosened(place, total.base), total.mask)
+        if self.rules.kamailios:
+            before = kept.sure(machine, before)
+        found = kept.may_stand_for(value, now, before)
         if isinstance(found, str):
             self._accuse(machine, place, found)
             return Sum()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tests.simulation.cluster import Machine
 from tests.simulation.history import NOTHING, History, Known, Value, Write, surely
 from tests.simulation.witnesses import Witnesses
 
@@ -90,6 +91,13 @@ class Counter:
         if base and foreign:
             return f"is {value}: increments of {foreign:#x} were made upon something else"
         return Sum(known, mask)
+
+    def sure(self, machine: Machine, before: Sum) -> Sum:
+        """What a node surely has of a state, if it may have the number from a Kamailio alone."""
+        mask = before.mask & ~self.witnesses.unsure(machine) if before.mask else 0
+        bases = [write.values[0] for write in before.base if write is not None]
+        heard = all(self.witnesses.knows(machine, base) for base in bases)
+        return Sum(before.base if heard else (None, *before.base), mask)
 
     def holds(self, state: Sum, bound: Sum) -> bool:
         """Whether a state surely lacks nothing of what another one knew."""

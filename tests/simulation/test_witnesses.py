@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tests.simulation.cluster import Cluster, Machine
+from tests.simulation.history import NOTHING, History
 from tests.simulation.runtime import World
+from tests.simulation.sums import Counter, Sum
 from tests.simulation.witnesses import HEARD_S, Witnesses
 from tests.store_options import store_options
 
@@ -85,3 +87,21 @@ def test_what_is_counted_upon_a_set_that_a_kamailio_alone_has_told_does_not_sure
     one.crash()
     assert witnesses.made(three_, 16, 1 << 24)
     assert not witnesses.unsure(three_) & 24
+
+
+def test_who_has_a_set_from_a_kamailio_alone_may_go_back_to_what_was_before() -> None:
+    cluster, (one, two, three_) = three()
+    history = History(8.0)
+    counter = Counter(history)
+    cluster.partition([0], [1, 2])
+    base = 1 << 24
+    write = history.add(one.life, 0, 1, (base,), NOTHING)
+    counter.witnesses.began(one, base)
+    assert counter.sure(one, Sum((write,))).base == (write,)
+    assert counter.sure(two, Sum((write,))).base == (None, write)
+    cluster.heal()
+    cluster.run(HEARD_S * 1.5)
+    assert counter.sure(two, Sum((write,))).base == (write,)
+    one.crash()
+    # From now on it tells of the set too.
+    assert counter.sure(three_, Sum((write,))).base == (write,)

@@ -35,12 +35,19 @@ class Witnesses:
     def made(self, machine: Machine, bit: int, base: int = 0) -> bool:
         """The process that runs on a machine has made an increment, upon a value that was set (0: upon none).
         Returns whether it surely stays: it does not where the process may not have heard of the set."""
-        knowing = self.sets.get(base)
-        if knowing is not None and (machine, machine.life) not in knowing:
-            if not any(self._tells(one, life, machine) for one, life in knowing):
-                return False
-            knowing.append((machine, machine.life))
+        if not self.knows(machine, base):
+            return False
         self.known.append((bit, machine, machine.life))
+        return True
+
+    def knows(self, machine: Machine, base: object) -> bool:
+        """Whether the process that runs on a machine surely has heard of a set, or a delete."""
+        knowing = self.sets.get(base) if isinstance(base, int) else None
+        if knowing is None or (machine, machine.life) in knowing:
+            return True
+        if not any(self._tells(one, life, machine) for one, life in knowing):
+            return False
+        knowing.append((machine, machine.life))
         return True
 
     def of(self, life: str) -> int:
