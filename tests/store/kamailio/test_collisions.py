@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
+from dmqcache.bus import loop_steps
 from dmqcache.bus.peer import SILENCE, Reply
-from dmqcache.store.kamailio.collisions import MAX_WAITING, SETTLE_S
+from dmqcache.store.kamailio import collisions
+from dmqcache.store.kamailio.collisions import MAX_WAITING, SETTLE_S, Collisions
 from dmqcache.store.kamailio.compare import ROUTINE_S
-from dmqcache.store.table.cell import PROVISIONAL
+from dmqcache.store.table.cell import PROVISIONAL, Cell
 from dmqcache.store.table.clock import ms_of, version_at
 from dmqcache.store.table.merge import Collision
 from dmqcache.store.table.row import Row
@@ -570,3 +572,45 @@ def test_what_a_kamailio_shows_just_as_a_node_knows_it_gets_no_later_version(tol
     one.store.collisions.collect()
     world.run(2)
     assert held(one) == [told] and (one.table.cells["a"].stamp > stamp) is later
+
+
+def test_many_keys_are_settled_in_steps_and_what_is_written_meanwhile_waits_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dmqcache.bus.loop_steps.STEP_S", 0.0)
+    monkeypatch.setattr(collisions, "PIECE", 10)
+    world, one, _, kamailio = cluster()
+    keys = [f"k{number}" for number in range(25)]
+    for key in keys:
+        one.table[key] = "x"
+    world.run(3)
+    kamailio.node.got.clear()
+
+    def collide(*some: str) -> None:
+        one.store.arrivals["t"].collisions.update(dict.fromkeys(some, Collision.REPEATED))
+        one.store.collisions.collect()
+
+    collide(*keys)
+    agreed: list[tuple[float, str]] = []
+    agree = Collisions._agree
+
+    def noting(self: Collisions, table: Table, cell: Cell, kind: Collision, shown: int) -> bool:
+        agreed.append((world.clock.time, cell.key))
+        if len(agreed) == 10:
+            collide("k20")
+        return agree(self, table, cell, kind, shown)
+
+    monkeypatch.setattr(Collisions, "_agree", noting)
+    pieces: list[int] = []
+
+    def counting(steps: Iterator[object], now: Callable[[], float]) -> None:
+        before = len(agreed)
+        try:
+            next(steps)
+        finally:
+            pieces.append(len(agreed) - before)
+
+    monkeypatch.setattr(loop_steps, "step", counting)
+    world.run(2 * SETTLE_S + 0.1)
+    assert [count for count in pieces if count] == [10, 10, 4, 1]
+    assert [key for _, key in agreed[-1:]] == ["k20"] and agreed[-1][0] > agreed[-2][0]
