@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count, islice
 from typing import Any
 
@@ -201,4 +202,27 @@ def test_a_share_for_each_start_beside_a_later_kamailio_would_be_noticed(monkeyp
     assert any("lacks increments of 0x2" in problem for problem in broken.problems)
     monkeypatch.undo()
     _, whole = live_again(one_hears_an_increment_and_is_away_while_its_node_restarts())
+    assert not whole.problems
+
+
+def the_first_starts_again_beside_an_empty_one() -> Scenario:
+    """Three nodes of ours; the first, the others' only notification address, and the third start at once.
+    The second, which knows a key, comes to them a moment later."""
+    events = [
+        *(Event(0.0, "start", (number,)) for number in range(3)),
+        Event(6.0, "set", (1, "plain", "k1", "v1", None)),
+        *(Event(8.0, "crash", (number,)) for number in (0, 2)),
+        *(Event(12.0, "start", (number,)) for number in (0, 2)),
+    ]
+    scenario = beside_a_later_kamailio(3, events, until=30.0)
+    options = store_options(join_wait=3.0)
+    return replace(scenario, kinds=["dmqcache"] * 3, skews_ms=[0] * 3, seeds=1, options=options)
+
+
+def test_a_node_that_is_ready_before_others_have_come_would_be_noticed(monkeypatch: Patch) -> None:
+    who_can_ask_nobody_waits_for_nobody(monkeypatch)
+    _, broken = live_again(the_first_starts_again_beside_an_empty_one())
+    assert any("says ready without what others had" in problem for problem in broken.problems)
+    monkeypatch.undo()
+    _, whole = live_again(the_first_starts_again_beside_an_empty_one())
     assert not whole.problems

@@ -130,15 +130,18 @@ class Watch:
     def _did_not_come(self, beginning: _Beginning) -> list[str]:
         """Lives of those that a node without notification addresses need not wait for: they came late, or did
         not come. They may have been heard a moment before its wait was over, and lost a message then."""
-        machine = beginning.machine
-        if machine.seeds:
+        if beginning.machine.seeds:
             return []
-        until = machine.started_at + self._cluster.options.join_wait - COMING_S
+        until = self._comes_until(beginning.machine)
         return [
             life
             for life, other in beginning.reached.items()
             if beginning.heard.get(other.host, until + 1) > until
         ]
+
+    def _comes_until(self, machine: Machine) -> float:
+        """Monotonic seconds until which whoever comes to a node without notification addresses counts."""
+        return machine.started_at + self._cluster.options.join_wait - COMING_S
 
     def _is_told_of(self, machine: Machine, other: Machine) -> bool:
         """Whether a node that starts hears of another one: it is a notification address, or one knows it."""
@@ -178,8 +181,6 @@ class Watch:
                 del beginning.reached[life]
         if machine.store.ready:
             del self._beginnings[machine.host]
-            for life in self._did_not_come(beginning):
-                del beginning.reached[life]
             if beginning.reached and not self._is_misled(machine):
                 self._is_ready(beginning)
 
@@ -196,11 +197,24 @@ class Watch:
         if not self._oracle.rules.sane or self._refuses_what_lies_ahead(beginning.machine):
             return
         lacks = {life: lack for life in beginning.reached if (lack := self._lacks(beginning, life))}
-        if lacks:
-            self._oracle.problems.append(
-                f"{self._world.now:.3f} s: {beginning.machine.host} says ready without what others had when "
-                f"it started: {lacks}"
-            )
+        ready_at, wait = self._world.now, 0.0
+        if not beginning.machine.seeds:
+            # One that says ready before its wait is over need not have heard of those yet that come.
+            wait = max(0.0, self._comes_until(beginning.machine) - ready_at)
+
+        def judge() -> None:
+            for life in self._did_not_come(beginning):
+                lacks.pop(life, None)
+            if lacks:
+                self._oracle.problems.append(
+                    f"{ready_at:.3f} s: {beginning.machine.host} says ready without what others had when "
+                    f"it started: {lacks}"
+                )
+
+        if wait:
+            self._world.call_later(wait, judge)
+        else:
+            judge()
 
     def _refuses_what_lies_ahead(self, machine: Machine) -> bool:
         """Whether a node that was just started was told what is dated before clocks were set back."""
