@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from dmqcache.store.kamailio.wire_write import carriable
-from dmqcache.store.table.cell import NEVER, cell_digest
+from dmqcache.store.table.cell import EXPIRED, NEVER, cell_digest
 from dmqcache.store.table.digest import UPPER_SHIFT
 from dmqcache.store.table.table import Table
 from dmqcache.store.table.text_size import size_of
@@ -77,11 +77,25 @@ def disagreement(
                 kept_back = theirs.keys() - kamailio_contents(machine, name, shown=True).keys()
                 for key in kept_back - wanted.keys():
                     del theirs[key]
+            if not settings.autoexpire:
+                for key in _just_over(first.store.tables[name], slack) - wanted.keys():
+                    theirs.pop(key, None)
             for table, key in removed:
                 if table == name and key not in theirs:
                     wanted.pop(key, None)
             found += _differences(name, first.host, wanted, machine.host, theirs, slack)
     return found
+
+
+def _just_over(table: Table, slack: float) -> set[str]:
+    """Keys whose time is over for less than ``slack`` seconds: who keeps no times may not know yet."""
+    now = table.clock.now()
+    over = {cell.key for cell in table.cells.values() if cell.value is not None and cell.expires <= now}
+    for key in table.tombstones:
+        died, cell = table.tombstones.died_at(key), table.cells.get(key)
+        if died is not None and died > now - slack and cell is not None and cell.flags & EXPIRED:
+            over.add(key)
+    return over
 
 
 def _as_carried(held: Contents, autoexpire: int) -> Contents:
@@ -160,8 +174,10 @@ def leftovers(machine: Machine) -> Iterator[str]:
         yield f"{machine.host}: {len(store.waiters._waiting)} waiters"
     if store.collisions._waiting:
         yield f"{machine.host}: {len(store.collisions._waiting)} collisions wait"
-    if store.sync_requests._unproven:
-        yield f"{machine.host}: {len(store.sync_requests._unproven)} Kamailios wait for cells"
+    living = {other.host for other in machine.cluster.machines if other.up}
+    waiting = [uri for uri in store.sync_requests._unproven if uri.host in living]
+    if waiting:
+        yield f"{machine.host}: {len(waiting)} Kamailios wait for cells"
     if bus.counters.handler_errors.total():
         yield f"{machine.host}: handlers failed: {dict(bus.counters.handler_errors)}"
     for reason in ("internal_error", "queue_full", "replay_evicted", "too_many_strangers"):

@@ -9,6 +9,7 @@ never was.)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from tests.simulation.cluster import Cluster, Machine
@@ -39,8 +40,9 @@ class Contacts:
         self.removed: set[str] = set()
         #: Key -> processes of dmqcache nodes that were told of its removal by a registrar.
         self._witnesses: dict[str, set[str]] = {}
-        #: What must be everywhere, and nowhere, once all is healed; from the healing on.
-        self._due: set[str] = set()
+        #: What must be everywhere once all is healed, with the latest end that anybody knew (Unix seconds);
+        #: and what nowhere.
+        self._due: dict[str, float] = {}
         self._gone: set[str] = set()
 
     # -- what happens ------------------------------------------------------------------------------------
@@ -81,7 +83,9 @@ class Contacts:
         lives = {machine.life for machine in self._cluster.caches() if not machine.leaving}
         self._gone = {ruid for ruid, witnesses in self._witnesses.items() if witnesses & lives}
         for held in self._held().values():
-            self._due |= held.keys() - self.removed
+            for ruid in held.keys() - self.removed:
+                until = held[ruid]["expires"] or math.inf
+                self._due[ruid] = max(until, self._due.get(ruid, until))
 
     def disagreement(self) -> list[str]:
         """Who has not got what all must have, or has what nobody may have. Nobody: everything is well. What
@@ -91,9 +95,11 @@ class Contacts:
         found = list(self._strange())
         held = self._held()
         soon = self._soon()
+        # Nobody remembers that they were refreshed: who was told has died.
+        over = {ruid for ruid, until in self._due.items() if until <= self._now() + SLACK_S}
         for host, mine in held.items():
             found += [f"{host} has contact {ruid}, which was removed" for ruid in mine if ruid in self._gone]
-            missing = sorted(self._due - mine.keys() - soon)
+            missing = sorted(self._due.keys() - mine.keys() - soon - over)
             found += [f"{host} lacks contact {ruid}" for ruid in missing]
         first, *others = held.items() if held else [("", {})]
         for host, theirs in others:
@@ -117,9 +123,13 @@ class Contacts:
             for machine in machines
         }
 
+    def _now(self) -> float:
+        """Unix seconds by a true clock."""
+        return self._cluster.machines[0].true_ms() / 1000
+
     def _soon(self) -> set[str]:
         """Contacts whose time is over, or almost."""
-        now = self._cluster.machines[0].true_ms() / 1000
+        now = self._now()
         return {
             ruid
             for ruid, states in self.said.items()

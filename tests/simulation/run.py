@@ -42,6 +42,8 @@ JITTERY_PATIENCE_S = 9.0
 #: The same where clocks are wrong: who was refused what lies too far ahead believes in no acknowledgement
 #: before the next comparison, at most an interval of repairs and a quarter later.
 WRONG_CLOCKS_PATIENCE_S = 15.0
+#: Seconds by which a connection is behind that holds up what is said next.
+STALLED_S = 1.0
 #: Seconds within which those have left who were about to: they wait for acknowledgements for ten at most.
 LEAVE_S = 30.0
 #: Seconds within which the repairs are done of which outboxes know: three intervals of repairs.
@@ -286,7 +288,11 @@ class Run:
         return box.counts and not box.acknowledged(0)
 
     def _acknowledge_under_loss(self, problems: list[str]) -> None:
-        """With every tenth message lost, what a client writes is acknowledged by all nodes within seconds."""
+        """With every tenth message lost, what a client writes is acknowledged by all within seconds, once
+        over TCP what was lost often before the healing holds up nothing any more."""
+        stalled = self.cluster.streams.busy_until() - self.world.now
+        if stalled > STALLED_S:
+            self.world.run(stalled)
         self.cluster.network.weather = Weather(loss=0.1)
         late: list[str] = []
         patience = PATIENCE_S[self.scenario.transport]

@@ -76,6 +76,12 @@ class Streams:
         connection = self._connections.get(socket, {}).get(endpoint)
         return connection is not None and connection.open
 
+    def busy_until(self) -> float:
+        """Virtual seconds when the last of what is on its way now arrives, if nothing more is lost."""
+        open_ones = (one for known in self._connections.values() for one in known.values() if one.open)
+        ways = (way for connection in open_ones for way in connection.ways.values())
+        return max((way.pieces[-1][0] for way in ways if way.pieces), default=0.0)
+
     def close(self, socket: Socket) -> None:
         """The process is gone: the kernel resets its connections."""
         self._network.close(socket)
