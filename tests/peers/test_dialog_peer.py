@@ -231,6 +231,8 @@ def test_who_asks_gets_the_calls_that_there_are_and_nobody_else(stage: Stage, pe
 
 def test_a_kamailio_6_2_is_told_the_stamps(stage: Stage, peer: DialogPeer) -> None:
     stage.kamailio.server = "kamailio (6.2.0-dev1 (x86_64/linux))"
+    # Its answer to a ping tells what it is.
+    stage.run(10)
     stage.say(update(stage, 1, last_modified=stage.wall))
     stage.heard()
     stage.say({"action": 4})

@@ -171,7 +171,11 @@ class LocalWrites(MappedCells):
     def redate_first(self, cells: list[Cell]) -> int:
         """These cells at once, and all others as soon as may be. Returns how many of these it were."""
         pieces = self.redate_in_pieces() if self.redating is None else None
-        count = sum(map(self.bring_down, cells))
+        count = 0
+        for cell in cells:
+            if self.redating is not None and self.redating.date(cell):
+                self._is_dated_anew(cell)
+                count += 1
         if pieces is not None:
             self.listener.redates(pieces)
         return count

@@ -23,6 +23,8 @@ from dmqcache.store.table.counts import dated
 from dmqcache.store.table.order import walk
 from dmqcache.store.table.tombstones import walk_dead
 
+#: By so much more a clock may seem to have been set back than it was.
+TOO_MANY: Final = version_at(2_000)
 #: Cells that are looked at in one piece: half a millisecond if all of them are dated anew.
 PIECE: Final = 100
 
@@ -57,12 +59,27 @@ class Redating:
             for keys in chain(walk(self._table, PIECE), walk_dead(self._table, PIECE)):
                 limit, cells = self._looked_at_clock(), map(self._table.cells.get, keys)
                 ahead = [cell for cell in cells if cell and (cell.stamp > limit or cell.counts is not None)]
-                yield [cell for cell in ahead if self.bring_down(cell)]
+                yield [cell for cell in ahead if self.date(cell)]
                 if begun != self._begun:
                     break
 
+    def date(self, cell: Cell) -> bool:
+        """Date a cell anew, or bury it: False: it does not lie ahead."""
+        return self._bury(cell) or self.bring_down(cell)
+
+    def _bury(self, cell: Cell) -> bool:
+        """Whether a flush killed it that was heard of while it lay ahead, as shows only with the version that
+        it would have had."""
+        table, limit, last = self._table, self._looked_at_clock(), cell.last_modified()
+        if not self._less or last <= limit or last - self._less + TOO_MANY > table.floor:
+            return False
+        table._delete_cell(cell, last - self._less)
+        table.tombstones.remove(cell.key)
+        del table.cells[cell.key]
+        return True
+
     def bring_down(self, cell: Cell) -> bool:
-        """Date a cell anew; False: it does not lie ahead."""
+        """Date a cell anew that lives; False: it does not lie ahead."""
         table, limit = self._table, self._looked_at_clock()
         if cell.last_modified() <= limit:
             return False

@@ -67,6 +67,24 @@ def test_a_flush_that_lies_ahead_stays_below_what_was_written_after_it() -> None
     assert table.floor < table.cells["after"].stamp < table.clock.version() - version_at(20_000)
 
 
+def test_a_flush_heard_of_while_the_clock_was_wrong_kills_what_was_written_before_it() -> None:
+    table, hands = make_table()
+    hands.jump_ms = 3_600_000
+    table.clock.correct()
+    for key in ("text", "over"):
+        table[key] = "x"
+    table.delete("over")
+    hands.seconds += 6
+    table["after"] = "x"
+    hands.jump_ms = 0
+    # Another node's, whose clock was right: all that lies ahead seems to be written after it.
+    raise_floor(table, version_at(table.clock.wall_ms() - 3000))
+    assert sorted(table) == ["after", "text"]
+    assert pull_back(table) == ["after", "over", "text"]
+    assert sorted(table) == ["after"] == sorted(table.cells)
+    agree(table)
+
+
 def test_what_is_written_before_its_turn_comes_is_above_what_it_replaces_and_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
