@@ -33,8 +33,8 @@ modparam("jsonrpcs","dgram_socket","{path}")
 TOLD_TIMEOUT_S = 20.0
 #: Of a Kamailio's own memory: how often something is held, how it came there, and its hash table.
 OWN = {"ref", "dflags", "sflags", "HashID", "Size", "Max-Slots"}
-#: Seconds, which may differ by some: a Kamailio that is busy sees its own clock late.
-SECONDS = {"Expires", "duration", "timeout"}
+#: Seconds, which may differ by some: a Kamailio that is busy sees its own clock late, and is told late.
+SECONDS = {"Expires", "duration", "timeout", "Last-Keepalive"}
 
 
 class Beside:
