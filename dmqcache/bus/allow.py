@@ -19,6 +19,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 KNOWN_HOSTS: Final = 4096
 #: Entries of one list, as a kernel's filter holds them (see ``net/packet_filter.py``).
 MAX_ENTRIES: Final = 500
+#: Characters of a name between two dots (RFC 1035 section 2.3.4).
+MAX_LABEL: Final = 63
 
 
 class AllowError(ValueError):
@@ -39,7 +41,9 @@ def parse_entry(text: str) -> Network | str:
             raise AllowError(f"{text!r} is no network; write 10.0.0.0/24 or fd00::/64") from None
         raise AllowError(f"{text!r} has bits of a host; write {loose}")
     labels = entry.rstrip(".").split(".")
-    if not all(label and label.replace("-", "").replace("_", "").isalnum() for label in labels):
+    if not all(
+        0 < len(label) <= MAX_LABEL and label.replace("-", "").replace("_", "").isalnum() for label in labels
+    ):
         raise AllowError(f"{text!r} is no address, network or host name; write 10.0.0.11 or 10.0.0.0/24")
     if labels[-1].isdecimal():
         raise AllowError(f"{text!r} is no address; write four numbers up to 255, as 10.0.0.11")

@@ -28,4 +28,17 @@ def parse_host_port(text: str) -> HostPort:
         raise ValueError("must have an IPv6 address in brackets, like [::1]:6380")
     if not (port.isascii() and port.isdigit() and int(port) <= MAX_PORT):
         raise ValueError(f"must end in a port from 0 to {MAX_PORT}, not {port!r}")
+    if not _can_be_asked_for(host):
+        raise ValueError(
+            "must have a host that there can be, like node1.example.org: 1 to 63 characters between dots"
+        )
     return HostPort(host, int(port))
+
+
+def _can_be_asked_for(host: str) -> bool:
+    """Whether a host can be looked up at all, be it there or not: else that raises what is no OSError."""
+    try:
+        host.encode("idna")  # as the lookup itself does
+    except UnicodeError:
+        return False
+    return "\0" not in host

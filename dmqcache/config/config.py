@@ -353,6 +353,7 @@ def _check_key(config: Config) -> None:
 
 def _check_allowed(config: Config) -> None:
     listed = AllowList(config.allow)
+    own = {config.server_address, *config.listen_addresses, *config.aliases}
     for uri in config.notification_addresses:
-        if uri.endpoint is not None and not listed.allows(uri.host):
+        if uri not in own and uri.endpoint is not None and not listed.allows(uri.host):
             raise ConfigError(f"notification_address {uri} is not on the allow list: add allow {uri.host}")

@@ -33,6 +33,8 @@ def test_an_entry_is_an_address_a_network_or_a_name(text: str, entry: object) ->
         ("", "is no address"),
         ("a b", "is no address"),
         ("sip:10.0.0.1", "is no address"),
+        ("a..b", "is no address"),
+        ("a" * 70, "is no address"),
     ],
 )
 def test_what_is_no_entry_is_told_what_to_write(text: str, says: str) -> None:

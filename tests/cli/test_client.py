@@ -92,6 +92,12 @@ def test_an_address_that_is_none() -> None:
         Client(":6380")
 
 
+@pytest.mark.parametrize("address", ["a..b:6380", ".", ".a:6380", "a" * 70, "rediss://a..b:6380"])
+def test_a_name_that_no_machine_can_have_is_refused_in_one_line(address: str) -> None:
+    with pytest.raises(NodeUnreachable, match=r"the node's address '.*' must have a host"):
+        Client(address)
+
+
 @contextmanager
 def saying(answer: bytes | None) -> Iterator[str]:
     """A server that says the same to everybody, or nothing at all."""

@@ -13,6 +13,9 @@ from dmqcache.config.addresses import HostPort, parse_host_port
         ("127.0.0.1:6380", "127.0.0.1", 6380),
         (" 127.0.0.1:6380\n", "127.0.0.1", 6380),
         ("localhost:0", "localhost", 0),
+        ("node-1.example.org.:6380", "node-1.example.org.", 6380),
+        ("b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example:6380", "b\xfccher.example", 6380),
+        ("[fe80::1%eth0]:6380", "fe80::1%eth0", 6380),
         ("[::1]:65535", "::1", 65535),
         ("[2001:db8::7]:80", "2001:db8::7", 80),
     ],
@@ -38,6 +41,12 @@ def test_a_host_and_a_port(text: str, host: str, port: int) -> None:
         ("localhost:\N{ARABIC-INDIC DIGIT FIVE}", "must end in a port"),
         ("localhost:\N{SUPERSCRIPT TWO}", "must end in a port"),
         ("localhost:80/tcp", "must end in a port"),
+        ("a..b:6380", "must have a host"),
+        (".a:6380", "must have a host"),
+        (".:6380", "must have a host"),
+        ("a" * 70 + ":6380", "must have a host"),
+        ("a\0b:6380", "must have a host"),
+        ("a\udcffb:6380", "must have a host"),
     ],
 )
 def test_what_is_none_is_told_why(text: str, reason: str) -> None:

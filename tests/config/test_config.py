@@ -124,6 +124,21 @@ def test_a_notification_address_that_may_not_speak_is_a_mistake() -> None:
         load(flags={"allow": "10.0.0.0/24", "notification_address": "10.0.1.12"})
 
 
+@pytest.mark.parametrize("option", ["server_address", "listen_address", "alias"])
+def test_a_node_needs_no_leave_of_its_own_to_speak(option: str) -> None:
+    both = {"allow": "10.0.0.12", "notification_address": ["10.0.0.11:5070", "10.0.0.12:5070"]}
+    assert load(flags={"server_address": "10.0.0.10:5070", option: "10.0.0.11:5070", **both}).allow
+    with pytest.raises(ConfigError, match=r"10\.0\.0\.11:5070 is not on the allow list"):
+        load(flags={"server_address": "10.0.0.11:5060", **both})
+
+
+@pytest.mark.parametrize("option", ["client_address", "client_tls_address", "http_address"])
+def test_a_server_does_not_listen_at_a_name_that_no_machine_can_have(option: str) -> None:
+    for host in ("a..b", ".", "a" * 70):
+        with pytest.raises(ConfigError, match=f"{option.replace('_', '-')}: '{host}:80' must have a host"):
+            load(flags={option: f"{host}:80"})
+
+
 def test_an_unknown_name_among_the_flags() -> None:
     with pytest.raises(ConfigError, match="unknown option 'tabel'; did you mean 'table'"):
         load(flags={"tabel": "x"})
