@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from dmqcache.client_doors import doors_of, http_doors_of, read_users, tls_of
 from dmqcache.config.config import ConfigError, load
 from dmqcache.server.resp.acl import to_end
+
+PAGE = Path(__file__).parents[1] / "docs" / "operations.md"
 
 
 def test_without_anything_only_this_machine() -> None:
@@ -29,6 +32,19 @@ def test_a_password_and_a_file_of_users(tmp_path: Path) -> None:
     assert found.log_in("default", "secret") and found.log_in("app", "app")
     password.write_text("other\n")
     assert to_end(doors.users()).log_in("default", "other"), "files are read anew each time"
+
+
+def test_the_pages_example_of_a_file_of_users_is_taken_as_it_stands(tmp_path: Path) -> None:
+    found = re.search(
+        r"^```\n(user .*?)^```$\n\nThe passwords are (.*?):", PAGE.read_text("utf-8"), re.M | re.S
+    )
+    assert found is not None
+    users = tmp_path / "users.acl"
+    users.write_text(found[1])
+    known = read_users(load(flags={"client_acl_file": str(users)}))
+    passwords = re.findall(r"`(.*?)`", found[2])
+    for name, password in zip(("admin", "app", "graphs"), passwords, strict=True):
+        assert known.log_in(name, password), name
 
 
 def test_what_is_wrong_is_one_line_that_names_the_file(tmp_path: Path) -> None:

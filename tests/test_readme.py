@@ -49,6 +49,14 @@ def dmqcache_lines() -> list[list[str]]:
     return found
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_folder_is_made_before_something_is_put_into_it(page: Path) -> None:
+    for block in blocks(page.read_text("utf-8"), "sh"):
+        for written in re.findall(r"(?:^|.* )(?:> ?|key new )(/[\w/.-]+)/[\w.-]+", block):
+            made, _, _ = block.partition(f"{written}/")
+            assert f"install -d -m 0700 {written}\n" in made, f"{page.name}: who makes {written}?"
+
+
 def test_the_page_begins_with_the_two_commands_that_do_all() -> None:
     first = blocks(README, "sh")[0]
     assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make demo", "make test"]

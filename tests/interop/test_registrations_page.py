@@ -90,7 +90,7 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
 def test_by_the_pages_words(machines: Machines) -> None:
     def shown() -> str:
         command = shlex.split(blocks("sh")[1].strip())
-        words = [sys.executable, "-m", *command, "--node", f"{NET}11:6380"]
+        words = [sys.executable, "-m", *command]
         return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=20).stdout
 
     def has(host: str) -> bool:

@@ -272,7 +272,8 @@ def _with_rule(user: User, word: str, known: Container[str]) -> User:
     except ValueError as error:
         raise AclError(f"user {user.name}: {error}") from None
     if rule is None:
-        raise AclError(f"user {user.name}: {_shown(word)} is no rule; docs/operations.md lists them")
+        wanted = "after it come 64 hex digits in small letters; " if sign in ("#", "!") else ""
+        raise AclError(f"user {user.name}: {_shown(word)} is no rule; {wanted}docs/operations.md lists them")
     return replace(user, keys=(*(one for one in user.keys if one != rule), rule))
 
 

@@ -190,6 +190,8 @@ def test_a_file_of_users_is_read_as_redis_reads_it() -> None:
         (f"user {'x' * 200}", "line 1: a long name"),
         ("", "no user stands in it"),
         ("# user a on\n\n", "no user stands in it"),
+        ("user a on #0d...", "line 1: .* that begins with '#' is no rule; after it come 64 hex digits"),
+        (f"user a on #{'AB' * 32}", "64 hex digits in small letters"),
     ],
 )
 def test_what_is_wrong_in_a_file_of_users_is_said_with_its_line(text: str, says: str) -> None:
