@@ -82,6 +82,7 @@ SHELL = frozenset(
         "dmqcache.cli.backup",
         "dmqcache.cli.client",
         "dmqcache.cli.demo",
+        "dmqcache.cli.growing_dump",
         "dmqcache.cli.progress",
         "dmqcache.cli.run_node",
         "dmqcache.config.logs",

@@ -1,9 +1,9 @@
 """Backups: all cells of a node's tables in a file of JSON lines, and back into the tables of any node.
 
-The first line says what the file is; each other one is a cell. A dump grows in ``FILE.part``, which becomes
-FILE when it is whole; cut off, it goes on after the last key that it has. How far a load has come stands
-beside the file, until it is done, with what that belongs to: another file, or other options, begin anew. A
-time to live goes on while the cell is in the file.
+The first line says what the file is; each other one is a cell. How a dump grows, and goes on where it was cut
+off, is in ``growing_dump.py``. How far a load has come stands beside the file, until it is done, with what
+that belongs to: another file, or other options, begin anew. A time to live goes on while the cell is in the
+file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
+from dmqcache.cli.arguments import complain
 from dmqcache.cli.client import Cell, Client, CommandFailed
+from dmqcache.cli.growing_dump import GrowingDump, plain_file
 from dmqcache.cli.progress import Progress
 from dmqcache.cli.rdb_file import RdbFile, is_rdb
 
@@ -32,36 +34,48 @@ MAX_NAMED: Final = 10
 GZIP: Final = b"\x1f\x8b"
 
 
-def write_backup(client: Client, file: Path, tables: Sequence[str] | None, prefix: str = "") -> int:
-    """Write these tables (None: all) into a file; returns how many cells are in it."""
-    cells = {str(row["table"]): int(row["keys"]) for row in client.report("tables")}
-    names = list(cells) if tables is None else [_named(one, list(cells)) for one in tables]
-    head = FORM | ({} if tables is None and not prefix else {"tables": names, "prefix": prefix})
-    part = file.with_name(file.name + ".part")
-    if file.is_dir() or file.name == "-":
-        raise CommandFailed(f"{file} is no file to write to; --output takes a file's name")
+def write_backup(
+    client: Client,
+    file: Path,
+    tables: Sequence[str] | None,
+    prefix: str = "",
+    *,
+    tell: Callable[[str], object] = complain,
+    now: Callable[[], float] = time.time,
+) -> int:
+    """Write these tables (None: all) into a file; returns how many cells are in it. ``tell`` hears whether
+    one that was cut off is gone on with."""
     try:
-        done, last = _whole_lines(part, head)
-        if last is not None and last[0] not in names:
-            raise CommandFailed(_of_another(part))
-        with part.open("a", encoding="ascii") as out:
-            if not out.tell():
-                out.write(json.dumps(head) + "\n")
+        file = plain_file(file)
+        cells = {str(row["table"]): int(row["keys"]) for row in client.report("tables")}
+        names = list(cells) if tables is None else [_named(one, list(cells)) for one in tables]
+        head = FORM | {"node": _node(client), "tables": names, "prefix": prefix}
+        with GrowingDump(file, head, now()) as dump:
+            if dump.told:
+                tell(dump.told)
+            done, last = dump.done, dump.last
             total = 0 if prefix else sum(cells.get(name, 0) for name in names)
             with Progress("cells", total, done) as progress:
                 for name in names[names.index(last[0]) if last else 0 :]:
                     client.select(name)
                     after = last[1] if last and last[0] == name else None
                     for cell in client.cells(prefix, after):
-                        out.write(_line(name, cell, time.time()))
+                        dump.write(_line(name, cell, now()))
                         done += 1
                         progress.at(done)
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(file)
+            dump.finish()
     except OSError as error:
         raise CommandFailed(f"{error.filename or file}: {error.strerror}") from None
     return done
+
+
+def _node(client: Client) -> list[str]:
+    """By what a node is known again: its address and, if the user may know it, which process answers there. A
+    node that was started anew may have other cells."""
+    try:
+        return [str(client.address), str(client.report("stats")["server"]["run_id"])]
+    except CommandFailed:
+        return [str(client.address)]
 
 
 def _named(table: str, names: list[str]) -> str:
@@ -74,35 +88,11 @@ def _named(table: str, names: list[str]) -> str:
     raise CommandFailed(f"no table {table!r}, the tables are {', '.join(names)}")
 
 
-def _of_another(part: Path) -> str:
-    return f"{part} is of another dump: take it away, or finish that one"
-
-
 def _line(table: str, cell: Cell, now: float) -> str:
     row: dict[str, Any] = {"table": table, "key": cell.key, "value": cell.value}
     if cell.ttl is not None:
         row["expires_at"] = round(now + cell.ttl, 3)
     return json.dumps(row) + "\n"
-
-
-def _whole_lines(part: Path, head: dict[str, Any]) -> tuple[int, tuple[str, str] | None]:
-    """How many cells a dump that was cut off has, and table and key of the last one. What stands behind its
-    last whole line is taken away. CommandFailed where it does not begin with ``head``."""
-    if not part.exists():
-        return 0, None
-    count, whole, last = -1, 0, b""
-    with part.open("r+b") as held:
-        for line in held:
-            if not line.endswith(b"\n"):
-                break
-            if count < 0 and _read(part, 1, line) != head:
-                raise CommandFailed(_of_another(part))
-            count, whole, last = count + 1, whole + len(line), line
-        held.truncate(whole)
-    if count < 1:
-        return 0, None
-    row = _read(part, count + 1, last)
-    return count, (row["table"], row["key"])
 
 
 def _before(number: int) -> str:
@@ -154,6 +144,8 @@ class Restore:
         missing: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
+        if file.is_dir():
+            raise CommandFailed(f"{file} is a folder, and no backup")
         self._client = client
         self._file = file
         self._only = only
@@ -177,7 +169,7 @@ class Restore:
     def run(self) -> None:
         """Load what is not loaded yet."""
         try:
-            if not stat.S_ISREG(mode := self._file.stat().st_mode) and not stat.S_ISDIR(mode):
+            if not stat.S_ISREG(self._file.stat().st_mode):
                 raise CommandFailed(f"{self._file} is no plain file, in which a load could go on")
             if is_rdb(self._file):
                 self._run_rdb()
