@@ -100,6 +100,21 @@ def test_a_node_that_was_started_anew_is_another(on_node: Run, file: Path) -> No
     assert "before it was restarted" in _told(file, BEGUN)[0]
 
 
+def test_a_user_who_may_not_know_which_run_it_is_goes_on_by_the_address(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = Client.report
+
+    def refused(client: Client, what: str) -> Any:
+        if what == "stats":
+            raise CommandFailed("NOPERM")
+        return report(client, what)
+
+    monkeypatch.setattr(Client, "report", refused)
+    _cut_off(file)
+    assert _told(file, BEGUN)[0].startswith("goes on after key 'b'")
+
+
 def test_a_last_line_that_is_no_cell_begins_anew(file: Path) -> None:
     with _cut_off(file).open("a") as held:
         held.write('{"table": "nope", "key": "x"}\n')
