@@ -278,7 +278,7 @@ async def open_bus(
     bus = await shell.start()
     try:
         if wait > 0:
-            await arrival.within(wait, notification_addresses)
+            await arrival.within(wait, settings.others())
         yield bus
     finally:
         await shell.close()
@@ -294,15 +294,14 @@ class _Arrival(Peer):
     def on_node_up(self, node: Node) -> None:
         self._came.set()
 
-    async def within(self, seconds: float, asked: Sequence[str]) -> None:
+    async def within(self, seconds: float, asked: Sequence[NodeURI]) -> None:
         """TimeoutError if nobody comes in time."""
         try:
             async with asyncio.timeout(seconds):
                 await self._came.wait()
         except TimeoutError:
-            raise TimeoutError(
-                f"no other node answers within {seconds:g} s; asked were {', '.join(asked) or 'none'}"
-            ) from None
+            named = ", ".join(map(str, asked)) or "none"
+            raise TimeoutError(f"no other node answers within {seconds:g} s; asked were {named}") from None
 
 
 __all__ = ["KeyOptions", "OpenBus", "open_bus"]

@@ -67,6 +67,11 @@ class BusSettings:
         found = {uri.transport: own._replace(port=uri.port).host_port for uri in reversed(self.listens)}
         return found | {own.transport: own.host_port}
 
+    def others(self) -> tuple[NodeURI, ...]:
+        """The notification addresses that are not plainly our own, as one of them may be."""
+        own = {self.server_address, *self.listens, *self.aliases}
+        return tuple(uri for uri in self.notification_addresses if uri not in own)
+
     def serves(self, host: str) -> bool:
         """Whether an IP address is of a family in which we listen."""
         return any((":" in uri.host) == (":" in host) for uri in self.listens or (self.server_address,))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dmqcache.cli import render
-from dmqcache.cli.arguments import HERE, MINUS, NO, Entry, JsonFlag, NodeFlag, TableName, connect
+from dmqcache.cli.arguments import HERE, MINUS, NO, Entry, JsonFlag, NodeFlag, TableName, complain, connect
 from dmqcache.cli.client import Client, CommandFailed
 
 #: Seconds until the nodes have answered a message, or have not (SIP's 32 s and some more).
@@ -112,7 +112,8 @@ def broadcast(
 ) -> None:
     """Send a message to every other node of the bus.
 
-    Prints the SIP status of each answer. As Kamailio's dmq_bcast_message(). Exit 1 unless a node took it.
+    Prints the SIP status of each answer. As Kamailio's dmq_bcast_message(). Exit 1 unless a node took it:
+    also where there is no other node.
     """
     words = [channel, _text(body), *filter(None, [content_type])]
     with connect(node) as client:
@@ -121,6 +122,8 @@ def broadcast(
         {"node": one, "status": code} for one, code in zip(flat[::2], flat[1::2], strict=True)
     ]
     render.table(rows, render.choose(json))
+    if not rows:
+        complain("nobody was told: no other node is active")
     raise typer.Exit(0 if any(row["status"] == 200 for row in rows) else NO)
 
 

@@ -41,6 +41,19 @@ def tune_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
+def clients_of(config: Config) -> str:
+    """Where clients are served: all the doors there are."""
+    tls = config.client_tls_address and f"{config.client_tls_address} (TLS)"
+    doors = filter(None, (config.client_address, tls, config.client_socket))
+    return ", ".join(map(str, doors)) or "off"
+
+
+def http_of(config: Config) -> str:
+    if config.http_address is None:
+        return "off"
+    return f"{config.http_address} (HTTPS)" if config.http_tls else str(config.http_address)
+
+
 async def _serve(node: CacheNode) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -71,8 +84,8 @@ async def _serve(node: CacheNode) -> None:
         config.server_address,
         ", ".join(node.tables),
         ", ".join(node.peers) or "none",
-        config.client_address or "off",
-        config.http_address or "off",
+        clients_of(config),
+        http_of(config),
     )
     await stop.wait()
     log.info("leaving the bus")

@@ -176,7 +176,7 @@ STORE_EXPORTS: Final[tuple[Export, ...]] = (
     Export(
         "dmqcache_disk_size_bytes",
         "gauge",
-        "Bytes of the file on disk. None without data_dir.",
+        "Bytes on disk: of the database, its WAL and the WAL's index. None without data_dir.",
         (),
         lambda r: r.disk(lambda disk: disk.bytes),
     ),

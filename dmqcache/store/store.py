@@ -208,7 +208,7 @@ class Store:
             interval=self.options.repair_interval,
             on_end=self._compared,
         )
-        seeds = self.bus.settings.notification_addresses
+        seeds = self.bus.settings.others()
         self.initial_sync = InitialSync(
             ground,
             boxes,

@@ -20,6 +20,12 @@ def test_the_server_address_must_be_an_ip_address() -> None:
         Cluster().add("host.example")
 
 
+def test_the_others_are_the_notification_addresses_that_are_not_our_own() -> None:
+    there, alias, real = map(NodeURI.parse, ("127.0.0.12", "192.0.2.1", "0.0.0.0"))
+    settings = BusSettings(HERE, (HERE, there, alias, real), aliases=(alias,), listens=(real,))
+    assert settings.others() == (there,)
+
+
 def test_a_short_ping_interval_is_raised_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="dmqcache"):
         settings = BusSettings(HERE, ping_interval=5.0).checked()

@@ -100,5 +100,10 @@ def test_send_and_broadcast_print_statuses(on_node: Run, node: FakeNode) -> None
     node.bus.status = 404
     assert on_node("send", "alerts", there, "x") == Ran(1, "404\n", "")
     assert on_node("broadcast", "alerts", "x") == Ran(1, f"{there}\t404\n", "")
+    node.bus.alone = True
+    told = "dmqcache: nobody was told: no other node is active\n"
+    assert on_node("broadcast", "alerts", "x") == Ran(1, "", told)
+    assert on_node("broadcast", "alerts", "x", "--json") == Ran(1, "[]\n", told)
+    node.bus.alone = False
     assert "no channel 'other'" in one_line(on_node("send", "other", there, "x"))
     assert "no other node" in one_line(on_node("send", "alerts", "sip:192.0.2.1:5060", "x"))

@@ -16,6 +16,8 @@ from typing import IO
 
 import pytest
 
+from dmqcache.cli.run_node import clients_of, http_of
+from dmqcache.config.config import load
 from tests.ports import free_port
 
 
@@ -80,3 +82,24 @@ def test_with_its_terminal_it_goes(tmp_path: Path) -> None:
     finally:
         process.kill()
         os.close(ours)
+
+
+TLS = {"client_tls_certificate": "cert.pem", "client_tls_key": "key.pem"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "clients", "http"),
+    [
+        ({}, "127.0.0.1:6380", "127.0.0.1:9180"),
+        ({"client_address": "off", "http_address": "off"}, "off", "off"),
+        ({"client_address": "off", "client_socket": "c.sock"}, "c.sock", "127.0.0.1:9180"),
+        (
+            {"client_tls_address": "127.0.0.1:6390", "http_tls": True, **TLS},
+            "127.0.0.1:6380, 127.0.0.1:6390 (TLS)",
+            "127.0.0.1:9180 (HTTPS)",
+        ),
+    ],
+)
+def test_the_start_line_names_each_door(flags: dict[str, object], clients: str, http: str) -> None:
+    config = load(flags=flags)
+    assert (clients_of(config), http_of(config)) == (clients, http)

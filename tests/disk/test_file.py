@@ -196,3 +196,5 @@ def test_its_size_is_known(tmp_path: Path) -> None:
         before = file.size()
         write(file, "a", rows(*range(2_000), value="x" * 100))
         assert file.size() > before + 200_000
+        assert file.size() == sum(one.stat().st_size for one in tmp_path.glob(f"{FILE}*"))
+        assert (tmp_path / f"{FILE}-wal").stat().st_size > 200_000, "most of it is in the WAL now"

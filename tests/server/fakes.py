@@ -87,6 +87,8 @@ class FakeBus:
     sent: list[tuple[str, bytes, str, str]] = field(default_factory=list)
     answers: bool = True
     status: int = 200
+    #: Whether the other node is away.
+    alone: bool = False
 
     def register_peer(self, peer: Peer) -> None:
         if peer.channel in self.peers or peer.channel == "htable":
@@ -94,7 +96,7 @@ class FakeBus:
         self.peers[peer.channel] = peer
 
     def active_nodes(self) -> list[Node]:
-        return [self.other]
+        return [] if self.alone else [self.other]
 
     def list_nodes(self) -> list[Node]:
         return [self.local, self.other]

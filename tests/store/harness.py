@@ -62,7 +62,7 @@ class FakeBus:
     def __init__(self, world: World, uri: NodeURI) -> None:
         self.world = world
         self.local = Node(uri, NodeStatus.ACTIVE, uri.endpoint, local=True)
-        self.settings = BusSettings(uri, (NodeURI.parse("sip:127.0.0.99"),))
+        self.settings = BusSettings(uri, (uri, NodeURI.parse("sip:127.0.0.99")))
         self.nodes = NodeList(self.local)
         self.peers: dict[str, Peer] = {}
         self.sent: list[Sent] = []

@@ -61,7 +61,7 @@ class InitialSync:
         adopt: Adopt,
         join_wait: float,
     ) -> None:
-        """``seeds``: the notification addresses. ``adopt``: how to have what Kamailio nodes hold.
+        """``seeds``: the notification addresses but its own. ``adopt``: how to have what Kamailio nodes hold.
         ``join_wait``: seconds in which nodes may come by themselves to one that has no such address."""
         self._ground = ground
         self._outboxes = outboxes
@@ -274,7 +274,7 @@ class InitialSync:
         elif not self._has_seeds:
             self._finish(f"no other node is configured, and none came within {self._join_wait:g} s")
         else:
-            asked = ", ".join(map(self._seed, self._seeds))
+            asked = ", ".join(map(self._seed, self._seeds)) or "none but itself"
             self._finish(f"no other node answers, serving alone; asked were {asked}", logging.WARNING)
 
     def _seed(self, uri: NodeURI) -> str:
