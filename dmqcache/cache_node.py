@@ -23,6 +23,7 @@ from dmqcache.bus.peer import Peer
 from dmqcache.config.config import Config, ConfigError, embedded
 from dmqcache.config.node_options import NodeOptions
 from dmqcache.config.peer_loading import load_peers, register_peers
+from dmqcache.config.secrets import warn_if_open
 from dmqcache.disk.keeper import DiskStatus
 from dmqcache.disk.node_disk import NodeDisk
 from dmqcache.metrics.node_view import MemoryView, NodeRow, SyncProgress, node_rows, sync_progress
@@ -95,6 +96,8 @@ class CacheNode:
         config = self.config
         for note in config.notes:
             log.warning(note)
+        for key in filter(None, (config.tls_key, config.client_tls_key)):
+            warn_if_open(key)
         # The servers first, with all that is to be imported for them: a node that cannot be whole, or is slow
         # to become so, is not heard of by any other.
         self._shell = OpenBus(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Generator
-from typing import cast
+from typing import Final, cast
 
 from dmqcache.bus.net.handshakes import Handshakes
+from dmqcache.bus.net.tls import BUS_OPTIONS, FileOptions
 from dmqcache.config.config import Config, ConfigError
 from dmqcache.config.secrets import read_private
 from dmqcache.served_tls import ServedFiles, ServedTls
@@ -18,6 +19,8 @@ from dmqcache.server.http.http_guard import HttpDoors, Protect, host_name
 from dmqcache.server.resp.acl import AclError, Users, to_end
 from dmqcache.server.resp.server import Doors
 from dmqcache.server.resp.users import making_users
+
+CLIENT_OPTIONS: Final = FileOptions("client_tls_certificate", "client_tls_key", "client_tls_ca")
 
 
 def tls_of(config: Config, changed: Callable[[float], None]) -> ServedTls | None:
@@ -28,7 +31,9 @@ def tls_of(config: Config, changed: Callable[[float], None]) -> ServedTls | None
     certificate = config.client_tls_certificate or config.tls_certificate
     key = config.client_tls_key or config.tls_key
     assert certificate is not None and key is not None  # config has seen to it
-    return ServedTls(ServedFiles(certificate, key, config.client_tls_ca), changed)
+    named = BUS_OPTIONS if config.client_tls_certificate is None else CLIENT_OPTIONS
+    files = ServedFiles(certificate, key, config.client_tls_ca, named._replace(ca=CLIENT_OPTIONS.ca))
+    return ServedTls(files, changed)
 
 
 def doors_of(config: Config, tls: ServedTls | None = None) -> Doors:
@@ -51,11 +56,11 @@ def read_users(config: Config) -> Users:
 def _reading_users(config: Config) -> Generator[None, None, Users]:
     password = None if config.client_password is None else config.client_password.read()
     path = config.client_acl_file
-    text = None if path is None else read_private(path)
+    text = None if path is None else read_private(path, "client_acl_file")
     try:
         return (yield from making_users(password, text))
     except AclError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"client_acl_file {path}: {error}") from None
 
 
 def http_doors_of(config: Config, tls: ServedTls | None = None) -> HttpDoors:

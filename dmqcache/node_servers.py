@@ -59,7 +59,7 @@ class NodeServers:
                 key_events=config.notify_keyspace_events or "",
             )
             await self._start(server, "client_address", config.client_address)
-        elif config.client_acl_file is not None:
+        elif config.client_acl_file is not None or config.client_password is not None:
             from dmqcache.client_doors import read_users
 
             read_users(config)  # what is wrong is told now, not when clients may come in one day
@@ -69,6 +69,8 @@ class NodeServers:
 
             http = HttpServer(node, *config.http_address, VERSION, http_doors_of(config, self._tls))
             await self._start(http, "http_address", config.http_address)
+        elif config.http_token is not None:
+            config.http_token.read()
 
         if config.rpc_socket is not None:
             from dmqcache.server.http.rpc_socket import RpcSocket

@@ -27,6 +27,7 @@ class ServedFiles:
     key: Path
     #: Clients of Redis must show a certificate that is signed by one of these; None: they need none.
     client_ca: Path | None = None
+    named: tls.FileOptions = tls.BUS_OPTIONS
 
 
 class ServedTls:
@@ -36,8 +37,8 @@ class ServedTls:
         """``changed`` is told when the certificate expires (Unix time), at once and with each other one."""
         self._files = files
         self._changed = changed
-        self.clients: ssl.SSLContext = tls.serving(files.certificate, files.key, files.client_ca)
-        self.http: ssl.SSLContext = tls.serving(files.certificate, files.key)
+        self.clients: ssl.SSLContext = tls.serving(files.certificate, files.key, files.client_ca, files.named)
+        self.http: ssl.SSLContext = tls.serving(files.certificate, files.key, named=files.named)
         self._seen = self._stamps()
         self._said = ""
         self._lookout = Lookout(self._look, "served certificate")
@@ -65,9 +66,9 @@ class ServedTls:
         files = self._files
         try:
             # First into a context of its own: the ones in use never hold a certificate without its key.
-            tls.serving(files.certificate, files.key, files.client_ca)
-            tls.read_files(self.clients, files.certificate, files.key, files.client_ca)
-            tls.read_files(self.http, files.certificate, files.key, None)
+            tls.serving(files.certificate, files.key, files.client_ca, files.named)
+            tls.read_files(self.clients, files.certificate, files.key, files.client_ca, files.named)
+            tls.read_files(self.http, files.certificate, files.key, None, files.named)
             self._changed(tls.expiry(files.certificate))
         except tls.TlsError as error:
             if str(error) != self._said:

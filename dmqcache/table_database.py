@@ -21,10 +21,10 @@ class TableDatabase:
         """ConfigError where a package or a password is missing."""
         self._database: NodeDatabase | None = None
         self._filling: asyncio.Task[None] | None = None
+        password = config.db_password.read() if config.db_password is not None else ""
         if config.db_url is None:
             return
         columns = Columns(*(getattr(config, name) for name in Columns.__slots__))
-        password = config.db_password.read() if config.db_password is not None else ""
         try:
             link = link_of(config.db_url, password)
         except WrongDatabase as error:

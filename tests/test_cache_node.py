@@ -6,6 +6,8 @@ import asyncio
 import os
 import warnings
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -276,3 +278,27 @@ def test_a_process_that_was_forked_is_refused_each_write_and_the_other_goes_on()
             table["a"] = "z"
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "options", [("tls_certificate", "tls_key", "tls_ca"), ("client_tls_certificate", "client_tls_key")]
+)
+def test_a_private_key_that_everybody_can_read_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, options: tuple[str, ...]
+) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text("nonsense")
+
+    async def main(mode: int) -> None:
+        key.chmod(mode)
+        caplog.clear()
+        files: Any = dict.fromkeys(options, str(key))
+        with pytest.raises(OSError, match="not a certificate and its key"):
+            await CacheNode(
+                server_address=free("127.0.0.95"), http_address="127.0.0.1:0", http_tls=True, **files
+            ).start()
+        warned = f"{key} can be read or written by every user of this machine: chmod 600 {key}" in caplog.text
+        assert warned is (mode == 0o644)
+
+    for mode in (0o600, 0o644):
+        asyncio.run(main(mode))

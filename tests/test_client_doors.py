@@ -51,11 +51,11 @@ def test_what_is_wrong_is_one_line_that_names_the_file(tmp_path: Path) -> None:
     users = tmp_path / "users"
     users.write_text("user app on >hunter2 nonsense\n")
     with pytest.raises(
-        ConfigError, match=f"{users}: line 1: user app: a word that begins with 'n'"
+        ConfigError, match=f"^client_acl_file {users}: line 1: user app: a word that begins with 'n'"
     ) as caught:
         read_users(load(flags={"client_acl_file": str(users)}))
     assert "hunter2" not in str(caught.value)
-    with pytest.raises(ConfigError, match=f"cannot read {tmp_path / 'none'}"):
+    with pytest.raises(ConfigError, match=f"^client_password_file {tmp_path / 'none'}: No such"):
         read_users(load(flags={"client_password_file": str(tmp_path / "none")}))
 
 
@@ -77,5 +77,8 @@ def test_http_goes_by_the_names_of_the_machine_and_those_that_are_given(tmp_path
 def test_no_certificate_is_read_where_nothing_speaks_tls() -> None:
     files = {"client_tls_certificate": "none.pem", "client_tls_key": "none.pem"}
     assert tls_of(load(flags=files), lambda expires: None) is None
-    with pytest.raises(OSError, match=r"none\.pem: No such file"):
+    with pytest.raises(OSError, match=r"^client_tls_certificate none\.pem: No such file"):
         tls_of(load(flags=files | {"http_tls": True}), lambda expires: None)
+    bus = {name.removeprefix("client_"): "none.pem" for name in files} | {"tls_ca": "none.pem"}
+    with pytest.raises(OSError, match=r"^tls_certificate none\.pem: No such file"):
+        tls_of(load(flags=bus | {"http_tls": True}), lambda expires: None)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -17,6 +18,8 @@ import redis
 import redis.asyncio
 
 from dmqcache import CacheNode
+from dmqcache.config.config import ConfigError, load
+from dmqcache.node_servers import NodeServers
 from tests.ports import free_port
 from tests.test_cache_node_start import free
 
@@ -120,6 +123,14 @@ def test_a_wrong_file_of_users_is_told_also_where_no_clients_may_come(tmp_path: 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert f"{users}: line 1: user alice:" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["client_password_file", "http_token_file"])
+def test_a_secret_that_is_not_there_is_told_also_where_nobody_may_come(tmp_path: Path, option: str) -> None:
+    config = load(flags={"client_address": "off", "http_address": "off", option: str(tmp_path / "none")})
+    nobody: Any = None
+    with pytest.raises(ConfigError, match=f"^{option} {tmp_path / 'none'}: No such file or directory$"):
+        asyncio.run(NodeServers(config, lambda expires: None).open(nobody))
 
 
 def test_where_few_files_may_be_open_clients_leave_some_for_the_bus(monkeypatch: pytest.MonkeyPatch) -> None:

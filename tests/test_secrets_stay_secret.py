@@ -128,7 +128,7 @@ def test_a_start_that_fails_names_the_file_and_shows_nothing_of_it(tmp_path: Pat
     (tmp_path / "config.toml").write_text(f'client_password = "{PASSWORD}"\n')
     for words, said in (
         (["--client-acl-file", "users"], "users: line 1"),
-        (["--client-password-file", "none"], "cannot read none"),
+        (["--client-password-file", "none"], "client_password_file none: No such file"),
         (
             ["--config", "config.toml"],
             "unknown option 'client_password'; did you mean 'client_",

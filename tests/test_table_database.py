@@ -88,3 +88,11 @@ def test_serve_ends_with_code_2_and_one_line(tmp_path: Path) -> None:
 def test_a_url_that_names_a_folder_is_wrong_and_not_down(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="this is no file but a folder"):
         asyncio.run(node_of(tmp_path, free("127.0.0.97"), db_url=f"sqlite:///{tmp_path}").start())
+
+
+def test_a_password_that_is_not_there_is_told_also_where_there_is_no_database(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        await CacheNode(server_address=free("127.0.0.97"), db_password_file=tmp_path / "none").start()
+
+    with pytest.raises(ConfigError, match=r"^db_password_file .*/none: No such file"):
+        asyncio.run(scenario())

@@ -78,7 +78,7 @@ def _login() -> Login | None:
     if path := os.environ.get("DMQCACHE_CLIENT_PASSWORD_FILE"):
         from dmqcache.config.secrets import Secret
 
-        password = Secret(Path(path)).read()
+        password = Secret(Path(path), option="DMQCACHE_CLIENT_PASSWORD_FILE").read()
     return Login(os.environ.get("DMQCACHE_CLIENT_USER", ""), password) if password else None
 
 

@@ -81,7 +81,7 @@ def _database(option: Option, value: Any) -> DbUrl:
 
 
 def _secret(option: Option, value: Any) -> Secret:
-    return value if isinstance(value, Secret) else Secret(_path(option, value))
+    return value if isinstance(value, Secret) else Secret(_path(option, value), option=option.name)
 
 
 def _switch(option: Option, value: Any) -> bool:

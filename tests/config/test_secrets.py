@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dmqcache.config.options import ConfigError
-from dmqcache.config.secrets import MAX_BYTES, Secret, read_private
+from dmqcache.config.secrets import MAX_BYTES, Secret, read_private, warn_if_open
 
 
 def written(path: Path, text: bytes, mode: int = 0o600) -> Path:
@@ -36,12 +36,30 @@ def test_a_file_without_a_secret(tmp_path: Path, text: bytes) -> None:
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="none: No such file or directory"):
+    with pytest.raises(ConfigError, match=r"^/.*none: No such file or directory"):
         Secret(tmp_path / "none").read()
     with pytest.raises(ConfigError, match="Is a directory"):
         read_private(tmp_path)
     with pytest.raises(ConfigError, match="is longer than"):
         read_private(written(tmp_path / "a", b"x" * (MAX_BYTES + 1)))
+
+
+def test_what_is_wrong_with_a_file_names_the_option(tmp_path: Path) -> None:
+    none = tmp_path / "none"
+    with pytest.raises(ConfigError, match=f"^client_password_file {none}: No such file or directory$"):
+        Secret(none, option="client_password_file").read()
+    with pytest.raises(ConfigError, match=f"^client_acl_file {none}: No such file or directory$"):
+        read_private(none, "client_acl_file")
+    empty = written(tmp_path / "a", b"")
+    with pytest.raises(ConfigError, match=f"^http_token_file {empty} is empty"):
+        Secret(empty, option="http_token_file").read()
+
+
+def test_of_a_file_that_is_not_there_nobody_is_warned(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_if_open(tmp_path / "none")
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, False), (0o644, True), (0o602, True)])

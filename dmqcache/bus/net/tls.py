@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dmqcache.bus.net.handshake_words import listed
 from dmqcache.bus.net.sockaddr import ip_of
@@ -29,6 +29,17 @@ Certificate = Mapping[str, Any]
 
 class TlsError(OSError):
     """Files that make no TLS; one line for the operator that names the file and what to do."""
+
+
+class FileOptions(NamedTuple):
+    """The options that name the files, for what is said of them."""
+
+    certificate: str = "tls_certificate"
+    key: str = "tls_key"
+    ca: str = "tls_ca"
+
+
+BUS_OPTIONS: Final = FileOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,38 +94,44 @@ def load(options: TlsOptions) -> TlsContexts:
     )
 
 
-def serving(certificate: Path, key: Path, ca: Path | None = None) -> ssl.SSLContext:
+def serving(
+    certificate: Path, key: Path, ca: Path | None = None, named: FileOptions = BUS_OPTIONS
+) -> ssl.SSLContext:
     """What a server for clients makes handshakes with; with ``ca`` they must show a certificate of it.
     TlsError as :func:`load`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = OLDEST
     if ca is not None:
         context.verify_mode = ssl.CERT_REQUIRED
-    read_files(context, certificate, key, ca)
+    read_files(context, certificate, key, ca, named)
     return context
 
 
-def read_files(context: ssl.SSLContext, certificate: Path, key: Path, ca: Path | None) -> None:
+def read_files(
+    context: ssl.SSLContext, certificate: Path, key: Path, ca: Path | None, named: FileOptions = BUS_OPTIONS
+) -> None:
     """Let a context use these files from its next handshake on. TlsError."""
-    for path in filter(None, (certificate, key, ca)):
+    for option, path in zip(named, (certificate, key, ca), strict=True):
         try:
-            path.read_bytes()
+            if path is not None:
+                path.read_bytes()
         except OSError as error:
-            raise TlsError(f"{path}: {error.strerror or error}") from None
+            raise TlsError(f"{option} {path}: {error.strerror or error}") from None
+    of_certificate, of_key = f"{named.certificate} {certificate}", f"{named.key} {key}"
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
     except (ssl.SSLError, OSError, TlsError) as error:
         if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
-            raise TlsError(f"{key} is not the key of {certificate}") from None
+            raise TlsError(f"{of_key} is not the key of {of_certificate}") from None
         raise TlsError(
-            f"{certificate} and {key}: not a certificate and its key in PEM ({_reason(error)})"
+            f"{of_certificate} and {of_key}: not a certificate and its key in PEM ({_reason(error)})"
         ) from None
     if ca is None:
         return
     try:
         context.load_verify_locations(ca)
     except (ssl.SSLError, OSError) as error:
-        raise TlsError(f"{ca}: no certificates in PEM in it ({_reason(error)})") from None
+        raise TlsError(f"{named.ca} {ca}: no certificates in PEM in it ({_reason(error)})") from None
 
 
 def _no_password() -> str:

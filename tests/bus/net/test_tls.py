@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 import trustme
 
-from dmqcache.bus.net.tls import TlsContexts, TlsError, TlsOptions, _decoded, covers, load, names, serving
+from dmqcache.bus.net.tls import (
+    FileOptions,
+    TlsContexts,
+    TlsError,
+    TlsOptions,
+    _decoded,
+    covers,
+    load,
+    names,
+    serving,
+)
 
 
 @pytest.fixture(scope="module")
@@ -96,20 +106,20 @@ def test_a_certificate_without_names_speaks_for_its_common_name(ca: trustme.CA, 
 def test_what_is_missing_or_does_not_fit_is_one_line(ca: trustme.CA, tmp_path: Path) -> None:
     options = written(ca, tmp_path, "a")
     ca.issue_cert("b").private_key_pem.write_to_path(options.key)
-    with pytest.raises(TlsError, match=r"key.pem is not the key of .*cert.pem"):
+    with pytest.raises(TlsError, match=r"^tls_key .*key.pem is not the key of tls_certificate .*cert.pem"):
         load(options)
     options.key.write_text("nonsense")
-    with pytest.raises(TlsError, match="not a certificate and its key in PEM"):
+    with pytest.raises(TlsError, match=r"^tls_certificate .* and tls_key .*: not a certificate and its key"):
         load(options)
     options.key.unlink()
-    with pytest.raises(TlsError, match=r"key.pem: No such file"):
+    with pytest.raises(TlsError, match=r"^tls_key .*key.pem: No such file"):
         load(options)
 
 
 def test_a_ca_file_without_certificates_is_named(ca: trustme.CA, tmp_path: Path) -> None:
     options = written(ca, tmp_path, "a")
     options.ca.write_text("nothing")
-    with pytest.raises(TlsError, match=r"ca.pem: no certificates"):
+    with pytest.raises(TlsError, match=r"^tls_ca .*ca.pem: no certificates"):
         load(options)
 
 
@@ -152,3 +162,6 @@ def test_a_server_for_clients_asks_for_certificates_where_a_ca_is_named(
     assert covers(there.getpeercert(), "127.0.0.1")
     with pytest.raises(TlsError, match="no certificates in PEM in it"):
         serving(options.certificate, options.key, options.key)
+    named = FileOptions("client_tls_certificate", "client_tls_key", "client_tls_ca")
+    with pytest.raises(TlsError, match=r"^client_tls_ca .*/none: No such file"):
+        serving(options.certificate, options.key, tmp_path / "none", named)
