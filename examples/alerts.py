@@ -29,7 +29,7 @@ def main(url: str) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1] if len(sys.argv) > 1 else "redis://127.0.0.1:6380")
-    except redis.RedisError as problem:
+    except (redis.RedisError, ValueError) as problem:  # ValueError: it is no URL
         sys.exit(f"alerts: {problem}")
     except KeyboardInterrupt:
         sys.exit(130)

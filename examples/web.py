@@ -48,7 +48,11 @@ async def run(port: int, own: str, seeds: list[str]) -> None:
 
 
 def main() -> int:
-    port, own, *seeds = sys.argv[1:] or ["8000", "sip:127.0.0.16:5060"]
+    words = sys.argv[1:] or ["8000", "sip:127.0.0.16:5060"]
+    if len(words) < 2 or not (words[0].isdecimal() and int(words[0]) < 65536):
+        print("usage: web.py PORT OWN_ADDRESS [NODE...]", file=sys.stderr)
+        return 2
+    port, own, *seeds = words
     try:
         asyncio.run(run(int(port), own, seeds))
     except KeyboardInterrupt:

@@ -120,6 +120,26 @@ def test_a_program_without_a_loop(start: Start) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("web.py abc", "usage: web.py PORT"),
+        ("web.py 99999 sip:127.0.0.96", "usage: web.py PORT"),
+        ("web.py 8000 abc:x", "web.py: server_address: 'abc:x' is no"),
+        ("alerts.py abc", "alerts: Redis URL must"),
+        ("bus_only.py abc", "usage: bus_only.py OWN"),
+        ("embedded.py abc:x", "embedded.py: server_address: 'abc:x' is no"),
+        ("threaded.py abc:x", "threaded.py: server_address: 'abc:x' is no"),
+    ],
+)
+def test_a_word_that_is_none_is_told_so_in_one_line(start: Start, words: str, said: str) -> None:
+    name, *args = words.split()
+    program = start(str(EXAMPLES / name), *args)
+    assert program.process.wait(PATIENCE) in (1, 2)
+    (line,) = program.text().splitlines()
+    assert line.startswith(said)
+
+
 def test_a_web_application_keeps_what_is_slow_to_find(start: Start) -> None:
     port = free_port("127.0.0.1")
     program = start(str(EXAMPLES / "web.py"), str(port), sip("127.0.0.96"))

@@ -24,7 +24,8 @@ MAX_LABEL: Final = 63
 
 
 class AllowError(ValueError):
-    """An entry that is neither an address, nor a network, nor a name; the text says what to write."""
+    """An entry that is neither an address, nor a network, nor a name; the text goes on after the entry
+    and says what to write."""
 
 
 def parse_entry(text: str) -> Network | str:
@@ -38,15 +39,15 @@ def parse_entry(text: str) -> Network | str:
         try:
             loose = ipaddress.ip_network(entry, strict=False)
         except ValueError:
-            raise AllowError(f"{text!r} is no network; write 10.0.0.0/24 or fd00::/64") from None
-        raise AllowError(f"{text!r} has bits of a host; write {loose}")
+            raise AllowError("is no network; write 10.0.0.0/24 or fd00::/64") from None
+        raise AllowError(f"has bits of a host; write {loose}")
     labels = entry.rstrip(".").split(".")
     if not all(
         0 < len(label) <= MAX_LABEL and label.replace("-", "").replace("_", "").isalnum() for label in labels
     ):
-        raise AllowError(f"{text!r} is no address, network or host name; write 10.0.0.11 or 10.0.0.0/24")
+        raise AllowError("is no address, network or host name; write 10.0.0.11 or 10.0.0.0/24")
     if labels[-1].isdecimal():
-        raise AllowError(f"{text!r} is no address; write four numbers up to 255, as 10.0.0.11")
+        raise AllowError("is no address; write four numbers up to 255, as 10.0.0.11")
     return entry.rstrip(".").lower()
 
 

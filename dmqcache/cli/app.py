@@ -95,7 +95,7 @@ def main() -> None:
         complain(str(problem))
         code = FAILED
     except Exception as problem:
-        code = _explain(problem)
+        code = _explain(problem, args)
     _finish_streams()
     raise SystemExit(code if isinstance(code, int) else 0)
 
@@ -107,6 +107,25 @@ def _finish_streams() -> None:
             stream.flush()
         except OSError:
             render.abandon(number)
+
+
+def _belongs_behind(problem: Exception, context: Any) -> str:
+    """What to say of an option of the commands that stands before the command."""
+    name = getattr(problem, "option_name", None)
+    if context is None or context.parent is not None or name is None:
+        return ""
+    commands = getattr(context.command, "commands", {}).values()
+    if not any(name in param.opts for command in commands for param in command.params):
+        return ""
+    return f"No such option: {name} before the command; it belongs behind it: dmqcache COMMAND ... {name}"
+
+
+def _path(context: Any, args: list[str]) -> str:
+    """The command whose help is wanted. The parser leaves out the context of an option without its value."""
+    if context is not None:
+        return str(context.command_path)
+    known = {one.callback.__name__ for one in app.registered_commands if one.callback}
+    return f"dmqcache {args[0]}" if args[0] in known else "dmqcache"
 
 
 def _suggestion(message: str, context: Any) -> str:
@@ -124,15 +143,15 @@ def _suggestion(message: str, context: Any) -> str:
     return f", did you mean {near[0]}?" if near else ""
 
 
-def _explain(problem: Exception) -> int:
+def _explain(problem: Exception, args: list[str]) -> int:
     """Wrong flags, files and addresses in one line. What else comes here is a bug, shown as such."""
     usage = getattr(problem, "format_message", None)
     if usage is not None:
         context = getattr(problem, "ctx", None)
-        path = context.command_path if context is not None else "dmqcache"
-        message = usage()
+        message = _belongs_behind(problem, context) or usage()
         if message:
-            complain(f"{message.rstrip('.')}{_suggestion(message, context)}; see '{path} --help'")
+            suggestion = _suggestion(message, context)
+            complain(f"{message.rstrip('.')}{suggestion}; see '{_path(context, args)} --help'")
         return FAILED
     if isinstance(problem, ConfigError | OSError):
         complain(getattr(problem, "strerror", None) or str(problem))

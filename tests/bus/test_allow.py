@@ -38,8 +38,9 @@ def test_an_entry_is_an_address_a_network_or_a_name(text: str, entry: object) ->
     ],
 )
 def test_what_is_no_entry_is_told_what_to_write(text: str, says: str) -> None:
-    with pytest.raises(AllowError, match=says):
+    with pytest.raises(AllowError, match=says) as caught:
         parse_entry(text)
+    assert repr(text) not in str(caught.value), "who knows from where it came says it"
 
 
 def test_without_a_list_everybody_may_speak() -> None:
