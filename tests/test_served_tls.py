@@ -22,6 +22,8 @@ from tests.server.fakes import FakeNode
 from tests.server.serving import Serving, serving
 from tests.waiting import until, wait_until
 
+UNVERIFIED = r"^the certificate of the node at 127\.0\.0\.1:\d+ cannot be verified: "
+
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,13 +143,28 @@ def test_the_commands_speak_tls(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
     with serving(FakeNode(), doors=doors(ServedTls(site.files(client_ca=True)))) as server:
         address = "rediss://{}:{}".format(*server.tls_address)
         monkeypatch.delenv("DMQCACHE_TLS_CA", raising=False)
-        with pytest.raises(NodeUnreachable, match="certificate"):
+        with pytest.raises(NodeUnreachable, match=UNVERIFIED + r".*; name its CA's file in DMQCACHE_TLS_CA$"):
+            Client(address)
+        other = site.folder / "other.pem"
+        trustme.CA().cert_pem.write_to_path(other)
+        monkeypatch.setenv("DMQCACHE_TLS_CA", str(other))
+        with pytest.raises(NodeUnreachable, match=UNVERIFIED + f".*; trusted is DMQCACHE_TLS_CA {other}$"):
             Client(address)
         monkeypatch.setenv("DMQCACHE_TLS_CA", str(site.folder / "ca.pem"))
         monkeypatch.setenv("DMQCACHE_TLS_CERTIFICATE", certificate)
         with Client(address) as client:
             client.set("a", "1")
             assert client.get("a") is not None
+
+
+def test_a_node_that_speaks_no_tls_is_said_to_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DMQCACHE_TLS_CA", raising=False)
+    with serving(FakeNode()) as server:
+        address = "{}:{}".format(*server.address)
+        with pytest.raises(
+            NodeUnreachable, match=f"^no TLS with the node at {address}: it does not speak TLS$"
+        ):
+            Client(f"rediss://{address}")
 
 
 @pytest.mark.interop

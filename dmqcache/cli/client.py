@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hiredis
 
 from dmqcache.config.addresses import HostPort, parse_host_port
 from dmqcache.defaults import CLIENT_PORT
+
+if TYPE_CHECKING:
+    import ssl
 
 #: Where a node listens for clients unless told otherwise.
 DEFAULT_ADDRESS = f"127.0.0.1:{CLIENT_PORT}"
@@ -24,6 +28,8 @@ TIMEOUT_S = 10.0
 SCAN_CELLS = 1000
 READ_BYTES = 64 * 1024
 TLS_PREFIX = "rediss://"
+#: What name the files of TLS: the CA's, and the client's own certificate and key.
+TLS_VARIABLES = ("DMQCACHE_TLS_CA", "DMQCACHE_TLS_CERTIFICATE", "DMQCACHE_TLS_KEY")
 PASSWORD_HINT = "Name a file with the password: DMQCACHE_CLIENT_PASSWORD_FILE"
 
 
@@ -69,10 +75,11 @@ class Client:
         self.address: HostPort | str = bare if "/" in bare else _parsed(bare)
         self._timeout = timeout
         self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape", notEnoughData=self)
+        context = _tls_context() if over_tls else None
         try:
             self._socket = _connected(self.address, timeout)
-            if over_tls:
-                self._socket = _over_tls(self._socket, bare)
+            if context is not None:
+                self._socket = _over_tls(context, self._socket, bare)
         except OSError as error:
             raise NodeUnreachable(
                 f"no node answers at {self.address}: {_reason(error)}; start one with 'dmqcache serve', "
@@ -244,14 +251,51 @@ def _connected(address: HostPort | str, timeout: float) -> socket.socket:
     return connection
 
 
-def _over_tls(connection: socket.socket, address: str) -> socket.socket:
+def _tls_context() -> ssl.SSLContext:
+    """By the files that the environment names. NodeUnreachable names what is wrong with them."""
     import ssl  # as long as the rest of ``dmqcache get`` together
 
+    ca, certificate, key = (os.environ.get(name) or None for name in TLS_VARIABLES)
+    for name, path in zip(TLS_VARIABLES, (ca, certificate, key), strict=True):
+        try:
+            if path is not None:
+                Path(path).read_bytes()
+        except OSError as error:
+            raise NodeUnreachable(f"{name} {path}: {_reason(error)}") from None
+    said = f"{TLS_VARIABLES[0]} {ca}: not certificates in PEM"
     try:
-        context = ssl.create_default_context(cafile=os.environ.get("DMQCACHE_TLS_CA") or None)
-        if certificate := os.environ.get("DMQCACHE_TLS_CERTIFICATE"):
-            context.load_cert_chain(certificate, os.environ.get("DMQCACHE_TLS_KEY") or None)
+        context = ssl.create_default_context(cafile=ca)
+        if certificate is not None:
+            said = f"{TLS_VARIABLES[1]} {certificate}: not a certificate in PEM with its key"
+            said += (
+                f" in {TLS_VARIABLES[2]} {key}"
+                if key
+                else f"; {TLS_VARIABLES[2]} names that if it is elsewhere"
+            )
+            context.load_cert_chain(certificate, key)
+    except OSError:
+        raise NodeUnreachable(said) from None
+    return context
+
+
+def _over_tls(context: ssl.SSLContext, connection: socket.socket, address: str) -> socket.socket:
+    import ssl
+
+    try:
         return context.wrap_socket(connection, server_hostname=_parsed(address).host)
+    except ssl.SSLCertVerificationError as error:
+        connection.close()
+        ca = os.environ.get(TLS_VARIABLES[0])
+        trusted = f"trusted is {TLS_VARIABLES[0]} {ca}" if ca else f"name its CA's file in {TLS_VARIABLES[0]}"
+        raise NodeUnreachable(
+            f"the certificate of the node at {address} cannot be verified: "
+            f"{error.verify_message.rstrip('.')}; {trusted}"
+        ) from None
+    except ssl.SSLError as error:
+        from dmqcache.bus.net.handshake_words import words
+
+        connection.close()
+        raise NodeUnreachable(f"no TLS with the node at {address}: {words(error)}") from None
     except BaseException:
         connection.close()
         raise

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +97,23 @@ def test_an_address_that_is_none() -> None:
 def test_a_name_that_no_machine_can_have_is_refused_in_one_line(address: str) -> None:
     with pytest.raises(NodeUnreachable, match=r"the node's address '.*' must have a host"):
         Client(address)
+
+
+@pytest.mark.parametrize("name", ["CA", "CERTIFICATE", "KEY"])
+def test_a_file_of_tls_that_is_not_there_is_named_with_its_variable(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nonsense").write_text("nonsense")
+    for one in ("CA", "CERTIFICATE", "KEY"):
+        monkeypatch.delenv(f"DMQCACHE_TLS_{one}", raising=False)
+    if name == "KEY":
+        monkeypatch.setenv("DMQCACHE_TLS_CERTIFICATE", str(tmp_path / "nonsense"))
+    for file, said in ("none", "no such file or directory"), ("nonsense", "not .* in PEM"):
+        path = tmp_path / file
+        monkeypatch.setenv(f"DMQCACHE_TLS_{name}", str(path))
+        with pytest.raises(NodeUnreachable, match=f"^DMQCACHE_TLS_.*: {said}") as caught:
+            Client("rediss://127.0.0.1:1")
+        assert f"DMQCACHE_TLS_{name} {path}" in str(caught.value)
 
 
 @contextmanager
