@@ -81,12 +81,12 @@ def test_serve_ends_with_code_2_and_one_line(tmp_path: Path) -> None:
         [*command, "--db-url", f"sqlite:///{tmp_path}/none.db"], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2
-    assert f"dmqcache: {tmp_path}/none.db: there is no such file" in done.stderr
+    assert f"dmqcache: db_url {tmp_path}/none.db: there is no such file" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_url_that_names_a_folder_is_wrong_and_not_down(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="this is no file but a folder"):
+    with pytest.raises(ConfigError, match=r"^db_url .*: this is no file but a folder"):
         asyncio.run(node_of(tmp_path, free("127.0.0.97"), db_url=f"sqlite:///{tmp_path}").start())
 
 

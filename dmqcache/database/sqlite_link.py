@@ -76,9 +76,9 @@ class SqliteLink:
 
     def _open(self) -> sqlite3.Connection:
         if not self._path.exists():
-            raise WrongDatabase(f"{self._path}: there is no such file")
+            raise WrongDatabase(f"db_url {self._path}: there is no such file")
         if not self._path.is_file():
-            raise WrongDatabase(f"{self._path}: this is no file but a {_kind(self._path)}")
+            raise WrongDatabase(f"db_url {self._path}: this is no file but a {_kind(self._path)}")
         self.close()
         connection = sqlite3.connect(
             self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False

@@ -65,7 +65,9 @@ def take(folder: Path) -> int:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise DiskError(f"{folder}: {error.strerror}; name a folder that this user may write to") from None
+        raise DiskError(
+            f"data_dir {folder}: {error.strerror}; name a folder that this user may write to"
+        ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -141,6 +141,7 @@ def test_a_node_without_a_folder_it_may_use_waits_for_no_disk(
     live(scenario)
     assert len(caplog.messages) == 1
     assert "name a folder that this user may write to" in caplog.text
+    assert caplog.messages[-1].startswith("data_dir ")
 
 
 def test_damage_that_is_found_while_the_file_is_read_leaves_nothing_of_it(
