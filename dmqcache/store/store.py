@@ -146,6 +146,7 @@ class Store:
             overwritten=lambda cell: self.collisions.overwritten(self.arrivals[name], cell),
             flushed=lambda apart: self._flushed(self.tables[name], apart),
             buried=self._burials.quietly,
+            unknown_died=lambda keys: self._burials.unknown_died(self.tables[name], keys),
             expired=lambda cell: self._expired(self.tables[name], cell),
             redates=lambda pieces: self._redate(name, pieces),
             floor_raised=lambda floor: self.compare.flushed(),

@@ -59,6 +59,11 @@ class Burials:
 
         self._bury(apart, name, end)
 
+    def unknown_died(self, table: Table, keys: list[str]) -> None:
+        """Kamailio nodes were told of these keys by this node, and who made the flush did not know them."""
+        dead = [key for key in keys if key not in table.cells]
+        self._outboxes.name_keys(table, dead, self._outboxes.of_kamailios())
+
     def _bury(
         self, apart: Iterator[list[str]], name: Callable[[list[str]], None], end: Callable[[], None]
     ) -> None:

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Final
 
 from dmqcache.store.table.cells import Cells
+from dmqcache.store.table.clock import version_at
 from dmqcache.store.table.flushing import APART, take_apart
 from dmqcache.store.table.happenings import FLUSHED, NOTHING
 from dmqcache.store.table.late_flush import LateFlush
@@ -20,6 +21,8 @@ from dmqcache.store.table.new_books import NewBooks
 
 #: Where a flush leaves less than one cell in so many, the table's books are made anew.
 FEW_KEPT: Final = 4
+#: By so much a write may be earlier than a flush and not be known where that is made.
+JUST_BEFORE: Final = version_at(1_000)
 #: Cells that a flush may look at, or leave, at once: some milliseconds.
 AT_ONCE: Final = 1_000
 
@@ -50,9 +53,26 @@ def unprepare(table: Cells) -> LateFlush | None:
 
 def raise_floor(table: Cells, floor: int) -> int:
     """Everything with a version up to ``floor`` is dead, tombstones too; returns how many cells died."""
+    unknown = _written_just_before(table, floor)
     count, apart = sink(table, floor)
     table.listener.buried(apart)
+    if unknown:
+        table.listener.unknown_died(unknown)
     return count
+
+
+def _written_just_before(table: Cells, floor: int) -> list[str]:
+    """Keys that this node wrote so shortly before a flush that is heard of now that who made it need not have
+    known them."""
+    if floor <= table.floor or floor < table.recent.horizon:
+        return []
+    noted = table.recent.noted_above(max(table.recent.horizon, floor - JUST_BEFORE))
+    cells = (table.cells.get(key) for key in noted)
+    return [
+        cell.key
+        for cell in cells
+        if cell and cell.stamp <= floor and cell.value is not None and not cell.writer
+    ]
 
 
 def sink(table: Cells, floor: int) -> tuple[int, Iterator[list[str]]]:

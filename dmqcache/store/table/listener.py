@@ -36,6 +36,9 @@ class TableListener:
     flushed: Callable[[Iterator[list[str]]], None] = _to_the_end
     #: The same of a flush made elsewhere.
     buried: Callable[[Iterator[list[str]]], None] = _to_the_end
+    #: Keys that this node wrote just before a flush made elsewhere, where they may not have been known, and
+    #: that it killed.
+    unknown_died: Callable[[list[str]], None] = _nobody
     #: Each cell that expires, once, when that is noticed.
     expired: Callable[[Cell], None] = _nobody
     #: What lies ahead is to be dated anew, of how many cells in each piece: as soon as may be.

@@ -92,3 +92,19 @@ def test_a_table_of_this_node_alone_and_a_flush_of_another_node_need_nobody(
     running.run(1)
     assert all(cell.value is None for cell in held)
     assert side.store.outboxes[kamailio.uri].waiting() == 0
+
+
+def test_what_was_written_just_before_another_nodes_flush_is_deleted_on_kamailio_nodes(
+    world: tuple[World, Side, Played],
+) -> None:
+    """Who made the flush did not know the key, and tells nobody that it is gone."""
+    running, side, kamailio = world
+    side.table.set("new", "x")
+    running.run(0.2)
+    kamailio.got.clear()
+    flushed = side.store.clock.version()
+    running.run(0.1)
+    raise_floor(side.table, flushed)
+    running.run(2)
+    deletes = [body["cname"] for body in kamailio.seen() if body.get("action") == 4]
+    assert deletes == ["new"]
