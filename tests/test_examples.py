@@ -141,7 +141,7 @@ def test_a_word_that_is_none_is_told_so_in_one_line(start: Start, words: str, sa
 
 
 def test_a_web_application_keeps_what_is_slow_to_find(start: Start) -> None:
-    port = free_port("127.0.0.1")
+    port = free_port("127.0.0.1", "tcp")
     program = start(str(EXAMPLES / "web.py"), str(port), sip("127.0.0.96"))
     program.wait_for(f"serving on port {port}")
 
